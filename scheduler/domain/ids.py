@@ -1,0 +1,89 @@
+"""Identifiers: 63-bit, time-ordered integers with a short text form.
+
+A job uid is ``milliseconds since 2024-01-01 UTC (42 bits) | replica (8 bits) | counter (13 bits)``:
+it sorts by submission, fits a BIGINT, needs no round trip to a database, and two replicas never
+make the same one. People see ``j`` and 13 characters of Crockford base32 (no i, l, o, u).
+A run is (job uid, attempt); its id is ``<job id>.<attempt>`` and its name at a center is derived
+from it, so a lost answer can always be looked up by name.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+EPOCH_MS: Final = 1_704_067_200_000  # 2024-01-01T00:00:00Z
+REPLICA_BITS: Final = 8
+COUNTER_BITS: Final = 13
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUE: Final = {char: value for value, char in enumerate(_ALPHABET)}
+_JOB_TEXT_LENGTH: Final = 14
+CENTER_NAME_PREFIX: Final = "corridor-"
+
+
+class IdGenerator:
+    """Makes job uids for one replica, strictly increasing whatever the clock does.
+
+    ``now_ms`` is the wall clock in epoch milliseconds. When more than 8,192 ids are asked for
+    within one millisecond, or the clock steps back, the generator runs ahead of the clock.
+    """
+
+    def __init__(self, replica: int, now_ms: Callable[[], int]) -> None:
+        if not 0 <= replica < 1 << REPLICA_BITS:
+            raise ValueError(f"replica must be 0..{(1 << REPLICA_BITS) - 1}, not {replica}")
+        self._replica = replica << COUNTER_BITS
+        self._now_ms = now_ms
+        self._tick = 0  # (milliseconds << COUNTER_BITS) | counter of the last id
+
+    def next(self) -> int:
+        """Return one new uid."""
+        return self.take(1)[0]
+
+    def take(self, count: int) -> list[int]:
+        """Return ``count`` new uids in increasing order."""
+        first = max(self._tick + 1, (self._now_ms() - EPOCH_MS) << COUNTER_BITS)
+        self._tick = first + count - 1
+        replica, mask = self._replica, (1 << COUNTER_BITS) - 1
+        return [
+            ((tick & ~mask) << REPLICA_BITS) | replica | (tick & mask)
+            for tick in range(first, first + count)
+        ]
+
+
+def job_id(uid: int) -> str:
+    """Return the text form of a job uid."""
+    chars = []
+    for _ in range(_JOB_TEXT_LENGTH - 1):
+        chars.append(_ALPHABET[uid & 31])
+        uid >>= 5
+    return "j" + "".join(reversed(chars))
+
+
+def job_uid(text: str) -> int:
+    """Return the uid of a job id; ValueError names what is wrong with it."""
+    if len(text) != _JOB_TEXT_LENGTH or text[0] != "j":
+        raise ValueError(f"{text!r} is not a job id (j and 13 characters, as `corridor jobs` shows)")
+    uid = 0
+    for char in text[1:]:
+        if char not in _VALUE:
+            raise ValueError(f"{text!r} is not a job id: {char!r} is not used in ids")
+        uid = uid << 5 | _VALUE[char]
+    if uid >= 1 << 63:
+        raise ValueError(f"{text!r} is not a job id: too large")
+    return uid
+
+
+def run_id(uid: int, attempt: int) -> str:
+    """Return the text form of a run, ``<job id>.<attempt>``."""
+    return f"{job_id(uid)}.{attempt}"
+
+
+def parse_run_id(text: str) -> tuple[int, int]:
+    """Return (job uid, attempt) of a run id; ValueError names what is wrong with it."""
+    job, _, attempt = text.partition(".")
+    if not attempt.isascii() or not attempt.isdigit() or int(attempt) < 1:
+        raise ValueError(f"{text!r} is not a run id (<job id>.<attempt>)")
+    return job_uid(job), int(attempt)
+
+
+def center_name(run: str) -> str:
+    """Return the name under which a run is known at its center."""
+    return CENTER_NAME_PREFIX + run

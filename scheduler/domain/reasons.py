@@ -1,0 +1,57 @@
+"""Why a job waits: one structured reason, in the precedence of DESIGN.md 10.
+
+``PendingReason`` is what the planner, the admission and the API give for a pending job: never a
+sentence to parse. Quantities are in units of ``flavor``; times are epoch milliseconds.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ReasonCode(StrEnum):
+    """Members stand in order of precedence: an earlier one hides a later one."""
+
+    DEACTIVATED = "DEACTIVATED"
+    MISCONFIGURED = "MISCONFIGURED"
+    NO_FLAVOR = "NO_FLAVOR"
+    QUEUE_HELD = "QUEUE_HELD"
+    CENTER_DOWN = "CENTER_DOWN"
+    EXCEEDS_MAX = "EXCEEDS_MAX"
+    BUDGET_ENTERPRISE = "BUDGET_ENTERPRISE"
+    BUDGET_CITY = "BUDGET_CITY"
+    SUBSIDY_SHORT = "SUBSIDY_SHORT"  # subsidy required, and no fund or cap can give it
+    WALLET_SHORT = "WALLET_SHORT"  # the enterprise's credit does not cover its part
+    SELF_PAY_ABOVE_MAX = "SELF_PAY_ABOVE_MAX"  # above the most the submitter would pay
+    NEXT_PERIOD_NOT_OPEN = "NEXT_PERIOD_NOT_OPEN"
+    CAP_ENTERPRISE = "CAP_ENTERPRISE"
+    BORROW_LIMIT = "BORROW_LIMIT"
+    LEASE_TOO_LONG = "LEASE_TOO_LONG"
+    CORRIDOR_FULL = "CORRIDOR_FULL"
+    POOL_FULL = "POOL_FULL"
+    RETRY_BACKOFF = "RETRY_BACKOFF"
+    WAITING_RESERVATION = "WAITING_RESERVATION"
+    WAITING_RECLAIM = "WAITING_RECLAIM"
+    BEHIND_HEAD = "BEHIND_HEAD"
+    NOT_EVALUATED = "NOT_EVALUATED"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReason:
+    """One reason: which limit of which node binds, by how much, and what would change it.
+
+    ``node`` names the owner of the limit (``cities/wuhan``, ``enterprises/e1``,
+    ``centers/wuhan-ai``, ``corridor``). ``start_earliest_ms``..``start_latest_ms`` is the band in
+    which the job is expected to start; None where nothing can be promised.
+    """
+
+    code: ReasonCode
+    node: str = ""
+    flavor: str = ""
+    limit: int | None = None
+    used: int | None = None
+    requested: int | None = None
+    short_by: int | None = None
+    next_event_ms: int | None = None
+    start_earliest_ms: int | None = None
+    start_likely_ms: int | None = None
+    start_latest_ms: int | None = None
