@@ -1,0 +1,237 @@
+"""What the planner is told and what it answers: plain data, no I/O.
+
+The planner is a pure function of what it has been told (``Snapshot``, then ``Delta`` by
+``Delta``) and of ``now_ms``: the same input gives the same ``Plan``, whatever the order of equal
+instants in the input and however many shards hold the queues. Times are epoch milliseconds UTC
+(in a replay: trace milliseconds), quantities whole units of a flavor.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from scheduler.domain.reasons import PendingReason
+
+
+class Option(NamedTuple):
+    """One way to run a job: ``units`` (all nodes together) of a flavor for at most ``wall_ms``."""
+
+    flavor: str
+    units: int
+    nodes: int
+    wall_ms: int
+
+
+# --- what the planner is told -------------------------------------------------------------------
+
+
+class JobQueued(NamedTuple):
+    """A job waits. ``options`` are in the submitter's order of preference; higher priority first.
+
+    ``queued_ms`` is the time that orders the job (kept over retries and preemption);
+    ``not_before_ms`` bars it from starting earlier (retry back-off), 0 for at once.
+    """
+
+    uid: int
+    city: str
+    enterprise: str
+    priority: int
+    queued_ms: int
+    options: tuple[Option, ...]
+    not_before_ms: int = 0
+
+
+class JobRemoved(NamedTuple):
+    """A waiting job waits no more (cancelled, held, expired)."""
+
+    uid: int
+
+
+class RunActive(NamedTuple):
+    """A run holds units at a center: in a snapshot, or one that the planner did not start."""
+
+    uid: int
+    city: str
+    enterprise: str
+    option: Option
+    start_ms: int
+
+
+class RunStarted(NamedTuple):
+    """A run really began at ``start_ms``: its limit now ends at ``start_ms + wall_ms``."""
+
+    uid: int
+    start_ms: int
+
+
+class RunEnded(NamedTuple):
+    """A run holds nothing any more; ``used_ms`` is how long it really occupied its units."""
+
+    uid: int
+    used_ms: int
+
+
+class StartRefused(NamedTuple):
+    """A planned start did not pass admission: the job waits again, parked for ``reason``.
+
+    It is looked at again at ``retry_ms``, or when ``Unparked`` names its city.
+    """
+
+    uid: int
+    reason: PendingReason
+    retry_ms: int
+
+
+class Unparked(NamedTuple):
+    """Money or quota of a city changed: jobs parked by a refused admission are looked at again."""
+
+    city: str
+
+
+class PoolSet(NamedTuple):
+    """Capacity that a center grants for a flavor; ``open`` False (cordoned, down) starts nothing.
+
+    ``capacity_units`` below what runs hold is legal: nothing is killed, nothing starts.
+    """
+
+    flavor: str
+    center: str
+    capacity_units: int
+    open: bool = True
+
+
+class CitySet(NamedTuple):
+    """A city takes part, with its weight (a positive integer; population by default)."""
+
+    city: str
+    weight: int
+
+
+class EnterpriseSet(NamedTuple):
+    """An enterprise, the city whose quota it uses, and its weight inside the city."""
+
+    enterprise: str
+    city: str
+    weight: int = 1
+
+
+class CityQuotaSet(NamedTuple):
+    """Instant quota of (city, flavor): None for the limits means unlimited / all lendable."""
+
+    city: str
+    flavor: str
+    nominal_units: int
+    borrow_limit_units: int | None = None
+    lend_limit_units: int | None = None
+
+
+class EnterpriseQuotaSet(NamedTuple):
+    """Cap and guarantee of (enterprise, flavor); ``cap_units`` None means no cap."""
+
+    enterprise: str
+    flavor: str
+    cap_units: int | None = None
+    guarantee_units: int = 0
+
+
+class UsageSet(NamedTuple):
+    """Past use of an enterprise as of ``at_ms`` in decayed unit-seconds (loading a snapshot)."""
+
+    enterprise: str
+    unit_seconds: int
+    at_ms: int
+
+
+Delta = (
+    JobQueued
+    | JobRemoved
+    | RunActive
+    | RunStarted
+    | RunEnded
+    | StartRefused
+    | Unparked
+    | PoolSet
+    | CitySet
+    | EnterpriseSet
+    | CityQuotaSet
+    | EnterpriseQuotaSet
+    | UsageSet
+)
+
+
+# --- what it answers ----------------------------------------------------------------------------
+
+
+class Start(NamedTuple):
+    """Start this job now on this option; ``borrowed_units`` of it are above the city's nominal."""
+
+    uid: int
+    city: str
+    enterprise: str
+    option: Option
+    borrowed_units: int
+
+
+class Reservation(NamedTuple):
+    """A promise: the job starts on ``flavor`` at ``start_ms`` at the latest, if limits hold."""
+
+    uid: int
+    flavor: str
+    units: int
+    start_ms: int
+
+
+class WaitingClass(NamedTuple):
+    """All waiting jobs of one enterprise with equal options: they wait for the same reason."""
+
+    city: str
+    enterprise: str
+    options: tuple[Option, ...]
+    count: int
+    reason: PendingReason
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One cycle's answer, in a fixed order.
+
+    ``looked_at`` counts candidates that were weighed. ``waiting`` holds a reason for each waiting
+    class that was looked at. ``wake_ms`` is when planning again could matter without any delta
+    (a parked or backed-off job becomes due); None for never.
+    """
+
+    now_ms: int
+    starts: tuple[Start, ...]
+    reservations: tuple[Reservation, ...]
+    waiting: tuple[WaitingClass, ...]
+    looked_at: int
+    wake_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one job waits, and its place (1 = next) among the waiting jobs of its city."""
+
+    uid: int
+    reason: PendingReason
+    position_in_city: int
+    waiting_in_city: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """How the order is made.
+
+    ``order`` is ``corridor`` (cities, enterprises, priority, time) or ``fifo`` (submission order
+    alone); without ``backfill`` a blocked head of a flavor blocks that flavor (FCFS).
+    ``starts_max`` bounds the starts of one cycle (the rest follows in the next at once).
+    """
+
+    order: str = "corridor"
+    backfill: bool = True
+    usage_half_life_ms: int = 7 * 24 * 3_600_000
+    starts_max: int = 2_000
+
+
+FCFS = PolicySettings(order="fifo", backfill=False, starts_max=1_000_000)
+EASY = PolicySettings(order="fifo", backfill=True, starts_max=1_000_000)
+CORRIDOR = PolicySettings()
