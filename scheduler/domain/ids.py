@@ -60,7 +60,9 @@ def job_id(uid: int) -> str:
 def job_uid(text: str) -> int:
     """Return the uid of a job id; ValueError names what is wrong with it."""
     if len(text) != _JOB_TEXT_LENGTH or text[0] != "j":
-        raise ValueError(f"{text!r} is not a job id (j and 13 characters, as `corridor jobs` shows)")
+        raise ValueError(
+            f"{text!r} is not a job id (j and 13 characters, as `corridor jobs` shows)"
+        )
     uid = 0
     for char in text[1:]:
         if char not in _VALUE:

@@ -1,0 +1,206 @@
+"""What a job asks for, as plain data, and every rule a single job must keep.
+
+``validate`` looks at one job and the catalog alone: it needs no database and is the same for the
+API, ``corridor submit --dry-run`` and quotes. Wall limits are whole seconds, memory MiB per node.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from adapters.contract import DataRef, FailureClass
+from scheduler.domain.states import RETRIED_BY_DEFAULT
+from scheduler.errors import FieldViolation
+
+OPTIONS_MAX: Final = 8
+LABELS_MAX: Final = 32
+ENVIRONMENT_MAX: Final = 256
+TEXT_MAX: Final = 256
+SCRIPT_MAX_BYTES: Final = 1 << 20
+PRIORITY_MAX: Final = 1000
+UNITS_MAX: Final = 1 << 20
+WALL_LIMIT_MAX_S: Final = 366 * 86_400
+SIZE_MAX_BYTES: Final = 1 << 60
+ATTEMPTS_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceOption:
+    """One way to run the job: a gang of ``units_per_node`` units on each of ``nodes`` nodes."""
+
+    flavor: str
+    units_per_node: int
+    nodes: int = 1
+    memory_mib_per_node: int = 0
+
+    @property
+    def units(self) -> int:
+        """Units of all nodes together."""
+        return self.units_per_node * self.nodes
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as its enterprise asked for it."""
+
+    options: tuple[ResourceOption, ...]
+    wall_limit_s: int
+    display_name: str = ""
+    image: str = ""
+    command: tuple[str, ...] = ()
+    script: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = ""  # "", "aarch64" or "x86_64"
+    inputs: tuple[DataRef, ...] = ()
+    outputs: tuple[DataRef, ...] = ()
+    priority: int = 0
+    queue_deadline_ms: int | None = None
+    attempts_max: int = 3
+    retry_on: frozenset[FailureClass] = RETRIED_BY_DEFAULT
+    subsidy: str = "PREFERRED"  # PREFERRED, REQUIRED or NONE
+    self_pay_max_fen: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    held: bool = False
+    wait_if_too_large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FlavorLimits:
+    """What the catalog says of a flavor: what the center grants and how long a run may be."""
+
+    flavor: str
+    center: str
+    architecture: str
+    capacity_units: int
+    units_per_node: int
+    wall_limit_max_s: int
+    memory_mib_per_node: int = 0
+
+
+Catalog = Mapping[str, FlavorLimits]
+
+
+class _Bad(Protocol):
+    """Type of the callback that notes a violation."""
+
+    def __call__(self, path: str, description: str) -> None: ...
+
+
+def validate(spec: JobSpec, catalog: Catalog, now_ms: int) -> list[FieldViolation]:
+    """Return all that is wrong with one job, by field path; an empty list if nothing is."""
+    wrong: list[FieldViolation] = []
+
+    def bad(path: str, description: str) -> None:
+        wrong.append(FieldViolation(path, description))
+
+    if not 1 <= len(spec.options) <= OPTIONS_MAX:
+        bad("options", f"give 1 to {OPTIONS_MAX} options, not {len(spec.options)}")
+    for index, option in enumerate(spec.options):
+        _check_option(f"options[{index}]", option, spec, catalog, bad)
+    if spec.wall_limit_s < 1:
+        bad("wall_limit", "is mandatory: the longest the job may run, at least 1 second")
+    elif spec.wall_limit_s > WALL_LIMIT_MAX_S:
+        bad("wall_limit", f"must not be above {WALL_LIMIT_MAX_S} s")
+    if not -PRIORITY_MAX <= spec.priority <= PRIORITY_MAX:
+        bad("priority", f"must be -{PRIORITY_MAX}..{PRIORITY_MAX}, not {spec.priority}")
+    if spec.queue_deadline_ms is not None and spec.queue_deadline_ms <= now_ms:
+        bad("queue_deadline", "lies in the past; give a later time or leave it out")
+    if not 1 <= spec.attempts_max <= ATTEMPTS_MAX:
+        bad("retry_policy.attempts_max", f"must be 1..{ATTEMPTS_MAX}")
+    if spec.self_pay_max_fen is not None and spec.self_pay_max_fen < 0:
+        bad("self_pay_max_fen", "must not be negative")
+    _check_program(spec, bad)
+    _check_texts(spec, bad)
+    return wrong
+
+
+def _check_option(
+    path: str, option: ResourceOption, spec: JobSpec, catalog: Catalog, bad: _Bad
+) -> None:
+    limits = catalog.get(option.flavor)
+    if limits is None:
+        known = ", ".join(sorted(catalog)) or "none"
+        bad(f"{path}.flavor", f"unknown flavor {option.flavor[:80]!r}; known are {known}")
+    if not 1 <= option.units_per_node <= UNITS_MAX:
+        bad(f"{path}.units_per_node", f"must be 1..{UNITS_MAX}, not {option.units_per_node}")
+    if not 1 <= option.nodes <= UNITS_MAX:
+        bad(f"{path}.nodes", f"must be 1..{UNITS_MAX}, not {option.nodes}")
+    if option.memory_mib_per_node < 0:
+        bad(f"{path}.memory_mib_per_node", "must not be negative")
+    if limits is None:
+        return
+    if option.units_per_node > limits.units_per_node:
+        bad(
+            f"{path}.units_per_node",
+            f"a node of {limits.flavor} has {limits.units_per_node}; ask for more nodes instead",
+        )
+    if limits.memory_mib_per_node and option.memory_mib_per_node > limits.memory_mib_per_node:
+        bad(
+            f"{path}.memory_mib_per_node",
+            f"a node of {limits.flavor} has {limits.memory_mib_per_node} MiB",
+        )
+    if spec.wall_limit_s > limits.wall_limit_max_s:
+        bad("wall_limit", f"{limits.flavor} allows at most {limits.wall_limit_max_s} s")
+    if spec.architecture and spec.architecture != limits.architecture:
+        bad(
+            "architecture",
+            f"{limits.flavor} is {limits.architecture}; an image for {spec.architecture}"
+            " cannot run there",
+        )
+
+
+def _check_program(spec: JobSpec, bad: _Bad) -> None:
+    if spec.command and spec.script:
+        bad("script", "give either command or script, not both")
+    if len(spec.script.encode()) > SCRIPT_MAX_BYTES:
+        bad("script", f"must not be above {SCRIPT_MAX_BYTES} bytes")
+    for kind, refs in (("inputs", spec.inputs), ("outputs", spec.outputs)):
+        for index, ref in enumerate(refs):
+            if not ref.uri or len(ref.uri) > 4096:
+                bad(f"{kind}[{index}].uri", "must have 1 to 4,096 characters")
+            if not 0 <= ref.size_bytes <= SIZE_MAX_BYTES:
+                bad(f"{kind}[{index}].size_bytes", "must be 0 (not known) or a size in bytes")
+
+
+def _check_texts(spec: JobSpec, bad: _Bad) -> None:
+    if len(spec.display_name) > TEXT_MAX:
+        bad("display_name", f"must not be above {TEXT_MAX} characters")
+    if len(spec.image) > 1024:
+        bad("image", "must not be above 1,024 characters")
+    if len(spec.labels) > LABELS_MAX:
+        bad("labels", f"at most {LABELS_MAX}")
+    for key, value in spec.labels.items():
+        if not key or len(key) > TEXT_MAX or len(value) > TEXT_MAX:
+            bad(f"labels[{key[:40]!r}]", f"key and value must not be above {TEXT_MAX} characters")
+    if len(spec.environment) > ENVIRONMENT_MAX:
+        bad("environment", f"at most {ENVIRONMENT_MAX} variables")
+    for key in spec.environment:
+        if not key or "=" in key or "\0" in key:
+            bad(f"environment[{key[:40]!r}]", "is not a name of a variable")
+
+
+def too_large(spec: JobSpec, catalog: Catalog) -> FieldViolation | None:
+    """Say why no option can ever fit what the centers grant today, or None if one can."""
+    largest = 0
+    for option in spec.options:
+        limits = catalog.get(option.flavor)
+        if limits is None:
+            continue
+        if option.units <= limits.capacity_units:
+            return None
+        largest = max(largest, limits.capacity_units)
+    first = spec.options[0]
+    return FieldViolation(
+        "options",
+        f"{first.units} units of {first.flavor} can never fit: the corridor has {largest};"
+        " ask for less, or set wait_if_too_large to wait for more capacity",
+    )
+
+
+def options_json(spec: JobSpec) -> str:
+    """Return the planner's compact form of the options: [[flavor, units, nodes, wall_s], ...]."""
+    return json.dumps(
+        [[o.flavor, o.units, o.nodes, spec.wall_limit_s] for o in spec.options],
+        separators=(",", ":"),
+    )

@@ -1,0 +1,66 @@
+"""What every use case is given: the store, the clocks, the ids and views of the control loop.
+
+The views are ports: the control loop implements them in the leader's process; a use case asks
+through them and never reaches into the loop.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.contract import LogChunk
+from scheduler.clock import Clock
+from scheduler.domain.ids import IdGenerator
+from scheduler.placement.model import Explanation, JobQueued
+from scheduler.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class CenterStatus:
+    """How a center answers at the moment; ``last_answer_ms`` 0 if it never did."""
+
+    reachable: bool
+    detail: str
+    last_answer_ms: int
+
+
+class PlannerView(Protocol):
+    """What the planner knows of waiting jobs. Raises ``TemporarilyAway`` while there is none."""
+
+    async def explain(self, uid: int) -> Explanation | None:
+        """Why a job waits; None if the planner does not hold it."""
+        ...
+
+    async def estimate(self, job: JobQueued) -> Explanation:
+        """What would be said of this job if it were queued now; nothing is kept."""
+        ...
+
+
+class CentersView(Protocol):
+    """The centers' adapters as the use cases may see them."""
+
+    def status(self, center: str) -> CenterStatus:
+        """Whether the center answers."""
+        ...
+
+    async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
+        """A piece of a run's log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The composition root's gift to the use cases.
+
+    ``clock`` is scheduling time (scaled in demonstrations); ``wall_ms`` is the wall clock in epoch
+    milliseconds, for tokens and audit. ``simulated`` says that time or a center is not real.
+    """
+
+    db: Database
+    clock: Clock
+    wall_ms: Callable[[], int]
+    ids: IdGenerator
+    planner: PlannerView
+    centers: CentersView
+    simulated: bool
+    version: str

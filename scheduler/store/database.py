@@ -1,0 +1,211 @@
+"""The database: one engine, reads on a small pool, all writes through one coalescing writer.
+
+SQLite is the embedded default: WAL, ``synchronous=FULL``, every write transaction BEGIN
+IMMEDIATE, so that what was acknowledged survives kill -9 and power loss. The writer runs in one
+thread: calls that wait at the same time share a transaction (one fsync for many), and each call
+stands alone inside it through a savepoint, so that one caller's failure undoes only that call.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.pool import QueuePool
+
+T = TypeVar("T")
+Call = Callable[[Connection], Any]
+
+_GROUP_MAX = 512
+_READERS = 4
+
+
+def open_engine(url: str) -> Engine:
+    """Open an engine for ``url`` with this service's pragmas; creates nothing."""
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True)
+    memory = url in ("sqlite://", "sqlite:///:memory:")
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.StaticPool if memory else QueuePool,
+        connect_args={"check_same_thread": False, "timeout": 30},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by us, below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-65536",
+            "mmap_size=268435456",
+            "wal_autocheckpoint=4000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("corridor_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def bulk_insert(
+    connection: Connection,
+    target: sa.Table,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+) -> None:
+    """Insert many rows with one prepared statement; far cheaper than per-row dictionaries."""
+    if not rows:
+        return
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    names = ", ".join(columns)
+    marks = ", ".join([mark] * len(columns))
+    connection.exec_driver_sql(f"INSERT INTO {target.name} ({names}) VALUES ({marks})", list(rows))
+
+
+def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Run one statement (``?`` marks) for many rows; returns how many rows it changed in all."""
+    if not rows:
+        return 0
+    if connection.dialect.paramstyle != "qmark":
+        sql = sql.replace("?", "%s")
+    return connection.exec_driver_sql(sql, list(rows)).rowcount
+
+
+@dataclass(slots=True)
+class _Item:
+    call: Call
+    future: "Future[Any]"
+    alone: bool
+
+
+class Database:
+    """Reads and coalesced writes over one engine. ``close`` waits for writes under way."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = open_engine(url)
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="corridor-read")
+        self._writer = threading.Thread(target=self._run, name="corridor-write", daemon=True)
+        self._writer.start()
+        self._closed = False
+        #: Called in the writer's thread after every commit; must be quick and thread-safe.
+        self.after_commit: list[Callable[[], None]] = []
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded store."""
+        return self.engine.dialect.name == "sqlite"
+
+    def write_future(self, call: Callable[[Connection], T], *, alone: bool = False) -> "Future[T]":
+        """Queue ``call`` for the next write transaction; the future ends after its commit.
+
+        ``alone`` gives it a transaction of its own instead of a savepoint in a shared one.
+        """
+        if self._closed:
+            raise RuntimeError("the database is closed")
+        future: Future[T] = Future()
+        self._queue.put(_Item(call, future, alone))
+        return future
+
+    async def write(self, call: Callable[[Connection], T], *, alone: bool = False) -> T:
+        """Run ``call`` in a write transaction and return its result once it is durable."""
+        return await asyncio.wrap_future(self.write_future(call, alone=alone))
+
+    async def read(self, call: Callable[[Connection], T]) -> T:
+        """Run ``call`` on a snapshot of the committed state, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_sync, call)
+
+    def read_sync(self, call: Callable[[Connection], T]) -> T:
+        """Run ``call`` on a snapshot of the committed state, in this thread."""
+        with self.engine.connect() as connection, connection.begin():
+            return call(connection)
+
+    def close(self) -> None:
+        """Finish queued writes and let go of all connections."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._writer.join()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+    # --- the writer's thread --------------------------------------------------------------------
+
+    def _run(self) -> None:
+        stop = False
+        while not stop:
+            first = self._queue.get()
+            if first is None:
+                return
+            group = [first]
+            while len(group) < _GROUP_MAX and not group[-1].alone:
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if item is None:
+                    stop = True
+                    break
+                if item.alone:
+                    self._commit(group)
+                    group = [item]
+                    break
+                group.append(item)
+            self._commit(group)
+
+    def _commit(self, group: list[_Item]) -> None:
+        results: list[tuple[_Item, Any, BaseException | None]] = []
+        try:
+            with self._transaction() as connection:
+                for item in group:
+                    results.append((item, *_run_one(connection, item.call, len(group) == 1)))
+        except BaseException as error:
+            for item in group:
+                item.future.set_exception(error)
+            return
+        for item, result, failure in results:
+            if failure is not None:
+                item.future.set_exception(failure)
+            else:
+                item.future.set_result(result)
+        for hook in self.after_commit:
+            hook()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self.engine.connect() as raw:
+            connection = raw.execution_options(corridor_write=True)
+            with connection.begin():
+                yield connection
+
+
+def _run_one(connection: Connection, call: Call, single: bool) -> tuple[Any, BaseException | None]:
+    if single:
+        return call(connection), None
+    savepoint = connection.begin_nested()
+    try:
+        result = call(connection)
+    except Exception as failure:
+        savepoint.rollback()
+        return None, failure
+    savepoint.commit()
+    return result, None
+
+
+__all__ = ["Database", "bulk_execute", "bulk_insert", "open_engine"]
