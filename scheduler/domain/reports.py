@@ -1,0 +1,78 @@
+"""What is reported of a run: by its center, or by the worker that spoke to the center.
+
+Reports may come late and more than once; ingestion (``scheduler.store.ingest``) makes them
+monotonic: one that says nothing new changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from adapters.contract import Observation, Usage
+
+
+class ReportKind(StrEnum):
+    """What kind of thing was learned."""
+
+    ACCEPTED = "ACCEPTED"  # the center took the run and gave a native id
+    OBSERVED = "OBSERVED"  # the center says how the run stands
+    REFUSED = "REFUSED"  # the center will never take it
+    NEVER_TAKEN = "NEVER_TAKEN"  # every call certainly had no effect; we stopped trying
+    VANISHED = "VANISHED"  # the center had it and has it no more, without a word of its end
+    SILENT = "SILENT"  # not known: the answer was lost or the center does not speak
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report on attempt ``attempt`` of job ``uid``."""
+
+    uid: int
+    attempt: int
+    kind: ReportKind
+    native_id: str = ""
+    submit_ms: int = 0
+    observation: Observation | None = None
+    usage: tuple[Usage, ...] = ()
+    reason: str = ""
+    message: str = ""
+
+
+def accepted(uid: int, attempt: int, native_id: str, submit_ms: int) -> Report:
+    """The center took the run."""
+    return Report(uid, attempt, ReportKind.ACCEPTED, native_id=native_id, submit_ms=submit_ms)
+
+
+def observed(
+    uid: int, attempt: int, observation: Observation, usage: Sequence[Usage] = ()
+) -> Report:
+    """The center says how the run stands; with its metered use once it ended."""
+    return Report(
+        uid,
+        attempt,
+        ReportKind.OBSERVED,
+        native_id=observation.native_id,
+        submit_ms=observation.submit_ms,
+        observation=observation,
+        usage=tuple(usage),
+    )
+
+
+def refused(uid: int, attempt: int, reason: str, message: str) -> Report:
+    """The center will never take the run."""
+    return Report(uid, attempt, ReportKind.REFUSED, reason=reason, message=message)
+
+
+def never_taken(uid: int, attempt: int, message: str) -> Report:
+    """No call had an effect and we stopped trying."""
+    return Report(uid, attempt, ReportKind.NEVER_TAKEN, message=message)
+
+
+def vanished(uid: int, attempt: int) -> Report:
+    """The center has it no more."""
+    message = "the center has no such run any more"
+    return Report(uid, attempt, ReportKind.VANISHED, message=message)
+
+
+def silent(uid: int, attempt: int, message: str) -> Report:
+    """Not known."""
+    return Report(uid, attempt, ReportKind.SILENT, message=message)

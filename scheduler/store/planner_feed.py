@@ -1,0 +1,195 @@
+"""What the planner is told, read from the store: a snapshot at a revision, then what came after.
+
+The revision is the sequence of the event feed. A snapshot and its revision are read in one
+transaction, so that no change is missed or told twice; a planner that was restarted or lags is
+simply given a new snapshot (DESIGN.md 6).
+"""
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.events import EventKind
+from scheduler.placement.model import (
+    CityQuotaSet,
+    CitySet,
+    Delta,
+    EnterpriseQuotaSet,
+    EnterpriseSet,
+    JobQueued,
+    JobRemoved,
+    Option,
+    PoolSet,
+    RunActive,
+    RunEnded,
+    RunStarted,
+    Unparked,
+    UsageSet,
+)
+
+DAY_MS: Final = 86_400_000
+_USAGE_DAYS: Final = 35  # five half-lives: what is older weighs less than 1/32
+
+_QUEUED: Final = frozenset({EventKind.SUBMITTED, EventKind.RELEASED, EventKind.REQUEUED})
+_REMOVED: Final = frozenset(
+    {EventKind.HELD, EventKind.CANCELLED, EventKind.EXPIRED, EventKind.REJECTED}
+)
+_RELOADED: Final = frozenset(
+    {
+        EventKind.QUOTA_CHANGED,
+        EventKind.ENTERPRISE_QUOTA_CHANGED,
+        EventKind.CATALOG_CHANGED,
+        EventKind.ENTERPRISE_CHANGED,
+        EventKind.CENTER_CHANGED,
+    }
+)
+
+_JOB_COLUMNS: Final = "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms"
+
+
+@lru_cache(maxsize=65_536)
+def options_of(compact: str) -> tuple[Option, ...]:
+    """Return the planner's options from their compact JSON; equal text gives the same object."""
+    return tuple(
+        Option(flavor, units, nodes, wall_s * 1000)
+        for flavor, units, nodes, wall_s in json.loads(compact)
+    )
+
+
+def _job(row: tuple[int, str, str, int, int, str, int]) -> JobQueued:
+    uid, city, enterprise, priority, submit_ms, options, not_before_ms = row
+    return JobQueued(
+        uid, city, enterprise, priority, submit_ms, options_of(options), not_before_ms
+    )
+
+
+def head(connection: Connection) -> int:
+    """Return the sequence of the last event, 0 if there is none."""
+    return int(connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one())
+
+
+def settings(connection: Connection) -> list[Delta]:
+    """Return cities, enterprises, pools and quotas as deltas: small, told again when one changes.
+
+    A blocked enterprise keeps its queue; admission refuses its starts with the reason.
+    """
+    run = connection.exec_driver_sql
+    told: list[Delta] = [CitySet(*row) for row in run("SELECT code, weight FROM city ORDER BY 1")]
+    told += [
+        EnterpriseSet(*row)
+        for row in run("SELECT code, city, weight FROM enterprise ORDER BY code")
+    ]
+    told += [
+        PoolSet(flavor, center, capacity, state == "OPEN")
+        for flavor, center, capacity, state in run(
+            "SELECT f.code, f.center, f.capacity_units, c.state"
+            " FROM flavor f JOIN center c ON c.code = f.center ORDER BY f.code"
+        )
+    ]
+    told += [
+        CityQuotaSet(*row)
+        for row in run(
+            "SELECT city, flavor, nominal_units, borrow_limit_units, lend_limit_units"
+            " FROM city_quota ORDER BY city, flavor"
+        )
+    ]
+    told += [
+        EnterpriseQuotaSet(*row)
+        for row in run(
+            "SELECT enterprise, flavor, cap_units FROM enterprise_quota"
+            " WHERE version > 0 ORDER BY enterprise, flavor"
+        )
+    ]
+    return told
+
+
+def snapshot(
+    connection: Connection, now_ms: int, half_life_ms: int
+) -> tuple[int, list[Delta]]:
+    """Return (revision, all the planner must know at it), read in the caller's transaction."""
+    revision = head(connection)
+    told = settings(connection)
+    told += _usage(connection, now_ms, half_life_ms)
+    for row in connection.exec_driver_sql(
+        "SELECT job_uid, city, enterprise, flavor, units, nodes, wall_limit_s, admit_ms, start_ms"
+        " FROM run WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PREEMPTED', 'LOST')"
+        " ORDER BY job_uid"
+    ):
+        uid, city, enterprise, flavor, units, nodes, wall_s, admit_ms, start_ms = row
+        option = Option(flavor, units, nodes, wall_s * 1000)
+        told.append(
+            RunActive(uid, city, enterprise, option, admit_ms if start_ms is None else start_ms)
+        )
+    jobs = connection.execution_options(yield_per=10_000).exec_driver_sql(
+        f"SELECT {_JOB_COLUMNS} FROM job j WHERE j.state = 'QUEUED' ORDER BY j.uid"
+    )
+    told.extend(_job(tuple(row)) for row in jobs)
+    return revision, told
+
+
+def _usage(connection: Connection, now_ms: int, half_life_ms: int) -> Iterator[Delta]:
+    """One decayed figure per enterprise, as of ``now_ms``, from its use by UTC day."""
+    since = now_ms // DAY_MS - _USAGE_DAYS
+    decayed: dict[str, float] = {}
+    for enterprise, day, unit_seconds in connection.exec_driver_sql(
+        "SELECT enterprise, day, sum(unit_seconds) FROM enterprise_usage"
+        f" WHERE day >= {since} GROUP BY enterprise, day ORDER BY enterprise, day"
+    ):
+        age_ms = max(0, now_ms - (day * DAY_MS + DAY_MS // 2))
+        part = int(unit_seconds) * 0.5 ** (age_ms / half_life_ms)
+        decayed[enterprise] = decayed.get(enterprise, 0.0) + part
+    for enterprise, total in decayed.items():
+        yield UsageSet(enterprise, round(total), now_ms)
+
+
+def read_deltas(
+    connection: Connection, after: int, limit: int
+) -> tuple[int, list[Delta], list[int], bool]:
+    """Return what happened after revision ``after``, at most ``limit`` events of it.
+
+    Gives (revision reached, deltas, jobs to cancel, whether settings
+    changed). Jobs are told as they stand now: one that was queued and left again is not told.
+    """
+    events = connection.exec_driver_sql(
+        f"SELECT seq, kind, job_uid, city, at_ms, detail FROM event WHERE seq > {after}"
+        f" ORDER BY seq LIMIT {limit}"
+    ).all()
+    if not events:
+        return after, [], [], False
+    last = int(events[-1][0])
+    waiting = _queued_rows(connection, after, last)
+    # A job may be queued, held and released within the batch: only its last queueing counts.
+    queued_at = {uid: seq for seq, kind, uid, *_ in events if kind in _QUEUED}
+    deltas: list[Delta] = []
+    cancels: list[int] = []
+    changed = False
+    for seq, kind, uid, city, at_ms, detail in events:
+        if kind in _QUEUED:
+            if queued_at[uid] == seq and uid in waiting:
+                deltas.append(waiting[uid])
+        elif kind in _REMOVED:
+            deltas.append(JobRemoved(uid))
+        elif kind == EventKind.RUN_STARTED:
+            deltas.append(RunStarted(uid, at_ms))
+        elif kind == EventKind.RUN_ENDED:
+            deltas.append(RunEnded(uid, int(json.loads(detail)["used_ms"])))
+        elif kind == EventKind.CANCEL_REQUESTED:
+            cancels.append(uid)
+        elif kind == EventKind.FUND_CHANGED:
+            deltas.append(Unparked(city))
+        elif kind in _RELOADED:
+            changed = True
+    return last, deltas, cancels, changed
+
+
+def _queued_rows(connection: Connection, after: int, last: int) -> dict[int, JobQueued]:
+    kinds = ", ".join(f"'{kind}'" for kind in sorted(_QUEUED))
+    rows = connection.exec_driver_sql(
+        f"SELECT {_JOB_COLUMNS} FROM event e JOIN job j ON j.uid = e.job_uid"
+        f" WHERE e.seq > {after} AND e.seq <= {last} AND e.kind IN ({kinds})"
+        " AND j.state = 'QUEUED'"
+    )
+    return {row[0]: _job(tuple(row)) for row in rows}
