@@ -32,7 +32,7 @@ class Report:
     native_id: str = ""
     submit_ms: int = 0
     observation: Observation | None = None
-    usage: tuple[Usage, ...] = ()
+    usage: tuple[Usage, ...] | None = None  # None: not metered yet
     reason: str = ""
     message: str = ""
 
@@ -43,9 +43,9 @@ def accepted(uid: int, attempt: int, native_id: str, submit_ms: int) -> Report:
 
 
 def observed(
-    uid: int, attempt: int, observation: Observation, usage: Sequence[Usage] = ()
+    uid: int, attempt: int, observation: Observation, usage: Sequence[Usage] | None = None
 ) -> Report:
-    """The center says how the run stands; with its metered use once it ended."""
+    """The center says how the run stands; with its metered use (None: not metered yet)."""
     return Report(
         uid,
         attempt,
@@ -53,7 +53,7 @@ def observed(
         native_id=observation.native_id,
         submit_ms=observation.submit_ms,
         observation=observation,
-        usage=tuple(usage),
+        usage=None if usage is None else tuple(usage),
     )
 
 
