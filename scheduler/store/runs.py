@@ -46,15 +46,17 @@ def mark_submitting(
 ) -> tuple[list[ToSend], Ingested]:
     """Make the intent to send durable; runs whose jobs were cancelled meanwhile end unsent.
 
-    Runs already SUBMITTING or UNKNOWN (sent before, proven absent) may be sent again under the
-    same name. Raises ``leader.Fenced``.
+    The caller gives runs that are certainly not at the center: never sent, or sent without effect,
+    or looked up and proven absent; the last two are sent again under the same name. Raises
+    ``leader.Fenced``.
     """
     leader.check(connection, epoch)
     runs = load_runs(connection, {uid for uid, _ in keys})
     mine = [runs[key] for key in keys if key in runs]
     sendable = (RunState.PENDING, RunState.SUBMITTING, RunState.UNKNOWN)
-    unsent = [run for run in mine if run.cancel_requested and run.state is RunState.PENDING]
-    going = [run for run in mine if run.state in sendable and run not in unsent]
+    waiting = [run for run in mine if run.state in sendable]
+    unsent = [run for run in waiting if run.cancel_requested]
+    going = [run for run in waiting if not run.cancel_requested]
     ended = cancel_unsent(connection, epoch, unsent, now_ms) if unsent else Ingested()
     first = [run for run in going if run.state is RunState.PENDING]
     bulk_execute(
@@ -142,3 +144,12 @@ def expire(connection: Connection, epoch: int, now_ms: int, limit: int = 1_000) 
         ],
     )
     return len(rows)
+
+
+def any_expired(connection: Connection, now_ms: int) -> bool:
+    """Whether a waiting job's queue deadline has passed."""
+    found = connection.exec_driver_sql(
+        "SELECT 1 FROM job WHERE state IN ('QUEUED', 'HELD') AND deadline_ms IS NOT NULL"
+        f" AND deadline_ms <= {now_ms} LIMIT 1"
+    ).first()
+    return found is not None

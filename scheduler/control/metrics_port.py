@@ -1,0 +1,56 @@
+"""What the loop tells the metrics: a port, so that the loop knows no metrics library."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from scheduler.control.center_worker import Tracked
+from scheduler.placement.core import WaitingCounts
+from scheduler.store.admission import Admitted
+from scheduler.store.database import Database
+from scheduler.store.ingest import Ingested
+
+
+class LoopMetrics(Protocol):
+    """Figures of the control loop; every method is quick and never raises."""
+
+    def leader(self, leads: bool, epoch: int) -> None:
+        """Whether this process leads, and its fencing epoch."""
+        ...
+
+    def backend(self, name: str) -> None:
+        """Where the planner lives now: ``ray`` or ``local``."""
+        ...
+
+    def cycle(self, backend: str, seconds: float, looked_at: int, starts: int) -> None:
+        """One planning cycle."""
+        ...
+
+    def admitted(self, result: Admitted) -> None:
+        """One transaction of admissions and refusals."""
+        ...
+
+    def ingested(self, result: Ingested) -> None:
+        """One transaction of reports."""
+        ...
+
+    def center(self, center: str, reachable: bool) -> None:
+        """A center was lost or came back."""
+        ...
+
+    def orphan(self, center: str) -> None:
+        """A center has a run with our mark that the store does not know."""
+        ...
+
+    def loop_error(self) -> None:
+        """A task of the loop failed and is tried again."""
+        ...
+
+    async def measure(
+        self,
+        db: Database,
+        now_ms: int,
+        counts: WaitingCounts | None,
+        active: Mapping[str, Sequence[Tracked]],
+    ) -> None:
+        """Refresh gauges of queues, quotas, funds and runs."""
+        ...

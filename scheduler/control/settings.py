@@ -1,0 +1,39 @@
+"""Settings of the control loop; seconds here are real seconds, whatever the clock's speed."""
+
+from dataclasses import dataclass, field
+
+from scheduler.placement.model import PolicySettings
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How often the loop looks and how much it does at once."""
+
+    #: ``auto`` plans in process until Ray is up and whenever it is away; ``off`` never uses Ray.
+    ray: str = "auto"
+    #: Address of a Ray cluster; empty starts a local Ray.
+    ray_address: str = ""
+    #: Planner shards (actors of Ray) over which the cities are spread.
+    shards: int = 2
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    #: Plan at least so often, even when nothing was heard.
+    tick_s: float = 1.0
+    #: Wait this long after the first wake, so that what comes together is planned together.
+    gather_s: float = 0.004
+    #: Events of the feed told to the planner in one cycle.
+    feed_batch: int = 20_000
+    #: Runs admitted in one transaction.
+    admit_batch: int = 500
+    #: Runs sent to a center in one step, and calls at once.
+    send_batch: int = 256
+    send_concurrency: int = 32
+    #: After so many calls that had no effect the job is queued again.
+    send_tries_max: int = 8
+    retry_s: float = 0.5
+    #: A center is looked at when it hints at a change, and at least so often.
+    follow_s: float = 2.0
+    follow_tick_s: float = 0.01
+    #: A center silent for so long makes its runs UNKNOWN.
+    unknown_after_s: float = 900.0
+    #: Metrics of queues, quotas and funds are read so often.
+    metrics_s: float = 2.0
