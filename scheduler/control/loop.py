@@ -59,7 +59,7 @@ class ControlLoop:
             center: CenterWorker(center, adapter, self, clock, settings, self._orphan)
             for center, adapter in adapters.items()
         }
-        self.planner = PlannerHost(settings, clock, self._snapshot)
+        self.planner = PlannerHost(settings, clock, db, self._snapshot)
         self.centers = WorkersView(self.workers)
         self.epoch = 0
         self.fenced = asyncio.Event()

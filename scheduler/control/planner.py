@@ -1,17 +1,29 @@
 """Where the planner lives: in a thread of this process, or in actors of Ray.
 
-Both run the same ``RootPlanner``; a backend is only the way to it. ``PlannerHost`` chooses: Ray
-while it answers, in process while it does not (at the start, and whenever Ray is away), and moves
-back by itself. Either is refilled from the store, never from the other.
+Both run the same ``RootPlanner``; a backend is only the way to it. ``PlannerHost`` plans in
+process until Ray is up and whenever Ray is away, and moves back by itself. Either backend is
+refilled from the store, never from the other (DESIGN.md 6).
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from scheduler.placement.core import PlanningCore, WaitingCounts
+import structlog
+from sqlalchemy import Connection
+
+from scheduler.clock import Clock
+from scheduler.control.settings import LoopSettings
+from scheduler.errors import TemporarilyAway
+from scheduler.placement.core import PlanningCore, StaleRevision, WaitingCounts
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
+from scheduler.store.database import Database
+
+log = structlog.get_logger()
+
+Snapshot = Callable[[Connection], tuple[int, list[Delta]]]
 
 
 class PlannerAway(Exception):
@@ -19,7 +31,7 @@ class PlannerAway(Exception):
 
 
 class PlannerBackend(Protocol):
-    """One place where a planner lives. Methods raise ``PlannerAway`` when it does not answer."""
+    """A place where a planner lives. Methods raise ``PlannerAway`` when it does not answer."""
 
     name: str
 
@@ -27,9 +39,7 @@ class PlannerBackend(Protocol):
         """Forget everything and take this snapshot."""
         ...
 
-    async def cycle(
-        self, before: int, deltas: Sequence[Delta], after: int, now_ms: int
-    ) -> Plan:
+    async def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan:
         """Apply what happened from revision ``before`` to ``after``, then plan."""
         ...
 
@@ -42,7 +52,7 @@ class PlannerBackend(Protocol):
         ...
 
     async def counts(self, now_ms: int) -> WaitingCounts:
-        """Figures for the metrics."""
+        """Waiting jobs by city, flavor and reason."""
         ...
 
     async def close(self) -> None:
@@ -56,10 +66,165 @@ class LocalPlanner:
     name = "local"
 
     def __init__(self, policy: PolicySettings, shards: int) -> None:
-        self._policy, self._shards = policy, shards
-        self._core = PlanningCore(policy, shards)
+        self._core = PlanningCore(policy, shards=shards)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="corridor-plan")
 
-    async def _run[**P, T](self, call: "Callable[P, T]", *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(call, *args, **kwargs))
+    async def _run[T](self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    async def load(self, revision: int, deltas: Sequence[Delta]) -> None:
+        await self._run(lambda: self._core.load(revision, deltas))
+
+    async def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan:
+        return await self._run(lambda: self._core.cycle(before, deltas, after, now_ms))
+
+    async def explain(self, uid: int, now_ms: int) -> Explanation | None:
+        return await self._run(lambda: self._core.explain(uid, now_ms))
+
+    async def estimate(self, job: JobQueued, now_ms: int) -> Explanation:
+        return await self._run(lambda: self._core.estimate(job, now_ms))
+
+    async def counts(self, now_ms: int) -> WaitingCounts:
+        return await self._run(lambda: self._core.counts(now_ms))
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+class PlannerHost:
+    """The planner the loop speaks to, wherever it lives. Implements ``PlannerView``.
+
+    ``revision`` is what the planner has seen, ``wake_ms`` when planning matters without any news.
+    """
+
+    def __init__(
+        self, settings: LoopSettings, clock: Clock, db: Database, snapshot: Snapshot
+    ) -> None:
+        self._settings, self._clock, self._db, self._snapshot = settings, clock, db, snapshot
+        self._backend: PlannerBackend | None = None
+        self._ready: PlannerBackend | None = None  # a better backend, to be moved to
+        self._raising: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self.revision = 0
+        self.wake_ms: int | None = None
+
+    @property
+    def backend_name(self) -> str:
+        """``ray``, ``local`` or ``none``."""
+        return self._backend.name if self._backend is not None else "none"
+
+    async def start(self) -> None:
+        """Plan in process at once; begin to raise Ray beside it unless it is off."""
+        self._backend = LocalPlanner(self._settings.policy, self._settings.shards)
+        if self._settings.ray != "off":
+            self._raise_ray()
+
+    async def close(self) -> None:
+        """Let go of the planner and of Ray."""
+        if self._raising is not None:
+            self._raising.cancel()
+            await asyncio.gather(self._raising, return_exceptions=True)
+        for backend in (self._backend, self._ready):
+            if backend is not None:
+                await backend.close()
+
+    def _raise_ray(self) -> None:
+        if self._raising is None or self._raising.done():
+            self._raising = asyncio.create_task(self._ray_forever(), name="raise-ray")
+
+    async def _ray_forever(self) -> None:
+        """Try to get a planner on Ray until there is one; the loop moves to it between cycles."""
+        from scheduler.control.ray_planner import RayPlanner
+
+        pause_s = 1.0
+        while True:
+            try:
+                self._ready = await RayPlanner.open(self._settings)
+                return
+            except PlannerAway as error:
+                log.warning("ray_away", error=str(error), retry_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, 30.0)
+
+    async def load(self) -> int:
+        """Give the planner a new snapshot; returns its revision."""
+        async with self._lock:
+            return await self._load()
+
+    async def _load(self) -> int:
+        backend = self._backend
+        assert backend is not None, "start() makes a backend"
+        revision, told = await self._db.read(self._snapshot)
+        await backend.load(revision, told)
+        self.revision, self.wake_ms = revision, None
+        log.info("planner_loaded", backend=backend.name, revision=revision, told=len(told))
+        return revision
+
+    async def cycle(self, before: int, deltas: Sequence[Delta], after: int) -> Plan:
+        """Tell what changed and plan; a planner that is away or behind is replaced or refilled."""
+        async with self._lock:
+            if self._ready is not None:
+                await self._move()
+            elif self.revision == before:
+                with contextlib.suppress(PlannerAway, StaleRevision):
+                    return await self._plan(before, deltas, after)
+                await self._fall_back()
+            await self._load()
+            return await self._plan(self.revision, (), self.revision)
+
+    async def _plan(self, before: int, deltas: Sequence[Delta], after: int) -> Plan:
+        backend = self._backend
+        assert backend is not None, "start() makes a backend"
+        plan = await backend.cycle(before, deltas, after, self._clock.now_ms())
+        self.revision, self.wake_ms = after, plan.wake_ms
+        return plan
+
+    async def _move(self) -> None:
+        old, self._backend, self._ready = self._backend, self._ready, None
+        try:
+            await self._load()
+        except PlannerAway:
+            await self._fall_back()
+            return
+        log.info("planner_moved", backend=self.backend_name)
+        if old is not None:
+            await old.close()
+
+    async def _fall_back(self) -> None:
+        """Plan in process from now on, and raise Ray again."""
+        old = self._backend
+        if isinstance(old, LocalPlanner):
+            return
+        log.warning("planner_away", backend=self.backend_name)
+        self._backend = LocalPlanner(self._settings.policy, self._settings.shards)
+        if old is not None:
+            await old.close()
+        self._raise_ray()
+
+    # --- PlannerView --------------------------------------------------------------------------
+
+    def _answering(self) -> PlannerBackend:
+        if self._backend is None:
+            raise TemporarilyAway("the planner is not up yet; ask again in a second")
+        return self._backend
+
+    async def explain(self, uid: int) -> Explanation | None:
+        """Why a job waits; None if the planner does not hold it."""
+        try:
+            return await self._answering().explain(uid, self._clock.now_ms())
+        except PlannerAway as error:
+            raise TemporarilyAway("the planner is away; ask again in a second") from error
+
+    async def estimate(self, job: JobQueued) -> Explanation:
+        """What would be said of this job if it were queued now."""
+        try:
+            return await self._answering().estimate(job, self._clock.now_ms())
+        except PlannerAway as error:
+            raise TemporarilyAway("the planner is away; ask again in a second") from error
+
+    async def counts(self) -> WaitingCounts:
+        """Waiting jobs by city, flavor and reason."""
+        try:
+            return await self._answering().counts(self._clock.now_ms())
+        except PlannerAway as error:
+            raise TemporarilyAway("the planner is away; ask again in a second") from error
