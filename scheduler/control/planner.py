@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -23,6 +23,7 @@ from scheduler.store.database import Database
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 Snapshot = Callable[[Connection], tuple[int, list[Delta]]]
 
 
@@ -69,7 +70,7 @@ class LocalPlanner:
         self._core = PlanningCore(policy, shards=shards)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="corridor-plan")
 
-    async def _run[T](self, call: Callable[[], T]) -> T:
+    async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     async def load(self, revision: int, deltas: Sequence[Delta]) -> None:
