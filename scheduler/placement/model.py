@@ -25,7 +25,10 @@ class Option(NamedTuple):
 
 
 class JobQueued(NamedTuple):
-    """A job waits. ``options`` are in the submitter's order of preference; higher priority first.
+    """A job waits; higher ``priority`` first within its enterprise.
+
+    Of ``options`` that can start at once the one that borrows nothing and leaves the least idle is
+    taken; their order breaks ties.
 
     ``queued_ms`` is the time that orders the job (kept over retries and preemption);
     ``not_before_ms`` bars it from starting earlier (retry back-off), 0 for at once.
@@ -125,12 +128,11 @@ class CityQuotaSet(NamedTuple):
 
 
 class EnterpriseQuotaSet(NamedTuple):
-    """Cap and guarantee of (enterprise, flavor); ``cap_units`` None means no cap."""
+    """Cap of (enterprise, flavor); ``cap_units`` None means no cap."""
 
     enterprise: str
     flavor: str
     cap_units: int | None = None
-    guarantee_units: int = 0
 
 
 class UsageSet(NamedTuple):
@@ -180,30 +182,20 @@ class Reservation(NamedTuple):
     start_ms: int
 
 
-class WaitingClass(NamedTuple):
-    """All waiting jobs of one enterprise with equal options: they wait for the same reason."""
-
-    city: str
-    enterprise: str
-    options: tuple[Option, ...]
-    count: int
-    reason: PendingReason
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One cycle's answer, in a fixed order.
 
-    ``looked_at`` counts candidates that were weighed. ``waiting`` holds a reason for each waiting
-    class that was looked at. ``wake_ms`` is when planning again could matter without any delta
-    (a parked or backed-off job becomes due); None for never.
+    ``looked_at`` counts candidates that were weighed. ``more`` says that the cycle stopped at
+    ``starts_max``. ``wake_ms`` is when planning again could matter without any delta (a parked or
+    backed-off job becomes due); None for never. Why a job waits is answered by ``explain``.
     """
 
     now_ms: int
     starts: tuple[Start, ...]
     reservations: tuple[Reservation, ...]
-    waiting: tuple[WaitingClass, ...]
     looked_at: int
+    more: bool
     wake_ms: int | None
 
 
@@ -223,12 +215,15 @@ class PolicySettings:
 
     ``order`` is ``corridor`` (cities, enterprises, priority, time) or ``fifo`` (submission order
     alone); without ``backfill`` a blocked head of a flavor blocks that flavor (FCFS).
-    ``starts_max`` bounds the starts of one cycle (the rest follows in the next at once).
+    A job that waited ``ageing_ms`` and would not borrow is the first to be given a
+    reservation. ``starts_max`` bounds the starts of one cycle (the rest follows in the next at
+    once).
     """
 
     order: str = "corridor"
     backfill: bool = True
     usage_half_life_ms: int = 7 * 24 * 3_600_000
+    ageing_ms: int = 2 * 3_600_000
     starts_max: int = 2_000
 
 

@@ -1,0 +1,197 @@
+"""One shard's queues: all waiting jobs of some cities, by enterprise and shape.
+
+A waiting class is the jobs of one enterprise with equal options; they can start for the same
+reasons, so the planner looks at the first of a class and knows about all. The shard keeps every
+job, the root planner only the first few of each class (a window), and asks for more when it has
+started them all: so what is planned does not depend on how cities are spread over shards.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from scheduler.placement.model import JobQueued, Option
+
+WINDOW: Final = 64
+
+#: (city, enterprise, options): what makes jobs alike.
+ClassKey = tuple[str, str, tuple[Option, ...]]
+#: (-priority, queued_ms, uid): the order within an enterprise.
+Entry = tuple[int, int, int]
+
+
+class HeadUpdate(NamedTuple):
+    """The first entries of a class and how many there are; none are left when ``count`` is 0."""
+
+    key: ClassKey
+    window: tuple[Entry, ...]
+    count: int
+
+
+class Place(NamedTuple):
+    """Where a job waits: its class, its entry, and how many of its enterprise are before it."""
+
+    key: ClassKey
+    entry: Entry
+    before_in_enterprise: int
+
+
+class _Queue:
+    """The jobs of one class in order, with a cheap way to take from the front."""
+
+    __slots__ = ("entries", "first", "key")
+
+    def __init__(self, key: ClassKey) -> None:
+        self.key = key
+        self.entries: list[tuple[int, int, int, _Queue]] = []
+        self.first = 0
+
+    def __len__(self) -> int:
+        return len(self.entries) - self.first
+
+    def add(self, entry: "tuple[int, int, int, _Queue]") -> None:
+        """Insert in order. Uids differ, so a comparison never reaches the queue itself."""
+        entries = self.entries
+        if not entries or len(entries) == self.first or entries[-1] < entry:
+            entries.append(entry)
+        else:
+            insort(entries, entry, lo=self.first)
+
+    def discard(self, entry: "tuple[int, int, int, _Queue]") -> None:
+        """Remove an entry."""
+        at = bisect_left(self.entries, entry, lo=self.first)
+        if at == self.first:
+            self.entries[at] = None  # type: ignore[call-overload]
+            self.first += 1
+            if self.first > 512 and self.first * 2 > len(self.entries):
+                del self.entries[: self.first]
+                self.first = 0
+        else:
+            del self.entries[at]
+
+    def before(self, entry: Entry) -> int:
+        """How many entries come before ``entry``."""
+        return bisect_left(self.entries, entry, lo=self.first) - self.first  # type: ignore[type-var]
+
+    def window(self) -> tuple[Entry, ...]:
+        """The first entries."""
+        return tuple(entry[:3] for entry in self.entries[self.first : self.first + WINDOW])
+
+
+class CityShard:
+    """All waiting jobs of this shard's cities. Pure: no clock, no I/O."""
+
+    def __init__(self) -> None:
+        self._queues: dict[ClassKey, _Queue] = {}
+        self._by_enterprise: dict[tuple[str, str], dict[ClassKey, _Queue]] = {}
+        self._jobs: dict[int, tuple[int, int, int, _Queue]] = {}
+
+    def apply(
+        self, queued: Iterable[JobQueued], removed: Iterable[int], taken: Iterable[int]
+    ) -> list[HeadUpdate]:
+        """Take jobs out, then in; returns the heads of classes whose window or count changed."""
+        touched: dict[ClassKey, _Queue] = {}
+        self._take(taken)
+        for uid in removed:
+            self._remove(uid, touched)
+        for job in queued:
+            self._remove(job.uid, touched)
+            queue = self._queue((job.city, job.enterprise, job.options))
+            entry = (-job.priority, job.queued_ms, job.uid, queue)
+            self._jobs[job.uid] = entry
+            queue.add(entry)
+            touched[queue.key] = queue
+        return [self._head(queue) for queue in touched.values()]
+
+    def more(self, key: ClassKey, taken: Iterable[int]) -> HeadUpdate:
+        """Take out what was started and return the next entries of a class."""
+        self._take(taken)
+        queue = self._queues.get(key)
+        return HeadUpdate(key, (), 0) if queue is None else self._head(queue)
+
+    def locate(self, uid: int, taken: Iterable[int]) -> Place | None:
+        """Return where a job waits, None if it does not wait here."""
+        self._take(taken)
+        found = self._jobs.get(uid)
+        if found is None:
+            return None
+        queue, entry = found[3], found[:3]
+        return Place(queue.key, entry, self.before(queue.key, entry))
+
+    def before(self, key: ClassKey, entry: Entry) -> int:
+        """How many waiting jobs of the same city and enterprise come before ``entry``."""
+        queues = self._by_enterprise.get(key[:2], {})
+        return sum(queue.before(entry) for queue in queues.values())
+
+    def _take(self, taken: Iterable[int]) -> None:
+        """Forget jobs that the root planner started: it knows that already."""
+        touched: dict[ClassKey, _Queue] = {}
+        for uid in taken:
+            self._remove(uid, touched)
+        for queue in touched.values():
+            self._prune(queue)
+
+    def _head(self, queue: _Queue) -> HeadUpdate:
+        head = HeadUpdate(queue.key, queue.window(), len(queue))
+        self._prune(queue)
+        return head
+
+    def _prune(self, queue: _Queue) -> None:
+        if len(queue):
+            return
+        self._queues.pop(queue.key, None)
+        mine = self._by_enterprise.get(queue.key[:2])
+        if mine is not None and mine.pop(queue.key, None) is not None and not mine:
+            del self._by_enterprise[queue.key[:2]]
+
+    def _queue(self, key: ClassKey) -> _Queue:
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = _Queue(key)
+            self._by_enterprise.setdefault(key[:2], {})[key] = queue
+        return queue
+
+    def _remove(self, uid: int, touched: dict[ClassKey, _Queue]) -> None:
+        entry = self._jobs.pop(uid, None)
+        if entry is None:
+            return
+        queue = entry[3]
+        queue.discard(entry)
+        touched[queue.key] = queue
+
+
+class LocalShards:
+    """Shards in this process; ``RayShards`` has the same methods over actors."""
+
+    def __init__(self, count: int) -> None:
+        self._shards = [CityShard() for _ in range(count)]
+
+    @property
+    def count(self) -> int:
+        """How many shards there are."""
+        return len(self._shards)
+
+    def apply(
+        self, batches: Sequence[tuple[int, Sequence[JobQueued], Sequence[int], Sequence[int]]]
+    ) -> list[HeadUpdate]:
+        """Apply (shard, queued, removed, taken) batches."""
+        updates: list[HeadUpdate] = []
+        for shard, queued, removed, taken in batches:
+            updates += self._shards[shard].apply(queued, removed, taken)
+        return updates
+
+    def more(self, shard: int, key: ClassKey, taken: Sequence[int]) -> HeadUpdate:
+        """Return the next entries of a class."""
+        return self._shards[shard].more(key, taken)
+
+    def locate(self, uid: int, taken: Sequence[Sequence[int]]) -> Place | None:
+        """Return where a job waits."""
+        for shard, gone in zip(self._shards, taken, strict=True):
+            place = shard.locate(uid, gone)
+            if place is not None:
+                return place
+        return None
+
+    def before(self, shard: int, key: ClassKey, entry: Entry) -> int:
+        """How many waiting jobs of the same city and enterprise come before ``entry``."""
+        return self._shards[shard].before(key, entry)

@@ -1,0 +1,39 @@
+"""Past use that fades: a score per enterprise that halves with every half-life, in exact integers.
+
+Instead of fading all scores at every look, what is added later is added larger:
+``score += amount * 2**((t - base) / half_life)``. Two scores compare at any instant as their faded
+values do, a score is touched only when its owner uses something, and what was added can be taken
+away again to the last unit. The power of two is fixed-point: exact in its whole part, from a
+table of 4,096 steps within one doubling for the rest.
+"""
+
+from typing import Final
+
+_STEPS: Final = 4096
+_BITS: Final = 32
+#: round(2**(i / 4096) * 2**32)
+_TABLE: Final = tuple(round(2 ** (_BITS + i / _STEPS)) for i in range(_STEPS))
+
+
+class FadingUse:
+    """Scores by name; ``base_ms`` is any instant near to those that follow."""
+
+    def __init__(self, half_life_ms: int, base_ms: int) -> None:
+        self._half_life_ms, self._base_ms = half_life_ms, base_ms
+        self.scores: dict[str, int] = {}
+
+    def weight(self, at_ms: int) -> int:
+        """Return what one unit of use at ``at_ms`` counts, in 2**-32."""
+        whole, rest = divmod(at_ms - self._base_ms, self._half_life_ms)
+        step = _TABLE[rest * _STEPS // self._half_life_ms]
+        return step << whole if whole >= 0 else step >> -whole
+
+    def add(self, name: str, amount: int, at_ms: int) -> int:
+        """Add use as of ``at_ms``; returns the score added, to be taken away by ``remove``."""
+        score = amount * self.weight(at_ms)
+        self.scores[name] = self.scores.get(name, 0) + score
+        return score
+
+    def remove(self, name: str, score: int) -> None:
+        """Take away a score that ``add`` returned."""
+        self.scores[name] = self.scores.get(name, 0) - score
