@@ -1,0 +1,1 @@
+"""Quotas, prices, subsidies and the ledger: pure rules over plain data."""

@@ -196,7 +196,7 @@ class ControlLoop:
         )
         await self._admit(plan)
         more_feed = after - before >= batch
-        return more_feed or len(plan.starts) >= self.settings.policy.starts_max
+        return more_feed or plan.more
 
     async def _admit(self, plan: Plan) -> None:
         size = self.settings.admit_batch

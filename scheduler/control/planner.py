@@ -36,7 +36,7 @@ class PlannerBackend(Protocol):
 
     name: str
 
-    async def load(self, revision: int, deltas: Sequence[Delta]) -> None:
+    async def load(self, revision: int, deltas: Sequence[Delta], now_ms: int) -> None:
         """Forget everything and take this snapshot."""
         ...
 
@@ -73,8 +73,8 @@ class LocalPlanner:
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
-    async def load(self, revision: int, deltas: Sequence[Delta]) -> None:
-        await self._run(lambda: self._core.load(revision, deltas))
+    async def load(self, revision: int, deltas: Sequence[Delta], now_ms: int) -> None:
+        await self._run(lambda: self._core.load(revision, deltas, now_ms))
 
     async def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan:
         return await self._run(lambda: self._core.cycle(before, deltas, after, now_ms))
@@ -156,7 +156,7 @@ class PlannerHost:
         backend = self._backend
         assert backend is not None, "start() makes a backend"
         revision, told = await self._db.read(self._snapshot)
-        await backend.load(revision, told)
+        await backend.load(revision, told, self._clock.now_ms())
         self.revision, self.wake_ms = revision, None
         log.info("planner_loaded", backend=backend.name, revision=revision, told=len(told))
         return revision

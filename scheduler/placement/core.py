@@ -34,7 +34,7 @@ class WaitingCounts:
 class PlanningCore:
     """A planner over ``shards`` shards of cities; the plan does not depend on their number.
 
-    ``make_shards`` gives other shards than those in this process (actors of Ray).
+    ``remote`` gives other shards than those in this process (actors of Ray).
     """
 
     def __init__(
@@ -48,12 +48,13 @@ class PlanningCore:
         shards = LocalShards(self._count) if self._remote is None else self._remote
         self._root = RootPlanner(self._policy, shards)
         self._explainer = Explainer(self._root)
+        self._pending: Sequence[Delta] = ()
 
     def load(self, revision: int, deltas: Sequence[Delta], now_ms: int | None = None) -> None:
         """Forget everything and take a snapshot; ``now_ms`` defaults to the time of its use."""
         self._reset()
         self.revision = revision
-        self._pending: Sequence[Delta] = deltas
+        self._pending = deltas
         if now_ms is not None:
             self._take(now_ms)
 

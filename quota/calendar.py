@@ -1,0 +1,34 @@
+"""Periods of money: cut at midnight of Asia/Shanghai, half-open, named 2026, 2026Q1 or 2026-03."""
+
+import re
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
+_NAME: Final = re.compile(r"(\d{4})(?:Q([1-4])|-(0[1-9]|1[0-2]))?")
+
+
+def natural_year(at_ms: int) -> int:
+    """Return the calendar year in Shanghai at an instant."""
+    return datetime.fromtimestamp(at_ms / 1000, SHANGHAI).year
+
+
+def period_bounds(name: str) -> tuple[int, int]:
+    """Return (start, end) of a period in epoch milliseconds; ValueError for a wrong name."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name!r} is not a period: write 2026, 2026Q1 or 2026-03")
+    year, quarter, month = int(found[1]), found[2], found[3]
+    if quarter is not None:
+        first, months = 3 * int(quarter) - 2, 3
+    elif month is not None:
+        first, months = int(month), 1
+    else:
+        first, months = 1, 12
+    return _midnight_ms(year, first), _midnight_ms(year, first + months)
+
+
+def _midnight_ms(year: int, month: int) -> int:
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    return int(datetime(year, month, 1, tzinfo=SHANGHAI).timestamp()) * 1000

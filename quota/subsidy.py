@@ -1,0 +1,172 @@
+"""Subsidy rules: who gives how much of a charge, and which limit bound it.
+
+Deterministic (reference model 3.3): rules in the order of (priority, programme); of an exclusive
+group the one that gives most; each gives ``floor(base * rate)``, at most its cap per job, what is
+left of the enterprise's cap of the natural year, what is left of its fund, and what the ceiling
+on all subsidies leaves; less than its minimum is nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from quota.amounts import BP, share_fen
+
+#: Programmes of the whole corridor name this instead of a city.
+CORRIDOR = "corridor"
+
+
+class Binding(StrEnum):
+    """What limited a subsidy: the answer to "why not more?"."""
+
+    RATE = "RATE"
+    JOB_CAP = "JOB_CAP"
+    YEAR_CAP = "YEAR_CAP"
+    FUND = "FUND"
+    CEILING = "CEILING"
+    MINIMUM = "MINIMUM"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One immutable version of a programme's rule; empty lists admit all."""
+
+    programme: str
+    version: int
+    city: str
+    rate_bp: int
+    priority: int = 0
+    exclusive_group: str = ""
+    base: str = "GROSS"  # or REMAINING: of what earlier rules left
+    flavors: tuple[str, ...] = ()
+    size_classes: tuple[str, ...] = ()
+    sectors: tuple[str, ...] = ()
+    startup_only: bool = False
+    job_cap_fen: int | None = None
+    year_cap_fen: int | None = None
+    minimum_fen: int = 0
+    ceiling_bp: int = BP
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate_bp <= BP or not 0 < self.ceiling_bp <= BP:
+            raise ValueError(f"{self.programme}: rates are 0..{BP} hundredths of a percent")
+        if self.base not in ("GROSS", "REMAINING"):
+            raise ValueError(f"{self.programme}: base is GROSS or REMAINING, not {self.base!r}")
+
+    def to_json(self) -> str:
+        """Return the canonical JSON that is stored and hashed."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    def sha256(self) -> str:
+        """Return the digest of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> "Rule":
+        """Return a stored rule."""
+        values: dict[str, Any] = json.loads(text)
+        known = {field.name for field in fields(cls)}
+        if set(values) - known:
+            raise ValueError(f"unknown fields of a rule: {sorted(set(values) - known)}")
+        lists = ("flavors", "size_classes", "sectors")
+        return cls(**{k: tuple(v) if k in lists else v for k, v in values.items()})
+
+
+class Applicant(NamedTuple):
+    """What rules ask about an enterprise."""
+
+    city: str
+    size_class: str
+    sector: str
+    startup: bool
+
+
+class Left(NamedTuple):
+    """What a programme can still give: of its fund, and to this enterprise this year."""
+
+    fund_fen: int
+    cap_fen: int | None = None
+
+
+class Part(NamedTuple):
+    """What one programme gives."""
+
+    programme: str
+    rule_version: int
+    amount_fen: int
+    binding: Binding
+
+
+def eligible(rules: Iterable[Rule], applicant: Applicant, flavor: str) -> list[Rule]:
+    """Return the rules that admit an enterprise's job, in the order in which they give."""
+    return sorted(
+        (rule for rule in rules if _admits(rule, applicant, flavor)),
+        key=lambda rule: (rule.priority, rule.programme),
+    )
+
+
+def _admits(rule: Rule, applicant: Applicant, flavor: str) -> bool:
+    return (
+        rule.city in (CORRIDOR, applicant.city)
+        and (not rule.flavors or flavor in rule.flavors)
+        and (not rule.size_classes or applicant.size_class in rule.size_classes)
+        and (not rule.sectors or applicant.sector in rule.sectors)
+        and (applicant.startup or not rule.startup_only)
+    )
+
+
+def quote(gross_fen: int, rules: Sequence[Rule], left: Mapping[str, Left]) -> list[Part]:
+    """Return what each of the eligible ``rules`` gives of ``gross_fen``; zeros are kept.
+
+    The sum never exceeds ``gross_fen``.
+    """
+    chosen = _best_of_groups(gross_fen, rules, left)
+    parts: list[Part] = []
+    given = 0
+    for rule in rules:
+        if rule.exclusive_group and chosen[rule.exclusive_group] is not rule:
+            continue
+        part = _part(rule, gross_fen, given, left[rule.programme])
+        given += part.amount_fen
+        parts.append(part)
+    return parts
+
+
+def _best_of_groups(
+    gross_fen: int, rules: Sequence[Rule], left: Mapping[str, Left]
+) -> dict[str, Rule]:
+    best: dict[str, tuple[int, Rule]] = {}
+    for rule in rules:
+        if rule.exclusive_group:
+            amount = _part(rule, gross_fen, 0, left[rule.programme]).amount_fen
+            if rule.exclusive_group not in best or amount > best[rule.exclusive_group][0]:
+                best[rule.exclusive_group] = (amount, rule)
+    return {group: rule for group, (_, rule) in best.items()}
+
+
+def _part(rule: Rule, gross_fen: int, given: int, left: Left) -> Part:
+    base = gross_fen if rule.base == "GROSS" else gross_fen - given
+    amount, binding = share_fen(base, rule.rate_bp), Binding.RATE
+    ceiling = max(0, share_fen(gross_fen, rule.ceiling_bp) - given)
+    for limit, name in (
+        (rule.job_cap_fen, Binding.JOB_CAP),
+        (left.cap_fen, Binding.YEAR_CAP),
+        (left.fund_fen, Binding.FUND),
+        (ceiling, Binding.CEILING),
+    ):
+        if limit is not None and limit < amount:
+            amount, binding = max(0, limit), name
+    if amount < rule.minimum_fen:
+        return Part(rule.programme, rule.version, 0, Binding.MINIMUM)
+    return Part(rule.programme, rule.version, amount, binding)
+
+
+def settled_amount(rule: Rule, gross_fen: int, held_fen: int) -> int:
+    """Return what a held subsidy comes to for the metered charge: never above what was held."""
+    amount = share_fen(gross_fen, rule.rate_bp)
+    if rule.job_cap_fen is not None:
+        amount = min(amount, rule.job_cap_fen)
+    return min(amount, held_fen)

@@ -1,0 +1,104 @@
+"""Ledger entries and their hash chain.
+
+Double entry in two phases: PENDING reserves, POST takes up to what was reserved and frees the
+rest, VOID frees all, DIRECT moves at once. Entries are only added. Each shard (one per fund
+period, one per city's wallets) chains its entries: ``hash = sha256(previous hash + canonical
+JSON)``, so that any later change is found.
+"""
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+GENESIS: Final = bytes(32)
+
+
+class Kind(StrEnum):
+    """Phase of an entry."""
+
+    PENDING = "PENDING"
+    POST = "POST"
+    VOID = "VOID"
+    DIRECT = "DIRECT"
+
+
+class Entry(NamedTuple):
+    """One transfer of ``amount_fen`` from the debit to the credit account.
+
+    A POST or VOID names by ``leg_id`` the PENDING entry that it resolves.
+    """
+
+    shard: str
+    kind: Kind
+    code: str
+    debit_account: str
+    credit_account: str
+    amount_fen: int
+    effective_ms: int
+    idem_key: str
+    job_uid: int = 0
+    attempt: int = 0
+    leg_id: str = ""
+    reverses: str = ""
+    ref_period: str = ""
+    actor: str = ""
+    reason: str = ""
+    ledger: str = "CNY"
+
+
+class Link(NamedTuple):
+    """An entry in its place of the chain."""
+
+    entry: Entry
+    seq: int
+    prev_hash: bytes
+    hash: bytes
+
+
+def entry_hash(prev: bytes, seq: int, entry: Entry) -> bytes:
+    """Return the hash that chains an entry to what came before it."""
+    text = json.dumps([seq, *entry], ensure_ascii=False, separators=(",", ":"))
+    return sha256(prev + text.encode()).digest()
+
+
+def chain(entries: Iterable[Entry], seq: int, prev: bytes) -> list[Link]:
+    """Chain entries of one shard after its head (``seq``, ``prev``)."""
+    links = []
+    for entry in entries:
+        seq += 1
+        digest = entry_hash(prev, seq, entry)
+        links.append(Link(entry, seq, prev, digest))
+        prev = digest
+    return links
+
+
+def fund_account(programme: str, period: str) -> str:
+    """Account of a programme's money in a period; its name is also its shard."""
+    return f"fund:{programme}:{period}"
+
+
+def appropriation_account(programme: str, period: str) -> str:
+    """Where a fund's money comes from."""
+    return f"appropriation:{programme}:{period}"
+
+
+def wallet_account(enterprise: str) -> str:
+    """An enterprise's own money or credit line."""
+    return f"wallet:{enterprise}"
+
+
+def receivable_account(enterprise: str) -> str:
+    """What an enterprise owes beyond what was held."""
+    return f"receivable:{enterprise}"
+
+
+def payable_account(center: str) -> str:
+    """What is owed to a center."""
+    return f"payable:{center}"
+
+
+def wallet_shard(city: str) -> str:
+    """Shard of the entries on wallets of a city's enterprises."""
+    return f"wallets:{city}"

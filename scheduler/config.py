@@ -1,0 +1,217 @@
+"""Settings of the service: defaults, a TOML file, ``CORRIDOR_*`` variables, flags; later ones win.
+
+Every setting is ``section.key``; its variable is ``CORRIDOR_SECTION_KEY``. ``corridor config``
+prints the effective values and where each came from.
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scheduler.errors import CorridorError
+
+
+class BadConfig(CorridorError):
+    """A setting is unknown or has a wrong value; the message names it and its origin."""
+
+    reason = "BAD_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the API listens. Outside loopback TLS is needed unless ``insecure`` is set."""
+
+    listen: str = "127.0.0.1:7443"
+    tls_cert: str = ""
+    tls_key: str = ""
+    insecure: bool = False
+    drain_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the truth is kept; ``url`` empty means SQLite in ``data_dir``."""
+
+    data_dir: str = "corridor-data"
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where Prometheus scrapes; an empty ``listen`` serves no metrics."""
+
+    listen: str = "127.0.0.1:9464"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """``format`` is console, json or auto (console on a terminal)."""
+
+    format: str = "auto"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSettings:
+    """``speed`` above 1 scales time for demonstrations; 1 is the wall clock."""
+
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerSettings:
+    """Where the planner lives and how it orders; see ``LoopSettings`` and ``PolicySettings``."""
+
+    ray: str = "auto"
+    ray_address: str = ""
+    shards: int = 2
+    order: str = "corridor"
+    backfill: bool = True
+    usage_half_life_h: float = 168.0
+    ageing_h: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTimes:
+    """How often the control loop looks, in real seconds."""
+
+    tick_s: float = 1.0
+    gather_s: float = 0.004
+    follow_s: float = 2.0
+    unknown_after_s: float = 900.0
+    metrics_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; ``origin`` says where each that is not a default came from."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    clock: ClockSettings = field(default_factory=ClockSettings)
+    planner: PlannerSettings = field(default_factory=PlannerSettings)
+    loop: LoopTimes = field(default_factory=LoopTimes)
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def database_url(self) -> str:
+        """The store's URL."""
+        return self.store.url or f"sqlite:///{Path(self.store.data_dir) / 'corridor.db'}"
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """Return (name, value, origin) of every setting, secrets in URLs hidden."""
+        rows = []
+        for section in dataclasses.fields(self):
+            if section.name == "origin":
+                continue
+            part = getattr(self, section.name)
+            for key in dataclasses.fields(part):
+                name = f"{section.name}.{key.name}"
+                value = getattr(part, key.name)
+                if name == "store.url" and "@" in str(value):
+                    value = "***@" + str(value).rpartition("@")[2]
+                rows.append((name, value, self.origin.get(name, "default")))
+        return rows
+
+
+_CHOICES = {
+    "log.format": ("auto", "console", "json"),
+    "log.level": ("debug", "info", "warning", "error"),
+    "planner.ray": ("auto", "off"),
+    "planner.order": ("corridor", "fifo"),
+}
+
+
+def load_settings(
+    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> Settings:
+    """Put the sources together; ``flags`` maps ``section.key`` to a value (None is not given).
+
+    Raises ``BadConfig`` for an unknown name or a value that does not fit.
+    """
+    known = {name: type(value) for name, value, _ in Settings().rows()}
+    given: dict[str, tuple[object, str]] = {}
+    if path is not None:
+        given.update(_from_file(path, known))
+    for name in known:
+        variable = "CORRIDOR_" + name.replace(".", "_").upper()
+        if variable in environment:
+            given[name] = (environment[variable], f"environment {variable}")
+    for name, value in flags.items():
+        if value is None:
+            continue
+        if name not in known:
+            raise BadConfig(f"unknown setting {name!r} (flag); `corridor config` lists all")
+        given[name] = (value, "flag")
+    return _build(given, known)
+
+
+def _from_file(path: Path, known: Mapping[str, type]) -> dict[str, tuple[object, str]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfig(f"cannot read {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(f"{path} is not TOML: {error}") from error
+    given: dict[str, tuple[object, str]] = {}
+    for section, part in document.items():
+        if not isinstance(part, dict):
+            raise BadConfig(f"{path}: {section!r} must be a section, as in [server]")
+        for key, value in part.items():
+            name = f"{section}.{key}"
+            if name not in known:
+                raise BadConfig(f"{path}: unknown setting {name!r}; `corridor config` lists all")
+            given[name] = (value, str(path))
+    return given
+
+
+def _build(given: Mapping[str, tuple[object, str]], known: Mapping[str, type]) -> Settings:
+    parts: dict[str, dict[str, object]] = {}
+    origin: dict[str, str] = {}
+    for name, (raw, source) in given.items():
+        section, _, key = name.partition(".")
+        parts.setdefault(section, {})[key] = _convert(name, raw, known[name], source)
+        origin[name] = source
+    default = Settings()
+    made = {
+        section: dataclasses.replace(getattr(default, section), **values)
+        for section, values in parts.items()
+    }
+    settings = dataclasses.replace(default, **made, origin=origin)  # type: ignore[arg-type]
+    _check(settings)
+    return settings
+
+
+def _convert(name: str, raw: object, kind: type, source: str) -> object:
+    try:
+        if kind is bool:
+            if isinstance(raw, bool):
+                return raw
+            return {"true": True, "1": True, "false": False, "0": False}[str(raw).lower()]
+        if kind in (int, float) and not isinstance(raw, bool):
+            return kind(str(raw))
+    except (KeyError, ValueError):
+        raise BadConfig(f"{name} must be a {kind.__name__}, not {raw!r} ({source})") from None
+    if kind is str and isinstance(raw, str):
+        choices = _CHOICES.get(name)
+        if choices is None or raw in choices:
+            return raw
+        raise BadConfig(f"{name} must be one of {', '.join(choices)}, not {raw!r} ({source})")
+    raise BadConfig(f"{name} must be a {kind.__name__}, not {raw!r} ({source})")
+
+
+def _check(settings: Settings) -> None:
+    if settings.clock.speed <= 0:
+        raise BadConfig("clock.speed must be above 0")
+    if not 1 <= settings.planner.shards <= 64:
+        raise BadConfig("planner.shards must be 1..64")
+    if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
+        raise BadConfig("give both server.tls_cert and server.tls_key, or neither")
+    for name in ("tick_s", "follow_s", "metrics_s"):
+        if getattr(settings.loop, name) <= 0:
+            raise BadConfig(f"loop.{name} must be above 0")

@@ -1,0 +1,204 @@
+"""Metrics for Prometheus: by city, center, flavor and state; never by enterprise or job.
+
+One registry per service, so that several services in one process (tests) do not mix.
+"""
+
+from collections import Counter as Count
+from collections.abc import Mapping, Sequence
+
+import prometheus_client as prom
+from prometheus_client.registry import CollectorRegistry
+
+from scheduler import __version__
+from scheduler.control.center_worker import Tracked
+from scheduler.domain.states import RUN_ACTIVE, RunState
+from scheduler.placement.core import WaitingCounts
+from scheduler.store import figures
+from scheduler.store.admission import Admitted
+from scheduler.store.database import Database
+from scheduler.store.ingest import Ingested
+
+_WAIT_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
+_CYCLE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """All metrics of one service; implements ``LoopMetrics``."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def gauge(name: str, text: str, *labels: str) -> prom.Gauge:
+            return prom.Gauge(f"corridor_{name}", text, labels, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> prom.Counter:
+            return prom.Counter(f"corridor_{name}", text, labels, registry=registry)
+
+        def histogram(
+            name: str, text: str, buckets: Sequence[float], *labels: str
+        ) -> prom.Histogram:
+            return prom.Histogram(
+                f"corridor_{name}", text, labels, registry=registry, buckets=tuple(buckets)
+            )
+
+        where = ("city", "flavor")
+        self._waiting = gauge("jobs_waiting", "Jobs that wait for placement.", *where)
+        self._oldest = gauge(
+            "jobs_waiting_oldest_seconds", "Age of the oldest waiting job.", *where
+        )
+        self._reasons = gauge(
+            "jobs_pending_reason", "Waiting jobs by the reason they wait.", *where, "reason"
+        )
+        self.submitted = counter("jobs_submitted_total", "Jobs accepted for queueing.", "city")
+        self._ended = counter(
+            "jobs_ended_total", "Jobs that ended after a run.", "city", "center", "state"
+        )
+        self._waits = histogram(
+            "job_wait_seconds", "Wait from submission to the first start.", _WAIT_BUCKETS, *where
+        )
+        self._cycle = histogram(
+            "planning_cycle_seconds", "Time of one planning cycle.", _CYCLE_BUCKETS, "backend"
+        )
+        self._candidates = counter("planning_candidates_total", "Candidates weighed in planning.")
+        self._placements = counter("placements_total", "Runs admitted.", *where)
+        self._refused = counter(
+            "admissions_refused_total", "Planned starts that lost a guard.", *where, "reason"
+        )
+        self._runs = gauge("runs", "Active runs.", "center", "state")
+        self._unknown = gauge(
+            "runs_unknown_oldest_seconds", "Age of the oldest run in UNKNOWN.", "center"
+        )
+        self._failures = counter(
+            "run_failures_total", "Runs that ended badly.", "center", "failure"
+        )
+        self._nominal = gauge("quota_nominal_units", "Nominal instant quota.", *where)
+        self._used = gauge("quota_used_units", "Units held under a city's quota.", *where)
+        self._borrowed = gauge("quota_borrowed_units", "Units held above nominal.", *where)
+        self._capacity = gauge("pool_capacity_units", "Units a center grants.", "flavor")
+        self._pool_used = gauge("pool_used_units", "Units held by runs.", "flavor")
+        fund = ("city", "programme")
+        self._available = gauge("fund_available_fen", "Fund money neither held nor spent.", *fund)
+        self._held = gauge("fund_held_fen", "Fund money held for runs.", *fund)
+        self._posted = gauge("fund_posted_fen", "Fund money spent.", *fund)
+        self._calls = counter("adapter_calls_total", "Calls to centers.", "center", "method")
+        self._errors = counter(
+            "adapter_errors_total", "Failed calls to centers.", "center", "method", "error"
+        )
+        self._call_seconds = histogram(
+            "adapter_call_seconds", "Time of calls to centers.", _CALL_BUCKETS, "center", "method"
+        )
+        self._reachable = gauge("center_reachable", "1 if the center answers.", "center")
+        self._orphans = counter(
+            "orphans_total", "Runs at a center with our mark that the store does not know.", "center"
+        )
+        self._leader = gauge("leader", "1 if this process leads the control loop.")
+        self._epoch = gauge("leader_epoch", "Fencing epoch of the control loop.")
+        self._backend = gauge("planner_backend", "1 for where the planner lives.", "backend")
+        self._loop_errors = counter("loop_errors_total", "Failures of the loop's tasks.")
+        self._rpcs = counter("rpc_requests_total", "API calls.", "method", "code")
+        self._rpc_seconds = histogram(
+            "rpc_seconds", "Time of API calls.", _CALL_BUCKETS, "method"
+        )
+        gauge("build_info", "Version of this service.", "version").labels(__version__).set(1)
+
+    # --- LoopMetrics ------------------------------------------------------------------------------
+
+    def leader(self, leads: bool, epoch: int) -> None:
+        """Whether this process leads, and its fencing epoch."""
+        self._leader.set(int(leads))
+        self._epoch.set(epoch)
+
+    def backend(self, name: str) -> None:
+        """Where the planner lives now."""
+        for known in ("ray", "local"):
+            self._backend.labels(known).set(int(known == name))
+
+    def cycle(self, backend: str, seconds: float, looked_at: int, starts: int) -> None:
+        """One planning cycle."""
+        self._cycle.labels(backend).observe(seconds)
+        self._candidates.inc(looked_at)
+
+    def admitted(self, result: Admitted) -> None:
+        """One transaction of admissions and refusals."""
+        placed = Count((run.city, run.flavor) for run in result.admitted)
+        for where, count in placed.items():
+            self._placements.labels(*where).inc(count)
+        for refusal, count in Count(result.refused).items():
+            self._refused.labels(*refusal).inc(count)
+
+    def ingested(self, result: Ingested) -> None:
+        """One transaction of reports."""
+        for city, flavor, wait_ms in result.waits:
+            self._waits.labels(city, flavor).observe(wait_ms / 1000)
+        for ended, count in Count(result.ended).items():
+            self._ended.labels(*ended).inc(count)
+        for failure, count in Count(result.failures).items():
+            self._failures.labels(*failure).inc(count)
+
+    def center(self, center: str, reachable: bool) -> None:
+        """A center was lost or came back."""
+        self._reachable.labels(center).set(int(reachable))
+
+    def orphan(self, center: str) -> None:
+        """A run with our mark that the store does not know."""
+        self._orphans.labels(center).inc()
+
+    def loop_error(self) -> None:
+        """A task of the loop failed and is tried again."""
+        self._loop_errors.inc()
+
+    async def measure(
+        self,
+        db: Database,
+        now_ms: int,
+        counts: WaitingCounts | None,
+        active: Mapping[str, Sequence[Tracked]],
+    ) -> None:
+        """Refresh gauges of queues, quotas, funds and runs."""
+        if counts is not None:
+            self._queues(counts, now_ms)
+        for center, runs in active.items():
+            states = Count(run.state for run in runs)
+            for state in RUN_ACTIVE:
+                self._runs.labels(center, state).set(states[state])
+            unknown = [run.sent_ms for run in runs if run.state is RunState.UNKNOWN]
+            age_s = (now_ms - min(unknown)) / 1000 if unknown else 0
+            self._unknown.labels(center).set(age_s)
+        read = await db.read(figures.read)
+        for city, flavor, nominal, used in read.quotas:
+            self._nominal.labels(city, flavor).set(nominal)
+            self._used.labels(city, flavor).set(used)
+            self._borrowed.labels(city, flavor).set(max(0, used - nominal))
+        for flavor, capacity, used in read.pools:
+            self._capacity.labels(flavor).set(capacity)
+            self._pool_used.labels(flavor).set(used)
+        for city, programme, available, held, posted in read.funds:
+            self._available.labels(city, programme).set(available)
+            self._held.labels(city, programme).set(held)
+            self._posted.labels(city, programme).set(posted)
+
+    def _queues(self, counts: WaitingCounts, now_ms: int) -> None:
+        self._waiting.clear()
+        self._oldest.clear()
+        self._reasons.clear()
+        for (city, flavor), count in counts.jobs.items():
+            self._waiting.labels(city, flavor).set(count)
+            age_s = max(0, now_ms - counts.oldest_ms[city, flavor]) / 1000
+            self._oldest.labels(city, flavor).set(age_s)
+        for (city, flavor, reason), count in counts.reasons.items():
+            self._reasons.labels(city, flavor, reason).set(count)
+
+    # --- other callers ----------------------------------------------------------------------------
+
+    def adapter_call(self, center: str, method: str, error: str, seconds: float) -> None:
+        """One call to a center; ``error`` is the error's class, empty for none."""
+        self._calls.labels(center, method).inc()
+        self._call_seconds.labels(center, method).observe(seconds)
+        if error:
+            self._errors.labels(center, method, error).inc()
+
+    def rpc(self, method: str, code: str, seconds: float) -> None:
+        """One API call."""
+        self._rpcs.labels(method, code).inc()
+        self._rpc_seconds.labels(method).observe(seconds)
