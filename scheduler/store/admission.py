@@ -97,9 +97,7 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
     return result
 
 
-def _alive(
-    connection: Connection, starts: Sequence[Start], result: Admitted
-) -> list[_Candidate]:
+def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) -> list[_Candidate]:
     """Keep starts whose jobs are still queued; the planner forgets the others."""
     if not starts:
         return []

@@ -101,7 +101,13 @@ class _Batch:
         """Note an event of the run's job in the state it has now."""
         self.events.append(
             feed.EventRow(
-                kind, run.uid, run.attempt, run.enterprise, run.city, run.job_state, at_ms,
+                kind,
+                run.uid,
+                run.attempt,
+                run.enterprise,
+                run.city,
+                run.job_state,
+                at_ms,
                 json.dumps(detail, separators=(",", ":")) if detail else "",
             )
         )
@@ -132,9 +138,7 @@ class _Batch:
                     run, Ending(Phase.FAILED, FailureClass.CENTER, message=report.message), ()
                 )
             case ReportKind.VANISHED:
-                self._end(
-                    run, Ending(Phase.FAILED, FailureClass.LOST, message=report.message), ()
-                )
+                self._end(run, Ending(Phase.FAILED, FailureClass.LOST, message=report.message), ())
             case ReportKind.SILENT:
                 self._silent(run, report)
 
@@ -153,8 +157,11 @@ class _Batch:
             return
         run.native_id, run.accept_ms = report.native_id, report.submit_ms
         self.event(
-            run, EventKind.RUN_ACCEPTED, report.submit_ms,
-            center=run.center, native_id=report.native_id,
+            run,
+            EventKind.RUN_ACCEPTED,
+            report.submit_ms,
+            center=run.center,
+            native_id=report.native_id,
         )
 
     def _observe(self, run: RunNow, report: Report, seen: Observation) -> None:
@@ -210,8 +217,12 @@ class _Batch:
         run.failure = outcome.failure
         run.exit_code, run.message = ending.exit_code, ending.message[:500]
         self.event(
-            run, EventKind.RUN_ENDED, end_ms,
-            used_ms=str(used_ms), run_state=run.state, failure=outcome.failure or "",
+            run,
+            EventKind.RUN_ENDED,
+            end_ms,
+            used_ms=str(used_ms),
+            run_state=run.state,
+            failure=outcome.failure or "",
         )
         self.released[run.city, run.enterprise, run.flavor] += run.units
         if used_ms:
@@ -223,8 +234,11 @@ class _Batch:
         if outcome.not_before_ms is not None:
             run.not_before_ms = outcome.not_before_ms
             self.event(
-                run, EventKind.REQUEUED, self.now_ms,
-                failure=outcome.failure or "", not_before_ms=str(outcome.not_before_ms),
+                run,
+                EventKind.REQUEUED,
+                self.now_ms,
+                failure=outcome.failure or "",
+                not_before_ms=str(outcome.not_before_ms),
             )
         else:
             run.job_end_ms = end_ms
@@ -254,8 +268,7 @@ def ingest(
     batch.result.done = [
         key
         for key in known
-        if key not in runs
-        or (runs[key].state in RUN_TERMINAL and runs[key].settled_ms is not None)
+        if key not in runs or (runs[key].state in RUN_TERMINAL and runs[key].settled_ms is not None)
     ]
     return batch.result
 
@@ -269,7 +282,9 @@ def cancel_unsent(
     ended = list(runs)
     outcome = Outcome(RunState.CANCELLED, JobState.CANCELLED, None, billed=False)
     for run in ended:
-        batch.finish(run, outcome, Ending(Phase.CANCELLED, message="cancelled before it was sent"), ())
+        batch.finish(
+            run, outcome, Ending(Phase.CANCELLED, message="cancelled before it was sent"), ()
+        )
     write(connection, batch, ended)
     batch.result.done = [run.key for run in ended]
     return batch.result
@@ -281,7 +296,12 @@ def write(connection: Connection, batch: _Batch, runs: list[RunNow]) -> None:
         connection,
         [
             ledger.Ended(
-                run.uid, run.attempt, run.center, run.enterprise, run.city, run.native_id,
+                run.uid,
+                run.attempt,
+                run.center,
+                run.enterprise,
+                run.city,
+                run.native_id,
                 billed=run.failure is None or FailureClass(run.failure) not in NOT_BILLED,
                 usage=run.settle_usage,
             )
@@ -296,8 +316,11 @@ def write(connection: Connection, batch: _Batch, runs: list[RunNow]) -> None:
             run.settled_ms = batch.now_ms
             batch.result.cities.add(run.city)
             batch.event(
-                run, EventKind.SETTLED, batch.now_ms,
-                gross_fen=str(money.gross_fen), subsidy_fen=str(money.subsidy_fen),
+                run,
+                EventKind.SETTLED,
+                batch.now_ms,
+                gross_fen=str(money.gross_fen),
+                subsidy_fen=str(money.subsidy_fen),
                 self_pay_fen=str(money.self_pay_fen),
             )
     _write_runs(connection, runs)
@@ -309,9 +332,19 @@ def write(connection: Connection, batch: _Batch, runs: list[RunNow]) -> None:
 def _write_runs(connection: Connection, runs: list[RunNow]) -> None:
     rows = [
         (
-            run.state, run.sequence, run.native_id, run.accept_ms, run.start_ms, run.end_ms,
-            run.failure, run.exit_code, run.message, run.settled_ms,
-            run.uid, run.attempt, run.was[0],
+            run.state,
+            run.sequence,
+            run.native_id,
+            run.accept_ms,
+            run.start_ms,
+            run.end_ms,
+            run.failure,
+            run.exit_code,
+            run.message,
+            run.settled_ms,
+            run.uid,
+            run.attempt,
+            run.was[0],
         )
         for run in runs
     ]
@@ -339,8 +372,16 @@ def _write_jobs(
             continue
         rows.append(
             (
-                run.job_state, run.start_ms, run.job_end_ms, run.failure, run.message,
-                run.not_before_ms, *sums, ended, run.uid, run.was[1],
+                run.job_state,
+                run.start_ms,
+                run.job_end_ms,
+                run.failure,
+                run.message,
+                run.not_before_ms,
+                *sums,
+                ended,
+                run.uid,
+                run.was[1],
             )
         )
     changed = bulk_execute(

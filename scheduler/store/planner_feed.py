@@ -47,7 +47,9 @@ _RELOADED: Final = frozenset(
     }
 )
 
-_JOB_COLUMNS: Final = "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms"
+_JOB_COLUMNS: Final = (
+    "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms"
+)
 
 
 @lru_cache(maxsize=65_536)
@@ -61,9 +63,7 @@ def options_of(compact: str) -> tuple[Option, ...]:
 
 def _job(row: tuple[int, str, str, int, int, str, int]) -> JobQueued:
     uid, city, enterprise, priority, submit_ms, options, not_before_ms = row
-    return JobQueued(
-        uid, city, enterprise, priority, submit_ms, options_of(options), not_before_ms
-    )
+    return JobQueued(uid, city, enterprise, priority, submit_ms, options_of(options), not_before_ms)
 
 
 def head(connection: Connection) -> int:
@@ -106,9 +106,7 @@ def settings(connection: Connection) -> list[Delta]:
     return told
 
 
-def snapshot(
-    connection: Connection, now_ms: int, half_life_ms: int
-) -> tuple[int, list[Delta]]:
+def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[int, list[Delta]]:
     """Return (revision, all the planner must know at it), read in the caller's transaction."""
     revision = head(connection)
     told = settings(connection)

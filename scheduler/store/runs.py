@@ -69,8 +69,14 @@ def mark_submitting(
         connection,
         [
             feed.EventRow(
-                EventKind.RUN_SUBMITTED, run.uid, run.attempt, run.enterprise, run.city,
-                JobState.ADMITTED, now_ms, "",
+                EventKind.RUN_SUBMITTED,
+                run.uid,
+                run.attempt,
+                run.enterprise,
+                run.city,
+                JobState.ADMITTED,
+                now_ms,
+                "",
             )
             for run in first
         ],
@@ -137,9 +143,7 @@ def expire(connection: Connection, epoch: int, now_ms: int, limit: int = 1_000) 
     feed.append(
         connection,
         [
-            feed.EventRow(
-                EventKind.EXPIRED, uid, 0, enterprise, city, JobState.EXPIRED, now_ms, ""
-            )
+            feed.EventRow(EventKind.EXPIRED, uid, 0, enterprise, city, JobState.EXPIRED, now_ms, "")
             for uid, enterprise, city, _ in rows
         ],
     )

@@ -1,0 +1,129 @@
+"""Prices and subsidy rules in force, as the pure rules of ``quota`` want them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from quota.subsidy import Applicant, Left, Rule, eligible
+
+
+class Price(NamedTuple):
+    """A price version in force."""
+
+    price_id: str
+    price_ufen: int
+
+
+class OpenFund(NamedTuple):
+    """The fund of a programme whose period contains the present."""
+
+    account_id: str
+    period: str
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """Prices by flavor, rules in force, and the open fund of each programme."""
+
+    prices: Mapping[str, Price]
+    rules: tuple[Rule, ...]
+    funds: Mapping[str, OpenFund]
+
+    def rules_for(self, applicant: Applicant, flavor: str) -> tuple[list[Rule], list[Rule]]:
+        """Return (rules that admit the job and have an open fund, those without one)."""
+        admitted = eligible(self.rules, applicant, flavor)
+        return (
+            [rule for rule in admitted if rule.programme in self.funds],
+            [rule for rule in admitted if rule.programme not in self.funds],
+        )
+
+
+class Payer(NamedTuple):
+    """An enterprise as the money rules see it."""
+
+    enterprise: str
+    applicant: Applicant
+    blocked: bool
+
+
+def load_money(connection: Connection, now_ms: int) -> Money:
+    """Read what is in force at ``now_ms``."""
+    run = connection.exec_driver_sql
+    in_force = (
+        f"effective_from_ms <= {now_ms} AND (effective_to_ms IS NULL OR effective_to_ms > {now_ms})"
+    )
+    prices = {
+        flavor: Price(price_id, price)
+        for flavor, price_id, price in run(
+            f"SELECT flavor, price_id, price_ufen FROM price_version WHERE {in_force}"
+            " ORDER BY effective_from_ms"
+        )
+    }
+    rules = tuple(
+        Rule.from_json(body)
+        for (body,) in run(
+            "SELECT r.body FROM rule_version r JOIN programme p ON p.code = r.programme"
+            f" WHERE p.status = 'ACTIVE' AND {in_force} ORDER BY r.programme, r.version"
+        )
+    )
+    newest = {rule.programme: rule for rule in rules}
+    funds = {
+        programme: OpenFund(account, period)
+        for programme, account, period in run(
+            "SELECT programme, account_id, period FROM fund_period WHERE state = 'OPEN'"
+            f" AND start_ms <= {now_ms} AND end_ms > {now_ms} ORDER BY programme, start_ms"
+        )
+    }
+    return Money(prices, tuple(newest.values()), funds)
+
+
+def load_payers(connection: Connection, enterprises: Iterable[str]) -> dict[str, Payer]:
+    """Read enterprises by code."""
+    codes = sorted(set(enterprises))
+    if not codes:
+        return {}
+    marks = ", ".join(["?"] * len(codes))
+    if connection.dialect.paramstyle != "qmark":
+        marks = marks.replace("?", "%s")
+    rows = connection.exec_driver_sql(
+        "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
+        f" WHERE code IN ({marks})",
+        tuple(codes),
+    )
+    return {
+        code: Payer(code, Applicant(city, size, sector, bool(startup)), bool(blocked))
+        for code, city, size, sector, startup, blocked in rows
+    }
+
+
+def available(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
+    """Read what limited accounts can still give, in fen."""
+    names = sorted(set(accounts))
+    if not names:
+        return {}
+    marks = ", ".join(["?"] * len(names))
+    if connection.dialect.paramstyle != "qmark":
+        marks = marks.replace("?", "%s")
+    rows = connection.exec_driver_sql(
+        "SELECT account_id, credits_posted + credit_limit_fen - debits_posted - debits_pending"
+        f" FROM account WHERE account_id IN ({marks})",
+        tuple(names),
+    )
+    return {account: int(left) for account, left in rows}
+
+
+def cap_used(connection: Connection, year: int) -> dict[tuple[str, str], int]:
+    """Read what programmes gave and hold for enterprises in a natural year."""
+    rows = connection.exec_driver_sql(
+        "SELECT programme, enterprise, pending_fen + posted_fen FROM cap_counter"
+        f" WHERE year = {year}"
+    )
+    return {(programme, enterprise): int(used) for programme, enterprise, used in rows}
+
+
+def left_of(rule: Rule, fund_fen: int, used_fen: int) -> Left:
+    """What a programme can still give an enterprise."""
+    cap = None if rule.year_cap_fen is None else max(0, rule.year_cap_fen - used_fen)
+    return Left(max(0, fund_fen), cap)

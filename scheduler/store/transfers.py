@@ -1,0 +1,79 @@
+"""Ledger entries appended to their shards' chains, set-based, in the caller's transaction."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+
+from quota.transfers import GENESIS, Entry, Kind, Link, chain
+from scheduler.store.database import bulk_execute, bulk_insert
+from scheduler.store.tables import Transfer, table
+
+_COLUMNS: Final = (
+    "shard", "kind", "code", "debit_account", "credit_account", "amount_fen", "effective_ms",
+    "idem_key", "job_uid", "attempt", "leg_id", "reverses", "ref_period", "actor", "reason",
+    "ledger", "seq", "prev_hash", "hash",
+)  # fmt: skip
+_SELECT: Final = "SELECT " + ", ".join(_COLUMNS) + " FROM transfer"
+
+
+def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Chain entries after their shards' heads, in order; shards are taken in sorted order."""
+    by_shard: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_shard.setdefault(entry.shard, []).append(entry)
+    if not by_shard:
+        return
+    heads = read_heads(connection)
+    links: list[Link] = []
+    moved: list[tuple[int, bytes, str]] = []
+    for shard in sorted(by_shard):
+        seq, head = heads.get(shard, (0, GENESIS))
+        chained = chain(by_shard[shard], seq, head)
+        links += chained
+        moved.append((chained[-1].seq, chained[-1].hash, shard))
+    bulk_insert(
+        connection,
+        table(Transfer),
+        _COLUMNS,
+        [(*link.entry, link.seq, link.prev_hash, link.hash) for link in links],
+    )
+    bulk_execute(
+        connection,
+        "INSERT INTO ledger_shard (seq, hash, shard) VALUES (?, ?, ?)"
+        " ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
+        moved,
+    )
+
+
+def read_heads(connection: Connection) -> dict[str, tuple[int, bytes]]:
+    """Return (seq, hash) of every shard's last entry."""
+    rows = connection.exec_driver_sql("SELECT shard, seq, hash FROM ledger_shard")
+    return {shard: (seq, bytes(digest)) for shard, seq, digest in rows}
+
+
+def stream(connection: Connection) -> Iterator[Link]:
+    """Yield all entries by shard and sequence."""
+    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(
+        f"{_SELECT} ORDER BY shard, seq"
+    )
+    return (_link(tuple(row)) for row in rows)
+
+
+def select(connection: Connection, where: str, values: Sequence[object]) -> list[Link]:
+    """Return entries that meet a condition written with ``?`` marks."""
+    if connection.dialect.paramstyle != "qmark":
+        where = where.replace("?", "%s")
+    rows: Iterable[tuple[object, ...]] = (
+        tuple(row) for row in connection.exec_driver_sql(f"{_SELECT} WHERE {where}", tuple(values))
+    )
+    return [_link(row) for row in rows]
+
+
+def _link(row: tuple[object, ...]) -> Link:
+    shard, kind, *rest = row[:16]
+    seq, prev, digest = row[16:]
+    entry = Entry(shard, Kind(kind), *rest)  # type: ignore[arg-type]
+    assert isinstance(seq, int) and isinstance(prev, bytes | memoryview)
+    assert isinstance(digest, bytes | memoryview)
+    return Link(entry, seq, bytes(prev), bytes(digest))
