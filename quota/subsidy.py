@@ -72,7 +72,9 @@ class Rule:
         if set(values) - known:
             raise ValueError(f"unknown fields of a rule: {sorted(set(values) - known)}")
         lists = ("flavors", "size_classes", "sectors")
-        return cls(**{k: tuple(v) if k in lists else v for k, v in values.items()})
+        for name in lists:
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
 
 
 class Applicant(NamedTuple):

@@ -182,7 +182,7 @@ def _build(given: Mapping[str, tuple[object, str]], known: Mapping[str, type]) -
         section: dataclasses.replace(getattr(default, section), **values)
         for section, values in parts.items()
     }
-    settings = dataclasses.replace(default, **made, origin=origin)  # type: ignore[arg-type]
+    settings = dataclasses.replace(default, **made, origin=origin)
     _check(settings)
     return settings
 

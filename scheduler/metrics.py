@@ -90,16 +90,16 @@ class Metrics:
         )
         self._reachable = gauge("center_reachable", "1 if the center answers.", "center")
         self._orphans = counter(
-            "orphans_total", "Runs at a center with our mark that the store does not know.", "center"
+            "orphans_total",
+            "Runs at a center with our mark that the store does not know.",
+            "center",
         )
         self._leader = gauge("leader", "1 if this process leads the control loop.")
         self._epoch = gauge("leader_epoch", "Fencing epoch of the control loop.")
         self._backend = gauge("planner_backend", "1 for where the planner lives.", "backend")
         self._loop_errors = counter("loop_errors_total", "Failures of the loop's tasks.")
         self._rpcs = counter("rpc_requests_total", "API calls.", "method", "code")
-        self._rpc_seconds = histogram(
-            "rpc_seconds", "Time of API calls.", _CALL_BUCKETS, "method"
-        )
+        self._rpc_seconds = histogram("rpc_seconds", "Time of API calls.", _CALL_BUCKETS, "method")
         gauge("build_info", "Version of this service.", "version").labels(__version__).set(1)
 
     # --- LoopMetrics ------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ from adapters.errors import (
     Unavailable,
 )
 from scheduler.clock import Clock
+from scheduler.control.settings import LoopSettings
+from scheduler.domain.ids import run_id
 from scheduler.domain.reports import (
     Report,
     accepted,
@@ -38,8 +40,6 @@ from scheduler.domain.reports import (
     silent,
     vanished,
 )
-from scheduler.control.settings import LoopSettings
-from scheduler.domain.ids import run_id
 from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.services.context import CenterStatus
 

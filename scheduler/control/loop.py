@@ -81,7 +81,12 @@ class ControlLoop:
         )
         self.metrics.leader(True, self.epoch)
         loop = asyncio.get_running_loop()
-        self.db.after_commit.append(lambda: loop.call_soon_threadsafe(self._wake.set))
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is to be woken
+                loop.call_soon_threadsafe(self._wake.set)
+
+        self.db.after_commit.append(wake)
         self._track(await self.db.read(runs.open_runs))
         for worker in self.workers.values():
             worker.start()

@@ -121,9 +121,7 @@ class RootActor:
         self._shards.reset()
         self._core.load(revision, deltas, now_ms)
 
-    def cycle(
-        self, before: int, deltas: Sequence[Delta], after: int, now_ms: int
-    ) -> Plan | None:
+    def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan | None:
         """One cycle; None if the cache is stale."""
         try:
             return self._core.cycle(before, deltas, after, now_ms)

@@ -118,9 +118,7 @@ class Explainer:
                     work += waiting.count * units * wall_ms
         return work // max(1, pool.book.capacity)
 
-    def _position(
-        self, key: ClassKey, entry: Entry, before: int | None
-    ) -> tuple[int, int]:
+    def _position(self, key: ClassKey, entry: Entry, before: int | None) -> tuple[int, int]:
         """Return (place, 1 for the next; waiting jobs) in the city, in the order of now."""
         root, city, enterprise = self._root, key[0], key[1]
         if before is None:

@@ -101,8 +101,8 @@ class Intake:
         self._taken: list[list[int]] = [[] for _ in range(shards.count)]
         self._quotas: dict[tuple[str, str], CityLimits] = {}
         self._caps: dict[tuple[str, str], int] = {}
-        self._member_use: FadingUse | None = None
-        self._city_use: FadingUse | None = None
+        self._member_use = FadingUse(policy.usage_half_life_ms)
+        self._city_use = FadingUse(policy.usage_half_life_ms)
         self._shares: dict[str, int] = {}
         self._share_unit = 1
         self._weights_lcm: tuple[int, int] = (1, 1)
@@ -111,9 +111,6 @@ class Intake:
 
     def apply(self, deltas: Iterable[Delta], now_ms: int) -> None:
         """Take in what happened, in order."""
-        if self._member_use is None or self._city_use is None:
-            self._member_use = FadingUse(self.policy.usage_half_life_ms, now_ms)
-            self._city_use = FadingUse(self.policy.usage_half_life_ms, now_ms)
         queued: dict[int, JobQueued] = {}
         removed: list[int] = []
         rules_changed = False
@@ -237,7 +234,6 @@ class Intake:
         )
 
     def _note_use(self, enterprise: str, amount: int, at_ms: int) -> None:
-        assert self._member_use is not None, "apply() makes it"
         self._member_use.add(enterprise, amount, at_ms)
 
     def _reweigh(self) -> None:
@@ -263,10 +259,7 @@ class Intake:
         self.active[uid] = ActiveRun(city, enterprise, option, start_ms, score, job)
         self._shares.pop(city, None)
 
-    def _charge(
-        self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int
-    ) -> int:
-        assert self._member_use is not None and self._city_use is not None, "apply() makes them"
+    def _charge(self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int) -> int:
         amount = option.units * used_ms * self._pool(option.flavor).norm // 1000
         self._city_use.add(city, amount, now_ms)
         return self._member_use.add(enterprise, amount, now_ms)
@@ -276,7 +269,6 @@ class Intake:
         run = self.active.pop(uid, None)
         if run is None:
             return None
-        assert self._member_use is not None and self._city_use is not None, "apply() makes them"
         pool, option = self._pool(run.option.flavor), run.option
         pool.give_back(uid, run.start_ms + option.wall_ms, option.units, run.city, run.enterprise)
         self._member_use.remove(run.enterprise, run.score)
@@ -312,9 +304,7 @@ class Intake:
         self._taken[waiting.shard].append(uid)
         if not waiting.count:
             self._drop(waiting)
-        job = JobQueued(
-            uid, waiting.city, waiting.enterprise, -entry[0], entry[1], waiting.options
-        )
+        job = JobQueued(uid, waiting.city, waiting.enterprise, -entry[0], entry[1], waiting.options)
         self._occupy(uid, waiting.city, waiting.enterprise, option, now_ms, now_ms, job)
 
     # --- classes ----------------------------------------------------------------------------------
@@ -341,7 +331,7 @@ class Intake:
     def _mirror(self, update: HeadUpdate) -> None:
         waiting = self.classes.get(update.key)
         if waiting is None:
-            if not update.count:
+            if not update.total:
                 return
             waiting = self.classes[update.key] = WaitingClass(
                 update.key, self.shard_of(update.key[0])
@@ -350,7 +340,7 @@ class Intake:
                 index = self.by_flavor.setdefault(option.flavor, {})
                 index.setdefault(option.units, {})[waiting] = None
         first = waiting.window[0] if waiting.window else None
-        waiting.window, waiting.count = list(update.window), update.count
+        waiting.window, waiting.count = list(update.window), update.total
         if not waiting.count:
             self._drop(waiting)
         elif waiting.window[0] != first:
@@ -370,14 +360,14 @@ class Intake:
         """Ask the shard for more entries of a class whose window was used up."""
         taken, self._taken[waiting.shard] = self._taken[waiting.shard], []
         update = self.shards.more(waiting.shard, waiting.key, taken)
-        waiting.window, waiting.count = list(update.window), update.count
+        waiting.window, waiting.count = list(update.window), update.total
 
     def pending_takes(self) -> list[list[int]]:
         """Hand over, by shard, the started jobs that the shards were not told of yet."""
         taken, self._taken = self._taken, [[] for _ in range(self.shards.count)]
         return taken
 
-    # --- reservations and keys ----------------------------------------------------------------------
+    # --- reservations and keys ------------------------------------------------------------------
 
     def free_holder(self, uid: int) -> None:
         """A promised job needs its promise no more."""
@@ -394,13 +384,11 @@ class Intake:
 
     def enterprise_key(self, enterprise: str) -> int:
         """Faded use per weight, scaled to an integer."""
-        assert self._member_use is not None, "apply() makes it"
         score = self._member_use.scores.get(enterprise, 0)
         return score * (self._weights_lcm[1] // self.enterprise_weights.get(enterprise, 1))
 
     def city_key(self, waiting: WaitingClass) -> CityKey:
         """The key of a city's head between the cities."""
-        assert self._city_use is not None, "apply() makes it"
         city = waiting.city
         weight = self.city_weights.get(city, 1)
         share = min(

@@ -20,7 +20,7 @@ class _Choice(NamedTuple):
 
     borrows: bool
     left: int
-    index: int
+    place: int
 
 
 class RootPlanner(Intake):
@@ -105,9 +105,7 @@ class RootPlanner(Intake):
         entry = waiting.window[0]
         if not pool.is_open or option.units > pool.book.capacity:
             return
-        holder = Holder(
-            waiting.key, entry, option.units, waiting.city, waiting.enterprise
-        )
+        holder = Holder(waiting.key, entry, option.units, waiting.city, waiting.enterprise)
         pool.holder = holder
         self.holders[entry[2]] = pool.flavor
         self._promise(pool, holder)
@@ -143,9 +141,10 @@ class RootPlanner(Intake):
         """Whether no pool can take the class's first job, nor promise it anything."""
         for option in waiting.options:
             pool = self.pools.get(option.flavor)
-            if pool is not None and pool.is_open:
-                if pool.holder is None or option.units <= pool.book.free:
-                    return False
+            if pool is None or not pool.is_open:
+                continue
+            if pool.holder is None or option.units <= pool.book.free:
+                return False
         return True
 
     # --- one candidate ----------------------------------------------------------------------------

@@ -21,11 +21,11 @@ Entry = tuple[int, int, int]
 
 
 class HeadUpdate(NamedTuple):
-    """The first entries of a class and how many there are; none are left when ``count`` is 0."""
+    """The first entries of a class and how many there are; none are left when ``total`` is 0."""
 
     key: ClassKey
     window: tuple[Entry, ...]
-    count: int
+    total: int
 
 
 class Place(NamedTuple):
@@ -71,7 +71,7 @@ class _Queue:
 
     def before(self, entry: Entry) -> int:
         """How many entries come before ``entry``."""
-        return bisect_left(self.entries, entry, lo=self.first) - self.first  # type: ignore[type-var]
+        return bisect_left(self.entries, entry, lo=self.first) - self.first
 
     def window(self) -> tuple[Entry, ...]:
         """The first entries."""

@@ -16,14 +16,17 @@ _TABLE: Final = tuple(round(2 ** (_BITS + i / _STEPS)) for i in range(_STEPS))
 
 
 class FadingUse:
-    """Scores by name; ``base_ms`` is any instant near to those that follow."""
+    """Scores by name, counted from the first instant at which something is used."""
 
-    def __init__(self, half_life_ms: int, base_ms: int) -> None:
-        self._half_life_ms, self._base_ms = half_life_ms, base_ms
+    def __init__(self, half_life_ms: int) -> None:
+        self._half_life_ms = half_life_ms
+        self._base_ms: int | None = None
         self.scores: dict[str, int] = {}
 
     def weight(self, at_ms: int) -> int:
         """Return what one unit of use at ``at_ms`` counts, in 2**-32."""
+        if self._base_ms is None:
+            self._base_ms = at_ms
         whole, rest = divmod(at_ms - self._base_ms, self._half_life_ms)
         step = _TABLE[rest * _STEPS // self._half_life_ms]
         return step << whole if whole >= 0 else step >> -whole

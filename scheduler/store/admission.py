@@ -109,7 +109,10 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
             f" WHERE uid IN ({listed}) AND state = 'QUEUED'"
         )
     }
-    centers = dict(connection.exec_driver_sql("SELECT code, center FROM flavor").tuples().all())
+    centers: dict[str, str] = {
+        code: center
+        for code, center in connection.exec_driver_sql("SELECT code, center FROM flavor")
+    }
     alive: list[_Candidate] = []
     for start in starts:
         row = jobs.get(start.uid)

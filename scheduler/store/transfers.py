@@ -74,6 +74,7 @@ def _link(row: tuple[object, ...]) -> Link:
     shard, kind, *rest = row[:16]
     seq, prev, digest = row[16:]
     entry = Entry(shard, Kind(kind), *rest)  # type: ignore[arg-type]
-    assert isinstance(seq, int) and isinstance(prev, bytes | memoryview)
+    assert isinstance(seq, int)
+    assert isinstance(prev, bytes | memoryview)
     assert isinstance(digest, bytes | memoryview)
     return Link(entry, seq, bytes(prev), bytes(digest))
