@@ -1,0 +1,91 @@
+"""Which role may make which call. A method that is not in the table can be called by nobody.
+
+What a caller may touch inside a call (own city, own enterprise) is the scope's business, not
+this table's.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from scheduler.domain.principal import Role
+from scheduler.errors import Forbidden
+
+_ALL: Final = frozenset(Role)
+_PEOPLE: Final = frozenset(Role) - {Role.AGENT}
+_ENTERPRISE: Final = frozenset({Role.ENTERPRISE_MEMBER, Role.ENTERPRISE_ADMIN})
+_OPERATOR: Final = frozenset({Role.OPERATOR})
+_CITY: Final = frozenset({Role.CITY_ADMIN, Role.OPERATOR})
+_CITY_AND_AUDIT: Final = frozenset({Role.CITY_ADMIN, Role.OPERATOR, Role.AUDITOR})
+_ADMINS: Final = frozenset({Role.ENTERPRISE_ADMIN, Role.CITY_ADMIN, Role.OPERATOR})
+
+#: Full method name -> roles that may call it.
+ROLES: Final[Mapping[str, frozenset[Role]]] = {
+    f"/corridor.v1.{service}/{method}": roles
+    for service, methods in {
+        "JobService": {
+            "SubmitJobs": _ENTERPRISE | _OPERATOR,
+            "QuoteJobs": _PEOPLE,
+            "GetJob": _PEOPLE,
+            "ListJobs": _PEOPLE,
+            "CancelJobs": _ENTERPRISE | _CITY,
+            "HoldJobs": _ENTERPRISE | _CITY,
+            "ReleaseJobs": _ENTERPRISE | _CITY,
+            "WatchJobs": _PEOPLE,
+            "ExplainJob": _PEOPLE,
+            "ReadJobLogs": _PEOPLE,
+        },
+        "QuotaService": {
+            "GetCityQuota": _PEOPLE,
+            "ListCityQuotas": _PEOPLE,
+            "UpdateCityQuota": _OPERATOR,
+            "ListEnterpriseQuotas": _PEOPLE,
+            "UpdateEnterpriseQuota": _CITY,
+        },
+        "SubsidyService": {
+            "ListProgrammes": _PEOPLE,
+            "ListFunds": _CITY_AND_AUDIT,
+            "AppropriateFund": _CITY,
+            "ListTransfers": _CITY_AND_AUDIT,
+            "VerifyLedger": _CITY_AND_AUDIT,
+        },
+        "CenterService": {
+            "GetCenter": _ALL,
+            "ListCenters": _ALL,
+            "CordonCenter": _OPERATOR,
+            "ResumeCenter": _OPERATOR,
+        },
+        "IdentityService": {
+            "WhoAmI": _ALL,
+            "ListCities": _ALL,
+            "CreateEnterprise": _CITY,
+            "ListEnterprises": _PEOPLE,
+            "CreateToken": _ADMINS,
+            "ListTokens": _ADMINS | {Role.AUDITOR},
+            "RevokeToken": _ADMINS,
+        },
+    }.items()
+    for method, roles in methods.items()
+}
+#: Reflection shows no data, but only to callers who are known.
+ROLES_BY_SERVICE: Final[Mapping[str, frozenset[Role]]] = {
+    "grpc.reflection.v1alpha.ServerReflection": _ALL,
+}
+#: Services that need no identity: probes have none.
+OPEN_SERVICES: Final = frozenset({"grpc.health.v1.Health"})
+
+
+def service_of(method: str) -> str:
+    """Return the service part of ``/package.Service/Method``."""
+    return method[1:].partition("/")[0]
+
+
+def check(method: str, role: Role) -> None:
+    """Raise ``Forbidden`` unless ``role`` may call ``method`` (full name)."""
+    allowed = ROLES.get(method) or ROLES_BY_SERVICE.get(service_of(method), frozenset())
+    if role not in allowed:
+        who = ", ".join(sorted(allowed)) or "nobody"
+        raise Forbidden(
+            f"role {role} may not call {method.rpartition('/')[2]}; it takes one of: {who}",
+            reason="ROLE_NOT_ALLOWED",
+            metadata={"role": str(role), "method": method},
+        )

@@ -1,0 +1,111 @@
+"""Gives each ``CorridorError`` its gRPC status with ``google.rpc`` details.
+
+Every status carries an ``ErrorInfo`` (domain ``corridor``, the error's stable reason and its
+metadata); what else it carries is drawn in ``scheduler.errors``.
+"""
+
+from typing import Any, Final, NoReturn
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from scheduler import errors
+
+DOMAIN: Final = "corridor"
+_MESSAGE_MAX: Final = 800
+_FIELD_MAX: Final = 400
+_VIOLATIONS_MAX_BYTES: Final = 5_000
+
+#: The mapping, most derived class first; the base class answers for what is not listed.
+CODES: Final[tuple[tuple[type[errors.CorridorError], int], ...]] = (
+    (errors.InvalidRequest, code_pb2.INVALID_ARGUMENT),
+    (errors.NotFound, code_pb2.NOT_FOUND),
+    (errors.RequestIdReused, code_pb2.ALREADY_EXISTS),
+    (errors.AlreadyThere, code_pb2.ALREADY_EXISTS),
+    (errors.Conflict, code_pb2.ABORTED),
+    (errors.WrongState, code_pb2.FAILED_PRECONDITION),
+    (errors.QuotaExceeded, code_pb2.RESOURCE_EXHAUSTED),
+    (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
+    (errors.Forbidden, code_pb2.PERMISSION_DENIED),
+    (errors.TemporarilyAway, code_pb2.UNAVAILABLE),
+)
+
+
+def code_of(error: errors.CorridorError) -> int:
+    """Return the number of the gRPC status code of an error; INTERNAL for an unlisted class."""
+    for kind, code in CODES:
+        if isinstance(error, kind):
+            return code
+    return code_pb2.INTERNAL
+
+
+def to_status(error: errors.CorridorError) -> status_pb2.Status:
+    """Return the ``google.rpc.Status`` of an error, with all its details.
+
+    Of many field violations the first that fit 5,000 bytes are told: details travel in trailers,
+    and a client takes no more than 8 KiB of them.
+    """
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    details = [_packed(info)]
+    special = _special(error)
+    if special is not None:
+        details.append(_packed(special))
+    return status_pb2.Status(
+        code=code_of(error), message=error.message[:_MESSAGE_MAX], details=details
+    )
+
+
+def _special(error: errors.CorridorError) -> Message | None:
+    match error:
+        case errors.InvalidRequest():
+            return _bad_request(error)
+        case errors.QuotaExceeded():
+            return error_details_pb2.QuotaFailure(
+                violations=[
+                    error_details_pb2.QuotaFailure.Violation(
+                        subject=error.subject, description=error.message
+                    )
+                ]
+            )
+        case errors.WrongState():
+            return error_details_pb2.PreconditionFailure(
+                violations=[
+                    error_details_pb2.PreconditionFailure.Violation(
+                        type=error.reason, subject=error.subject, description=error.message
+                    )
+                ]
+            )
+        case errors.TemporarilyAway():
+            nanos = round(error.retry_after_s * 1e9)
+            delay = duration_pb2.Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+            return error_details_pb2.RetryInfo(retry_delay=delay)
+    return None
+
+
+def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:
+    told = error_details_pb2.BadRequest()
+    for violation in error.violations:
+        told.field_violations.add(
+            field=violation.field[:_FIELD_MAX], description=violation.description[:_FIELD_MAX]
+        )
+        if told.ByteSize() > _VIOLATIONS_MAX_BYTES and len(told.field_violations) > 1:
+            del told.field_violations[-1]
+            break
+    return told
+
+
+def _packed(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
+
+
+async def abort(
+    context: "grpc.aio.ServicerContext[Any, Any]", error: errors.CorridorError
+) -> NoReturn:
+    """End the call with the rich status of ``error``; always raises."""
+    status = rpc_status.to_status(to_status(error))
+    await context.abort(status.code, status.details, status.trailing_metadata)

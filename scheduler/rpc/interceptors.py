@@ -1,0 +1,170 @@
+"""The one interceptor around every call: who calls, may they, how it ended, how long it took.
+
+Identity and role are checked before the request is read, so a stranger cannot make the service
+parse 64 MiB. What a method raises becomes a rich status; what nobody foresaw becomes INTERNAL
+with an id that the log explains, never a traceback.
+"""
+
+import inspect
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+
+from scheduler.auth import roles
+from scheduler.auth.verifier import Verifier
+from scheduler.errors import CorridorError
+from scheduler.rpc import caller
+from scheduler.rpc.errors import abort, code_of
+
+logger = logging.getLogger(__name__)
+
+#: Told of every ended call: full method name, status code name, seconds it took.
+OnCall = Callable[[str, str, float], None]
+
+Handler = Any  # grpc.RpcMethodHandler: its stubs and its runtime class do not agree
+CallContext = Any  # grpc.aio.ServicerContext, likewise
+
+_STATUS_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unused-ignore]
+    """See the module; ``on_call`` must be quick and must not raise."""
+
+    def __init__(self, verifier: Verifier, on_call: OnCall) -> None:
+        self._verifier = verifier
+        self._on_call = on_call
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[Any], Awaitable[Handler]],
+        handler_call_details: Any,
+    ) -> Handler:
+        """Return the handler of the call, or one that refuses it."""
+        method: str = handler_call_details.method
+        handler = self._wrapped.get(method)
+        if handler is None:
+            original = await continuation(handler_call_details)
+            if original is None or roles.service_of(method) in roles.OPEN_SERVICES:
+                return original
+            handler = self._wrap(method, original)
+            self._wrapped[method] = handler
+        try:
+            principal = await self._verifier.principal(
+                _authorization(handler_call_details.invocation_metadata)
+            )
+            roles.check(method, principal.role)
+        except CorridorError as error:
+            return self._refuse(method, handler, error)
+        except Exception as error:
+            return self._refuse(method, handler, _unforeseen(method, error))
+        caller.set_current(principal)
+        return handler
+
+    def _wrap(self, method: str, original: Handler) -> Handler:
+        behavior = _behavior(original)
+        serve = self._streaming if inspect.isasyncgenfunction(behavior) else self._returning
+        return _like(original, serve(method, behavior), original.request_deserializer)
+
+    def _returning(self, method: str, behavior: Any) -> Any:
+        async def serve(request: Any, context: CallContext) -> Any:
+            start = time.perf_counter()
+            code = "OK"
+            try:
+                return await behavior(request, context)
+            except BaseException as error:
+                code = _code_name(error, context)
+                await _tell(method, context, error)
+                raise
+            finally:
+                self._on_call(method, code, time.perf_counter() - start)
+
+        return serve
+
+    def _streaming(self, method: str, behavior: Any) -> Any:
+        async def serve(request: Any, context: CallContext) -> AsyncIterator[Any]:
+            start = time.perf_counter()
+            code = "OK"
+            try:
+                async for message in behavior(request, context):
+                    yield message
+            except BaseException as error:
+                code = _code_name(error, context)
+                await _tell(method, context, error)
+                raise
+            finally:
+                self._on_call(method, code, time.perf_counter() - start)
+
+        return serve
+
+    def _refuse(self, method: str, handler: Handler, error: CorridorError) -> Handler:
+        name = _code_name(error, None)
+
+        # A plain coroutine may also end a call that would have streamed its answer.
+        async def refuse(_request: Any, context: CallContext) -> Any:
+            self._on_call(method, name, 0.0)
+            await abort(context, error)
+
+        return _like(handler, refuse, None)
+
+
+class _Unforeseen(CorridorError):
+    """A defect of ours: the caller gets an id, the log has the rest."""
+
+    reason = "INTERNAL"
+
+
+def _unforeseen(method: str, error: BaseException) -> _Unforeseen:
+    incident = secrets.token_hex(6)
+    logger.error("call failed: method=%s incident=%s", method, incident, exc_info=error)
+    return _Unforeseen(
+        f"the service failed on this call; tell the operator the incident id {incident}",
+        metadata={"incident": incident},
+    )
+
+
+async def _tell(method: str, context: CallContext, error: BaseException) -> None:
+    """Abort with the status of ``error``; returns only if it already carries one."""
+    if isinstance(error, CorridorError):
+        await abort(context, error)
+    if isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
+        await abort(context, _unforeseen(method, error))
+
+
+def _code_name(error: BaseException, context: CallContext) -> str:
+    if isinstance(error, CorridorError):
+        return _STATUS_NAMES[code_of(error)]
+    if isinstance(error, grpc.aio.AbortError):
+        code = context.code()
+        return _STATUS_NAMES.get(code, "UNKNOWN") if isinstance(code, int) else str(code.name)
+    return "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
+
+
+def _authorization(metadata: Any) -> str | bytes | None:
+    for key, value in metadata or ():
+        if key == "authorization":
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+def _behavior(handler: Handler) -> Any:
+    return (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+
+
+_KINDS: Final = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+def _like(original: Handler, behavior: Any, deserializer: Any) -> Handler:
+    make: Any = _KINDS[bool(original.request_streaming), bool(original.response_streaming)]
+    return make(behavior, deserializer, original.response_serializer)
