@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scheduler.placement.model import CityQuotaSet, CitySet, Delta, EnterpriseSet, PoolSet
-from scheduler.replay.swf import CITY, KIND
 from scheduler.replay.trace import ReplayError, TraceJob
 
 CENTER = "replay"
@@ -95,12 +94,6 @@ def apportion(total: int, weights: Mapping[str, int]) -> dict[str, int]:
     for name in sorted(parts, key=lambda name: (-parts[name][1], name))[:left]:
         shares[name] += 1
     return shares
-
-
-def one_machine(procs: int) -> Setup:
-    """Return one pool that one city owns: the machine of a SWF log."""
-    quota = CityQuotaSet(CITY, KIND, procs)
-    return Setup({KIND: procs}, {CITY: 1}, {(CITY, KIND): quota})
 
 
 def corridor(

@@ -1,0 +1,190 @@
+"""``corridor replay``: the planner over a workload in virtual time, without the service."""
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from scheduler.cli.replay_tables import show
+from scheduler.placement.core import PlanningCore
+from scheduler.placement.model import EASY, Delta, Plan
+from scheduler.replay.alone import finish_time_ratios, replay_alone
+from scheduler.replay.measures import measure
+from scheduler.replay.quotas import Quotas, read_quotas
+from scheduler.replay.reading import is_swf, read_trace
+from scheduler.replay.setup import CITY_WEIGHTS, Setup, corridor
+from scheduler.replay.simulate import POLICIES, Planner, Replayed, simulate
+from scheduler.replay.starts import write_starts
+from scheduler.replay.swf import CITY, KIND
+from scheduler.replay.trace import ReplayError, Trace, TraceJob
+
+USAGE_ERROR = 2
+
+
+class Policy(StrEnum):
+    """How the planner orders jobs."""
+
+    FCFS = "fcfs"
+    EASY = "easy"
+    CORRIDOR = "corridor"
+
+
+class TimedPlanner:
+    """A planner that notes how long its cycles take."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self.cycle_s: list[float] = []
+
+    def load(self, revision: int, deltas: Sequence[Delta]) -> None:
+        """Take a snapshot."""
+        self._planner.load(revision, deltas)
+
+    def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan:
+        """Plan, and note the time it took."""
+        begin_s = perf_counter()
+        plan = self._planner.cycle(before, deltas, after, now_ms)
+        self.cycle_s.append(perf_counter() - begin_s)
+        return plan
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="Workload: *.swf or *.csv, plain or .gz.")],
+    procs: Annotated[
+        int | None,
+        typer.Option("--procs", min=1, help="Processors (SWF); default: as the log says."),
+    ] = None,
+    capacity: Annotated[
+        str | None,
+        typer.Option("--capacity", help="Units by kind (CSV), such as cpu=3328,npu=632,gpu=24."),
+    ] = None,
+    policy: Annotated[
+        Policy, typer.Option("--policy", help="Order of the jobs.")
+    ] = Policy.CORRIDOR,
+    shards: Annotated[
+        int, typer.Option("--shards", min=1, max=1024, help="Shards of the planner's queues.")
+    ] = 1,
+    quotas: Annotated[
+        Path | None,
+        typer.Option(
+            "--quotas",
+            help="YAML or JSON: city -> kind -> nominal, borrow_limit, lend_limit. "
+            "Default: nominal by population, no borrow limit, all lent.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the starts there, as CSV, a row a job.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone/--no-alone",
+            help="Also replay each city alone on its nominal quota, for finish-time fairness.",
+        ),
+    ] = True,
+) -> None:
+    """Replay a workload in virtual time and print its waits, use and fairness."""
+    try:
+        trace, setup = _input(file, procs, capacity, quotas)
+        if out is not None and not out.parent.is_dir():
+            raise ReplayError(f"cannot write {out}: {out.parent} is no folder")
+        jobs, dropped = setup.placeable(trace.jobs)
+        if not jobs:
+            raise ReplayError(
+                f"{file}: no job that can be replayed {trace.skipped | dropped or ''}"
+            )
+        planner = TimedPlanner(PlanningCore(POLICIES[policy.value], shards))
+        begin_s = perf_counter()
+        replayed = _with_progress(jobs, setup, planner)
+        replay_s = perf_counter() - begin_s
+        if out is not None:
+            write_starts(out, replayed)
+        ratios = None
+        if alone and len(setup.weights) > 1:
+            by_itself = replay_alone(replayed, setup, lambda: PlanningCore(EASY))
+            ratios = finish_time_ratios(replayed, by_itself)
+    except ReplayError as error:
+        typer.echo(f"corridor replay: {error}", err=True)
+        raise typer.Exit(USAGE_ERROR) from error
+    measures = measure(trace, policy.value, replayed, setup, trace.skipped | dropped, ratios)
+    speed = {
+        "replay_s": round(replay_s, 3),
+        "jobs_per_s": round(len(jobs) / replay_s, 1),
+        "cycle_mean_ms": round(float(np.mean(planner.cycle_s)) * 1e3, 4),
+        "cycle_p99_ms": round(float(np.percentile(planner.cycle_s, 99)) * 1e3, 4),
+    }
+    if as_json:
+        found = measures.to_json() | {"shards": shards, "speed": speed}
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        show(Console(), measures, speed)
+
+
+def _input(
+    file: Path, procs: int | None, capacity: str | None, quotas: Path | None
+) -> tuple[Trace, Setup]:
+    """Read the files and put the machine together; raises ``ReplayError``."""
+    log = is_swf(file)
+    if log and capacity is not None:
+        raise ReplayError("--capacity is for workloads in CSV; a SWF log takes --procs N")
+    if not log and procs is not None:
+        raise ReplayError(
+            "--procs is for SWF logs; a workload in CSV takes --capacity KIND=UNITS,…"
+        )
+    if not log and capacity is None:
+        raise ReplayError("a workload in CSV needs --capacity, such as cpu=3328,npu=632,gpu=24")
+    units = {} if capacity is None else parse_capacity(capacity)
+    wanted = Quotas({}, {}) if quotas is None else read_quotas(quotas)
+    trace = read_trace(file, procs)
+    if trace.procs is not None:
+        units = {KIND: trace.procs}
+    weights = {CITY: 1} if log else dict(CITY_WEIGHTS)
+    weights |= wanted.weights
+    for city, _ in wanted.limits:
+        if city not in weights:
+            known = ", ".join(weights)
+            raise ReplayError(f"{quotas}: {city}: not one of {known}, and without a weight")
+    return trace, corridor(units, weights, wanted.limits)
+
+
+def parse_capacity(text: str) -> dict[str, int]:
+    """Read ``cpu=3328,npu=632``; raises ``ReplayError``."""
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        kind, _, units = (piece.strip() for piece in part.partition("="))
+        if not kind or not units.isdecimal() or int(units) < 1:
+            raise ReplayError(
+                f"--capacity: {part.strip()!r} is not KIND=UNITS with units from 1 on"
+            )
+        if kind in found:
+            raise ReplayError(f"--capacity: {kind} is there twice")
+        found[kind] = int(units)
+    return found
+
+
+def _with_progress(jobs: tuple[TraceJob, ...], setup: Setup, planner: Planner) -> Replayed:
+    if not sys.stderr.isatty():
+        return simulate(jobs, setup, planner)
+    with Progress(
+        TextColumn("replay"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("replay", total=len(jobs))
+        return simulate(jobs, setup, planner, lambda ended: progress.update(task, completed=ended))
+
+
+if __name__ == "__main__":
+    typer.run(replay)
