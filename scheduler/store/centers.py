@@ -1,0 +1,153 @@
+"""Centers with what they offer and hold now; opened and closed by an operator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.events import EventKind
+from scheduler.domain.principal import Principal
+from scheduler.domain.states import RUN_TERMINAL
+from scheduler.errors import NotFound
+from scheduler.store import audit_trail, catalog, feed
+from scheduler.store.catalog import FlavorRow
+
+OPEN = "OPEN"
+CORDONED = "CORDONED"
+
+
+class Price(NamedTuple):
+    """A price in force, in micro-fen per unit and second; version empty if there is none."""
+
+    version: str
+    ufen: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedFlavor:
+    """A flavor, the units of it that runs hold now, and its price in force."""
+
+    flavor: FlavorRow
+    used_units: int
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class CenterRow:
+    """A center; ``state`` is OPEN or CORDONED, ``settings`` the JSON its adapter is built from."""
+
+    center: str
+    name_zh: str
+    name_en: str
+    kind: str
+    simulated: bool
+    state: str
+    settings: str
+    flavors: Sequence[OfferedFlavor]
+    active_runs: int
+
+
+def list_centers(connection: Connection, now_ms: int) -> list[CenterRow]:
+    """Return all centers by code, with the prices in force at ``now_ms`` (scheduling time)."""
+    offered = _offered(connection, now_ms)
+    over = ", ".join(f"'{state}'" for state in sorted(RUN_TERMINAL))
+    active = {
+        row[0]: row[1]
+        for row in connection.execute(
+            text(f"SELECT center, count(*) FROM run WHERE state NOT IN ({over}) GROUP BY center")
+        )
+    }
+    rows = connection.execute(
+        text(
+            "SELECT code, name_zh, name_en, kind, simulated, state, settings FROM center"
+            " ORDER BY code"
+        )
+    )
+    return [
+        CenterRow(
+            row.code,
+            row.name_zh,
+            row.name_en,
+            row.kind,
+            bool(row.simulated),
+            row.state,
+            row.settings,
+            tuple(offered.get(row.code, ())),
+            active.get(row.code, 0),
+        )
+        for row in rows
+    ]
+
+
+def get_center(connection: Connection, center: str, now_ms: int) -> CenterRow:
+    """Return one center; ``NotFound`` names those there are."""
+    rows = list_centers(connection, now_ms)
+    for row in rows:
+        if row.center == center:
+            return row
+    known = ", ".join(row.center for row in rows) or "none"
+    raise NotFound(f"there is no center {center!r}; known are {known}")
+
+
+def _offered(connection: Connection, now_ms: int) -> dict[str, list[OfferedFlavor]]:
+    used = {
+        row[0]: int(row[1])
+        for row in connection.execute(
+            text("SELECT flavor, sum(used_units) FROM city_quota GROUP BY flavor")
+        )
+    }
+    prices = {
+        row.flavor: Price(row.price_id, row.price_ufen)
+        for row in connection.execute(
+            text(
+                "SELECT flavor, price_id, price_ufen FROM price_version"
+                " WHERE effective_from_ms <= :now"
+                " AND (effective_to_ms IS NULL OR effective_to_ms > :now)"
+                " ORDER BY effective_from_ms"
+            ),
+            {"now": now_ms},
+        )
+    }
+    offered: dict[str, list[OfferedFlavor]] = {}
+    for flavor in catalog.flavors(connection):
+        price = prices.get(flavor.flavor, Price("", 0))
+        one = OfferedFlavor(flavor, used.get(flavor.flavor, 0), price)
+        offered.setdefault(flavor.center, []).append(one)
+    return offered
+
+
+def set_state(
+    connection: Connection,
+    actor: Principal,
+    center: str,
+    state: str,
+    *,
+    reason: str,
+    now_ms: int,
+    wall_ms: int,
+) -> CenterRow:
+    """Open or cordon a center; one that is so already stays, and nothing is noted.
+
+    Raises ``NotFound``. What runs there goes on either way.
+    """
+    before = get_center(connection, center, now_ms)
+    if before.state == state:
+        return before
+    connection.execute(
+        text("UPDATE center SET state = :state WHERE code = :center"),
+        {"state": state, "center": center},
+    )
+    row = feed.EventRow(EventKind.CENTER_CHANGED, 0, 0, "", "", state, now_ms)
+    feed.append(connection, [row])
+    audit_trail.record(
+        connection,
+        actor,
+        str(EventKind.CENTER_CHANGED),
+        f"centers/{center}",
+        at_ms=wall_ms,
+        before={"state": before.state},
+        after={"state": state},
+        reason=reason,
+    )
+    return get_center(connection, center, now_ms)
