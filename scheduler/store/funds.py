@@ -275,10 +275,16 @@ def _cities_of(connection: Connection, city: str) -> list[str]:
 
 def list_transfers(
     connection: Connection, scope: Scope, *, account: str = "", job_uid: int = 0,
-    limit: int = 100, after: tuple[str, int] = ("", 0),
+    limit: int = 100, before: tuple[int, str, int] | None = None,
 ) -> list[Link]:  # fmt: skip
-    """Return entries after (shard, seq), of an account or a job, within the scope."""
-    where, values = "(shard > ? OR (shard = ? AND seq > ?))", [after[0], after[0], after[1]]
+    """Return entries of an account or a job within the scope, newest first.
+
+    ``before`` is (effective_ms, shard, seq) of the last entry of the page before.
+    """
+    where, values = "1 = 1", list[object]()
+    if before is not None:
+        where = "(effective_ms, shard, seq) < (?, ?, ?)"
+        values += before
     if account:
         where += " AND (debit_account = ? OR credit_account = ?)"
         values += [account, account]
@@ -294,7 +300,11 @@ def list_transfers(
             " (SELECT account_id FROM account WHERE city = ?))"
         )
         values += [scope.city, scope.city]
-    return transfers.select(connection, f"{where} ORDER BY shard, seq LIMIT {limit}", values)
+    return transfers.select(
+        connection,
+        f"{where} ORDER BY effective_ms DESC, shard DESC, seq DESC LIMIT {limit}",
+        values,
+    )
 
 
 # --- verifying ------------------------------------------------------------------------------------

@@ -1,0 +1,66 @@
+"""Use cases of centers: shown to all, cordoned and resumed by an operator."""
+
+from dataclasses import dataclass
+
+from scheduler.domain.principal import Principal
+from scheduler.errors import InvalidRequest
+from scheduler.services import checks
+from scheduler.services.context import CenterStatus, Context
+from scheduler.store import centers
+from scheduler.store.centers import CenterRow
+
+
+@dataclass(frozen=True, slots=True)
+class CenterView:
+    """A center as stored, and how it answers at the moment."""
+
+    row: CenterRow
+    status: CenterStatus
+
+
+async def list_centers(context: Context) -> list[CenterView]:
+    """Return all centers by code."""
+    now_ms = context.clock.now_ms()
+    rows = await context.db.read(lambda connection: centers.list_centers(connection, now_ms))
+    return [_view(context, row) for row in rows]
+
+
+async def get_center(context: Context, center: str) -> CenterView:
+    """Return one center; ``NotFound`` names those there are."""
+    now_ms = context.clock.now_ms()
+    row = await context.db.read(lambda connection: centers.get_center(connection, center, now_ms))
+    return _view(context, row)
+
+
+async def cordon(context: Context, caller: Principal, center: str, reason: str) -> CenterView:
+    """Start nothing new at a center; raises ``InvalidRequest`` and ``NotFound``."""
+    return await _set_state(context, caller, center, centers.CORDONED, reason)
+
+
+async def resume(context: Context, caller: Principal, center: str, reason: str) -> CenterView:
+    """Open a center again; raises ``InvalidRequest`` and ``NotFound``."""
+    return await _set_state(context, caller, center, centers.OPEN, reason)
+
+
+async def _set_state(
+    context: Context, caller: Principal, center: str, state: str, reason: str
+) -> CenterView:
+    wrong = checks.given("center", center) + checks.reason(reason)
+    if wrong:
+        raise InvalidRequest(wrong)
+    row = await context.db.write(
+        lambda connection: centers.set_state(
+            connection,
+            caller,
+            center,
+            state,
+            reason=reason,
+            now_ms=context.clock.now_ms(),
+            wall_ms=context.wall_ms(),
+        )
+    )
+    return _view(context, row)
+
+
+def _view(context: Context, row: CenterRow) -> CenterView:
+    return CenterView(row, context.centers.status(row.center))
