@@ -1,0 +1,80 @@
+"""CenterService: messages in, use cases, messages out."""
+
+from typing import Final
+
+from corridor.v1 import center_service_pb2 as pb
+from corridor.v1 import center_service_pb2_grpc
+
+from scheduler.rpc import caller
+from scheduler.rpc.messages import CallContext, timestamp
+from scheduler.services import centers
+from scheduler.services.centers import CenterView
+from scheduler.services.context import Context
+from scheduler.store.centers import CORDONED, OPEN, OfferedFlavor
+
+_STATES: Final = {OPEN: pb.CENTER_STATE_OPEN, CORDONED: pb.CENTER_STATE_CORDONED}
+
+
+class CenterServicer(center_service_pb2_grpc.CenterServiceServicer):
+    """See ``center_service.proto``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def GetCenter(
+        self, request: pb.GetCenterRequest, context: CallContext
+    ) -> pb.GetCenterResponse:
+        view = await centers.get_center(self._context, request.center)
+        return pb.GetCenterResponse(center=_center(view))
+
+    async def ListCenters(
+        self, request: pb.ListCentersRequest, context: CallContext
+    ) -> pb.ListCentersResponse:
+        views = await centers.list_centers(self._context)
+        return pb.ListCentersResponse(centers=[_center(view) for view in views])
+
+    async def CordonCenter(
+        self, request: pb.CordonCenterRequest, context: CallContext
+    ) -> pb.CordonCenterResponse:
+        view = await centers.cordon(self._context, caller.current(), request.center, request.reason)
+        return pb.CordonCenterResponse(center=_center(view))
+
+    async def ResumeCenter(
+        self, request: pb.ResumeCenterRequest, context: CallContext
+    ) -> pb.ResumeCenterResponse:
+        view = await centers.resume(self._context, caller.current(), request.center, request.reason)
+        return pb.ResumeCenterResponse(center=_center(view))
+
+
+def _center(view: CenterView) -> pb.Center:
+    row, status = view.row, view.status
+    return pb.Center(
+        center=row.center,
+        display_name_zh=row.name_zh,
+        display_name_en=row.name_en,
+        kind=row.kind,
+        simulated=row.simulated,
+        state=_STATES.get(row.state, pb.CENTER_STATE_UNSPECIFIED),
+        reachable=status.reachable,
+        health_detail=status.detail,
+        last_answer_time=timestamp(status.last_answer_ms),
+        flavors=[_flavor(one) for one in row.flavors],
+        active_runs=row.active_runs,
+    )
+
+
+def _flavor(one: OfferedFlavor) -> pb.Flavor:
+    row = one.flavor
+    return pb.Flavor(
+        flavor=row.flavor,
+        display_name_zh=row.name_zh,
+        display_name_en=row.name_en,
+        unit=row.unit,
+        architecture=row.architecture,
+        capacity_units=row.capacity_units,
+        units_per_node=row.units_per_node,
+        used_units=one.used_units,
+        wall_limit_max_s=row.wall_limit_max_s,
+        price_ufen_per_unit_second=one.price.ufen,
+        price_version=one.price.version,
+    )

@@ -1,0 +1,120 @@
+"""Puts the gRPC server together: the services, health, reflection, limits and keepalive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from corridor.v1 import (
+    center_service_pb2,
+    center_service_pb2_grpc,
+    identity_service_pb2,
+    identity_service_pb2_grpc,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    quota_service_pb2,
+    quota_service_pb2_grpc,
+    subsidy_service_pb2,
+    subsidy_service_pb2_grpc,
+)
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from scheduler.auth.verifier import Verifier
+from scheduler.rpc.center_servicer import CenterServicer
+from scheduler.rpc.identity_servicer import IdentityServicer
+from scheduler.rpc.interceptors import CallInterceptor, OnCall
+from scheduler.rpc.quota_servicer import QuotaServicer
+from scheduler.rpc.subsidy_servicer import SubsidyServicer
+from scheduler.services import identity
+from scheduler.services.context import Context
+
+MESSAGE_MAX_BYTES: Final = 64 * 1024 * 1024
+METADATA_MAX_BYTES: Final = 256 * 1024  # a BadRequest of a big batch travels in trailers
+#: A client may ping every 20 s; one that answers no ping for 20 s is gone.
+_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_MAX_BYTES),
+    ("grpc.max_metadata_size", METADATA_MAX_BYTES),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.so_reuseport", 0),
+)
+
+#: The services and their descriptors; the table of roles is tested against these.
+SERVICES: Final[Mapping[str, Any]] = {
+    descriptor.full_name: descriptor
+    for module in (
+        job_service_pb2,
+        quota_service_pb2,
+        subsidy_service_pb2,
+        center_service_pb2,
+        identity_service_pb2,
+    )
+    for descriptor in module.DESCRIPTOR.services_by_name.values()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServingServer:
+    """A built server: ``port`` is the bound one; ``health`` says whether it takes calls."""
+
+    server: grpc.aio.Server
+    port: int
+    health: Any  # grpc_health's aio servicer, which has no stubs
+
+    async def start(self) -> None:
+        """Begin to serve and answer SERVING."""
+        await self.server.start()
+        for name in ("", *SERVICES):
+            await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self, grace_s: float) -> None:
+        """Answer NOT_SERVING, take no new call, and give those under way ``grace_s``."""
+        await self.health.enter_graceful_shutdown()
+        await self.server.stop(grace_s)
+
+
+def build(
+    context: Context,
+    job_servicer: job_service_pb2_grpc.JobServiceServicer,
+    *,
+    listen: str,
+    on_call: OnCall,
+    credentials: grpc.ServerCredentials | None = None,
+) -> ServingServer:
+    """Return a server of all services bound to ``listen`` (``host:port``, port 0 for a free one).
+
+    Without ``credentials`` it speaks plain text: for loopback, or where the operator said so.
+    Raises ``OSError`` if the address cannot be bound.
+    """
+    verifier = Verifier(identity.token_lookup(context), context.wall_ms)
+    server = grpc.aio.server(interceptors=(CallInterceptor(verifier, on_call),), options=_OPTIONS)
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(job_servicer, server)
+    quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(QuotaServicer(context), server)
+    subsidy_service_pb2_grpc.add_SubsidyServiceServicer_to_server(SubsidyServicer(context), server)
+    center_service_pb2_grpc.add_CenterServiceServicer_to_server(CenterServicer(context), server)
+    identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(
+        IdentityServicer(context, verifier.forget), server
+    )
+    serving = health.aio.HealthServicer()  # type: ignore[attr-defined, unused-ignore]
+    health_pb2_grpc.add_HealthServicer_to_server(serving, server)
+    reflection.enable_server_reflection(
+        (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    return ServingServer(server, _bind(server, listen, credentials), serving)
+
+
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, credentials)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {listen}: {error}") from error
+    if port == 0:
+        raise OSError(f"cannot listen on {listen}: is the port in use?")
+    return port

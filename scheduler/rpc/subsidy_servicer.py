@@ -1,0 +1,146 @@
+"""SubsidyService: messages in, use cases, messages out."""
+
+from corridor.v1 import subsidy_service_pb2 as pb
+from corridor.v1 import subsidy_service_pb2_grpc
+
+from quota.transfers import Link
+from scheduler.domain.ids import job_uid, run_id
+from scheduler.errors import FieldViolation, InvalidRequest
+from scheduler.rpc import caller
+from scheduler.rpc.messages import (
+    CallContext,
+    page_key,
+    page_size,
+    page_token,
+    split_page,
+    timestamp,
+)
+from scheduler.services import funds
+from scheduler.services.context import Context
+from scheduler.store.funds import FundInfo, ProgrammeInfo
+
+
+class SubsidyServicer(subsidy_service_pb2_grpc.SubsidyServiceServicer):
+    """See ``subsidy_service.proto``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def ListProgrammes(
+        self, request: pb.ListProgrammesRequest, context: CallContext
+    ) -> pb.ListProgrammesResponse:
+        found = await funds.list_programmes(self._context, caller.current(), request.city)
+        found.sort(key=lambda one: (one.city, one.name))
+        return pb.ListProgrammesResponse(programmes=[_programme(one) for one in found])
+
+    async def ListFunds(
+        self, request: pb.ListFundsRequest, context: CallContext
+    ) -> pb.ListFundsResponse:
+        found = await funds.list_funds(
+            self._context, caller.current(), request.city, request.programme
+        )
+        return pb.ListFundsResponse(funds=[_fund(one) for one in found])
+
+    async def AppropriateFund(
+        self, request: pb.AppropriateFundRequest, context: CallContext
+    ) -> pb.AppropriateFundResponse:
+        fund = await funds.appropriate(
+            self._context,
+            caller.current(),
+            programme=request.programme,
+            period=request.period,
+            amount_fen=request.amount_fen,
+            request_id=request.request_id,
+            reason=request.reason,
+        )
+        return pb.AppropriateFundResponse(fund=_fund(fund))
+
+    async def ListTransfers(
+        self, request: pb.ListTransfersRequest, context: CallContext
+    ) -> pb.ListTransfersResponse:
+        size = page_size(request.page_size)
+        before = page_key(request.page_token, int, str, int)
+        found = await funds.list_transfers(
+            self._context,
+            caller.current(),
+            account=request.account,
+            job_uid=_uid(request.job_id),
+            limit=size + 1,
+            before=None if before is None else (before[0], before[1], before[2]),
+        )
+        links, more = split_page(found, size)
+        token = ""
+        if more:
+            last = links[-1]
+            token = page_token(last.entry.effective_ms, last.entry.shard, last.seq)
+        return pb.ListTransfersResponse(
+            transfers=[_transfer(link) for link in links], next_page_token=token
+        )
+
+    async def VerifyLedger(
+        self, request: pb.VerifyLedgerRequest, context: CallContext
+    ) -> pb.VerifyLedgerResponse:
+        found = await funds.verify_ledger(self._context)
+        return pb.VerifyLedgerResponse(
+            ok=found.ok,
+            transfer_count=found.transfer_count,
+            shard_count=found.shard_count,
+            problems=found.problems,
+            run_count=found.run_count,
+        )
+
+
+def _uid(job_id: str) -> int:
+    if not job_id:
+        return 0
+    try:
+        return job_uid(job_id)
+    except ValueError as error:
+        raise InvalidRequest([FieldViolation("job_id", str(error))]) from error
+
+
+def _programme(one: ProgrammeInfo) -> pb.Programme:
+    return pb.Programme(
+        programme=one.code,
+        city=one.city,
+        display_name=one.name,
+        document_ref=one.document_ref,
+        sample=one.sample,
+        mode=one.mode,
+        rule_version=one.rule.version,
+        rate_bp=one.rule.rate_bp,
+        enterprise_year_cap_fen=one.rule.year_cap_fen,
+        job_cap_fen=one.rule.job_cap_fen,
+        flavors=one.rule.flavors,
+    )
+
+
+def _fund(one: FundInfo) -> pb.Fund:
+    return pb.Fund(
+        programme=one.programme,
+        city=one.city,
+        period=one.period,
+        start_time=timestamp(one.start_ms),
+        end_time=timestamp(one.end_ms),
+        state=one.state,
+        appropriated_fen=one.appropriated_fen,
+        held_fen=one.held_fen,
+        posted_fen=one.posted_fen,
+        available_fen=one.available_fen,
+    )
+
+
+def _transfer(link: Link) -> pb.Transfer:
+    entry = link.entry
+    return pb.Transfer(
+        shard=entry.shard,
+        sequence=link.seq,
+        kind=str(entry.kind),
+        code=entry.code,
+        debit_account=entry.debit_account,
+        credit_account=entry.credit_account,
+        amount_fen=entry.amount_fen,
+        run_id=run_id(entry.job_uid, entry.attempt) if entry.job_uid else "",
+        effective_time=timestamp(entry.effective_ms),
+        hash=link.hash.hex(),
+    )
