@@ -94,7 +94,7 @@ def _sizes(measures: Measures) -> Table:
 
 
 def _cities(measures: Measures) -> Table:
-    table = Table(title="By city", box=SIMPLE)
+    table = Table(title="By city: wait, bounded slowdown, quota, use", box=SIMPLE)
     for name in ("kind", "city"):
         table.add_column(name, no_wrap=True)
     for name in (

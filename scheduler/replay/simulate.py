@@ -143,7 +143,7 @@ class _Run:
             heappush(self._ends, (now_ms + min(job.run_ms, job.wall_ms), place))
         for promise in plan.reservations:
             # A holder that is promised nothing (FCFS) has no instant ahead.
-            if promise.uid not in self.promised_ms and promise.start_ms >= now_ms:
+            if promise.uid not in self.promised_ms and promise.start_ms > now_ms:
                 self.promised_ms[promise.uid] = promise.start_ms
         self.looked_at += plan.looked_at
         wake_ms = plan.wake_ms
