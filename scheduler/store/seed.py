@@ -1,0 +1,294 @@
+"""Puts the data files into the store: cities, centers, quotas, prices, programmes, enterprises.
+
+Loading adds what is missing and changes nothing that is there: quotas and prices that were set
+since stay as they are, and no fund is paid into twice.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from quota.amounts import split
+from quota.calendar import SHANGHAI
+from quota.subsidy import CORRIDOR
+from quota.transfers import payable_account
+from scheduler.domain.events import EventKind
+from scheduler.domain.principal import EVERYTHING
+from scheduler.store import catalog, feed, funds
+from scheduler.store.identity import insert_enterprises
+from scheduler.store.seed_files import BadSeed, Seed, SeedCenter, SeedProgramme, read
+from scheduler.store.tables import (
+    Account,
+    Center,
+    City,
+    CityQuota,
+    Enterprise,
+    Flavor,
+    FundPeriod,
+    PriceVersion,
+    Programme,
+    table,
+)
+
+T = TypeVar("T")
+DATA: Final = Path(__file__).parent.parent / "data"
+_ACTOR: Final = "data files"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How many rows of each kind were new."""
+
+    cities: int
+    centers: int
+    flavors: int
+    quotas: int
+    prices: int
+    programmes: int
+    enterprises: int
+
+
+def load(connection: Connection, directory: Path, now_ms: int) -> Loaded:
+    """Load the data files of ``directory`` in the caller's transaction, at scheduling time.
+
+    Raises ``BadSeed`` for a file that is not in order; then nothing may be committed.
+    """
+    return load_seed(connection, read(directory), now_ms)
+
+
+def load_seed(connection: Connection, seed: Seed, now_ms: int) -> Loaded:
+    """Load what files said, or what a demonstration made up."""
+    cities = _load_cities(connection, seed)
+    centers, flavors = _load_centers(connection, seed)
+    loaded = Loaded(
+        cities,
+        centers,
+        flavors,
+        _load_quotas(connection, seed, now_ms),
+        _load_prices(connection, seed),
+        _load_programmes(connection, seed, now_ms),
+        _load_enterprises(connection, seed, now_ms),
+    )
+    if any((cities, centers, flavors, loaded.quotas, loaded.enterprises)):
+        told = feed.EventRow(EventKind.CATALOG_CHANGED, 0, 0, "", "", "", now_ms)
+        feed.append(connection, [told])
+    return loaded
+
+
+def _load_cities(connection: Connection, seed: Seed) -> int:
+    new = _missing(connection, table(City).c.code, seed.cities, lambda one: one.city)
+    return _insert(
+        connection,
+        table(City),
+        [
+            {"code": one.city, "name_zh": one.name_zh, "name_en": one.name_en, "weight": one.weight}
+            for one in new
+        ],
+    )
+
+
+def _load_centers(connection: Connection, seed: Seed) -> tuple[int, int]:
+    new = _missing(connection, table(Center).c.code, seed.centers, lambda one: one.center)
+    _insert(
+        connection,
+        table(Center),
+        [
+            {
+                "code": one.center,
+                "name_zh": one.name_zh,
+                "name_en": one.name_en,
+                "kind": one.kind,
+                "simulated": one.simulated,
+                "state": "OPEN",
+                "settings": _settings(one),
+            }
+            for one in new
+        ],
+    )
+    owed = [one.center for one in seed.centers]
+    account = table(Account).c.account_id
+    for center in _missing(connection, account, owed, payable_account):
+        funds.open_payable(connection, center)
+    flavors = [flavor for one in seed.centers for flavor in one.flavors]
+    rows = []
+    for one in _missing(connection, table(Flavor).c.code, flavors, lambda f: f.flavor):
+        values = one._asdict()
+        values["code"] = values.pop("flavor")
+        rows.append(values)
+    return len(new), _insert(connection, table(Flavor), rows)
+
+
+def _settings(center: SeedCenter) -> str:
+    """Return the adapter's settings; a simulated center is given its flavors unless it has some."""
+    settings = dict(center.settings)
+    if center.kind == "simulated":
+        settings.setdefault(
+            "flavors",
+            [
+                {
+                    "flavor": one.flavor,
+                    "units": one.capacity_units,
+                    "units_per_node": one.units_per_node,
+                    "architecture": one.architecture,
+                }
+                for one in center.flavors
+            ],
+        )
+    return json.dumps(settings, ensure_ascii=False, sort_keys=True)
+
+
+def _load_quotas(connection: Connection, seed: Seed, now_ms: int) -> int:
+    """Add quotas: those given, and for a flavor that has none the capacity by weight."""
+    cities = catalog.cities(connection)
+    flavors = {one.flavor: one for one in catalog.flavors(connection)}
+    columns = table(CityQuota).c
+    there = {tuple(row) for row in connection.execute(sa.select(columns.city, columns.flavor))}
+    wanted: dict[tuple[str, str], tuple[int, int | None, int | None]] = {}
+    codes = {one.city for one in cities}
+    for given in seed.quotas:
+        _known(given.city, codes, "quotas.yaml: city")
+        _known(given.flavor, flavors, "quotas.yaml: flavor")
+        key = (given.city, given.flavor)
+        wanted[key] = (given.nominal_units, given.borrow_limit_units, given.lend_limit_units)
+    named = {flavor for _, flavor in wanted} | {flavor for _, flavor in there}
+    for flavor, limits in flavors.items():
+        weights = [one.weight for one in cities]
+        shares = [0] * len(cities)
+        if flavor not in named and cities:
+            shares = split(limits.capacity_units, weights)
+        for one, share in zip(cities, shares, strict=True):
+            wanted.setdefault((one.city, flavor), (share, None, None))
+    _check_sums(wanted, {code: one.capacity_units for code, one in flavors.items()})
+    return _insert(
+        connection,
+        table(CityQuota),
+        [
+            {
+                "city": city,
+                "flavor": flavor,
+                "nominal_units": nominal,
+                "borrow_limit_units": borrow,
+                "lend_limit_units": lend,
+                "used_units": 0,
+                "version": 1,
+                "updated_ms": now_ms,
+            }
+            for (city, flavor), (nominal, borrow, lend) in wanted.items()
+            if (city, flavor) not in there
+        ],
+    )
+
+
+def _check_sums(
+    wanted: dict[tuple[str, str], tuple[int, int | None, int | None]], capacity: dict[str, int]
+) -> None:
+    sums: dict[str, int] = {}
+    for (city, flavor), (nominal, _, lend) in wanted.items():
+        sums[flavor] = sums.get(flavor, 0) + nominal
+        if lend is not None and lend > nominal:
+            raise BadSeed(f"quotas.yaml: {city} {flavor}: lends {lend} of {nominal}")
+    for flavor, total in sums.items():
+        if total > capacity[flavor]:
+            raise BadSeed(
+                f"quotas.yaml: {flavor}: the nominal quotas come to {total}, the center grants"
+                f" {capacity[flavor]}"
+            )
+
+
+def _load_prices(connection: Connection, seed: Seed) -> int:
+    flavors = {one.flavor: one for one in catalog.flavors(connection)}
+    for one in seed.prices:
+        _known(one.flavor, flavors, "prices.yaml: flavor")
+    column = table(PriceVersion).c.flavor
+    new = _missing(connection, column, seed.prices, lambda price: price.flavor)
+    for one in sorted(new, key=lambda price: price.effective_from_ms):
+        funds.set_price(
+            connection,
+            center=flavors[one.flavor].center,
+            flavor=one.flavor,
+            unit=flavors[one.flavor].unit,
+            price_ufen=one.price_ufen,
+            effective_from_ms=one.effective_from_ms,
+            actor=_ACTOR,
+        )
+    return len(new)
+
+
+def _load_programmes(connection: Connection, seed: Seed, now_ms: int) -> int:
+    codes = {one.city for one in catalog.cities(connection)} | {CORRIDOR}
+    for one in seed.programmes:
+        _known(one.city, codes, "programmes.yaml: city")
+    column = table(Programme).c.code
+    new = _missing(connection, column, seed.programmes, lambda one: one.rule.programme)
+    for one in new:
+        funds.create_programme(
+            connection,
+            city=one.city,
+            name=one.name,
+            document_ref=one.document_ref,
+            sample=one.sample,
+            rule=one.rule,
+            now_ms=now_ms,
+        )
+    year = str(datetime.fromtimestamp(now_ms / 1000, SHANGHAI).year)
+    periods = table(FundPeriod).c
+    opened = connection.execute(sa.select(periods.programme).where(periods.period == year))
+    there = set(opened.scalars())
+    for one in seed.programmes:
+        if one.rule.programme not in there:
+            _open_fund(connection, one, year, now_ms)
+    return len(new)
+
+
+def _open_fund(connection: Connection, one: SeedProgramme, year: str, now_ms: int) -> None:
+    funds.open_period(connection, one.rule.programme, year)
+    if one.fund_fen:
+        funds.appropriate(
+            connection,
+            EVERYTHING,
+            programme=one.rule.programme,
+            period=year,
+            amount_fen=one.fund_fen,
+            request_id="data-files",
+            actor=_ACTOR,
+            reason="first money of the period",
+            now_ms=now_ms,
+        )
+
+
+def _load_enterprises(connection: Connection, seed: Seed, now_ms: int) -> int:
+    codes = {one.city for one in catalog.cities(connection)}
+    for one in seed.enterprises:
+        _known(one.city, codes, "enterprises.yaml: city")
+    column = table(Enterprise).c.code
+    new = _missing(connection, column, seed.enterprises, lambda one: one.enterprise)
+    insert_enterprises(connection, new, now_ms)
+    return len(new)
+
+
+def _known(name: str, names: Iterable[str], where: str) -> None:
+    if name not in set(names):
+        raise BadSeed(f"{where} {name!r} is not known; known are {', '.join(sorted(names))}")
+
+
+def _missing(
+    connection: Connection,
+    column: sa.ColumnElement[str],
+    rows: Sequence[T],
+    key: Callable[[T], str],
+) -> list[T]:
+    """Return the rows whose key the column does not hold yet."""
+    there = set(connection.execute(sa.select(column)).scalars())
+    return [row for row in rows if key(row) not in there]
+
+
+def _insert(connection: Connection, target: sa.Table, rows: list[dict[str, Any]]) -> int:
+    if rows:
+        connection.execute(sa.insert(target), rows)
+    return len(rows)
