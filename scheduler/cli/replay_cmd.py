@@ -17,7 +17,7 @@ from scheduler.cli.replay_tables import show
 from scheduler.placement.core import PlanningCore
 from scheduler.placement.model import EASY, Delta, Plan
 from scheduler.replay.alone import finish_time_ratios, replay_alone
-from scheduler.replay.measures import measure
+from scheduler.replay.measures import Measures, measure
 from scheduler.replay.quotas import Quotas, read_quotas
 from scheduler.replay.reading import is_swf, read_trace
 from scheduler.replay.setup import CITY_WEIGHTS, Setup, corridor
@@ -95,38 +95,47 @@ def replay(
     """Replay a workload in virtual time and print its waits, use and fairness."""
     try:
         trace, setup = _input(file, procs, capacity, quotas)
-        if out is not None and not out.parent.is_dir():
-            raise ReplayError(f"cannot write {out}: {out.parent} is no folder")
-        jobs, dropped = setup.placeable(trace.jobs)
-        if not jobs:
-            raise ReplayError(
-                f"{file}: no job that can be replayed {trace.skipped | dropped or ''}"
-            )
-        planner = TimedPlanner(PlanningCore(POLICIES[policy.value], shards))
-        begin_s = perf_counter()
-        replayed = _with_progress(jobs, setup, planner)
-        replay_s = perf_counter() - begin_s
-        if out is not None:
-            write_starts(out, replayed)
-        ratios = None
-        if alone and len(setup.weights) > 1:
-            by_itself = replay_alone(replayed, setup, lambda: PlanningCore(EASY))
-            ratios = finish_time_ratios(replayed, by_itself)
+        measures, speed = _figures(trace, setup, policy, shards, out, alone)
     except ReplayError as error:
         typer.echo(f"corridor replay: {error}", err=True)
         raise typer.Exit(USAGE_ERROR) from error
-    measures = measure(trace, policy.value, replayed, setup, trace.skipped | dropped, ratios)
+    if as_json:
+        found = measures.to_json() | {"shards": shards, "speed": speed}
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        show(Console(), measures, speed)
+
+
+def _figures(
+    trace: Trace, setup: Setup, policy: Policy, shards: int, out: Path | None, alone: bool
+) -> tuple[Measures, dict[str, float]]:
+    """Replay, write the starts, and measure; raises ``ReplayError``."""
+    if out is not None and not out.parent.is_dir():
+        raise ReplayError(f"cannot write {out}: {out.parent} is no folder")
+    jobs, dropped = setup.placeable(trace.jobs)
+    skipped = trace.skipped | {
+        why: count + trace.skipped.get(why, 0) for why, count in dropped.items()
+    }
+    if not jobs:
+        left_out = ", ".join(f"{count:,} {why}" for why, count in sorted(skipped.items()))
+        raise ReplayError(f"{trace.name}: no job to replay (left out: {left_out or 'none'})")
+    planner = TimedPlanner(PlanningCore(POLICIES[policy.value], shards))
+    begin_s = perf_counter()
+    replayed = _with_progress(jobs, setup, planner)
+    replay_s = perf_counter() - begin_s
+    if out is not None:
+        write_starts(out, replayed)
+    ratios = None
+    if alone and len(setup.weights) > 1:
+        by_itself = replay_alone(replayed, setup, lambda: PlanningCore(EASY))
+        ratios = finish_time_ratios(replayed, by_itself)
     speed = {
         "replay_s": round(replay_s, 3),
         "jobs_per_s": round(len(jobs) / replay_s, 1),
         "cycle_mean_ms": round(float(np.mean(planner.cycle_s)) * 1e3, 4),
         "cycle_p99_ms": round(float(np.percentile(planner.cycle_s, 99)) * 1e3, 4),
     }
-    if as_json:
-        found = measures.to_json() | {"shards": shards, "speed": speed}
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-    else:
-        show(Console(), measures, speed)
+    return measure(trace, policy.value, replayed, setup, skipped, ratios), speed
 
 
 def _input(

@@ -67,7 +67,7 @@ def _summary(measures: Measures) -> str:
 
 def _kinds(measures: Measures) -> Table:
     table = Table(title="Kinds", box=SIMPLE)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     several = len(measures.kinds) > 1
     for name in (*measures.kinds, *(["all"] if several else [])):
         table.add_column(name, justify="right")

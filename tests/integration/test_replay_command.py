@@ -98,7 +98,10 @@ def test_the_same_command_gives_the_same_bytes(tmp_path: Path) -> None:
         ((THREE_DAYS, "--capacity", "cpu"), "'cpu' is not KIND=UNITS"),
         ((THREE_DAYS, "--capacity", "cpu=0"), "'cpu=0' is not KIND=UNITS"),
         ((THREE_DAYS, "--capacity", "cpu=1,cpu=2"), "cpu is there twice"),
-        ((THREE_DAYS, "--capacity", "tpu=1"), "no job that can be replayed"),
+        (
+            (THREE_DAYS, "--capacity", "tpu=1"),
+            "no job to replay (left out: 2,814 no capacity for cpu",
+        ),
         ((THREE_DAYS, "--procs", "3"), "--procs is for SWF logs"),
         ((THREE_DAYS, "--capacity", CAPACITY, "--quotas", "none"), "cannot read none"),
         ((THREE_DAYS, "--capacity", CAPACITY, "--out", "no/x.csv"), "cannot write no/x.csv"),
