@@ -97,10 +97,8 @@ def _cities(measures: Measures) -> Table:
     table = Table(title="By city: wait, bounded slowdown, quota, use", box=SIMPLE)
     for name in ("kind", "city"):
         table.add_column(name, no_wrap=True)
-    for name in (
-        "jobs", "mean wait, s", "p95 wait, s", "slowdown", "nominal", "peak", "unit-hours",
-    ):  # fmt: skip
-        table.add_column(name, justify="right")
+    for name in ("jobs", "mean, s", "p95, s", "bsld", "nominal", "peak", "unit-h"):  # fmt: skip
+        table.add_column(name, justify="right", no_wrap=True)
     for kind, figures in measures.kinds.items():
         for city, of_city in figures.by_city.items():
             table.add_row(
