@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from rich.box import SIMPLE
+from rich.box import SIMPLE, SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -94,7 +94,9 @@ def _sizes(measures: Measures) -> Table:
 
 
 def _cities(measures: Measures) -> Table:
-    table = Table(title="By city: wait, bounded slowdown, quota, use", box=SIMPLE)
+    table = Table(
+        title="By city: wait, bounded slowdown, quota, use", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for name in ("kind", "city"):
         table.add_column(name, no_wrap=True)
     for name in ("jobs", "mean, s", "p95, s", "bsld", "nominal", "peak", "unit-h"):  # fmt: skip
