@@ -1,0 +1,127 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine
+from sqlmodel import SQLModel
+
+from scheduler.store import migrate, tables
+from scheduler.store.database import open_engine
+
+GUARDED = (
+    tables.Transfer,
+    tables.AuditEvent,
+    tables.UsageRecord,
+    tables.RatedLine,
+    tables.SubsidyLine,
+)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'corridor.db'}")
+    yield engine
+    engine.dispose()
+
+
+def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:
+    assert migrate.current(engine) is None
+    assert migrate.upgrade(engine) == migrate.head() == migrate.current(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+    migrate.check(engine)
+
+
+def test_checks_indexes_and_primary_keys_are_those_of_the_tables(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """What Alembic does not compare on SQLite."""
+    migrate.upgrade(engine)
+    fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    SQLModel.metadata.create_all(fresh)
+    for name in SQLModel.metadata.tables:
+        assert _shape(engine, name) == _shape(fresh, name), name
+    fresh.dispose()
+
+
+def _shape(engine: Engine, table: str) -> dict[str, object]:
+    found = sa.inspect(engine)
+    columns = found.get_columns(table)
+    return {
+        "columns": [(c["name"], str(c["type"]), c["nullable"]) for c in columns],
+        "primary": found.get_pk_constraint(table)["constrained_columns"],
+        "checks": sorted(
+            (c["name"] or "", c["sqltext"]) for c in found.get_check_constraints(table)
+        ),
+        "foreign": sorted(
+            (k["constrained_columns"], k["referred_table"]) for k in found.get_foreign_keys(table)
+        ),
+        "unique": sorted(u["column_names"] for u in found.get_unique_constraints(table)),
+        "indexes": sorted(
+            (i["name"] or "", i["column_names"], i["unique"]) for i in found.get_indexes(table)
+        ),
+    }
+
+
+def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO city VALUES ('a', 'a', 'a', 1)")
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM city").scalar_one() == 1
+
+
+@pytest.mark.parametrize("model", GUARDED, ids=lambda model: str(model.__tablename__))
+def test_facts_cannot_be_changed_or_deleted(engine: Engine, model: type[SQLModel]) -> None:
+    migrate.upgrade(engine)
+    target = tables.table(model)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(target), _row(target))
+    for statement in (
+        sa.update(target).values({target.c[0]: target.c[0]}),
+        sa.delete(target),
+    ):
+        with (
+            pytest.raises(sa.exc.IntegrityError, match="insert-only"),
+            engine.begin() as connection,
+        ):
+            connection.execute(statement)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(target)).scalar() == 1
+
+
+def _row(target: sa.Table) -> dict[str, object]:
+    def value(column: sa.Column[object]) -> object:
+        if isinstance(column.type, sa.LargeBinary):
+            return b"x"
+        if isinstance(column.type, sa.Boolean):
+            return True
+        return 1 if isinstance(column.type, sa.Integer) else "x"
+
+    return {column.name: value(column) for column in target.columns}
+
+
+def test_an_empty_database_is_named(engine: Engine) -> None:
+    with pytest.raises(migrate.BadSchema, match="corridor init"):
+        migrate.check(engine)
+
+
+def test_a_newer_database_is_refused(engine: Engine) -> None:
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    for act in (migrate.check, migrate.upgrade):
+        with pytest.raises(migrate.BadSchema, match="newer"):
+            act(engine)
+
+
+def test_a_database_of_somebody_else_is_refused(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE theirs (a INTEGER)")
+    with pytest.raises(migrate.BadSchema, match="theirs"):
+        migrate.upgrade(engine)
