@@ -73,33 +73,35 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
     def _returning(self, method: str, behavior: Any) -> Any:
         async def serve(request: Any, context: CallContext) -> Any:
             start = time.perf_counter()
-            code = "OK"
             try:
-                return await behavior(request, context)
+                answer = await behavior(request, context)
             except BaseException as error:
-                code = _code_name(error, context)
-                await _tell(method, context, error)
+                await self._fail(method, context, error, start)
                 raise
-            finally:
-                self._on_call(method, code, time.perf_counter() - start)
+            self._on_call(method, "OK", time.perf_counter() - start)
+            return answer
 
         return serve
 
     def _streaming(self, method: str, behavior: Any) -> Any:
         async def serve(request: Any, context: CallContext) -> AsyncIterator[Any]:
             start = time.perf_counter()
-            code = "OK"
             try:
                 async for message in behavior(request, context):
                     yield message
             except BaseException as error:
-                code = _code_name(error, context)
-                await _tell(method, context, error)
+                await self._fail(method, context, error, start)
                 raise
-            finally:
-                self._on_call(method, code, time.perf_counter() - start)
+            self._on_call(method, "OK", time.perf_counter() - start)
 
         return serve
+
+    async def _fail(
+        self, method: str, context: CallContext, error: BaseException, start: float
+    ) -> None:
+        """Count a failed call, then tell its caller; returns only if the status is told already."""
+        self._on_call(method, _code_name(error, context), time.perf_counter() - start)
+        await _tell(method, context, error)
 
     def _refuse(self, method: str, handler: Handler, error: CorridorError) -> Handler:
         name = _code_name(error, None)

@@ -12,6 +12,7 @@ from scheduler.services import checks
 from scheduler.services.context import Context
 from scheduler.store import catalog, identity
 from scheduler.store.catalog import CityRow
+from scheduler.store.database import Database
 from scheduler.store.identity import EnterpriseRow, NewEnterprise, TokenRow
 
 SIZE_CLASSES: Final = ("MICRO", "SMALL", "MEDIUM", "LARGE")
@@ -23,6 +24,8 @@ _MAY_GIVE: Final = {
     Role.CITY_ADMIN: _OF_ENTERPRISE | {Role.CITY_ADMIN},
     Role.ENTERPRISE_ADMIN: _OF_ENTERPRISE,
 }
+#: Who acts when the service is set up on its own machine: whoever can write its database.
+_INIT: Final = Principal("corridor init", Role.OPERATOR, None, None, None, "", 0)
 
 
 def token_lookup(context: Context) -> Lookup:
@@ -155,6 +158,28 @@ async def create_token(
         )
     )
     return made, secret
+
+
+def bootstrap_operator(
+    db: Database, subject: str, *, wall_ms: int, lifetime_ms: int = tokens.LIFETIME_MAX_MS
+) -> tuple[TokenRow, str]:
+    """Make an operator's token on the server's machine, where no token is known yet."""
+    secret = tokens.new_secret()
+    row = TokenRow(
+        tokens.new_token_id(),
+        subject,
+        Role.OPERATOR,
+        None,
+        None,
+        None,
+        wall_ms,
+        wall_ms + min(lifetime_ms, tokens.LIFETIME_MAX_MS),
+        None,
+    )
+    future = db.write_future(
+        lambda connection: identity.create_token(connection, _INIT, row, tokens.fingerprint(secret))
+    )
+    return future.result(), secret
 
 
 async def revoke_token(context: Context, caller: Principal, token_id: str) -> TokenRow:
