@@ -325,11 +325,12 @@ def verify(connection: Connection) -> Verification:
     }
     heads = transfers.read_heads(connection)
     legs = open_leg_amounts(
-        run(
+        tuple(row)
+        for row in run(
             "SELECT l.job_uid, l.attempt, l.rev, l.leg, l.amount_fen FROM hold_leg l JOIN hold h"
             " ON h.job_uid = l.job_uid AND h.attempt = l.attempt AND h.rev = l.rev"
             " WHERE h.state = 'HELD'"
-        ).tuples()
+        )
     )
     auditor.compare(balances, heads, legs)
     runs = _verify_runs(connection, auditor)

@@ -1,0 +1,136 @@
+"""Data files: what they give, that loading twice adds nothing, that errors name the place."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scheduler.store import centers, funds, migrate, seed
+from scheduler.store.database import Database
+from scheduler.store.seed import Loaded
+from scheduler.store.seed_files import BadSeed, read
+
+NOW_MS = 1_790_000_000_000  # 2026-09-21
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    db = Database(f"sqlite:///{tmp_path / 'corridor.db'}")
+    migrate.upgrade(db.engine)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(seed.DATA, tmp_path / "data"))
+
+
+def _load(db: Database, directory: Path) -> Loaded:
+    return db.write_future(lambda c: seed.load(c, directory, NOW_MS)).result()
+
+
+def test_the_samples_load_once_and_only_once(db: Database) -> None:
+    assert _load(db, seed.DATA) == Loaded(5, 2, 3, 15, 3, 6, 10)
+    before = db.read_sync(lambda c: c.exec_driver_sql("SELECT * FROM transfer").all())
+    assert _load(db, seed.DATA) == Loaded(0, 0, 0, 0, 0, 0, 0)
+    assert db.read_sync(lambda c: c.exec_driver_sql("SELECT * FROM transfer").all()) == before
+    assert db.read_sync(funds.verify).ok
+
+
+def test_quotas_are_the_capacity_by_weight_to_the_last_unit(db: Database) -> None:
+    _load(db, seed.DATA)
+    sums = db.read_sync(
+        lambda c: c.exec_driver_sql(
+            "SELECT q.flavor, sum(q.nominal_units), f.capacity_units FROM city_quota q"
+            " JOIN flavor f ON f.code = q.flavor GROUP BY q.flavor, f.capacity_units"
+        ).all()
+    )
+    assert len(sums) == 3
+    assert all(total == capacity for _, total, capacity in sums)
+
+
+def test_what_was_set_since_is_kept(db: Database) -> None:
+    _load(db, seed.DATA)
+    db.write_future(
+        lambda c: c.exec_driver_sql("UPDATE city_quota SET nominal_units = 7 WHERE city = 'ezhou'")
+    ).result()
+    _load(db, seed.DATA)
+    kept = db.read_sync(
+        lambda c: c.exec_driver_sql(
+            "SELECT DISTINCT nominal_units FROM city_quota WHERE city = 'ezhou'"
+        ).all()
+    )
+    assert [tuple(row) for row in kept] == [(7,)]
+
+
+def test_a_simulated_center_knows_its_flavors(db: Database) -> None:
+    _load(db, seed.DATA)
+    rows = db.read_sync(lambda c: centers.list_centers(c, NOW_MS))
+    assert '"units": 632' in rows[0].settings
+    assert '"seed": 1' in rows[0].settings
+
+
+def test_given_quotas_replace_the_computed(db: Database, files: Path) -> None:
+    (files / "quotas.yaml").write_text(
+        "quotas:\n"
+        "  - {city: ezhou, flavor: wuhan-sc/accelerator, nominal_units: 4,"
+        " borrow_limit_units: 8, lend_limit_units: 0}\n"
+    )
+    _load(db, files)
+    rows = db.read_sync(
+        lambda c: c.exec_driver_sql(
+            "SELECT city, nominal_units, borrow_limit_units, lend_limit_units FROM city_quota"
+            " WHERE flavor = 'wuhan-sc/accelerator' AND nominal_units > 0"
+        ).all()
+    )
+    assert [tuple(row) for row in rows] == [("ezhou", 4, 8, 0)]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("cities.yaml", "cities: [{city: a, name_zh: a, name_en: a, weigth: 1}]", "weight"),
+        ("cities.yaml", "cities: [{city: a, name_zh: a, name_en: a, weight: 0}]", r"\[0\].weight"),
+        ("cities.yaml", "towns: []", "cities.yaml.cities"),
+        ("cities.yaml", "cities: [\n  {city: a\n", "line"),
+        ("cities.yaml", "cities: 5", "a list"),
+        ("cities.yaml", "[]", "mapping"),
+        ("villages.yaml", "villages: []", "known are cities.yaml"),
+        ("prices.yaml", "prices: [{flavor: x, price_ufen: 1, effective_from: 5}]", "date"),
+        (
+            "prices.yaml",
+            "prices: [{flavor: x/y, price_ufen: 1, effective_from: 2026-01-01}]",
+            "'x/y' is not known",
+        ),
+        (
+            "quotas.yaml",
+            "quotas: [{city: ezhou, flavor: wuhan-sc/accelerator, nominal_units: 25}]",
+            "the center grants 24",
+        ),
+        (
+            "enterprises.yaml",
+            "enterprises: [{enterprise: a, city: ezhou, name: a, uscc: '1'}]",
+            r"enterprises\[0\].uscc",
+        ),
+        (
+            "programmes.yaml",
+            "programmes: [{programme: p, city: ezhou, name: p, document_ref: d, rate_bp: 10001}]",
+            r"programmes\[0\]",
+        ),
+    ],
+)
+def test_an_error_names_file_and_place_and_stores_nothing(
+    db: Database, files: Path, file: str, text: str, message: str
+) -> None:
+    (files / file).write_text(text)
+    with pytest.raises(BadSeed, match=message) as caught:
+        _load(db, files)
+    assert file in caught.value.message
+    assert db.read_sync(lambda c: c.exec_driver_sql("SELECT count(*) FROM city").scalar()) == 0
+
+
+def test_an_empty_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSeed, match="has no data files"):
+        read(tmp_path / "nowhere")
