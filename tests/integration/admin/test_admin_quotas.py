@@ -1,5 +1,6 @@
 """Quotas over the real server: scopes, etags, limits, audit."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -182,3 +183,19 @@ async def test_pages_hold_every_quota_once(corridor: Any, refusal: Any) -> None:
     ):
         found = await refusal(corridor.quotas.ListCityQuotas(wrong, metadata=operator))
         assert found.code == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_of_many_who_read_the_same_etag_one_wins(corridor: Any) -> None:
+    operator = corridor.operator()
+    quota = await _get(corridor, operator, "xianning")
+    wanted = []
+    for units in range(10):
+        changed = pb.CityQuota()
+        changed.CopyFrom(quota)
+        changed.nominal_units = units
+        wanted.append(_update(corridor, operator, changed))
+    answers = await asyncio.gather(*wanted, return_exceptions=True)
+    lost = [one for one in answers if isinstance(one, grpc.aio.AioRpcError)]
+    assert {one.code() for one in lost} == {grpc.StatusCode.ABORTED}
+    (won,) = (one for one in answers if not isinstance(one, BaseException))
+    assert await _get(corridor, operator, "xianning") == won.quota
