@@ -744,40 +744,6 @@ class ExplainJobRequest(_message.Message):
 Global___ExplainJobRequest: _TypeAlias = ExplainJobRequest  # noqa: Y015
 
 @_typing.final
-class ReasonSpan(_message.Message):
-    """How long a job waited for one reason."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CODE_FIELD_NUMBER: _builtins.int
-    FROM_TIME_FIELD_NUMBER: _builtins.int
-    UNTIL_TIME_FIELD_NUMBER: _builtins.int
-    code: _job_pb2.ReasonCode.ValueType
-    """The reason."""
-    @_builtins.property
-    def from_time(self) -> _timestamp_pb2.Timestamp:
-        """From then."""
-
-    @_builtins.property
-    def until_time(self) -> _timestamp_pb2.Timestamp:
-        """Until then; unset if it still does."""
-
-    def __init__(
-        self,
-        *,
-        code: _job_pb2.ReasonCode.ValueType = ...,
-        from_time: _timestamp_pb2.Timestamp | None = ...,
-        until_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "from_time", b"from_time", "until_time", b"until_time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReasonSpan: _TypeAlias = ReasonSpan  # noqa: Y015
-
-@_typing.final
 class ExplainJobResponse(_message.Message):
     """Why a job waits."""
 
@@ -787,7 +753,6 @@ class ExplainJobResponse(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     POSITION_IN_CITY_FIELD_NUMBER: _builtins.int
     WAITING_IN_CITY_FIELD_NUMBER: _builtins.int
-    HISTORY_FIELD_NUMBER: _builtins.int
     state: _job_pb2.JobState.ValueType
     """Its state."""
     position_in_city: _builtins.int
@@ -798,10 +763,6 @@ class ExplainJobResponse(_message.Message):
     def reason(self) -> _job_pb2.PendingReason:
         """Why it waits; unset if it does not."""
 
-    @_builtins.property
-    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonSpan]:
-        """Reasons so far."""
-
     def __init__(
         self,
         *,
@@ -809,11 +770,10 @@ class ExplainJobResponse(_message.Message):
         reason: _job_pb2.PendingReason | None = ...,
         position_in_city: _builtins.int = ...,
         waiting_in_city: _builtins.int = ...,
-        history: _abc.Iterable[Global___ReasonSpan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "position_in_city", b"position_in_city", "reason", b"reason", "state", b"state", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position_in_city", b"position_in_city", "reason", b"reason", "state", b"state", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
