@@ -1,0 +1,85 @@
+# Everything a contributor or a first visitor runs. Needs git, make and Python 3.11 or newer.
+# Another Python: make PYTHON=/path/to/python3.12 setup
+
+OLDEST_PYTHON := 3.11
+NEW_ENOUGH := import sys; sys.exit(sys.version_info[:2] < (3, 11))
+# The first of these that is new enough; python3 if none is, so that the message below names it.
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $(name))) python3)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test test-slow lint proto bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with what the service needs
+
+setup-dev: $(READY_DEV) ## Add what tests and checks need
+
+demo: $(READY) ## Run the whole service on a 3-day workload; ARGS=--serve leaves it up
+	@$(BIN)/corridor demo $(ARGS)
+
+test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(READY_DEV) ## Run the slow tests
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(READY_DEV) ## Check style, types, boundaries and protos
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy proto/tools/generate.py proto/tools/check.py
+	$(BIN)/lint-imports
+	$(BIN)/python proto/tools/generate.py --check
+	$(BIN)/python proto/tools/check.py
+
+proto: $(READY_DEV) ## Generate proto/gen and check the protos
+	$(BIN)/python proto/tools/generate.py
+	$(BIN)/python proto/tools/check.py
+
+bench: $(READY) ## Run the benchmarks; ARGS chooses among them
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## Write requirements.lock with the newest versions that pyproject.toml allows
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[server,dev]'
+	@{ sed -n '/^#/p' requirements.lock; \
+	   build/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip; \
+	 } > build/lock/lock
+	@mv build/lock/lock requirements.lock
+	@rm -rf build/lock
+
+clean: ## Remove .venv and all caches; data of the service stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+		echo "Corridor needs Python $(OLDEST_PYTHON) or newer; $(PYTHON) is" \
+			"$$($(PYTHON) --version 2>&1). Install one, or: make PYTHON=/path/to/python3 ..." >&2; \
+		exit 1; }
+	@echo "making $(VENV) with $(PYTHON)" >&2
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu:" \
+			"apt-get install python3-venv" >&2; \
+		exit 1; }
+
+# Done again only when what is wanted or its versions changed.
+$(READY): pyproject.toml requirements.lock | $(BIN)/python
+	@echo "installing the service and what it needs (about a minute)" >&2
+	@$(INSTALL) -c requirements.lock -e '.[server]'
+	@touch $@
+
+$(READY_DEV): $(READY)
+	@echo "installing what tests and checks need" >&2
+	@$(INSTALL) -c requirements.lock -e '.[server,dev]'
+	@touch $@
