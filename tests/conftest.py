@@ -1,0 +1,46 @@
+"""What all tests share: how long properties search, a database path, no silent skips in CI."""
+
+import os
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# No deadlines: a machine that other work slows down must not fail a test.
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, derandomize=True, print_blob=True, database=None
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CORRIDOR_CI") else "dev")
+
+
+@pytest.fixture
+def database_path(tmp_path: Path) -> Path:
+    """Path for a database file that does not exist yet."""
+    return tmp_path / "corridor.db"
+
+
+def may_skip(reason: str) -> bool:
+    """Whether a test may be skipped in CI.
+
+    It may for want of something outside the repository, if the reason names the variable
+    CORRIDOR_... that would point to it, and that variable is not set.
+    """
+    named = re.findall(r"\bCORRIDOR_[A-Z_]+\b", reason)
+    return any(name not in os.environ for name in named)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under CORRIDOR_CI, make a failure of a skip that hides an untested promise."""
+    report = yield
+    if report.skipped and os.environ.get("CORRIDOR_CI") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not may_skip(reason):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} must not be skipped in CI: {reason}"
+    return report

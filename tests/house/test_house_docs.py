@@ -1,0 +1,75 @@
+"""Docs: links lead somewhere, and the make targets and commands they name exist."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+
+
+def name_of(path: Path) -> str:
+    """Path from the root of the repository."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, by the usual rule."""
+    headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> Iterator[tuple[str, str]]:
+    """Target and anchor of each link that does not leave the repository."""
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" not in target and not target.startswith("mailto:"):
+            path, _, anchor = target.partition("#")
+            yield path, anchor
+
+
+def words(page: Path, command: str) -> set[str]:
+    """What follows ``command`` at the start of a line or piece of code."""
+    code = "\n".join(CODE.findall(page.read_text(encoding="utf-8")))
+    return set(re.findall(rf"(?:^|[`$|(] ?){command} +([a-z][a-z-]*)", code, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_resolve(page: Path) -> None:
+    for path, anchor in links(page):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_make_targets_exist(page: Path) -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert words(page, "make") <= set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_exist(page: Path) -> None:
+    from scheduler.cli.main import app
+
+    command = typer.main.get_command(app)
+    assert words(page, "corridor") <= set(getattr(command, "commands", {}))
+
+
+def test_pages_have_both_languages() -> None:
+    for page in ("README", "docs/enterprise", "docs/city-admin"):
+        assert (ROOT / f"{page}.md").exists()
+        assert (ROOT / f"{page}.zh-CN.md").exists()
+
+
+def test_every_target_has_its_line_of_help() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert phony is not None
+    assert set(phony[1].split()) == set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
