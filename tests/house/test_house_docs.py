@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from scheduler.domain.states import JOB_MOVES, RUN_MOVES
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
@@ -73,3 +75,23 @@ def test_every_target_has_its_line_of_help() -> None:
     phony = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
     assert phony is not None
     assert set(phony[1].split()) == set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
+
+
+def test_published_states_are_those_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| ([A-Z, ]+) \|([A-Z, ]*)\|$", (ROOT / "docs/contributor.md").read_text("utf-8"), re.M
+    )
+    found = [
+        (state, frozenset(after.split(", ") if after.strip() else ()))
+        for states, after in ((states, after.strip()) for states, after in rows)
+        for state in states.split(", ")
+    ]
+    jobs, runs = found[: len(JOB_MOVES)], found[len(JOB_MOVES) :]
+    assert dict(jobs) == {str(state): frozenset(map(str, to)) for state, to in JOB_MOVES.items()}
+    assert dict(runs) == {str(state): frozenset(map(str, to)) for state, to in RUN_MOVES.items()}
+
+
+def test_operators_page_knows_every_alert() -> None:
+    rules = (ROOT / "deploy/prometheus/corridor.rules.yml").read_text(encoding="utf-8")
+    page = (ROOT / "docs/operator.md").read_text(encoding="utf-8")
+    assert [name for name in re.findall(r"alert: (\w+)", rules) if name not in page] == []
