@@ -109,10 +109,8 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
             f" WHERE uid IN ({listed}) AND state = 'QUEUED'"
         )
     }
-    centers: dict[str, str] = {
-        code: center
-        for code, center in connection.exec_driver_sql("SELECT code, center FROM flavor")
-    }
+    flavors = connection.exec_driver_sql("SELECT code, center FROM flavor")
+    centers: dict[str, str] = dict(flavors.tuples())
     alive: list[_Candidate] = []
     for start in starts:
         row = jobs.get(start.uid)

@@ -1,7 +1,6 @@
 """What must hold of every plan, checked on random corridors driven through random days."""
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
