@@ -246,5 +246,3 @@ def test_a_promise_is_never_missed(day: Day) -> None:
 def test_every_job_that_stays_is_started(day: Day) -> None:
     drive = Drive(day, CORRIDOR).run()
     assert not drive.waiting
-
-
