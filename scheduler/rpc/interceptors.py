@@ -6,21 +6,19 @@ with an id that the log explains, never a traceback.
 """
 
 import inspect
-import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import grpc
+import structlog
 
 from scheduler.auth import roles
 from scheduler.auth.verifier import Verifier
 from scheduler.errors import CorridorError
 from scheduler.rpc import caller
 from scheduler.rpc.errors import abort, code_of
-
-logger = logging.getLogger(__name__)
 
 #: Told of every ended call: full method name, status code name, seconds it took.
 OnCall = Callable[[str, str, float], None]
@@ -122,7 +120,7 @@ class _Unforeseen(CorridorError):
 
 def _unforeseen(method: str, error: BaseException) -> _Unforeseen:
     incident = secrets.token_hex(6)
-    logger.error("call failed: method=%s incident=%s", method, incident, exc_info=error)
+    structlog.get_logger().error("call_failed", method=method, incident=incident, exc_info=error)
     return _Unforeseen(
         f"the service failed on this call; tell the operator the incident id {incident}",
         metadata={"incident": incident},

@@ -13,6 +13,7 @@ from corridor.v1 import (
 )
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from structlog.testing import capture_logs
 
 from scheduler.auth import roles, tokens
 from scheduler.domain.principal import Role
@@ -94,16 +95,16 @@ async def test_foreign_malformed_expired_and_revoked_tokens(corridor: Any, refus
     assert (found.code, found.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
 
 
-async def test_a_defect_gives_an_id_and_no_secret(
-    corridor: Any, refusal: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_defect_gives_an_id_and_no_secret(corridor: Any, refusal: Any) -> None:
     metadata = corridor.operator()
-    found = await refusal(corridor.jobs.GetJob(GetJob(job_id="defect"), metadata=metadata))
+    with capture_logs() as logs:
+        found = await refusal(corridor.jobs.GetJob(GetJob(job_id="defect"), metadata=metadata))
     assert (found.code, found.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "secret detail" not in found.message
     assert found.info["incident"] in found.message
-    assert found.info["incident"] in caplog.text
-    assert "secret detail" in caplog.text
+    (logged,) = [line for line in logs if line["event"] == "call_failed"]
+    assert logged["incident"] == found.info["incident"]
+    assert "secret detail" in str(logged["exc_info"])
     assert corridor.calls[-1] == ("/corridor.v1.JobService/GetJob", "INTERNAL")
 
 
