@@ -1,0 +1,352 @@
+"""The client of the API over grpcio, for scripts and for the command line; needs no Ray and no SQL.
+
+    with Client("scheduler.example:7443", token, tls_ca="ca.pem") as client:
+        answer = client.jobs.SubmitJobs(SubmitJobsRequest(request_id=..., jobs=[...]))
+
+``AsyncClient`` is the same over ``grpc.aio``. Each stub's methods send the token, end after a
+default deadline (streams have none) and repeat what may safely be repeated when the service is
+away: reads, and calls with a request id. What a call raises is a ``grpc.RpcError``; ``problem_of``
+reads its rich details.
+"""
+
+import asyncio
+import ipaddress
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import grpc
+from corridor.v1.center_service_pb2_grpc import CenterServiceStub
+from corridor.v1.identity_service_pb2_grpc import IdentityServiceStub
+from corridor.v1.job_service_pb2 import WatchJobsRequest, WatchJobsResponse
+from corridor.v1.job_service_pb2_grpc import JobServiceStub
+from corridor.v1.quota_service_pb2_grpc import QuotaServiceStub
+from corridor.v1.subsidy_service_pb2_grpc import SubsidyServiceStub
+from grpc_status import rpc_status
+
+from scheduler.problem import Problem as Problem
+from scheduler.problem import problem_of as problem_of
+
+if TYPE_CHECKING:  # they exist only in the stubs of mypy-protobuf
+    from corridor.v1.center_service_pb2_grpc import CenterServiceAsyncStub
+    from corridor.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
+    from corridor.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from corridor.v1.quota_service_pb2_grpc import QuotaServiceAsyncStub
+    from corridor.v1.subsidy_service_pb2_grpc import SubsidyServiceAsyncStub
+
+DEFAULT_PORT: Final = 7443
+MESSAGE_MAX_BYTES: Final = 64 * 1024 * 1024
+TIMEOUT_S: Final = 30.0
+#: How long ``watch`` tries to get a lost stream back, and the pauses between its tries.
+RESUME_S: Final = 600.0
+_PAUSE_MIN_S: Final = 0.2
+_PAUSE_MAX_S: Final = 5.0
+
+#: Safe to repeat without knowing what became of the first try: reads, what carries a request id,
+#: and what asks for a state rather than for a change. What an etag guards is not here: repeated
+#: after a lost answer it would find its own change and call it foreign.
+REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "JobService": (
+        "SubmitJobs", "QuoteJobs", "GetJob", "ListJobs", "CancelJobs", "HoldJobs", "ReleaseJobs",
+        "WatchJobs", "ExplainJob", "ReadJobLogs",
+    ),
+    "QuotaService": ("GetCityQuota", "ListCityQuotas", "ListEnterpriseQuotas"),
+    "SubsidyService": (
+        "ListProgrammes", "ListFunds", "AppropriateFund", "ListTransfers", "VerifyLedger",
+    ),
+    "CenterService": ("GetCenter", "ListCenters", "CordonCenter", "ResumeCenter"),
+    "IdentityService": ("WhoAmI", "ListCities", "ListEnterprises", "ListTokens", "RevokeToken"),
+}  # fmt: skip
+
+_SERVICE_CONFIG: Final = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": f"corridor.v1.{service}", "method": method}
+                for service, methods in REPEATABLE.items()
+                for method in methods
+            ],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2.5,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_MAX_BYTES),
+    # Field violations of a big batch travel in trailers.
+    ("grpc.max_metadata_size", 256 * 1024),
+    ("grpc.absolute_max_metadata_size", 512 * 1024),
+    # A dead peer is noticed within 45 s; the server allows a ping every 20 s.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # A call whose message does not fit into this buffer would not be repeated.
+    ("grpc.per_rpc_retry_buffer_size", MESSAGE_MAX_BYTES),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
+
+
+class _Channel:
+    """A channel whose calls carry the token and a default deadline.
+
+    Cheaper than interceptors, which make a task of each call, and the same for both clients.
+    """
+
+    def __init__(self, channel: Any, metadata: tuple[tuple[str, str], ...], timeout_s: float):
+        self._channel, self._metadata, self._timeout_s = channel, metadata, timeout_s
+
+    def unary_unary(self, method: str, **how: Any) -> Any:
+        return self._with_defaults(self._channel.unary_unary(method, **how), self._timeout_s)
+
+    def unary_stream(self, method: str, **how: Any) -> Any:
+        return self._with_defaults(self._channel.unary_stream(method, **how), None)
+
+    def _with_defaults(self, call: Any, default_s: float | None) -> Any:
+        own = self._metadata
+
+        def invoke(
+            request: Any,
+            timeout: float | None = None,
+            metadata: Sequence[tuple[str, str]] | None = None,
+            **more: Any,
+        ) -> Any:
+            return call(
+                request,
+                timeout=default_s if timeout is None else timeout,
+                metadata=own if metadata is None else (*own, *metadata),
+                **more,
+            )
+
+        return invoke
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return (host, port) of ``host``, ``host:port`` or ``[v6]:port``; raises ``ValueError``."""
+    host, colon, port = address.rpartition(":")
+    if not colon or address.endswith("]") or (":" in host and not host.endswith("]")):
+        host, port = address, str(DEFAULT_PORT)
+    host = host.strip("[]")
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError(f"{address!r} is not an address; give HOST or HOST:PORT")
+    return host, int(port)
+
+
+def _channel(
+    make_plain: Callable[..., Any],
+    make_secure: Callable[..., Any],
+    address: str,
+    tls_ca: str | Path | None,
+    insecure: bool,
+    options: Sequence[tuple[str, Any]],
+) -> Any:
+    host, port = split_address(address)
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    loopback = _is_loopback(host)
+    chosen = (*_OPTIONS, *((("grpc.enable_http_proxy", 0),) if loopback else ()), *options)
+    if tls_ca is None and (insecure or loopback):
+        return make_plain(target, options=chosen)
+    roots = None if tls_ca is None else Path(tls_ca).read_bytes()
+    return make_secure(target, grpc.ssl_channel_credentials(roots), options=chosen)
+
+
+def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:
+    return () if not token else (("authorization", f"Bearer {token}"),)
+
+
+def _is_lost(error: Any) -> bool:
+    """Whether a stream ended because the service or the way to it went away."""
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) or (
+        error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+        and rpc_status.from_call(error) is None  # a stream that was reset, not an answer
+    )
+
+
+class _Resuming:
+    """Where a watch stands, when it may go on, and for how long it tries."""
+
+    def __init__(self, request: WatchJobsRequest, resume_s: float) -> None:
+        self.request = WatchJobsRequest()
+        self.request.CopyFrom(request)
+        self._resume_s = resume_s
+        self._lost_at_s: float | None = None
+        self._pause_s = _PAUSE_MIN_S
+
+    def seen(self, answer: WatchJobsResponse) -> None:
+        """Note an answer: the next stream goes on after it."""
+        if answer.resume_token:
+            self.request.resume_token = answer.resume_token
+        self._lost_at_s, self._pause_s = None, _PAUSE_MIN_S
+
+    def pause_s(self, error: grpc.RpcError) -> float:
+        """Return how long to wait before the next try; raises ``error`` if there is none.
+
+        Without a token there is nowhere to go on from, and a first try that fails is told at once.
+        """
+        now_s = time.monotonic()
+        if self._lost_at_s is None:
+            self._lost_at_s = now_s
+        over = now_s - self._lost_at_s > self._resume_s
+        if over or not self.request.resume_token or not _is_lost(error):
+            raise error
+        pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, _PAUSE_MAX_S)
+        return pause_s
+
+
+def _say_nothing(error: grpc.RpcError) -> None:
+    """Nobody wants to hear of a lost stream."""
+
+
+class Client:
+    """The blocking client; close it, or use it in a ``with`` statement. Threads may share it.
+
+    ``address`` is ``host:port`` or ``host`` (port 7443). It speaks TLS, trusting ``tls_ca`` (a
+    PEM file) or the system's authorities, but plain text to loopback without ``tls_ca`` and where
+    ``insecure`` says so. ``timeout_s`` is the deadline of calls that name none, in seconds;
+    ``options`` are further gRPC channel options. Raises ``ValueError`` for a malformed address
+    and ``OSError`` if ``tls_ca`` cannot be read.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None,
+        *,
+        tls_ca: str | Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+        insecure: bool = False,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        self.channel: grpc.Channel = _channel(
+            grpc.insecure_channel, grpc.secure_channel, address, tls_ca, insecure, options
+        )
+        ours: Any = _Channel(self.channel, _metadata(token), timeout_s)
+        self.jobs: JobServiceStub = JobServiceStub(ours)
+        self.quotas: QuotaServiceStub = QuotaServiceStub(ours)
+        self.subsidies: SubsidyServiceStub = SubsidyServiceStub(ours)
+        self.centers: CenterServiceStub = CenterServiceStub(ours)
+        self.identity: IdentityServiceStub = IdentityServiceStub(ours)
+
+    def watch(
+        self,
+        request: WatchJobsRequest,
+        *,
+        resume_s: float = RESUME_S,
+        on_lost: Callable[[grpc.RpcError], None] = _say_nothing,
+    ) -> Iterator[WatchJobsResponse]:
+        """Yield events and heartbeats; a lost stream is taken up again without a gap.
+
+        Tries for ``resume_s`` seconds after a loss, and tells ``on_lost`` of each; then raises the
+        last error. A stream that never began raises at once.
+        """
+        place = _Resuming(request, resume_s)
+        while True:
+            stream: Any = self.jobs.WatchJobs(place.request)
+            try:
+                for answer in stream:
+                    place.seen(answer)
+                    yield answer
+                return
+            except grpc.RpcError as error:
+                pause_s = place.pause_s(error)
+                on_lost(error)
+                time.sleep(pause_s)
+            finally:
+                stream.cancel()
+
+    def close(self) -> None:
+        """Close the channel; calls under way end with CANCELLED."""
+        self.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """As ``Client``, on the running event loop."""
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None,
+        *,
+        tls_ca: str | Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+        insecure: bool = False,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        self.channel: grpc.aio.Channel = _channel(
+            grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, insecure, options
+        )
+        ours: Any = _Channel(self.channel, _metadata(token), timeout_s)
+        self.jobs: JobServiceAsyncStub = JobServiceStub(ours)
+        self.quotas: QuotaServiceAsyncStub = QuotaServiceStub(ours)
+        self.subsidies: SubsidyServiceAsyncStub = SubsidyServiceStub(ours)
+        self.centers: CenterServiceAsyncStub = CenterServiceStub(ours)
+        self.identity: IdentityServiceAsyncStub = IdentityServiceStub(ours)
+
+    async def watch(
+        self,
+        request: WatchJobsRequest,
+        *,
+        resume_s: float = RESUME_S,
+        on_lost: Callable[[grpc.RpcError], None] = _say_nothing,
+    ) -> AsyncIterator[WatchJobsResponse]:
+        """Yield events and heartbeats, as ``Client.watch``."""
+        place = _Resuming(request, resume_s)
+        while True:
+            stream = self.jobs.WatchJobs(place.request)
+            try:
+                async for answer in stream:
+                    place.seen(answer)
+                    yield answer
+                return
+            except grpc.RpcError as error:
+                pause_s = place.pause_s(error)
+                on_lost(error)
+                await asyncio.sleep(pause_s)
+            finally:
+                stream.cancel()
+
+    async def close(self) -> None:
+        """Close the channel; calls under way end with CANCELLED."""
+        await self.channel.close(None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
