@@ -11,7 +11,7 @@ from scheduler.replay.setup import corridor
 from scheduler.replay.simulate import POLICIES, simulate
 
 _ROOT = Path(__file__).parents[1]
-_THREE_DAYS = _ROOT / "tests" / "data" / "traces" / "corridor_open_3days.csv.gz"
+_THREE_DAYS = _ROOT / "scheduler" / "data" / "traces" / "corridor_open_3days.csv.gz"
 _CAPACITIES = {"cpu": 3328, "npu": 632, "gpu": 24}
 
 

@@ -11,8 +11,9 @@ from typer.testing import CliRunner, Result
 
 from scheduler.cli.replay_cmd import replay
 
-TRACES = Path(__file__).parents[1] / "data" / "traces"
-THREE_DAYS = str(TRACES / "corridor_open_3days.csv.gz")
+THREE_DAYS = str(
+    Path(__file__).parents[2] / "scheduler" / "data" / "traces" / "corridor_open_3days.csv.gz"
+)
 CAPACITY = "cpu=3328,npu=632,gpu=24"
 PROOF = (
     "; MaxProcs: 10\n"

@@ -23,7 +23,7 @@ from scheduler.replay.trace import Trace
 TRACES = Path(__file__).parents[1] / "data" / "traces"
 LUBLIN = TRACES / "lublin_256.swf.gz"
 KTH = TRACES / "KTH-SP2-1996-2.swf.gz"
-THREE_DAYS = TRACES / "corridor_open_3days.csv.gz"
+THREE_DAYS = Path(__file__).parents[2] / "scheduler/data/traces/corridor_open_3days.csv.gz"
 TIGHT = {"cpu": 3328, "npu": 632, "gpu": 24}
 
 
