@@ -119,6 +119,7 @@ class Settings:
         return rows
 
 
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _CHOICES = {
     "log.format": ("auto", "console", "json"),
     "log.level": ("debug", "info", "warning", "error"),
@@ -196,13 +197,13 @@ def _convert(name: str, raw: object, kind: type, source: str) -> object:
         if kind in (int, float) and not isinstance(raw, bool):
             return kind(str(raw))
     except (KeyError, ValueError):
-        raise BadConfig(f"{name} must be a {kind.__name__}, not {raw!r} ({source})") from None
+        raise BadConfig(f"{name} must be {_KINDS[kind]}, not {raw!r} ({source})") from None
     if kind is str and isinstance(raw, str):
         choices = _CHOICES.get(name)
         if choices is None or raw in choices:
             return raw
         raise BadConfig(f"{name} must be one of {', '.join(choices)}, not {raw!r} ({source})")
-    raise BadConfig(f"{name} must be a {kind.__name__}, not {raw!r} ({source})")
+    raise BadConfig(f"{name} must be {_KINDS[kind]}, not {raw!r} ({source})")
 
 
 def _check(settings: Settings) -> None:

@@ -24,14 +24,16 @@ class IdGenerator:
 
     ``now_ms`` is the wall clock in epoch milliseconds. When more than 8,192 ids are asked for
     within one millisecond, or the clock steps back, the generator runs ahead of the clock.
+    ``after_uid`` is an id that was made before, by an earlier process: all new ones are above it.
     """
 
-    def __init__(self, replica: int, now_ms: Callable[[], int]) -> None:
+    def __init__(self, replica: int, now_ms: Callable[[], int], after_uid: int = 0) -> None:
         if not 0 <= replica < 1 << REPLICA_BITS:
             raise ValueError(f"replica must be 0..{(1 << REPLICA_BITS) - 1}, not {replica}")
         self._replica = replica << COUNTER_BITS
         self._now_ms = now_ms
-        self._tick = 0  # (milliseconds << COUNTER_BITS) | counter of the last id
+        # (milliseconds << COUNTER_BITS) | counter of the last id, here the end of its millisecond
+        self._tick = after_uid >> REPLICA_BITS | ((1 << COUNTER_BITS) - 1) if after_uid else 0
 
     def next(self) -> int:
         """Return one new uid."""

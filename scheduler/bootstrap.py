@@ -1,0 +1,280 @@
+"""The composition root: opens everything a service is made of, in order, and closes it in reverse.
+
+``start_service`` is what ``corridor serve`` runs, ``initialize`` what ``corridor init`` does. The
+API takes jobs as soon as it listens; the planner's snapshot and Ray come up beside it.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import grpc
+import structlog
+
+from adapters.contract import CenterAdapter
+from scheduler import __version__, openers
+from scheduler.clock import Clock, WallClock
+from scheduler.config import BadConfig, Settings
+from scheduler.control.loop import ControlLoop
+from scheduler.domain.ids import IdGenerator
+from scheduler.metrics import Metrics
+from scheduler.openers import wall_ms
+from scheduler.rpc import server
+from scheduler.rpc.job_servicer import JobServicer
+from scheduler.rpc.server import ServingServer
+from scheduler.services import identity
+from scheduler.services.context import Context
+from scheduler.store import centers, migrate, newest, seed
+from scheduler.store.centers import CenterRow
+from scheduler.store.database import Database
+
+log = structlog.get_logger()
+
+_SQLITE: Final = "sqlite:///"
+
+
+class StopReason(StrEnum):
+    """Why a service is to end."""
+
+    ASKED = "ASKED"
+    FENCED = "FENCED"
+
+
+@dataclass
+class Service:
+    """A running service; ``address`` and ``metrics_address`` are ``host:port`` as bound.
+
+    ``metrics_address`` is empty if no metrics are served.
+    """
+
+    settings: Settings
+    context: Context
+    db: Database
+    clock: Clock
+    loop: ControlLoop
+    metrics: Metrics
+    adapters: Mapping[str, CenterAdapter]
+    address: str
+    metrics_address: str
+    _serving: ServingServer
+    _opened: contextlib.AsyncExitStack
+
+    def __post_init__(self) -> None:
+        self._asked = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+
+    def ask_to_stop(self) -> None:
+        """Let ``wait_stopped`` return: what a signal does."""
+        self._asked.set()
+
+    async def wait_stopped(self) -> StopReason:
+        """Wait until the service is asked to stop, or another leader took over."""
+        waits = [
+            asyncio.create_task(self._asked.wait()),
+            asyncio.create_task(self.loop.fenced.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        return StopReason.FENCED if self.loop.fenced.is_set() else StopReason.ASKED
+
+    async def stop(self, drain: bool = True) -> None:
+        """End in order: no new calls, those under way within ``server.drain_s``, then the rest.
+
+        Without ``drain`` calls under way are cancelled. A second call waits for the first.
+        """
+        if self._stopping is None:
+            grace_s = self.settings.server.drain_s if drain else 0.0
+            self._stopping = asyncio.create_task(self._stop(grace_s))
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, grace_s: float) -> None:
+        await self._serving.drain(grace_s)
+        await self._opened.aclose()
+
+
+async def start_service(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    database: Database | None = None,
+    adapters: Mapping[str, CenterAdapter] | None = None,
+) -> Service:
+    """Start a service and return it once it takes calls.
+
+    What is given replaces what the settings say, and is closed with the service. Raises
+    ``CorridorError`` (``BadConfig``, ``BadSchema``, ``DataInUse``) with a message that says what
+    to do; then nothing is left open.
+    """
+    from scheduler.rpc.job_spec import decode_spec
+
+    credentials = openers.credentials(settings)
+    async with contextlib.AsyncExitStack() as opened:
+        db = _open_database(settings, database, opened)
+        newest_ms, newest_uid = await db.read(lambda c: (newest.newest_ms(c), newest.newest_uid(c)))
+        time = openers.clock(settings, newest_ms) if clock is None else clock
+        rows = await db.read(lambda c: centers.list_centers(c, time.now_ms()))
+        metrics = Metrics()
+        if adapters is None:
+            adapters = openers.adapters(settings, rows, time, metrics)
+        loop = ControlLoop(
+            db=db,
+            clock=time,
+            adapters=adapters,
+            metrics=metrics,
+            settings=openers.loop_settings(settings),
+            decode_spec=decode_spec,
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+            rng=random.Random(),
+        )
+        context = Context(
+            db=db,
+            clock=time,
+            wall_ms=wall_ms,
+            ids=IdGenerator(0, wall_ms, newest_uid),
+            planner=loop.planner,
+            centers=loop.centers,
+            simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
+            version=__version__,
+        )
+        serving = _build_server(settings, context, metrics, credentials)
+        metrics_address = ""
+        if settings.metrics.listen:
+            metrics_address, close = openers.metrics_endpoint(settings.metrics.listen, metrics)
+            opened.callback(close)
+        opened.push_async_callback(loop.stop)
+        await loop.start()
+        await serving.start()
+        address = f"{settings.server.listen.rpartition(':')[0]}:{serving.port}"
+        service = Service(
+            settings, context, db, time, loop, metrics, adapters, address, metrics_address,
+            serving, opened.pop_all(),
+        )  # fmt: skip
+    _say_serving(service, rows, tls=credentials is not None)
+    return service
+
+
+def _open_database(
+    settings: Settings, database: Database | None, opened: contextlib.AsyncExitStack
+) -> Database:
+    """Lock the data directory, open the database and hold it to this version's schema."""
+    url = settings.database_url if database is None else database.url
+    path = _sqlite_path(url)
+    if path is not None and not path.is_file():
+        raise migrate.BadSchema(f"there is no database {path}; run `corridor init` first")
+    opened.callback(openers.data_lock(settings).close)
+    db = Database(url) if database is None else database
+    opened.callback(db.close)
+    migrate.check(db.engine)
+    return db
+
+
+def _sqlite_path(url: str) -> Path | None:
+    """Return the file of an SQLite URL; None for one in memory or another database."""
+    name = url.removeprefix(_SQLITE)
+    return Path(name) if name != url and name not in ("", ":memory:") else None
+
+
+def _build_server(
+    settings: Settings,
+    context: Context,
+    metrics: Metrics,
+    credentials: grpc.ServerCredentials | None,
+) -> ServingServer:
+    def on_submitted(city: str, count: int) -> None:
+        metrics.submitted.labels(city).inc(count)
+
+    openers.split_address("server.listen", settings.server.listen)
+    try:
+        return server.build(
+            context,
+            JobServicer(context, on_submitted),
+            listen=settings.server.listen,
+            on_call=metrics.rpc,
+            credentials=credentials,
+        )
+    except OSError as error:
+        raise BadConfig(f"server.listen: {error}") from error
+
+
+def _say_serving(service: Service, rows: list[CenterRow], *, tls: bool) -> None:
+    settings = service.settings
+    metrics = service.metrics_address
+    log.info(
+        "serving",
+        address=service.address,
+        tls=tls,
+        database=service.db.engine.url.render_as_string(hide_password=True),
+        metrics=f"http://{metrics}/metrics" if metrics else "none",
+        planner="in process" if settings.planner.ray == "off" else "in process until Ray is up",
+        centers=[row.center for row in rows if not row.simulated],
+        simulated_centers=[row.center for row in rows if row.simulated],
+        clock_speed=settings.clock.speed,
+        version=service.context.version,
+    )
+
+
+# --- corridor init --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """What ``initialize`` did.
+
+    ``revision_before`` is None if the database was empty; ``loaded`` is None if no data files were
+    read; ``token`` is a new operator's token, shown only here, or empty if one is known already.
+    """
+
+    database: str
+    revision_before: str | None
+    revision: str
+    loaded: seed.Loaded | None
+    token: str
+    token_id: str
+
+
+def initialize(
+    settings: Settings,
+    *,
+    data: Path | None = None,
+    now_ms: int | None = None,
+    new_token: bool = False,
+    subject: str = "operator",
+) -> Initialized:
+    """Bring the schema up to date, load data files once, and make the first operator's token.
+
+    Doing it again upgrades the schema and leaves data alone, unless ``data`` names a directory:
+    then what is missing is added. ``now_ms`` is scheduling time (default: the wall clock). Raises
+    ``BadSchema``, ``BadSeed``, and ``DataInUse`` if the schema must change under a running service.
+    """
+    openers.data_directory(settings)
+    path = _sqlite_path(settings.database_url)
+    if path is not None and not path.parent.is_dir():
+        raise BadConfig(f"store.url: there is no directory {path.parent}")
+    db = Database(settings.database_url)
+    try:
+        before = migrate.current(db.engine)
+        if before != migrate.head():
+            with contextlib.closing(openers.data_lock(settings)):
+                migrate.upgrade(db.engine)
+        loaded = None
+        if data is not None or not db.read_sync(newest.is_loaded):
+            source, at_ms = data or seed.DATA, wall_ms() if now_ms is None else now_ms
+            loaded = db.write_future(lambda c: seed.load(c, source, at_ms)).result()
+        token, token_id = "", ""
+        if new_token or not db.read_sync(lambda c: newest.has_operator(c, wall_ms())):
+            row, token = identity.bootstrap_operator(db, subject, wall_ms=wall_ms())
+            token_id = row.token_id
+        shown = db.engine.url.render_as_string(hide_password=True)
+        return Initialized(shown, before, migrate.head(), loaded, token, token_id)
+    finally:
+        db.close()

@@ -1,0 +1,58 @@
+"""``corridor``: the command line of enterprises, city admins and operators.
+
+Each command's module registers itself and imports what is heavy only when it runs, so that help is
+quick and the client's commands work where the service's packages are not installed.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from scheduler import __version__
+from scheduler.cli import config_cmd, init_cmd, replay_cmd, serve_cmd, version_cmd
+from scheduler.cli.exits import ERROR
+from scheduler.errors import CorridorError
+
+app = typer.Typer(
+    name="corridor",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with `corridor demo`, or with `corridor init` and `corridor serve`."
+    " `corridor COMMAND --help` explains each command.",
+)
+
+for _module in (serve_cmd, init_cmd, config_cmd, version_cmd):
+    _module.register(app)
+app.command("replay", rich_help_panel="Planning")(replay_cmd.replay)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"corridor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def corridor(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Corridor 光谷科创大走廊算力调度: one queue, one quota book, one subsidy ledger.
+
+    Exit codes: 0 done, 1 error, 2 wrong use, 4 not allowed, 5 service not reachable.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except CorridorError as error:
+        typer.echo(f"corridor: {error.message}", err=True)
+        sys.exit(ERROR)

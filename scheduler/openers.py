@@ -1,0 +1,175 @@
+"""Opens the parts of a service, each from its settings; a wrong setting is ``BadConfig``."""
+
+import ipaddress
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import prometheus_client
+import structlog
+
+from adapters import registry
+from adapters.contract import CenterAdapter
+from adapters.gate import Gate, GateSettings
+from scheduler.clock import Clock, ScaledClock, WallClock
+from scheduler.config import BadConfig, Settings
+from scheduler.control.settings import LoopSettings
+from scheduler.metrics import Metrics
+from scheduler.placement.model import PolicySettings
+from scheduler.store.centers import CenterRow
+from scheduler.store.lock import DataLock
+
+log = structlog.get_logger()
+
+_HOUR_MS: Final = 3_600_000
+
+
+def wall_ms() -> int:
+    """Return the wall clock in epoch milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def loop_settings(settings: Settings) -> LoopSettings:
+    """Return what the control loop is set to."""
+    planner, times = settings.planner, settings.loop
+    return LoopSettings(
+        ray=planner.ray,
+        ray_address=planner.ray_address,
+        shards=planner.shards,
+        policy=PolicySettings(
+            order=planner.order,
+            backfill=planner.backfill,
+            usage_half_life_ms=round(planner.usage_half_life_h * _HOUR_MS),
+            ageing_ms=round(planner.ageing_h * _HOUR_MS),
+        ),
+        tick_s=times.tick_s,
+        gather_s=times.gather_s,
+        follow_s=times.follow_s,
+        unknown_after_s=times.unknown_after_s,
+        metrics_s=times.metrics_s,
+    )
+
+
+def credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """Return TLS credentials, None for plain text where that is in order."""
+    given = settings.server
+    if not given.tls_cert:
+        if not given.insecure and not is_loopback(given.listen):
+            raise BadConfig(
+                f"server.listen is {given.listen}, which others can reach, and tokens would travel"
+                " in plain text: give server.tls_cert and server.tls_key, or set server.insecure"
+                " where a proxy in front of it speaks TLS"
+            )
+        return None
+    pair = []
+    for name in ("tls_key", "tls_cert"):
+        path = Path(getattr(given, name))
+        try:
+            pair.append(path.read_bytes())
+        except OSError as error:
+            raise BadConfig(f"server.{name}: cannot read {path}: {error.strerror}") from error
+    return grpc.ssl_server_credentials([(pair[0], pair[1])])
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether an address to listen on can be reached from this machine alone."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if listen.startswith("unix:") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def data_lock(settings: Settings) -> DataLock:
+    """Make the data directory and lock it. Raises ``DataInUse``."""
+    directory = data_directory(settings)
+    try:
+        return DataLock(directory)
+    except OSError as error:
+        raise BadConfig(f"store.data_dir: cannot write {directory}: {error.strerror}") from error
+
+
+def data_directory(settings: Settings) -> Path:
+    """Return the data directory, made if it is not there yet; its owner's alone."""
+    directory = Path(settings.store.data_dir)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise BadConfig(f"store.data_dir: cannot make {directory}: {error.strerror}") from error
+    return directory
+
+
+def clock(settings: Settings, newest_ms: int | None) -> Clock:
+    """Return the wall clock, or one that goes on from the newest stored instant.
+
+    Time that ran ahead stays ahead: what is stored must not lie in the future.
+    """
+    now_ms, speed = wall_ms(), settings.clock.speed
+    if speed != 1:
+        return ScaledClock(now_ms if newest_ms is None else newest_ms + 1, speed)
+    if newest_ms is not None and newest_ms > now_ms:
+        log.warning("clock_ahead", by_s=(newest_ms - now_ms) // 1000, hint="scaled time was used")
+        return ScaledClock(newest_ms + 1, 1)
+    return WallClock()
+
+
+def adapters(
+    settings: Settings, rows: Sequence[CenterRow], time_of: Clock, metrics: Metrics
+) -> dict[str, CenterAdapter]:
+    """Open the adapter of each center behind a gate of its own.
+
+    ``gate`` among a center's settings sets its gate. A simulated center keeps a journal, unless
+    its settings say otherwise, so that its runs survive the service as those of a real one would.
+    """
+    opened: dict[str, CenterAdapter] = {}
+    for row in rows:
+        given: dict[str, Any] = json.loads(row.settings)
+        gate = given.pop("gate", {})
+        if row.kind == "simulated":
+            journal = Path(settings.store.data_dir) / "centers" / f"{row.center}.journal"
+            given.setdefault("journal", str(journal))
+        try:
+            limits = GateSettings(**gate)
+            adapter = registry.open_adapter(
+                row.kind, row.center, given, time_of.now_ms, time_of.real_s
+            )
+        except (ValueError, TypeError) as error:
+            raise BadConfig(f"center {row.center}: its settings cannot be used: {error}") from error
+
+        def on_call(method: str, error: str, seconds: float, center: str = row.center) -> None:
+            metrics.adapter_call(center, method, error, seconds)
+
+        opened[row.center] = Gate(adapter, limits, time.monotonic, on_call)
+    return opened
+
+
+def metrics_endpoint(listen: str, metrics: Metrics) -> tuple[str, Callable[[], None]]:
+    """Serve metrics over HTTP in a thread; returns the bound ``host:port`` and how to end it."""
+    host, port = split_address("metrics.listen", listen)
+    try:
+        http, thread = prometheus_client.start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        raise BadConfig(
+            f"metrics.listen: cannot listen on {listen}: {error.strerror}; give another address,"
+            " or an empty one to serve no metrics"
+        ) from error
+
+    def close() -> None:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+    return f"{host}:{http.server_port}", close
+
+
+def split_address(name: str, listen: str) -> tuple[str, int]:
+    """Return host and port of ``host:port``; ``BadConfig`` names the setting."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise BadConfig(f"{name} must be host:port, such as 127.0.0.1:7443, not {listen!r}")
+    return host.strip("[]"), int(port)
