@@ -126,7 +126,7 @@ _TABLES: Final = (
     ),
     _Table(
         "job",
-        "uid big, enterprise text, city text, state text, version big, priority int, "
+        "uid serial, enterprise text, city text, state text, version big, priority int, "
         "submit_ms big, not_before_ms big, deadline_ms big?, display_name text, options text, "
         "labels text, spec bytes, subsidy text, self_pay_max_fen big?, attempts_max int, "
         "retry_on text, attempt int, cancel_requested bool, start_ms big?, end_ms big?, "
