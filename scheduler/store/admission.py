@@ -109,8 +109,8 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
             f" WHERE uid IN ({listed}) AND state = 'QUEUED'"
         )
     }
-    flavors = connection.exec_driver_sql("SELECT code, center FROM flavor")
-    centers: dict[str, str] = dict(flavors.tuples())
+    rows = connection.exec_driver_sql("SELECT code, center FROM flavor").all()
+    centers: dict[str, str] = {code: center for code, center in rows}  # noqa: C416
     alive: list[_Candidate] = []
     for start in starts:
         row = jobs.get(start.uid)
