@@ -5,16 +5,18 @@ API, ``corridor submit --dry-run`` and quotes. Wall limits are whole seconds, me
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from adapters.contract import DataRef, FailureClass
+from quota.instant import Bound, Limit
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import FieldViolation
 
 OPTIONS_MAX: Final = 8
 LABELS_MAX: Final = 32
+REFERENCES_MAX: Final = 1024
 ENVIRONMENT_MAX: Final = 256
 TEXT_MAX: Final = 256
 SCRIPT_MAX_BYTES: Final = 1 << 20
@@ -81,6 +83,62 @@ class FlavorLimits:
 Catalog = Mapping[str, FlavorLimits]
 
 
+class Reference(Protocol):
+    """An input or output, as data or as a message."""
+
+    @property
+    def uri(self) -> str:
+        """Where it lies."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size, 0 if not known."""
+
+
+class Described(Protocol):
+    """What a job says beside its size: a ``JobSpec``, or a message with the same fields."""
+
+    @property
+    def display_name(self) -> str:
+        """A name for people."""
+
+    @property
+    def image(self) -> str:
+        """Container image."""
+
+    @property
+    def command(self) -> Sequence[str]:
+        """Command and its arguments."""
+
+    @property
+    def script(self) -> str:
+        """A shell script."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables."""
+
+    @property
+    def inputs(self) -> Collection[Reference]:
+        """What it reads."""
+
+    @property
+    def outputs(self) -> Collection[Reference]:
+        """What it writes."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Free labels."""
+
+    @property
+    def priority(self) -> int:
+        """Higher goes first."""
+
+    @property
+    def self_pay_max_fen(self) -> int | None:
+        """The most the enterprise pays; an unset field of a message reads as 0."""
+
+
 class _Bad(Protocol):
     """Type of the callback that notes a violation."""
 
@@ -89,6 +147,14 @@ class _Bad(Protocol):
 
 def validate(spec: JobSpec, catalog: Catalog, now_ms: int) -> list[FieldViolation]:
     """Return all that is wrong with one job, by field path; an empty list if nothing is."""
+    wrong = check_size(spec, catalog)
+    wrong += check_description(spec)
+    wrong += check_deadline(spec.queue_deadline_ms, now_ms)
+    return wrong
+
+
+def check_size(spec: JobSpec, catalog: Catalog) -> list[FieldViolation]:
+    """Check options, wall limit, architecture and attempts: equal for all jobs of one shape."""
     wrong: list[FieldViolation] = []
 
     def bad(path: str, description: str) -> None:
@@ -96,22 +162,37 @@ def validate(spec: JobSpec, catalog: Catalog, now_ms: int) -> list[FieldViolatio
 
     if not 1 <= len(spec.options) <= OPTIONS_MAX:
         bad("options", f"give 1 to {OPTIONS_MAX} options, not {len(spec.options)}")
-    for index, option in enumerate(spec.options):
+    for index, option in enumerate(spec.options[:OPTIONS_MAX]):
         _check_option(f"options[{index}]", option, spec, catalog, bad)
     if spec.wall_limit_s < 1:
         bad("wall_limit", "is mandatory: the longest the job may run, at least 1 second")
     elif spec.wall_limit_s > WALL_LIMIT_MAX_S:
         bad("wall_limit", f"must not be above {WALL_LIMIT_MAX_S} s")
-    if not -PRIORITY_MAX <= spec.priority <= PRIORITY_MAX:
-        bad("priority", f"must be -{PRIORITY_MAX}..{PRIORITY_MAX}, not {spec.priority}")
-    if spec.queue_deadline_ms is not None and spec.queue_deadline_ms <= now_ms:
-        bad("queue_deadline", "lies in the past; give a later time or leave it out")
     if not 1 <= spec.attempts_max <= ATTEMPTS_MAX:
-        bad("retry_policy.attempts_max", f"must be 1..{ATTEMPTS_MAX}")
-    if spec.self_pay_max_fen is not None and spec.self_pay_max_fen < 0:
+        bad("retry_policy.attempts_max", f"must be 1..{ATTEMPTS_MAX}, not {spec.attempts_max}")
+    return wrong
+
+
+def check_deadline(queue_deadline_ms: int | None, now_ms: int) -> list[FieldViolation]:
+    """Check that a queue deadline lies ahead."""
+    if queue_deadline_ms is None or queue_deadline_ms > now_ms:
+        return []
+    return [FieldViolation("queue_deadline", "lies in the past; give a later time or leave it out")]
+
+
+def check_description(job: Described) -> list[FieldViolation]:
+    """Check what differs from job to job of one shape: names, program, data, labels, priority."""
+    wrong: list[FieldViolation] = []
+
+    def bad(path: str, description: str) -> None:
+        wrong.append(FieldViolation(path, description))
+
+    if not -PRIORITY_MAX <= job.priority <= PRIORITY_MAX:
+        bad("priority", f"must be -{PRIORITY_MAX}..{PRIORITY_MAX}, not {job.priority}")
+    if (job.self_pay_max_fen or 0) < 0:
         bad("self_pay_max_fen", "must not be negative")
-    _check_program(spec, bad)
-    _check_texts(spec, bad)
+    _check_program(job, bad)
+    _check_texts(job, bad)
     return wrong
 
 
@@ -150,12 +231,16 @@ def _check_option(
         )
 
 
-def _check_program(spec: JobSpec, bad: _Bad) -> None:
-    if spec.command and spec.script:
-        bad("script", "give either command or script, not both")
-    if len(spec.script.encode()) > SCRIPT_MAX_BYTES:
-        bad("script", f"must not be above {SCRIPT_MAX_BYTES} bytes")
-    for kind, refs in (("inputs", spec.inputs), ("outputs", spec.outputs)):
+def _check_program(job: Described, bad: _Bad) -> None:
+    script = job.script
+    if script:
+        if job.command:
+            bad("script", "give either command or script, not both")
+        if len(script.encode()) > SCRIPT_MAX_BYTES:
+            bad("script", f"must not be above {SCRIPT_MAX_BYTES} bytes")
+    for kind, refs in (("inputs", job.inputs), ("outputs", job.outputs)):
+        if len(refs) > REFERENCES_MAX:
+            bad(kind, f"at most {REFERENCES_MAX}")
         for index, ref in enumerate(refs):
             if not ref.uri or len(ref.uri) > 4096:
                 bad(f"{kind}[{index}].uri", "must have 1 to 4,096 characters")
@@ -163,39 +248,72 @@ def _check_program(spec: JobSpec, bad: _Bad) -> None:
                 bad(f"{kind}[{index}].size_bytes", "must be 0 (not known) or a size in bytes")
 
 
-def _check_texts(spec: JobSpec, bad: _Bad) -> None:
-    if len(spec.display_name) > TEXT_MAX:
+def _check_texts(job: Described, bad: _Bad) -> None:
+    name = job.display_name
+    if len(name) > TEXT_MAX:
         bad("display_name", f"must not be above {TEXT_MAX} characters")
-    if len(spec.image) > 1024:
+    if _has_control(name):
+        bad("display_name", "must not hold control characters")
+    if len(job.image) > 1024:
         bad("image", "must not be above 1,024 characters")
-    if len(spec.labels) > LABELS_MAX:
-        bad("labels", f"at most {LABELS_MAX}")
-    for key, value in spec.labels.items():
-        if not key or len(key) > TEXT_MAX or len(value) > TEXT_MAX:
-            bad(f"labels[{key[:40]!r}]", f"key and value must not be above {TEXT_MAX} characters")
-    if len(spec.environment) > ENVIRONMENT_MAX:
-        bad("environment", f"at most {ENVIRONMENT_MAX} variables")
-    for key in spec.environment:
-        if not key or "=" in key or "\0" in key:
-            bad(f"environment[{key[:40]!r}]", "is not a name of a variable")
+    labels = job.labels
+    if labels:
+        if len(labels) > LABELS_MAX:
+            bad("labels", f"at most {LABELS_MAX}")
+        for key, value in labels.items():
+            if not key or len(key) > TEXT_MAX or len(value) > TEXT_MAX:
+                bad(f"labels[{key[:40]!r}]", f"key (not empty) and value: at most {TEXT_MAX} each")
+            if _has_control(key) or _has_control(value):
+                bad(f"labels[{key[:40]!r}]", "must not hold control characters")
+    environment = job.environment
+    if environment:
+        if len(environment) > ENVIRONMENT_MAX:
+            bad("environment", f"at most {ENVIRONMENT_MAX} variables")
+        for key in environment:
+            if not key or "=" in key or "\0" in key:
+                bad(f"environment[{key[:40]!r}]", "is not a name of a variable")
 
 
-def too_large(spec: JobSpec, catalog: Catalog) -> FieldViolation | None:
-    """Say why no option can ever fit what the centers grant today, or None if one can."""
-    largest = 0
+def _has_control(text: str) -> bool:
+    """Whether a text that people see in lists holds what would garble them."""
+    return not text.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in text)
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """Why a job can never start: ``subject`` owns the limit (``corridor``, ``cities/ezhou``)."""
+
+    subject: str
+    description: str
+
+
+def too_large(spec: JobSpec, never: Callable[[str, int], Bound | None]) -> TooLarge | None:
+    """Say why no option can ever fit, or None if one can.
+
+    ``never`` gives the limit that so many units of a flavor break even while nothing runs, None
+    if they can fit.
+    """
+    found: TooLarge | None = None
     for option in spec.options:
-        limits = catalog.get(option.flavor)
-        if limits is None:
-            continue
-        if option.units <= limits.capacity_units:
+        bound = never(option.flavor, option.units)
+        if bound is None:
             return None
-        largest = max(largest, limits.capacity_units)
-    first = spec.options[0]
-    return FieldViolation(
-        "options",
-        f"{first.units} units of {first.flavor} can never fit: the corridor has {largest};"
-        " ask for less, or set wait_if_too_large to wait for more capacity",
-    )
+        if found is None:
+            found = TooLarge(
+                bound.node,
+                f"{option.units} units of {option.flavor} can never fit: {_limit_text(bound)};"
+                " ask for less, or set wait_if_too_large to wait until there is more",
+            )
+    return found
+
+
+def _limit_text(bound: Bound) -> str:
+    match bound.limit:
+        case Limit.EXCEEDS_MAX:
+            return f"the corridor has {bound.height}"
+        case Limit.CORRIDOR_FULL:
+            return f"of {bound.height} in the corridor {bound.used} are guaranteed to cities"
+    return f"{bound.node} may hold at most {bound.height}"
 
 
 def options_json(spec: JobSpec) -> str:
