@@ -1,0 +1,1 @@
+"""The demonstration: a real service, two simulated centers and three days of real jobs."""

@@ -1,0 +1,282 @@
+"""From the corridor trace to what enterprises ask for: typed jobs and sample enterprises.
+
+Pure: the same trace, flavors, prices and seed give the same workload. Every draw derives from the
+seed and the job's number in the trace, so a shorter workload is a part of a longer one.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from corridor.v1 import job_pb2 as pb
+from google.protobuf.duration_pb2 import Duration
+
+from adapters.contract import FailureClass
+from adapters.simulated.fate import OUTCOME_LABEL, RUNTIME_LABEL, SUCCEEDED
+from quota.amounts import gross_fen
+from scheduler.domain.spec import FlavorLimits
+from scheduler.replay.trace import TraceJob
+
+#: Label of each job: its number in the trace, by which its acknowledgement is checked.
+TRACE_LABEL: Final = "trace-job"
+FLAVOR_OF: Final = {
+    "cpu": "wuhan-sc/kunpeng-920",
+    "npu": "wuhan-ai/ascend-910b",
+    "gpu": "wuhan-sc/accelerator",
+}
+_IMAGE_OF: Final = {
+    "cpu": "registry.example/sample/mpi-aarch64:1",
+    "npu": "registry.example/sample/train-aarch64:1",
+    "gpu": "registry.example/sample/train-aarch64:1",
+}
+#: Injected failures in so many of 10,000 jobs; ``@1`` fails the first attempt only.
+FAILURES_PER_10K: Final = {
+    "USER_CODE": 120,
+    "OUT_OF_MEMORY": 40,
+    "TIME_LIMIT": 30,
+    "IMAGE": 15,
+    "INPUT": 15,
+    "REJECTED_BY_CENTER": 10,
+    "NODE@1": 90,
+    "CENTER@1": 40,
+    "PREEMPTED@1": 30,
+    "LOST@1": 20,
+}
+_CANCELLED_PER_10K: Final = 150
+_DEADLINE_PER_10K: Final = 100
+_NO_SUBSIDY_PER_10K: Final = 500
+_SUBSIDY_REQUIRED_PER_10K: Final = 300
+#: Of 100 jobs of a kind so many name a second way to run.
+_ALTERNATIVE_PERCENT: Final = {"cpu": 10, "npu": 8, "gpu": 20}
+
+_S: Final = 1000
+_H: Final = 3_600 * _S
+#: What may run longer is not made to fail or to run to its limit: it would run for days again.
+_FAILING_RUN_MS_MAX: Final = 12 * _H
+_DEADLINE_MS: Final = 4 * _H
+_CREDIT_STEP_FEN: Final = 100_000  # 1,000 yuan
+
+
+@dataclass(frozen=True, slots=True)
+class DemoJob:
+    """One job of the workload; times in milliseconds from the start of the trace.
+
+    ``run_ms`` is how long it will run at the center, which only the center knows. ``outcome`` is
+    what the center will make of it; ``cancel_after_ms`` counts from its acknowledgement.
+    """
+
+    number: int
+    submit_ms: int
+    enterprise: str
+    city: str
+    spec: pb.JobSpec
+    run_ms: int
+    outcome: str
+    cancel_after_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DemoEnterprise:
+    """A sample enterprise; the credit covers its jobs, with little to spare for their holds."""
+
+    code: str
+    city: str
+    size_class: str
+    sector: str
+    startup: bool
+    credit_limit_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Jobs by submission, the enterprises that submit them, and what was made up or changed."""
+
+    jobs: tuple[DemoJob, ...]
+    enterprises: tuple[DemoEnterprise, ...]
+    notes: Mapping[str, int]
+
+    @property
+    def last_submit_ms(self) -> int:
+        """When the last job comes."""
+        return self.jobs[-1].submit_ms
+
+
+def build(
+    trace: Sequence[TraceJob],
+    flavors: Mapping[str, FlavorLimits],
+    prices_ufen: Mapping[str, int],
+    *,
+    start_ms: int,
+    seed: int,
+) -> Workload:
+    """Turn jobs of a trace, ordered by submission, into a workload that begins at ``start_ms``.
+
+    ``flavors`` and ``prices_ufen`` (micro-fen per unit-second) are the catalog by flavor code.
+    Raises ``ValueError`` for an empty trace and for a kind or a size that no flavor has.
+    """
+    if not trace:
+        raise ValueError("the workload has no jobs")
+    made = [_job(one, flavors, start_ms, seed) for one in trace]
+    jobs = tuple(job for job, _ in made)
+    notes: Counter[str] = Counter()
+    for job, cut in made:
+        notes["limits cut"] += cut
+        notes["alternatives"] += len(job.spec.options) > 1
+        notes["failures"] += job.outcome != SUCCEEDED
+        notes["cancellations"] += job.cancel_after_ms is not None
+        notes["deadlines"] += job.spec.HasField("queue_deadline")
+    return Workload(jobs, _enterprises(jobs, prices_ufen), notes)
+
+
+def _job(
+    one: TraceJob, flavors: Mapping[str, FlavorLimits], start_ms: int, seed: int
+) -> tuple[DemoJob, bool]:
+    """The job, and whether its limit had to be cut to what its flavor allows."""
+    rng = random.Random(f"{seed}/{one.job_id}")
+    options = _options(one, flavors, rng)
+    most_ms = min(flavors[option.flavor].wall_limit_max_s for option in options) * _S
+    wall_ms = min(max(_S, one.wall_ms // _S * _S), most_ms)
+    run_ms, outcome = _fate(min(one.run_ms, wall_ms), wall_ms, rng)
+    spec = pb.JobSpec(
+        display_name=f"trace-{one.job_id}",
+        options=options,
+        wall_limit=Duration(seconds=wall_ms // _S),
+        image=_IMAGE_OF[one.kind],
+        command=["run-sample", f"--{one.kind}", str(one.job_id)],
+        architecture=pb.ARCHITECTURE_AARCH64,
+        subsidy=_subsidy(rng),
+        labels={
+            TRACE_LABEL: str(one.job_id),
+            RUNTIME_LABEL: f"{run_ms / _S:.3f}",
+        },
+    )
+    if outcome != SUCCEEDED:
+        spec.labels[OUTCOME_LABEL] = outcome
+    if rng.random() * 10_000 < _DEADLINE_PER_10K:
+        spec.queue_deadline.FromMilliseconds(start_ms + one.submit_ms + _DEADLINE_MS)
+    cancel_after_ms = None
+    if rng.random() * 10_000 < _CANCELLED_PER_10K:
+        cancel_after_ms = 60 * _S + int(rng.random() * min(run_ms, 6 * _H))
+    job = DemoJob(
+        one.job_id, one.submit_ms, one.enterprise.lower(), one.city, spec, run_ms, outcome,
+        cancel_after_ms,
+    )  # fmt: skip
+    return job, one.wall_ms > most_ms
+
+
+def _options(
+    one: TraceJob, flavors: Mapping[str, FlavorLimits], rng: random.Random
+) -> list[pb.ResourceOption]:
+    """The way of the trace, and for some jobs a second one."""
+    flavor = FLAVOR_OF.get(one.kind)
+    if flavor is None or flavor not in flavors:
+        raise ValueError(f"job {one.job_id}: no flavor is known for kind {one.kind!r}")
+    nodes = _nodes(one, flavors[flavor])
+    per_node = one.units // nodes
+    options = [pb.ResourceOption(flavor=flavor, units_per_node=per_node, nodes=nodes)]
+    if rng.random() * 100 >= _ALTERNATIVE_PERCENT[one.kind]:
+        return options
+    if one.kind == "cpu":
+        if per_node % 2 == 0:  # half as many cores on twice as many nodes
+            other = pb.ResourceOption(flavor=flavor, units_per_node=per_node // 2, nodes=nodes * 2)
+            options.append(other)
+        return options
+    other_flavor = FLAVOR_OF["gpu" if one.kind == "npu" else "npu"]
+    limits = flavors.get(other_flavor)
+    if limits is not None and one.units <= limits.units_per_node and nodes == 1:
+        options.append(pb.ResourceOption(flavor=other_flavor, units_per_node=per_node, nodes=1))
+    return options
+
+
+def _nodes(one: TraceJob, limits: FlavorLimits) -> int:
+    """The fewest nodes, from the trace's number on, over which the units divide evenly."""
+    nodes = max(one.nodes, -(-one.units // limits.units_per_node))
+    while one.units % nodes:
+        nodes += 1
+    if one.units > limits.capacity_units:
+        raise ValueError(f"job {one.job_id}: {one.units} units, {limits.flavor} has fewer")
+    return nodes
+
+
+def _fate(run_ms: int, wall_ms: int, rng: random.Random) -> tuple[int, str]:
+    """How long the job will run and what becomes of it."""
+    outcome, moment = _outcome(rng.random() * 10_000), rng.random()
+    if outcome == SUCCEEDED:
+        return run_ms, SUCCEEDED
+    if outcome in (FailureClass.IMAGE, FailureClass.INPUT):
+        return min(run_ms, _S), outcome
+    if outcome == FailureClass.TIME_LIMIT:
+        return (wall_ms, outcome) if wall_ms <= _FAILING_RUN_MS_MAX else (run_ms, SUCCEEDED)
+    if outcome.endswith("@1"):
+        return (run_ms, outcome) if run_ms <= _FAILING_RUN_MS_MAX else (run_ms, SUCCEEDED)
+    return max(1, int(run_ms * moment)), outcome
+
+
+def _outcome(drawn: float) -> str:
+    for outcome, share in FAILURES_PER_10K.items():
+        if drawn < share:
+            return outcome
+        drawn -= share
+    return SUCCEEDED
+
+
+def _subsidy(rng: random.Random) -> pb.SubsidyPreference.ValueType:
+    drawn = rng.random() * 10_000
+    if drawn < _NO_SUBSIDY_PER_10K:
+        return pb.SUBSIDY_PREFERENCE_NONE
+    if drawn < _NO_SUBSIDY_PER_10K + _SUBSIDY_REQUIRED_PER_10K:
+        return pb.SUBSIDY_PREFERENCE_REQUIRED
+    return pb.SUBSIDY_PREFERENCE_PREFERRED
+
+
+# --- enterprises ----------------------------------------------------------------------------------
+
+
+def _enterprises(
+    jobs: Iterable[DemoJob], prices_ufen: Mapping[str, int]
+) -> tuple[DemoEnterprise, ...]:
+    """The enterprises of the jobs; their credit never blocks a job for good.
+
+    What all jobs of an enterprise can cost plus half as much again as its dearest hold: each job
+    can be held once the others are settled, and jobs that would be held together may have to wait
+    for money, which shows as WALLET_SHORT.
+    """
+    cities: dict[str, str] = {}
+    cost: Counter[str] = Counter()
+    dearest: dict[str, int] = {}
+    for job in jobs:
+        cities[job.enterprise] = job.city
+        wall_s = job.spec.wall_limit.seconds
+        at_most = [
+            (option.units_per_node * option.nodes, prices_ufen[option.flavor])
+            for option in job.spec.options
+        ]
+        run_s = -(-job.run_ms // _S)
+        cost[job.enterprise] += max(gross_fen(units, run_s, price) for units, price in at_most)
+        held = max(gross_fen(units, wall_s, price) for units, price in at_most)
+        dearest[job.enterprise] = max(held, dearest.get(job.enterprise, 0))
+    return tuple(
+        _enterprise(code, cities[code], cost[code] + dearest[code] * 3 // 2)
+        for code in sorted(cities)
+    )
+
+
+def _enterprise(code: str, city: str, need_fen: int) -> DemoEnterprise:
+    rng = random.Random(f"enterprise/{code}")
+    size_class = rng.choice(("MICRO", "SMALL", "SMALL", "MEDIUM", "LARGE"))
+    return DemoEnterprise(
+        code,
+        city,
+        size_class,
+        rng.choice(("ai", "materials", "biomedicine", "manufacturing")),
+        size_class in ("MICRO", "SMALL") and rng.random() < 0.4,
+        (need_fen // _CREDIT_STEP_FEN + 1) * _CREDIT_STEP_FEN,
+    )
+
+
+def first_days(jobs: Sequence[TraceJob], days: float, jobs_max: int | None) -> list[TraceJob]:
+    """The jobs of the first days of a trace, at most so many."""
+    chosen = [job for job in jobs if job.submit_ms < days * 24 * _H]
+    return chosen if jobs_max is None else chosen[:jobs_max]
