@@ -28,6 +28,7 @@ from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
 from scheduler.rpc import server
 from scheduler.rpc.job_servicer import JobServicer
+from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import ServingServer
 from scheduler.services import identity
 from scheduler.services.context import Context
@@ -115,8 +116,6 @@ async def start_service(
     ``CorridorError`` (``BadConfig``, ``BadSchema``, ``DataInUse``) with a message that says what
     to do; then nothing is left open.
     """
-    from scheduler.rpc.job_spec import decode_spec
-
     credentials = openers.credentials(settings)
     async with contextlib.AsyncExitStack() as opened:
         db = _open_database(settings, database, opened)
@@ -152,8 +151,9 @@ async def start_service(
             metrics_address, close = openers.metrics_endpoint(settings.metrics.listen, metrics)
             opened.callback(close)
         opened.push_async_callback(loop.stop)
+        await serving.start()  # first: Ray, which the loop raises, takes seconds of this process
+        opened.push_async_callback(serving.drain, 0.0)
         await loop.start()
-        await serving.start()
         address = f"{settings.server.listen.rpartition(':')[0]}:{serving.port}"
         service = Service(
             settings, context, db, time, loop, metrics, adapters, address, metrics_address,

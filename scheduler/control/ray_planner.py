@@ -9,7 +9,9 @@ jobs; a shard is called only when its cities' queues change.
 
 import asyncio
 import contextlib
+import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -152,7 +154,10 @@ class RayPlanner:
     @classmethod
     async def open(cls, settings: LoopSettings) -> "RayPlanner":
         """Join or start Ray and make the actors; takes seconds, in a thread."""
-        return await _in_thread(lambda: cls._open(settings))
+        try:
+            return await _in_thread(lambda: cls._open(settings))
+        finally:
+            _restore_signals()
 
     @classmethod
     def _open(cls, settings: LoopSettings) -> "RayPlanner":
@@ -224,6 +229,7 @@ class RayPlanner:
 def _connect(address: str) -> None:
     import ray
 
+    logging.getLogger("ray").setLevel(logging.ERROR)  # what matters to us is raised
     with _start_lock:
         if ray.is_initialized():
             return
@@ -240,6 +246,14 @@ def _connect(address: str) -> None:
             object_store_memory=_OBJECT_STORE_BYTES,
             configure_logging=False,
         )
+
+
+def _restore_signals() -> None:
+    """Ray takes SIGTERM to print a native trace; give it back to whom it belonged in Python."""
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _disconnect() -> None:
