@@ -4,12 +4,16 @@ On SQLite one writer commits at a time, so a sequence number is visible only onc
 are. A reader that has seen sequence n never later finds an event below n.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection
+import sqlalchemy as sa
+from sqlalchemy import Connection, text
 
 from scheduler.domain.events import EventKind
+from scheduler.domain.principal import Scope
+from scheduler.store import scoping
 from scheduler.store.database import bulk_insert
 from scheduler.store.tables import Event, table
 
@@ -34,3 +38,109 @@ class EventRow(NamedTuple):
 def append(connection: Connection, rows: Sequence[EventRow]) -> None:
     """Append events in order, in the caller's transaction."""
     bulk_insert(connection, table(Event), _COLUMNS, rows)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+#: Events after which a job's state never changes again.
+ENDS: Final = frozenset(
+    {
+        EventKind.SUCCEEDED,
+        EventKind.FAILED,
+        EventKind.CANCELLED,
+        EventKind.EXPIRED,
+        EventKind.REJECTED,
+    }
+)
+
+
+class JobEvent(NamedTuple):
+    """An event about a job, at its place in the feed."""
+
+    seq: int
+    kind: str
+    uid: int
+    attempt: int
+    enterprise: str
+    city: str
+    state: str
+    at_ms: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """Which events of jobs are wanted, within a scope: of some jobs (None: of all), of an
+    enterprise, of a city."""
+
+    scope: Scope
+    uids: frozenset[int] | None = None
+    enterprise: str = ""
+    city: str = ""
+
+    def covers(self, event: JobEvent) -> bool:
+        """Whether an event is wanted and may be seen."""
+        return (
+            (self.uids is None or event.uid in self.uids)
+            and self.enterprise in ("", event.enterprise)
+            and self.city in ("", event.city)
+            and self.scope.covers(event.city, event.enterprise)
+        )
+
+
+_EVENTS: Final = (
+    "SELECT seq, kind, job_uid, attempt, enterprise, city, state, at_ms, detail FROM event"
+)
+
+
+def head(connection: Connection) -> int:
+    """Return the sequence of the last event, 0 if there is none."""
+    return int(connection.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM event").scalar_one())
+
+
+def read_all(connection: Connection, after: int, limit: int) -> tuple[int, list[JobEvent]]:
+    """Return how far was read, at most ``limit`` events after ``after``, and those about jobs."""
+    rows = connection.exec_driver_sql(
+        f"{_EVENTS} WHERE seq > {after} ORDER BY seq LIMIT {limit}"
+    ).all()
+    if not rows:
+        return after, []
+    return rows[-1][0], [JobEvent(*row) for row in rows if row[2]]
+
+
+def read(
+    connection: Connection, interest: Interest, after: int, until: int, limit: int
+) -> tuple[int, list[JobEvent]]:
+    """Return how far was read towards ``until``, and what of it is of interest, in order.
+
+    Some jobs are found by index, at most ``limit`` of their events at once; else the next
+    ``limit`` events of the feed are looked through, however few of them are of interest.
+    """
+    scope = interest.scope
+    parts = [scoping.enterprises(scope, "city", "enterprise")]
+    binds: dict[str, Any] = {"after": after, "limit": limit, **scoping.values(scope)}
+    for column in ("enterprise", "city"):
+        if value := getattr(interest, column):
+            parts.append(f"{column} = :{column}")
+            binds[column] = value
+    by_job = interest.uids is not None
+    reach = until if by_job else min(until, after + limit)
+    parts.append("job_uid IN :uids" if by_job else "job_uid <> 0")
+    query = text(
+        f"{_EVENTS} WHERE seq > :after AND seq <= :reach AND {' AND '.join(parts)}"
+        " ORDER BY seq LIMIT :limit"
+    )
+    if interest.uids is not None:
+        query = query.bindparams(sa.bindparam("uids", expanding=True))
+        binds["uids"] = sorted(interest.uids)
+    events = [JobEvent(*row) for row in connection.execute(query, {**binds, "reach": reach})]
+    return (events[-1].seq if len(events) == limit else reach), events
+
+
+def ended_by(connection: Connection, uids: Collection[int], seq: int) -> set[int]:
+    """Return which of these jobs had ended when event ``seq`` was the last."""
+    kinds = ", ".join(repr(str(kind)) for kind in sorted(ENDS))
+    query = text(
+        f"SELECT job_uid FROM event WHERE job_uid IN :uids AND seq <= :seq AND kind IN ({kinds})"
+    ).bindparams(sa.bindparam("uids", expanding=True))
+    return set(connection.execute(query, {"uids": sorted(uids), "seq": seq}).scalars())

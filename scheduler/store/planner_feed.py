@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
 from scheduler.placement.model import (
@@ -29,6 +29,8 @@ from scheduler.placement.model import (
     Unparked,
     UsageSet,
 )
+from scheduler.store import feed
+from scheduler.store.job_filter import OPEN
 
 DAY_MS: Final = 86_400_000
 _USAGE_DAYS: Final = 35  # five half-lives: what is older weighs less than 1/32
@@ -64,11 +66,6 @@ def options_of(compact: str) -> tuple[Option, ...]:
 def _job(row: tuple[int, str, str, int, int, str, int]) -> JobQueued:
     uid, city, enterprise, priority, submit_ms, options, not_before_ms = row
     return JobQueued(uid, city, enterprise, priority, submit_ms, options_of(options), not_before_ms)
-
-
-def head(connection: Connection) -> int:
-    """Return the sequence of the last event, 0 if there is none."""
-    return int(connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one())
 
 
 def settings(connection: Connection) -> list[Delta]:
@@ -108,7 +105,7 @@ def settings(connection: Connection) -> list[Delta]:
 
 def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[int, list[Delta]]:
     """Return (revision, all the planner must know at it), read in the caller's transaction."""
-    revision = head(connection)
+    revision = feed.head(connection)
     told = settings(connection)
     told += _usage(connection, now_ms, half_life_ms)
     for row in connection.exec_driver_sql(
@@ -122,7 +119,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
             RunActive(uid, city, enterprise, option, admit_ms if start_ms is None else start_ms)
         )
     jobs = connection.execution_options(yield_per=10_000).exec_driver_sql(
-        f"SELECT {_JOB_COLUMNS} FROM job j WHERE j.state = 'QUEUED' ORDER BY j.uid"
+        f"SELECT {_JOB_COLUMNS} FROM job j WHERE {OPEN} AND j.state = 'QUEUED' ORDER BY j.uid"
     )
     told.extend(_job(tuple(row)) for row in jobs)
     return revision, told
@@ -159,6 +156,8 @@ def read_deltas(
         return after, [], [], False
     last = int(events[-1][0])
     waiting = _queued_rows(connection, after, last)
+    held = any(row[1] == EventKind.HELD for row in events)
+    started = _started_since_held(connection, after, last) if held else set()
     # A job may be queued, held and released within the batch: only its last queueing counts.
     queued_at = {uid: seq for seq, kind, uid, *_ in events if kind in _QUEUED}
     deltas: list[Delta] = []
@@ -169,7 +168,8 @@ def read_deltas(
             if queued_at[uid] == seq and uid in waiting:
                 deltas.append(waiting[uid])
         elif kind in _REMOVED:
-            deltas.append(JobRemoved(uid))
+            if uid not in started:
+                deltas.append(JobRemoved(uid))
         elif kind == EventKind.RUN_STARTED:
             deltas.append(RunStarted(uid, at_ms))
         elif kind == EventKind.RUN_ENDED:
@@ -191,3 +191,13 @@ def _queued_rows(connection: Connection, after: int, last: int) -> dict[int, Job
         " AND j.state = 'QUEUED'"
     )
     return {row[0]: _job(tuple(row)) for row in rows}
+
+
+def _started_since_held(connection: Connection, after: int, last: int) -> set[int]:
+    """Jobs held, released and then admitted by an earlier plan: they hold units, and keep them."""
+    rows = connection.exec_driver_sql(
+        "SELECT e.job_uid FROM event e JOIN job j ON j.uid = e.job_uid"
+        f" WHERE e.seq > {after} AND e.seq <= {last} AND e.kind = 'HELD'"
+        " AND j.state IN ('ADMITTED', 'RUNNING')"
+    )
+    return set(rows.scalars())

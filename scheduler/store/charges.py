@@ -1,0 +1,107 @@
+"""What jobs cost: held for the run under way, or charged for those that ended."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, text
+
+from scheduler.store.jobs import JobRow
+
+
+class SubsidyPart(NamedTuple):
+    """What one programme gives, and which limit bound it."""
+
+    programme: str
+    rule_version: int
+    amount_fen: int
+    binding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a job costs and who pays. ``unit_seconds`` is what the amounts are for."""
+
+    gross_fen: int
+    self_pay_fen: int
+    parts: tuple[SubsidyPart, ...]
+    price_id: str
+    price_ufen: int
+    unit_seconds: int
+
+
+def of_jobs(connection: Connection, rows: Sequence[JobRow]) -> dict[int, Charge]:
+    """Return the charge of each job by uid; jobs that cost nothing yet are left out.
+
+    While a run's money is held it is that run's, at its whole wall limit; else the sum of the runs
+    that were settled, at the last one's price.
+    """
+    uids = [row.uid for row in rows if row.attempt]
+    if not uids:
+        return {}
+    charges = _settled(connection, [row for row in rows if row.attempt])
+    charges.update(_held(connection, uids))
+    return charges
+
+
+_HELD: Final = text(
+    "SELECT job_uid, attempt, gross_fen, price_id, price_ufen, units, wall_limit_s, frozen"
+    " FROM hold WHERE job_uid IN :uids AND state = 'HELD' ORDER BY job_uid, attempt"
+).bindparams(sa.bindparam("uids", expanding=True))
+_LEGS: Final = text(
+    "SELECT job_uid, attempt, programme, amount_fen FROM hold_leg WHERE job_uid IN :uids"
+    " AND programme IS NOT NULL"
+).bindparams(sa.bindparam("uids", expanding=True))
+_PRICES: Final = text(
+    "SELECT job_uid, price_id, price_ufen FROM hold WHERE job_uid IN :uids ORDER BY attempt"
+).bindparams(sa.bindparam("uids", expanding=True))
+_RATED: Final = text(
+    "SELECT job_uid, sum(seconds * units) FROM rated_line WHERE job_uid IN :uids AND billed"
+    " GROUP BY job_uid"
+).bindparams(sa.bindparam("uids", expanding=True))
+_LINES: Final = text(
+    "SELECT job_uid, programme, rule_version, amount_fen, binding FROM subsidy_line"
+    " WHERE job_uid IN :uids ORDER BY job_uid, attempt, programme"
+).bindparams(sa.bindparam("uids", expanding=True))
+
+
+def _held(connection: Connection, uids: Sequence[int]) -> dict[int, Charge]:
+    """A hold under way; the programmes that were asked and gave nothing are told with their why."""
+    given: dict[tuple[int, int, str], int] = {
+        (uid, attempt, programme): amount
+        for uid, attempt, programme, amount in connection.execute(_LEGS, {"uids": uids})
+    }
+    charges: dict[int, Charge] = {}
+    for row in connection.execute(_HELD, {"uids": uids}):
+        parts = tuple(
+            SubsidyPart(programme, version, given.get((row[0], row[1], programme), 0), binding)
+            for programme, (version, binding) in json.loads(row.frozen).items()
+        )
+        self_pay = row.gross_fen - sum(part.amount_fen for part in parts)
+        charges[row.job_uid] = Charge(
+            row.gross_fen, self_pay, parts, row.price_id, row.price_ufen,
+            row.units * row.wall_limit_s,
+        )  # fmt: skip
+    return charges
+
+
+def _settled(connection: Connection, rows: Sequence[JobRow]) -> dict[int, Charge]:
+    uids = [row.uid for row in rows]
+    prices = {uid: (code, ufen) for uid, code, ufen in connection.execute(_PRICES, {"uids": uids})}
+    rated = {uid: int(sum_) for uid, sum_ in connection.execute(_RATED, {"uids": uids})}
+    parts: dict[int, list[SubsidyPart]] = {}
+    for uid, *line in connection.execute(_LINES, {"uids": uids}):
+        parts.setdefault(uid, []).append(SubsidyPart(*line))
+    return {
+        row.uid: Charge(
+            row.gross_fen,
+            row.self_pay_fen,
+            tuple(parts.get(row.uid, ())),
+            *prices.get(row.uid, ("", 0)),
+            rated.get(row.uid, 0),
+        )
+        for row in rows
+        if row.settled or row.gross_fen
+    }

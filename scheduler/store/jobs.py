@@ -1,0 +1,142 @@
+"""Jobs and their runs as callers may see them: within a scope, newest first."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, text
+
+from scheduler.domain.ids import job_id
+from scheduler.domain.principal import Scope
+from scheduler.domain.states import FailureClass, JobState, RunState
+from scheduler.errors import NotFound
+from scheduler.store import scoping
+from scheduler.store.job_filter import JobFilter, where
+
+
+class JobRow(NamedTuple):
+    """A job; ``spec`` as it was sent, ``attempt`` how many runs were made.
+
+    The three sums are what its settled runs cost.
+    """
+
+    uid: int
+    enterprise: str
+    city: str
+    state: JobState
+    version: int
+    attempt: int
+    submit_ms: int
+    start_ms: int | None
+    end_ms: int | None
+    failure: FailureClass | None
+    message: str
+    cancel_requested: bool
+    gross_fen: int
+    subsidy_fen: int
+    self_pay_fen: int
+    settled: bool
+    spec: bytes
+
+
+class RunRow(NamedTuple):
+    """One attempt; ``simulated`` says that its center is."""
+
+    uid: int
+    attempt: int
+    center: str
+    flavor: str
+    units: int
+    nodes: int
+    state: RunState
+    native_id: str
+    admit_ms: int
+    accept_ms: int | None
+    start_ms: int | None
+    end_ms: int | None
+    failure: FailureClass | None
+    exit_code: int | None
+    message: str
+    simulated: bool
+
+
+_COLUMNS: Final = (
+    "uid, enterprise, city, state, version, attempt, submit_ms, start_ms, end_ms, failure_class,"
+    " message, cancel_requested, gross_fen, subsidy_fen, self_pay_fen, settled, spec"
+)
+_RUN_COLUMNS: Final = (
+    "r.job_uid, r.attempt, r.center, r.flavor, r.units, r.nodes, r.state, r.native_id, r.admit_ms,"
+    " r.accept_ms, r.start_ms, r.end_ms, r.failure_class, r.exit_code, r.message, c.simulated"
+)
+
+
+def get_job(connection: Connection, scope: Scope, uid: int) -> JobRow:
+    """Return one job; ``NotFound`` if there is none within the scope."""
+    in_scope = scoping.enterprises(scope, "city", "enterprise")
+    row = connection.execute(
+        text(f"SELECT {_COLUMNS} FROM job WHERE uid = :uid AND {in_scope}"),
+        {"uid": uid, **scoping.values(scope)},
+    ).first()
+    if row is None:
+        raise NotFound(f"no job {job_id(uid)} that you may see; `corridor jobs` shows those")
+    return _job_row(tuple(row))
+
+
+def list_jobs(
+    connection: Connection, scope: Scope, wanted: JobFilter, limit: int, before_uid: int
+) -> list[JobRow]:
+    """Return at most ``limit`` jobs with uids below ``before_uid``, newest first."""
+    found = where(connection, scope, wanted)
+    rows = connection.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM job WHERE {found.sql} AND uid < :before"
+            " ORDER BY uid DESC LIMIT :limit"
+        ),
+        {**found.binds, "before": before_uid, "limit": limit},
+    )
+    return [_job_row(tuple(row)) for row in rows]
+
+
+def runs_of(connection: Connection, uid: int) -> list[RunRow]:
+    """Return the attempts of a job that the caller was shown, in order."""
+    rows = connection.execute(
+        text(
+            f"SELECT {_RUN_COLUMNS} FROM run r JOIN center c ON c.code = r.center"
+            " WHERE r.job_uid = :uid ORDER BY r.attempt"
+        ),
+        {"uid": uid},
+    )
+    return [_run_row(tuple(row)) for row in rows]
+
+
+def visible(connection: Connection, scope: Scope, uids: Iterable[int]) -> set[int]:
+    """Return which of these jobs there are within the scope."""
+    in_scope = scoping.enterprises(scope, "city", "enterprise")
+    query = text(f"SELECT uid FROM job WHERE uid IN :uids AND {in_scope}")
+    rows = connection.execute(
+        query.bindparams(sa.bindparam("uids", expanding=True)),
+        {"uids": sorted(set(uids)), **scoping.values(scope)},
+    )
+    return set(rows.scalars())
+
+
+def waiting_in_city(connection: Connection, city: str) -> int:
+    """Return how many jobs of a city are queued."""
+    query = text("SELECT count(*) FROM job WHERE city = :city AND state = 'QUEUED'")
+    return int(connection.execute(query, {"city": city}).scalar_one())
+
+
+def _job_row(row: tuple[object, ...]) -> JobRow:
+    values: list[object] = list(row)
+    values[3] = JobState(str(row[3]))
+    values[9] = None if row[9] is None else FailureClass(str(row[9]))
+    values[11], values[15] = bool(row[11]), bool(row[15])
+    return JobRow(*values)  # type: ignore[arg-type]
+
+
+def _run_row(row: tuple[object, ...]) -> RunRow:
+    values: list[object] = list(row)
+    values[6] = RunState(str(row[6]))
+    values[12] = None if row[12] is None else FailureClass(str(row[12]))
+    values[15] = bool(row[15])
+    return RunRow(*values)  # type: ignore[arg-type]
