@@ -5,6 +5,8 @@ parse 64 MiB. What a method raises becomes a rich status; what nobody foresaw be
 with an id that the log explains, never a traceback.
 """
 
+import asyncio
+import contextlib
 import inspect
 import secrets
 import time
@@ -16,7 +18,7 @@ import structlog
 
 from scheduler.auth import roles
 from scheduler.auth.verifier import Verifier
-from scheduler.errors import CorridorError
+from scheduler.errors import CorridorError, TemporarilyAway
 from scheduler.rpc import caller
 from scheduler.rpc.errors import abort, code_of
 
@@ -26,6 +28,9 @@ OnCall = Callable[[str, str, float], None]
 Handler = Any  # grpc.RpcMethodHandler: its stubs and its runtime class do not agree
 CallContext = Any  # grpc.aio.ServicerContext, likewise
 
+_STOPPING: Final = TemporarilyAway(
+    "the service is stopping; open the stream again, from the last resume token if it has one"
+)
 _STATUS_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -36,6 +41,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         self._verifier = verifier
         self._on_call = on_call
         self._wrapped: dict[str, Handler] = {}
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._draining = False
+
+    def end_streams(self) -> None:
+        """End all open streams with UNAVAILABLE, so that who watches resumes elsewhere or later."""
+        self._draining = True
+        for task in list(self._streams):
+            task.cancel()
 
     async def intercept_service(
         self,
@@ -84,12 +97,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
     def _streaming(self, method: str, behavior: Any) -> Any:
         async def serve(request: Any, context: CallContext) -> AsyncIterator[Any]:
             start = time.perf_counter()
+            task = asyncio.current_task()
+            assert task is not None, "every call is a task"
+            self._streams.add(task)
             try:
-                async for message in behavior(request, context):
-                    yield message
+                async with contextlib.aclosing(behavior(request, context)) as messages:
+                    async for message in messages:
+                        yield message
+            except asyncio.CancelledError as error:
+                told = _STOPPING if self._draining else error
+                await self._fail(method, context, told, start)
+                raise
             except BaseException as error:
                 await self._fail(method, context, error, start)
                 raise
+            finally:
+                self._streams.discard(task)
             self._on_call(method, "OK", time.perf_counter() - start)
 
         return serve

@@ -1,5 +1,6 @@
 """Puts the gRPC server together: the services, health, reflection, limits and keepalive."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -64,6 +65,7 @@ class ServingServer:
     server: grpc.aio.Server
     port: int
     health: Any  # grpc_health's aio servicer, which has no stubs
+    calls: CallInterceptor
 
     async def start(self) -> None:
         """Begin to serve and answer SERVING."""
@@ -72,9 +74,12 @@ class ServingServer:
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self, grace_s: float) -> None:
-        """Answer NOT_SERVING, take no new call, and give those under way ``grace_s``."""
+        """Answer NOT_SERVING, take no new call, end streams, give other calls ``grace_s``."""
         await self.health.enter_graceful_shutdown()
-        await self.server.stop(grace_s)
+        stopping = asyncio.ensure_future(self.server.stop(grace_s))
+        await asyncio.sleep(0)  # it takes no new calls from here on
+        self.calls.end_streams()
+        await stopping
 
 
 def build(
@@ -91,7 +96,8 @@ def build(
     Raises ``OSError`` if the address cannot be bound.
     """
     verifier = Verifier(identity.token_lookup(context), context.wall_ms)
-    server = grpc.aio.server(interceptors=(CallInterceptor(verifier, on_call),), options=_OPTIONS)
+    calls = CallInterceptor(verifier, on_call)
+    server = grpc.aio.server(interceptors=(calls,), options=_OPTIONS)
     job_service_pb2_grpc.add_JobServiceServicer_to_server(job_servicer, server)
     quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(QuotaServicer(context), server)
     subsidy_service_pb2_grpc.add_SubsidyServiceServicer_to_server(SubsidyServicer(context), server)
@@ -104,7 +110,7 @@ def build(
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
-    return ServingServer(server, _bind(server, listen, credentials), serving)
+    return ServingServer(server, _bind(server, listen, credentials), serving, calls)
 
 
 def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> int:
