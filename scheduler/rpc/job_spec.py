@@ -9,26 +9,26 @@ labels differ. ``Shapes`` judges each shape once.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from corridor.v1 import job_pb2 as pb
 
 from adapters.contract import DataRef, FailureClass
-from quota.instant import Bound
 from scheduler.domain import spec as domain
-from scheduler.domain.spec import Catalog, JobSpec, ResourceOption, TooLarge
+from scheduler.domain.spec import JobSpec, ResourceOption, TooLarge
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import FieldViolation
-from scheduler.rpc.messages import milliseconds
+from scheduler.rpc.messages import milliseconds, optional
+from scheduler.store.submission_book import Home, SubmissionBook
 
 ATTEMPTS_DEFAULT: Final = 3
 #: Instants of the years 1 to 9999, the range of ``google.protobuf.Timestamp``.
 _SECONDS_MIN: Final = -62_135_596_800
 _SECONDS_MAX: Final = 253_402_300_799
 _WALL_LIMIT_READ_MAX_S: Final = 1 << 40  # far above the rule's limit, far below an overflow
-_SHAPES_MAX: Final = 4096
+_SHAPES_MAX: Final = 16_384
 
 _ARCHITECTURES: Final[dict[int, str]] = {
     pb.ARCHITECTURE_UNSPECIFIED: "",
@@ -52,8 +52,7 @@ def spec_of(message: pb.JobSpec) -> tuple[JobSpec, list[FieldViolation]]:
     What could not be translated stands in the job as if it had not been given.
     """
     size, wrong = _size_of(message)
-    wrong += _check_deadline(message)
-    has_self_pay = message.HasField("self_pay_max_fen")
+    deadline_ms, wrong_deadline = deadline_of(message)
     spec = JobSpec(
         options=size.options,
         wall_limit_s=size.wall_limit_s,
@@ -66,16 +65,16 @@ def spec_of(message: pb.JobSpec) -> tuple[JobSpec, list[FieldViolation]]:
         inputs=tuple(DataRef(ref.uri, ref.size_bytes) for ref in message.inputs),
         outputs=tuple(DataRef(ref.uri, ref.size_bytes) for ref in message.outputs),
         priority=message.priority,
-        queue_deadline_ms=deadline_ms(message),
+        queue_deadline_ms=deadline_ms,
         attempts_max=size.attempts_max,
         retry_on=size.retry_on,
         subsidy=size.subsidy,
-        self_pay_max_fen=message.self_pay_max_fen if has_self_pay else None,
+        self_pay_max_fen=optional(message, "self_pay_max_fen"),
         labels=dict(message.labels),
         held=message.held,
         wait_if_too_large=message.wait_if_too_large,
     )
-    return spec, wrong
+    return spec, wrong + wrong_deadline
 
 
 def decode_spec(stored: bytes) -> JobSpec:
@@ -88,19 +87,14 @@ def message_of(stored: bytes) -> pb.JobSpec:
     return pb.JobSpec.FromString(stored)
 
 
-def deadline_ms(message: pb.JobSpec) -> int | None:
-    """Return the queue deadline in epoch milliseconds; None if there is none that is possible."""
-    if not message.HasField("queue_deadline") or _check_deadline(message):
-        return None
-    return milliseconds(message.queue_deadline)
-
-
-def _check_deadline(message: pb.JobSpec) -> list[FieldViolation]:
-    if message.HasField("queue_deadline"):
-        at = message.queue_deadline
-        if not (_SECONDS_MIN <= at.seconds <= _SECONDS_MAX and 0 <= at.nanos < 10**9):
-            return [FieldViolation("queue_deadline", "is not an instant of the years 1 to 9999")]
-    return []
+def deadline_of(message: pb.JobSpec) -> tuple[int | None, list[FieldViolation]]:
+    """Return the queue deadline in epoch milliseconds, and what is wrong with it as an instant."""
+    if not message.HasField("queue_deadline"):
+        return None, []
+    at = message.queue_deadline
+    if _SECONDS_MIN <= at.seconds <= _SECONDS_MAX and 0 <= at.nanos < 10**9:
+        return milliseconds(at), []
+    return None, [FieldViolation("queue_deadline", "is not an instant of the years 1 to 9999")]
 
 
 def _size_of(message: pb.JobSpec) -> tuple[JobSpec, list[FieldViolation]]:
@@ -156,19 +150,17 @@ class Shape:
 
 
 class Shapes:
-    """Judges the sizes of jobs of one enterprise; remembers those that are in order.
+    """Judges the sizes of jobs by one book; remembers those that are in order."""
 
-    ``never`` gives the limit that so many units of a flavor always break.
-    """
-
-    def __init__(self, catalog: Catalog, never: Callable[[str, int], Bound | None]) -> None:
-        self._catalog, self._never = catalog, never
+    def __init__(self, book: SubmissionBook) -> None:
+        self._book = book
         self._known: dict[Any, Shape] = {}
 
-    def of(self, message: pb.JobSpec) -> Shape:
-        """Return the judged shape of a job."""
+    def of(self, home: Home, message: pb.JobSpec) -> Shape:
+        """Return the judged shape of a job of an enterprise."""
         limit, retry = message.wall_limit, message.retry_policy
         key = (
+            home.enterprise,
             limit.seconds,
             limit.nanos,
             message.architecture,
@@ -182,14 +174,16 @@ class Shapes:
             ],
         )
         shape = self._known.get(key)
-        return self._judge(message, key) if shape is None else shape
+        return self._judge(home, message, key) if shape is None else shape
 
-    def _judge(self, message: pb.JobSpec, key: Any) -> Shape:
+    def _judge(self, home: Home, message: pb.JobSpec, key: Any) -> Shape:
         spec, wrong = _size_of(message)
-        wrong += domain.check_size(spec, self._catalog)
+        wrong += domain.check_size(spec, self._book.catalog)
         if wrong:
             return Shape(tuple(wrong), None, "", "", 0, "")
-        too_large = None if spec.wait_if_too_large else domain.too_large(spec, self._never)
+        too_large = None
+        if not spec.wait_if_too_large:
+            too_large = domain.too_large(spec, partial(self._book.never, home))
         shape = Shape(
             (),
             too_large,

@@ -5,13 +5,14 @@ through them and never reaches into the loop.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from adapters.contract import LogChunk
 from scheduler.clock import Clock
 from scheduler.domain.ids import IdGenerator
 from scheduler.placement.model import Explanation, JobQueued
+from scheduler.services.submission_desk import SubmissionDesk
 from scheduler.store.database import Database
 
 
@@ -64,3 +65,4 @@ class Context:
     centers: CentersView
     simulated: bool
     version: str
+    desk: SubmissionDesk = field(default_factory=SubmissionDesk)

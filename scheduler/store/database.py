@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ Call = Callable[[Connection], Any]
 
 _GROUP_MAX = 512
 _READERS = 4
+_BLOCK_MAX = 256  # rows of one INSERT
 
 
 def open_engine(url: str) -> Engine:
@@ -66,14 +68,26 @@ def bulk_insert(
     target: sa.Table,
     columns: Sequence[str],
     rows: Sequence[tuple[Any, ...]],
+    fixed: Mapping[str, str] | None = None,
 ) -> None:
-    """Insert many rows with one prepared statement; far cheaper than per-row dictionaries."""
-    if not rows:
-        return
+    """Insert many rows, many to a statement; ``fixed`` columns have the same SQL value in each.
+
+    The driver of SQLite lets go of the interpreter's lock for each statement, and a thread that
+    computes makes it wait up to 5 ms for its return. So rows go in by blocks, whose sizes are
+    powers of two: few different statements, which stay prepared.
+    """
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    names = ", ".join(columns)
-    marks = ", ".join([mark] * len(columns))
-    connection.exec_driver_sql(f"INSERT INTO {target.name} ({names}) VALUES ({marks})", list(rows))
+    fixed = fixed or {}
+    names = ", ".join([*columns, *fixed])
+    one = f"({', '.join([*[mark] * len(columns), *fixed.values()])})"
+    head = f"INSERT INTO {target.name} ({names}) VALUES "
+    done = 0
+    while done < len(rows):
+        size = min(_BLOCK_MAX, 1 << (len(rows) - done).bit_length() - 1)
+        block = rows[done : done + size]
+        values = tuple(chain.from_iterable(block))
+        connection.exec_driver_sql(head + ", ".join([one] * size), values)
+        done += size
 
 
 def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:

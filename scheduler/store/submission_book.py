@@ -1,0 +1,80 @@
+"""What submissions are judged by, read as a whole at one revision and kept in memory.
+
+The revision is the sequence of the last event about no job: a change of the catalog, a quota, an
+enterprise, a center or a fund. The transaction that stores jobs compares it with that of the book
+they were judged by, so a judgement by an old book is never acknowledged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from quota.instant import Bound, CityLimits, FlavorBook
+from scheduler.domain.principal import Scope
+from scheduler.domain.spec import Catalog
+from scheduler.errors import NotFound
+from scheduler.store import catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An enterprise, the city it belongs to now, and whether it may submit."""
+
+    enterprise: str
+    city: str
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionBook:
+    """Catalog, enterprises and limits as of ``revision``.
+
+    ``books`` has one book a flavor in which nothing is held: what it refuses can never start.
+    ``memo`` is for what readers derive from this book; it goes when the book goes.
+    """
+
+    revision: int
+    catalog: Catalog
+    homes: Mapping[str, Home]
+    books: Mapping[str, FlavorBook]
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    def home(self, scope: Scope, enterprise: str) -> Home:
+        """Return an enterprise of the scope; ``NotFound`` if there is none."""
+        home = self.homes.get(enterprise)
+        if home is None or not scope.covers(home.city, home.enterprise):
+            raise NotFound(f"no enterprise {enterprise!r} that you may see")
+        return home
+
+    def never(self, home: Home, flavor: str, units: int) -> Bound | None:
+        """Return the limit that ``units`` of one job break even while nothing else runs."""
+        book = self.books.get(flavor)
+        return None if book is None else book.bound(home.city, home.enterprise, units)
+
+
+def revision(connection: Connection) -> int:
+    """Return the revision of the settings: one look into the index of events by job."""
+    found = connection.exec_driver_sql("SELECT max(seq) FROM event WHERE job_uid = 0")
+    return int(found.scalar() or 0)
+
+
+def load(connection: Connection) -> SubmissionBook:
+    """Read the book as it is now, in the caller's transaction."""
+    run = connection.exec_driver_sql
+    flavors = catalog.load(connection)
+    books = {code: FlavorBook.empty(limits.capacity_units) for code, limits in flavors.items()}
+    for city, flavor, *limits in run(
+        "SELECT city, flavor, nominal_units, borrow_limit_units, lend_limit_units FROM city_quota"
+    ):
+        books[flavor].set_limits(city, CityLimits(*limits))
+    for enterprise, flavor, cap in run(
+        "SELECT enterprise, flavor, cap_units FROM enterprise_quota WHERE cap_units IS NOT NULL"
+    ):
+        books[flavor].set_cap(enterprise, cap, 0)
+    homes = {
+        code: Home(code, city, bool(blocked))
+        for code, city, blocked in run("SELECT code, city, blocked FROM enterprise")
+    }
+    return SubmissionBook(revision(connection), flavors, homes, books)

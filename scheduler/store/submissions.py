@@ -1,0 +1,144 @@
+"""Stores submitted jobs: many calls in one transaction, each under its request key.
+
+A request key is (enterprise, request id) with the digest of what was sent and the answer that was
+given. Who sends the same again gets the same answer; who sends another payload is refused. The
+key, the jobs and their events are stored together or not at all.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from scheduler.domain.events import EventKind
+from scheduler.store import feed, submission_book
+from scheduler.store.database import bulk_insert
+from scheduler.store.feed import EventRow
+from scheduler.store.tables import Job, RequestKey, table
+
+
+class NewJob(NamedTuple):
+    """A job to store. ``options`` is the planner's form, ``spec`` the message as it was sent."""
+
+    uid: int
+    enterprise: str
+    city: str
+    state: str
+    priority: int
+    submit_ms: int
+    deadline_ms: int | None
+    display_name: str
+    options: str
+    labels: str
+    spec: bytes
+    subsidy: str
+    self_pay_max_fen: int | None
+    attempts_max: int
+    retry_on: str
+
+
+class Key(NamedTuple):
+    """A caller's key for one call and the SHA-256 of what it sent."""
+
+    enterprise: str
+    request_id: str
+    payload_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The accepted jobs of one call, the answer to it, and the book they were judged by."""
+
+    key: Key
+    revision: int
+    jobs: Sequence[NewJob]
+    answer: bytes
+    now_ms: int
+
+
+class Earlier(NamedTuple):
+    """What was stored under a key before."""
+
+    payload_sha256: bytes
+    answer: bytes
+
+
+class Fate(Enum):
+    """What became of a submission that was not stored before."""
+
+    STORED = "STORED"
+    STALE = "STALE"  # settings changed since it was judged; nothing was stored
+
+
+Outcome = Fate | Earlier
+
+
+def find(connection: Connection, keys: Iterable[Key]) -> dict[tuple[str, str], Earlier]:
+    """Return what is stored under these keys, by (enterprise, request id)."""
+    pairs = [(key.enterprise, key.request_id) for key in keys]
+    marks = ", ".join(["(?, ?)"] * len(pairs))
+    rows = connection.exec_driver_sql(
+        "SELECT enterprise, request_id, payload_sha256, answer FROM request_key"
+        f" WHERE (enterprise, request_id) IN (VALUES {marks})",
+        tuple(chain.from_iterable(pairs)),
+    )
+    return {(row[0], row[1]): Earlier(bytes(row[2]), bytes(row[3])) for row in rows}
+
+
+def store(connection: Connection, submissions: Sequence[Submission]) -> list[Outcome]:
+    """Store the submissions of several calls at once; gives each its outcome, in their order.
+
+    Of two with one key the first is stored and the second finds it. One that was judged by
+    another book than the present one is not stored.
+    """
+    known = find(connection, [one.key for one in submissions])
+    revision = submission_book.revision(connection)
+    outcomes: list[Outcome] = []
+    fresh: list[Submission] = []
+    for one in submissions:
+        pair = (one.key.enterprise, one.key.request_id)
+        earlier = known.get(pair)
+        if earlier is not None:
+            outcomes.append(earlier)
+        elif one.revision != revision:
+            outcomes.append(Fate.STALE)
+        else:
+            known[pair] = Earlier(one.key.payload_sha256, one.answer)
+            fresh.append(one)
+            outcomes.append(Fate.STORED)
+    _insert(connection, fresh)
+    return outcomes
+
+
+#: What a job begins with beside the columns of ``NewJob``.
+_BEGINNING: Final = {
+    "version": "1",
+    "not_before_ms": "0",
+    "attempt": "0",
+    "cancel_requested": "FALSE",
+    "message": "''",
+    "gross_fen": "0",
+    "subsidy_fen": "0",
+    "self_pay_fen": "0",
+    "settled": "FALSE",
+}
+_KEY_COLUMNS: Final = ("enterprise", "request_id", "payload_sha256", "answer", "created_ms")
+
+
+def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
+    jobs = [job for one in fresh for job in one.jobs]
+    keys: list[tuple[Any, ...]] = [(*one.key, one.answer, one.now_ms) for one in fresh]
+    bulk_insert(connection, table(RequestKey), _KEY_COLUMNS, keys)
+    bulk_insert(connection, table(Job), NewJob._fields, jobs, _BEGINNING)
+    feed.append(
+        connection,
+        [
+            EventRow(
+                EventKind.SUBMITTED, job.uid, 0, job.enterprise, job.city, job.state, job.submit_ms
+            )
+            for job in jobs
+        ],
+    )
