@@ -5,6 +5,7 @@ prints the effective values and where each came from.
 """
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -113,12 +114,27 @@ class Settings:
             for key in dataclasses.fields(part):
                 name = f"{section.name}.{key.name}"
                 value = getattr(part, key.name)
-                if name == "store.url" and "@" in str(value):
-                    value = "***@" + str(value).rpartition("@")[2]
+                if name == "store.url":
+                    value = _PASSWORD.sub(r"\1:***@", str(value))
                 rows.append((name, value, self.origin.get(name, "default")))
         return rows
 
 
+_YEAR_S = 366 * 86_400.0
+#: Least and most of each number; seconds and hours as the name says.
+_RANGES = {
+    "server.drain_s": (0, 3_600),
+    "clock.speed": (0.001, 1_000_000),
+    "planner.shards": (1, 64),
+    "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),
+    "planner.ageing_h": (0, _YEAR_S / 3_600),
+    "loop.tick_s": (0.01, 60),
+    "loop.gather_s": (0, 10),
+    "loop.follow_s": (0.01, 600),
+    "loop.unknown_after_s": (1, _YEAR_S),
+    "loop.metrics_s": (0.05, 600),
+}
+_PASSWORD = re.compile(r"(?<=://)([^/@]*?):[^/@]*@")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _CHOICES = {
     "log.format": ("auto", "console", "json"),
@@ -207,12 +223,11 @@ def _convert(name: str, raw: object, kind: type, source: str) -> object:
 
 
 def _check(settings: Settings) -> None:
-    if settings.clock.speed <= 0:
-        raise BadConfig("clock.speed must be above 0")
-    if not 1 <= settings.planner.shards <= 64:
-        raise BadConfig("planner.shards must be 1..64")
+    values = {name: value for name, value, _ in settings.rows()}
+    for name, (least, most) in _RANGES.items():
+        value = values[name]
+        if not least <= value <= most:  # also false for NaN
+            source = settings.origin.get(name, "default")
+            raise BadConfig(f"{name} must be {least:g} to {most:g}, not {value:g} ({source})")
     if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
         raise BadConfig("give both server.tls_cert and server.tls_key, or neither")
-    for name in ("tick_s", "follow_s", "metrics_s"):
-        if getattr(settings.loop, name) <= 0:
-            raise BadConfig(f"loop.{name} must be above 0")

@@ -1,0 +1,75 @@
+"""Settings: which source wins, and what each wrong value is told."""
+
+from pathlib import Path
+
+import pytest
+
+from scheduler.config import BadConfig, Settings, load_settings
+
+
+def config_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "corridor.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def value(settings: Settings, name: str) -> tuple[object, str]:
+    return next((value, origin) for row, value, origin in settings.rows() if row == name)
+
+
+def test_defaults_are_in_order() -> None:
+    settings = load_settings(None, {}, {})
+    assert settings == Settings()
+    assert {origin for _, _, origin in settings.rows()} == {"default"}
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    path = config_file(tmp_path, "[planner]\nshards = 3\n[loop]\ntick_s = 2\nfollow_s = 4\n")
+    environment = {"CORRIDOR_LOOP_TICK_S": "5", "CORRIDOR_LOOP_FOLLOW_S": "6"}
+    settings = load_settings(path, environment, {"loop.follow_s": 7.0, "loop.metrics_s": None})
+    assert value(settings, "planner.shards") == (3, str(path))
+    assert value(settings, "loop.tick_s") == (5.0, "environment CORRIDOR_LOOP_TICK_S")
+    assert value(settings, "loop.follow_s") == (7.0, "flag")
+    assert value(settings, "loop.metrics_s") == (2.0, "default")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("planner = 3\n", "'planner' must be a section"),
+        ("[planner]\nshard = 3\n", "unknown setting 'planner.shard'"),
+        ("[planner]\nshards = 'two'\n", "planner.shards must be a whole number, not 'two'"),
+        ("[planner]\nshards = 2.5\n", "planner.shards must be a whole number, not 2.5"),
+        ("[planner]\nshards = true\n", "planner.shards must be a whole number, not True"),
+        ("[planner]\nray = 'on'\n", "planner.ray must be one of auto, off, not 'on'"),
+        ("[server]\nlisten = 7443\n", "server.listen must be a text, not 7443"),
+        ("[server]\ninsecure = 'maybe'\n", "server.insecure must be true or false"),
+        ("[server]\ntls_cert = 'a.pem'\n", "give both server.tls_cert and server.tls_key"),
+        ("[clock]\nspeed = nan\n", "clock.speed must be 0.001 to 1e+06, not nan"),
+        ("[loop]\ntick_s = 0\n", "loop.tick_s must be 0.01 to 60, not 0"),
+        ("[planner\n", "is not TOML"),
+    ],
+)
+def test_wrong_files_are_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        load_settings(config_file(tmp_path, text), {}, {})
+    assert told in caught.value.message
+
+
+def test_a_wrong_value_names_where_it_came_from() -> None:
+    with pytest.raises(BadConfig, match="environment CORRIDOR_PLANNER_SHARDS"):
+        load_settings(None, {"CORRIDOR_PLANNER_SHARDS": "many"}, {})
+    with pytest.raises(BadConfig, match=r"unknown setting 'planner.shard' \(flag\)"):
+        load_settings(None, {}, {"planner.shard": 1})
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="cannot read"):
+        load_settings(tmp_path / "none.toml", {}, {})
+
+
+def test_passwords_in_urls_are_hidden() -> None:
+    url = "postgresql://corridor:se:cret@db.example/corridor"
+    settings = load_settings(None, {}, {"store.url": url})
+    assert settings.database_url == url
+    assert value(settings, "store.url")[0] == "postgresql://corridor:***@db.example/corridor"
