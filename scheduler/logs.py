@@ -21,7 +21,8 @@ def set_up(log_format: str, level: str) -> None:
     """Configure logs for the process; ``log_format`` is auto, console or json."""
     human = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     rendering: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        # Without the values of variables: a token may be among them.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

@@ -17,8 +17,11 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import QueuePool
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 Call = Callable[[Connection], Any]
@@ -162,6 +165,16 @@ class Database:
     # --- the writer's thread --------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._write_forever()
+        finally:  # what was queued while it closed is never written, and is told so
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    late = self._queue.get_nowait()
+                    if late is not None and late.future.set_running_or_notify_cancel():
+                        late.future.set_exception(RuntimeError("the database is closed"))
+
+    def _write_forever(self) -> None:
         stop = False
         while not stop:
             first = self._queue.get()
@@ -183,7 +196,11 @@ class Database:
                 group.append(item)
             self._commit(group)
 
-    def _commit(self, group: list[_Item]) -> None:
+    def _commit(self, waiting: list[_Item]) -> None:
+        # A caller that gave up before its turn is left out; from here on it cannot give up.
+        group = [item for item in waiting if item.future.set_running_or_notify_cancel()]
+        if not group:
+            return
         results: list[tuple[_Item, Any, BaseException | None]] = []
         try:
             with self._transaction() as connection:
@@ -198,8 +215,11 @@ class Database:
                 item.future.set_exception(failure)
             else:
                 item.future.set_result(result)
-        for hook in self.after_commit:
-            hook()
+        for hook in list(self.after_commit):
+            try:
+                hook()
+            except Exception:
+                log.exception("after_commit_failed")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
