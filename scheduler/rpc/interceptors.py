@@ -190,4 +190,12 @@ _KINDS: Final = {
 
 def _like(original: Handler, behavior: Any, deserializer: Any) -> Handler:
     make: Any = _KINDS[bool(original.request_streaming), bool(original.response_streaming)]
-    return make(behavior, deserializer, original.response_serializer)
+    return make(behavior, deserializer, _serializer(original))
+
+
+def _serializer(original: Handler) -> Any:
+    """A stream may give bytes that are serialized already: told to many, serialized once."""
+    serialize = original.response_serializer
+    if not original.response_streaming:
+        return serialize
+    return lambda message: message if isinstance(message, bytes) else serialize(message)

@@ -1,27 +1,123 @@
 """JobService: messages in, use cases, messages out."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1 import job_service_pb2_grpc
 
-from scheduler.rpc import caller
-from scheduler.rpc.messages import CallContext
+from scheduler.rpc import caller, job_messages, job_submission, job_watch
+from scheduler.rpc.messages import CallContext, page_size, split_page
+from scheduler.services import job_commands, jobs, watching
 from scheduler.services.context import Context
+from scheduler.services.watching import FeedTail, WatchSettings
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """See ``job_service.proto``; ``on_submitted(city, count)`` is told of accepted jobs."""
 
-    def __init__(self, context: Context, on_submitted: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        on_submitted: Callable[[str, int], None],
+        watch: WatchSettings = watching.DEFAULTS,
+    ) -> None:
         self._context = context
         self._on_submitted = on_submitted
+        self._tail = FeedTail(context.db, job_watch.encode, watch)
 
     async def SubmitJobs(
         self, request: pb.SubmitJobsRequest, context: CallContext
     ) -> pb.SubmitJobsResponse:
-        from scheduler.rpc import job_submission
-
         return await job_submission.submit_jobs(
             self._context, caller.current(), request, self._on_submitted
         )
+
+    async def GetJob(self, request: pb.GetJobRequest, context: CallContext) -> pb.GetJobResponse:
+        uid = job_messages.uid_of(request.job_id)
+        view = await jobs.get_job(self._context, caller.current(), uid)
+        return pb.GetJobResponse(job=job_messages.job_message(view))
+
+    async def ListJobs(
+        self, request: pb.ListJobsRequest, context: CallContext
+    ) -> pb.ListJobsResponse:
+        who, size = caller.current(), page_size(request.page_size)
+        wanted = job_messages.filter_of(request.filter)
+        bound = job_messages.digest(who.scope, wanted)
+        before = job_messages.list_before(request.page_token, bound)
+        found = await jobs.list_jobs(self._context, who, wanted, size + 1, before)
+        views, more = split_page(found, size)
+        return pb.ListJobsResponse(
+            jobs=[job_messages.job_message(view) for view in views],
+            next_page_token=job_messages.list_token(views[-1].row.uid, bound) if more else "",
+        )
+
+    async def CancelJobs(
+        self, request: pb.CancelJobsRequest, context: CallContext
+    ) -> pb.CancelJobsResponse:
+        selection = job_messages.selection_of(request.selection)
+        done = await job_commands.cancel(self._context, caller.current(), selection, request.reason)
+        return pb.CancelJobsResponse(
+            cancelled_count=done.cancelled,
+            requested_count=done.requested,
+            ended_count=done.ended,
+            not_found_job_ids=job_messages.ids(done.missing),
+        )
+
+    async def HoldJobs(
+        self, request: pb.HoldJobsRequest, context: CallContext
+    ) -> pb.HoldJobsResponse:
+        selection = job_messages.selection_of(request.selection)
+        done = await job_commands.hold(self._context, caller.current(), selection, request.reason)
+        return pb.HoldJobsResponse(
+            held_count=done.moved,
+            skipped_count=done.skipped,
+            not_found_job_ids=job_messages.ids(done.missing),
+        )
+
+    async def ReleaseJobs(
+        self, request: pb.ReleaseJobsRequest, context: CallContext
+    ) -> pb.ReleaseJobsResponse:
+        selection = job_messages.selection_of(request.selection)
+        done = await job_commands.release(
+            self._context, caller.current(), selection, request.reason
+        )
+        return pb.ReleaseJobsResponse(
+            released_count=done.moved,
+            skipped_count=done.skipped,
+            not_found_job_ids=job_messages.ids(done.missing),
+        )
+
+    async def WatchJobs(
+        self, request: pb.WatchJobsRequest, context: CallContext
+    ) -> AsyncIterator[Any]:
+        responses = job_watch.watch_jobs(self._context, caller.current(), self._tail, request)
+        async with contextlib.aclosing(responses):
+            async for response in responses:
+                yield response
+
+    async def ExplainJob(
+        self, request: pb.ExplainJobRequest, context: CallContext
+    ) -> pb.ExplainJobResponse:
+        uid = job_messages.uid_of(request.job_id)
+        found = await jobs.explain(self._context, caller.current(), uid)
+        return pb.ExplainJobResponse(
+            state=job_messages.JOB_STATES[found.state],
+            reason=job_messages.reason_message(found.reason),
+            position_in_city=found.position_in_city,
+            waiting_in_city=found.waiting_in_city,
+        )
+
+    async def ReadJobLogs(
+        self, request: pb.ReadJobLogsRequest, context: CallContext
+    ) -> pb.ReadJobLogsResponse:
+        chunk = await jobs.read_logs(
+            self._context,
+            caller.current(),
+            job_messages.uid_of(request.job_id),
+            request.attempt,
+            request.offset,
+            request.limit_bytes,
+        )
+        return pb.ReadJobLogsResponse(data=chunk.data, next_offset=chunk.next_offset, end=chunk.end)

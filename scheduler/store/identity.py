@@ -224,6 +224,14 @@ def find_token(connection: Connection, secret_sha256: str) -> TokenRow | None:
     return None if row is None else _token_row(row)
 
 
+def is_revoked(connection: Connection, token_id: str) -> bool:
+    """Whether a token was revoked."""
+    row = connection.execute(
+        text("SELECT revoked_ms FROM token WHERE token_id = :id"), {"id": token_id}
+    ).first()
+    return row is not None and row.revoked_ms is not None
+
+
 def list_tokens(
     connection: Connection,
     scope: Scope,

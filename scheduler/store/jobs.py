@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, text
 
 from scheduler.domain.ids import job_id
-from scheduler.domain.principal import Scope
+from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.domain.states import FailureClass, JobState, RunState
 from scheduler.errors import NotFound
 from scheduler.store import scoping
@@ -122,8 +122,9 @@ def visible(connection: Connection, scope: Scope, uids: Iterable[int]) -> set[in
 
 def waiting_in_city(connection: Connection, city: str) -> int:
     """Return how many jobs of a city are queued."""
-    query = text("SELECT count(*) FROM job WHERE city = :city AND state = 'QUEUED'")
-    return int(connection.execute(query, {"city": city}).scalar_one())
+    found = where(connection, EVERYTHING, JobFilter(frozenset({JobState.QUEUED}), city=city))
+    query = text(f"SELECT count(*) FROM job WHERE {found.sql}")
+    return int(connection.execute(query, found.binds).scalar_one())
 
 
 def _job_row(row: tuple[object, ...]) -> JobRow:

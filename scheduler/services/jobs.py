@@ -1,0 +1,169 @@
+"""Use cases that show jobs: one, many, why one waits, what one wrote."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy import Connection
+
+from adapters.contract import LogChunk
+from adapters.errors import AdapterError, Rejected, Throttled, Unauthorized
+from scheduler.domain.ids import job_id, run_id
+from scheduler.domain.principal import Principal
+from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.states import JobState
+from scheduler.errors import InvalidRequest, NotFound, TemporarilyAway, WrongState
+from scheduler.services import checks
+from scheduler.services.context import Context
+from scheduler.store import charges, jobs
+from scheduler.store.charges import Charge
+from scheduler.store.job_filter import JobFilter
+from scheduler.store.jobs import JobRow, RunRow
+
+LOG_DEFAULT_BYTES: Final = 65_536
+LOG_MAX_BYTES: Final = 1_048_576
+_OFFSET_MAX: Final = 1 << 62
+#: A job is shown without the planner's word if that takes longer (real seconds).
+REASON_WAIT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as it is shown; ``reason`` only while it waits, and only of a single job."""
+
+    row: JobRow
+    runs: tuple[RunRow, ...] = ()
+    charge: Charge | None = None
+    reason: PendingReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why a job waits (None: it does not), its place (1 = next, 0 = none yet) in its city."""
+
+    state: JobState
+    reason: PendingReason | None
+    position_in_city: int
+    waiting_in_city: int
+
+
+async def get_job(context: Context, caller: Principal, uid: int) -> JobView:
+    """Return a job with its runs, its charge and why it waits; ``NotFound`` outside the scope."""
+
+    def read(connection: Connection) -> JobView:
+        row = jobs.get_job(connection, caller.scope, uid)
+        charge = charges.of_jobs(connection, [row]).get(uid)
+        return JobView(row, tuple(jobs.runs_of(connection, uid)), charge)
+
+    view = await context.db.read(read)
+    return replace(view, reason=await _reason(context, view.row))
+
+
+async def list_jobs(
+    context: Context, caller: Principal, wanted: JobFilter, limit: int, before_uid: int
+) -> list[JobView]:
+    """Return at most ``limit`` jobs, newest first, without runs and reasons."""
+
+    def read(connection: Connection) -> list[JobView]:
+        rows = jobs.list_jobs(connection, caller.scope, wanted, limit, before_uid)
+        costs = charges.of_jobs(connection, rows)
+        return [JobView(row, charge=costs.get(row.uid)) for row in rows]
+
+    return await context.db.read(read)
+
+
+async def explain(context: Context, caller: Principal, uid: int) -> Explained:
+    """Return why a job waits and where it stands in its city.
+
+    A job that the planner has not seen yet has no place. Raises ``NotFound`` outside the scope,
+    ``TemporarilyAway`` while the planner does not answer.
+    """
+    row = await context.db.read(lambda connection: jobs.get_job(connection, caller.scope, uid))
+    if row.state is not JobState.QUEUED:
+        return Explained(row.state, _without_planner(row), 0, await _waiting(context, row))
+    known = await context.planner.explain(uid)
+    if known is None:
+        return Explained(row.state, _without_planner(row), 0, await _waiting(context, row))
+    return Explained(row.state, known.reason, known.position_in_city, known.waiting_in_city)
+
+
+async def _waiting(context: Context, row: JobRow) -> int:
+    return await context.db.read(lambda connection: jobs.waiting_in_city(connection, row.city))
+
+
+async def _reason(context: Context, row: JobRow) -> PendingReason | None:
+    """Why a job waits, as far as it can be said at once."""
+    if row.state is JobState.QUEUED:
+        try:
+            known = await asyncio.wait_for(context.planner.explain(row.uid), REASON_WAIT_S)
+        except (TemporarilyAway, TimeoutError):
+            known = None
+        if known is not None:
+            return known.reason
+    return _without_planner(row)
+
+
+def _without_planner(row: JobRow) -> PendingReason | None:
+    """What the state alone says."""
+    match row.state:
+        case JobState.HELD:
+            return PendingReason(ReasonCode.QUEUE_HELD, f"jobs/{job_id(row.uid)}")
+        case JobState.QUEUED:
+            return PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
+    return None
+
+
+async def read_logs(
+    context: Context, caller: Principal, uid: int, attempt: int, offset: int, limit_bytes: int
+) -> LogChunk:
+    """Return a piece of the log of one attempt (0: of the last), from its center.
+
+    Raises ``InvalidRequest``, ``NotFound`` for a job outside the scope or an attempt that there
+    was not, ``WrongState`` while no center has it, ``TemporarilyAway`` if the center does not
+    answer.
+    """
+    wrong = checks.whole("attempt", attempt, 1_000)
+    wrong += checks.whole("offset", offset, _OFFSET_MAX)
+    wrong += checks.whole("limit_bytes", limit_bytes, 1 << 31)
+    if wrong:
+        raise InvalidRequest(wrong)
+    limit = min(limit_bytes or LOG_DEFAULT_BYTES, LOG_MAX_BYTES)
+    row, runs = await context.db.read(
+        lambda connection: (
+            jobs.get_job(connection, caller.scope, uid),
+            jobs.runs_of(connection, uid),
+        )
+    )
+    run = _attempt(row, runs, attempt)
+    name = run_id(uid, run.attempt)
+    try:
+        return await context.centers.read_logs(run.center, name, offset, limit)
+    except Rejected as error:
+        raise NotFound(f"{run.center} has no log of run {name}: {error}") from error
+    except AdapterError as error:
+        raise _away(run.center, error) from error
+
+
+def _attempt(row: JobRow, runs: list[RunRow], attempt: int) -> RunRow:
+    if not runs:
+        raise WrongState(
+            f"job {job_id(row.uid)} is {row.state} and was at no center yet: there is no log",
+            subject=f"jobs/{job_id(row.uid)}",
+            reason="NO_RUN",
+        )
+    found = [run for run in runs if run.attempt == (attempt or runs[-1].attempt)]
+    if not found:
+        raise NotFound(f"job {job_id(row.uid)} had {len(runs)} attempts, not {attempt}")
+    return found[0]
+
+
+def _away(center: str, error: AdapterError) -> TemporarilyAway:
+    if isinstance(error, Unauthorized):
+        return TemporarilyAway(
+            f"{center} does not accept this service's identity; tell the operator",
+            retry_after_s=60.0,
+        )
+    wait_s = error.retry_after_s if isinstance(error, Throttled) else 2.0
+    return TemporarilyAway(
+        f"{center} does not answer now ({error}); ask again", retry_after_s=wait_s
+    )
