@@ -9,9 +9,9 @@ from corridor.v1 import job_service_pb2_grpc
 
 from scheduler.rpc import caller, job_messages, job_submission, job_watch
 from scheduler.rpc.messages import CallContext, page_size, split_page
-from scheduler.services import job_commands, jobs, watching
+from scheduler.services import feed_tail, job_commands, jobs
 from scheduler.services.context import Context
-from scheduler.services.watching import FeedTail, WatchSettings
+from scheduler.services.feed_tail import FeedTail, WatchSettings
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -21,7 +21,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self,
         context: Context,
         on_submitted: Callable[[str, int], None],
-        watch: WatchSettings = watching.DEFAULTS,
+        watch: WatchSettings = feed_tail.DEFAULTS,
     ) -> None:
         self._context = context
         self._on_submitted = on_submitted

@@ -21,7 +21,7 @@ from scheduler.rpc.job_messages import (
 )
 from scheduler.services import watching
 from scheduler.services.context import Context
-from scheduler.services.watching import Batch, FeedTail
+from scheduler.services.feed_tail import Batch, FeedTail
 from scheduler.store.feed import Interest, JobEvent
 
 

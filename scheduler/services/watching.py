@@ -1,255 +1,18 @@
-"""The event feed told to those who watch: read once for all, woken by commits, never polled.
-
-One task reads what was committed and hands each watcher the events of its interest; watchers of
-equal interest get the very same object, so that it is put into bytes once. A watcher that is new,
-or too slow for its bounded queue, reads what it has not had from the store until it has caught up.
-Either way it gets every event of its interest once and in order: a watcher is at a sequence, and
-what it is given next begins right behind it.
-"""
+"""Use cases of watching: begin at a place of the feed, go on without a gap, end when it is time."""
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Iterable
 
-import structlog
 from sqlalchemy import Connection
 
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal
 from scheduler.errors import FieldViolation, InvalidRequest, NotFound, Unauthenticated
 from scheduler.services.context import Context
+from scheduler.services.feed_tail import Batch, FeedTail, Inbox
 from scheduler.store import feed, identity, jobs
-from scheduler.store.database import Database
-from scheduler.store.feed import Interest, JobEvent
-
-log = structlog.get_logger()
-K = TypeVar("K")
-
-
-@dataclass(frozen=True, slots=True)
-class WatchSettings:
-    """How events are told; seconds are real ones."""
-
-    #: A watcher hears something at least so often.
-    heartbeat_s: float = 10.0
-    #: After events were told, what comes within this time is told together.
-    gather_s: float = 0.02
-    #: Events read at once, and the most in one message.
-    batch: int = 2_000
-    #: A watcher with more bytes than this waiting for it reads on from the store.
-    queue_bytes: int = 4 << 20
-    #: What waits is sent together up to this size; clients take 4 MiB by default.
-    message_bytes: int = 1 << 20
-
-
-DEFAULTS: Final = WatchSettings()
-
-
-class Told(NamedTuple):
-    """An event with the bytes it is told in."""
-
-    event: JobEvent
-    part: bytes
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Events of one interest with sequences above ``after`` up to ``until``; maybe none.
-
-    ``payload`` is room for the bytes of the whole, for whoever makes them first.
-    """
-
-    after: int
-    until: int
-    told: Sequence[Told] = ()
-    payload: bytes | None = None
-    size: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.size = sum(len(one.part) for one in self.told)
-
-    def behind(self, seq: int) -> "Batch":
-        """What of it lies behind event ``seq``."""
-        if seq <= self.after:
-            return self
-        return Batch(seq, self.until, [one for one in self.told if one.event.seq > seq])
-
-
-@dataclass(slots=True, eq=False)
-class _Inbox:
-    """What was handed to a watcher and not taken yet; ``lost`` once it had no more room."""
-
-    interest: Interest
-    room: int
-    batches: deque[Batch] = field(default_factory=deque)
-    lost: bool = False
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def put(self, batch: Batch) -> None:
-        """Hand over a batch."""
-        if self.lost:
-            return
-        self.room -= batch.size
-        if self.room < 0:
-            self.lost = True
-        else:
-            self.batches.append(batch)
-        self.filled.set()
-
-    def take(self, bytes_max: int) -> list[Batch]:
-        """Take what waits, up to a size but at least one."""
-        taken: list[Batch] = []
-        size = 0
-        while self.batches and (not taken or size + self.batches[0].size <= bytes_max):
-            taken.append(self.batches.popleft())
-            size += taken[-1].size
-        self.room += size
-        if not self.batches and not self.lost:
-            self.filled.clear()
-        return taken
-
-
-class FeedTail:
-    """Reads the feed for all watchers of this process, while there are any; idle otherwise.
-
-    ``encode`` makes an event into the bytes it is told in. All methods belong to one event loop.
-    """
-
-    def __init__(
-        self, db: Database, encode: Callable[[JobEvent], bytes], settings: WatchSettings = DEFAULTS
-    ) -> None:
-        self.db, self.settings = db, settings
-        self._encode = encode
-        self._position = 0
-        #: Watchers of all jobs, those of equal interest together, and watchers of some jobs.
-        self._groups: dict[Interest, dict[_Inbox, None]] = {}
-        self._by_job: dict[int, dict[_Inbox, None]] = {}
-        self._count = 0
-        self._wake = asyncio.Event()
-        self._lock = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-        self._hooked = False
-
-    def told(self, events: Iterable[JobEvent]) -> list[Told]:
-        """Put events into bytes."""
-        return [Told(event, self._encode(event)) for event in events]
-
-    # --- who watches ------------------------------------------------------------------------------
-
-    async def attach(self, interest: Interest) -> tuple[_Inbox, int]:
-        """Return a new inbox and the sequence behind which it is filled."""
-        self._hook()
-        async with self._lock:
-            if not self._count:
-                self._position = await self.db.read(feed.head)
-            self._count += 1
-            inbox = _Inbox(interest, self.settings.queue_bytes)
-            if interest.uids is None:
-                self._groups.setdefault(interest, {})[inbox] = None
-            else:
-                for uid in interest.uids:
-                    self._by_job.setdefault(uid, {})[inbox] = None
-            if self._task is None:
-                self._task = asyncio.create_task(self._tell_forever(), name="tell-feed")
-            self._wake.set()  # for a commit that came while nobody watched
-            return inbox, self._position
-
-    def detach(self, inbox: _Inbox) -> None:
-        """Fill this inbox no more."""
-        interest = inbox.interest
-        if interest.uids is None:
-            _drop(self._groups, interest, inbox)
-        else:
-            for uid in interest.uids:
-                _drop(self._by_job, uid, inbox)
-        self._count -= 1
-        if not self._count and self._task is not None:
-            self._task.cancel()
-            self._task = None
-
-    def position_of(self, inbox: _Inbox) -> int:
-        """Up to where an inbox has had all if it was emptied; 0 if it was not."""
-        return 0 if inbox.lost or inbox.batches else self._position
-
-    def _hook(self) -> None:
-        if self._hooked:
-            return
-        self._hooked = True
-        loop = asyncio.get_running_loop()
-
-        def wake() -> None:
-            if self._count:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody watches
-                    loop.call_soon_threadsafe(self._wake.set)
-
-        self.db.after_commit.append(wake)
-
-    # --- telling ----------------------------------------------------------------------------------
-
-    async def _tell_forever(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                while await self._tell_next():
-                    pass
-            except Exception:  # watchers go on from the same place when the store answers again
-                log.exception("feed_not_read")
-                await asyncio.sleep(1.0)
-                self._wake.set()
-            await asyncio.sleep(self.settings.gather_s)
-
-    async def _tell_next(self) -> bool:
-        """Read and hand over what comes next; True if there may be more at once."""
-        limit = self.settings.batch
-
-        def read(connection: Connection) -> tuple[int, list[Told]]:
-            until, events = feed.read_all(connection, self._position, limit)
-            return until, self.told(events)
-
-        async with self._lock:
-            after = self._position
-            self._position, told = await self.db.read(read)
-            if told:
-                self._hand_over(after, self._position, told)
-            return self._position - after >= limit
-
-    def _hand_over(self, after: int, until: int, told: list[Told]) -> None:
-        by_city: dict[str, list[Told]] = {}
-        by_enterprise: dict[str, list[Told]] = {}
-        by_inbox: dict[_Inbox, list[Told]] = {}
-        for one in told:
-            event = one.event
-            by_city.setdefault(event.city, []).append(one)
-            by_enterprise.setdefault(event.enterprise, []).append(one)
-            for inbox in self._by_job.get(event.uid, ()):
-                if inbox.interest.covers(event):
-                    by_inbox.setdefault(inbox, []).append(one)
-        for interest, inboxes in self._groups.items():
-            owner = interest.scope.enterprise or interest.enterprise
-            place = interest.scope.city or interest.city
-            some = told
-            if owner:
-                some = by_enterprise.get(owner, [])
-            elif place:
-                some = by_city.get(place, [])
-            mine = [one for one in some if interest.covers(one.event)]
-            if mine:
-                batch = Batch(after, until, mine)
-                for inbox in inboxes:
-                    inbox.put(batch)
-        for inbox, mine in by_inbox.items():
-            inbox.put(Batch(after, until, mine))
-
-
-def _drop(groups: dict[K, dict[_Inbox, None]], key: K, inbox: _Inbox) -> None:
-    group = groups[key]
-    del group[inbox]
-    if not group:
-        del groups[key]
+from scheduler.store.feed import Interest
 
 
 async def open_watch(
@@ -306,7 +69,7 @@ class Watch:
     ) -> None:
         self._tail, self.interest, self.position = tail, interest, after
         self._unended = unended
-        self._inbox: _Inbox | None = None
+        self._inbox: Inbox | None = None
         self._backlog = after  # up to where the store is read, before the inbox goes on
         self._silent_from_s: float | None = None
         self._closed = False
