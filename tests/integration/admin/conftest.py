@@ -1,69 +1,10 @@
-"""A real server on a loopback port over a migrated SQLite file with the sample data."""
+"""The service with a job service that does as the tests of access want."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
 import pytest
-from corridor.v1 import (
-    center_service_pb2_grpc,
-    identity_service_pb2_grpc,
-    job_service_pb2,
-    job_service_pb2_grpc,
-    quota_service_pb2_grpc,
-    subsidy_service_pb2_grpc,
-)
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
-
-from adapters.contract import LogChunk
-from scheduler.auth import tokens
-from scheduler.domain.ids import IdGenerator
-from scheduler.domain.principal import Principal, Role
-from scheduler.placement.model import Explanation, JobQueued
-from scheduler.rpc.server import ServingServer, build
-from scheduler.services.context import CenterStatus, Context
-from scheduler.store import identity, migrate, seed
-from scheduler.store.database import Database
-from scheduler.store.identity import TokenRow
-
-NOW_MS = 1_790_000_000_000  # 2026-09-21
-ROOT = Principal("test", Role.OPERATOR, None, None, None, "", 0)
-
-
-class HandClock:
-    """Scheduling and wall time that tests move."""
-
-    def __init__(self) -> None:
-        self.ms = NOW_MS
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def real_s(self, duration_ms: int) -> float:
-        return duration_ms / 1000
-
-
-class NoPlanner:
-    """The planner is not asked by the admin services."""
-
-    async def explain(self, uid: int) -> Explanation | None:
-        return None
-
-    async def estimate(self, job: JobQueued) -> Explanation:
-        raise AssertionError("the admin services estimate nothing")
-
-
-class QuietCenters:
-    """Centers that answered a second ago."""
-
-    def status(self, center: str) -> CenterStatus:
-        return CenterStatus(True, f"{center} is well", NOW_MS - 1000)
-
-    async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
-        raise AssertionError("the admin services read no logs")
+from corridor.v1 import job_service_pb2, job_service_pb2_grpc
 
 
 class Jobs(job_service_pb2_grpc.JobServiceServicer):
@@ -89,113 +30,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
     ExplainJob = ReadJobLogs = _none
 
 
-@dataclass
-class Corridor:
-    """The running service with what tests need of it."""
-
-    db: Database
-    clock: HandClock
-    serving: ServingServer
-    channel: grpc.aio.Channel
-    calls: list[tuple[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.quotas: Any = quota_service_pb2_grpc.QuotaServiceStub(self.channel)
-        self.subsidies: Any = subsidy_service_pb2_grpc.SubsidyServiceStub(self.channel)
-        self.centers: Any = center_service_pb2_grpc.CenterServiceStub(self.channel)
-        self.identity: Any = identity_service_pb2_grpc.IdentityServiceStub(self.channel)
-        self.jobs: Any = job_service_pb2_grpc.JobServiceStub(self.channel)
-
-    def token(
-        self,
-        role: Role,
-        *,
-        city: str | None = None,
-        enterprise: str | None = None,
-        center: str | None = None,
-        expire_ms: int = NOW_MS + 1_000_000,
-        subject: str = "somebody",
-    ) -> tuple[tuple[str, str], ...]:
-        """Store a token; returns the call metadata that presents it."""
-        secret = tokens.new_secret()
-        row = TokenRow(
-            tokens.new_token_id(), subject, role, city, enterprise, center, NOW_MS, expire_ms, None
-        )
-        digest = tokens.fingerprint(secret)
-        self.db.write_future(lambda c: identity.create_token(c, ROOT, row, digest)).result()
-        return (("authorization", f"Bearer {secret}"),)
-
-    def operator(self) -> tuple[tuple[str, str], ...]:
-        """Return an operator's call metadata."""
-        return self.token(Role.OPERATOR, subject="operator")
-
-    def city_admin(self, city: str) -> tuple[tuple[str, str], ...]:
-        """Return a city admin's call metadata."""
-        return self.token(Role.CITY_ADMIN, city=city, subject=f"admin of {city}")
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return what a query gives."""
-        return [tuple(row) for row in self.db.read_sync(lambda c: c.exec_driver_sql(sql).all())]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """How a call was refused."""
-
-    code: grpc.StatusCode
-    reason: str
-    message: str
-    info: dict[str, str]
-    fields: tuple[str, ...]
-
-
-async def refused(call: Awaitable[Any]) -> Refused:
-    """Await a call that must fail; returns its code and details."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    error: Any = caught.value
-    status = rpc_status.from_call(error)
-    assert status is not None, f"no rich status: {error!r}"
-    reason, info, fields = "", {}, []
-    for detail in status.details:
-        about = error_details_pb2.ErrorInfo()
-        bad = error_details_pb2.BadRequest()
-        if detail.Unpack(about):
-            reason, info = about.reason, dict(about.metadata)
-        elif detail.Unpack(bad):
-            fields = [violation.field for violation in bad.field_violations]
-    return Refused(error.code(), reason, error.details() or "", info, tuple(fields))
-
-
 @pytest.fixture
-async def corridor(tmp_path: Path) -> AsyncIterator[Corridor]:
+async def corridor(start_corridor: Any) -> Any:
     """A service with the sample data; every call it ends is noted in ``calls``."""
-    db = Database(f"sqlite:///{tmp_path / 'corridor.db'}")
-    migrate.upgrade(db.engine)
-    db.write_future(lambda c: seed.load(c, seed.DATA, NOW_MS)).result()
-    clock = HandClock()
-    context = Context(
-        db, clock, clock.now_ms, IdGenerator(0, clock.now_ms), NoPlanner(), QuietCenters(), True,
-        "0.1.0-test",
-    )  # fmt: skip
-    calls: list[tuple[str, str]] = []
-    serving = build(
-        context,
-        Jobs(),
-        listen="127.0.0.1:0",
-        on_call=lambda method, code, _seconds: calls.append((method, code)),
-    )
-    await serving.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{serving.port}") as channel:
-        yield Corridor(db, clock, serving, channel, calls)
-    await serving.drain(0)
-    db.close()
-
-
-@pytest.fixture
-def refusal() -> Callable[[Awaitable[Any]], Awaitable[Refused]]:
-    """The helper that awaits a call which must fail."""
-    return refused
-
-
-__all__ = ["Corridor", "Refused"]
+    return await start_corridor(jobs=Jobs())
