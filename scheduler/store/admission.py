@@ -18,7 +18,7 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import JobState, RunState
 from scheduler.placement.model import Delta, JobRemoved, Option, Start, StartRefused
-from scheduler.store import feed, leader, ledger
+from scheduler.store import feed, leader, ledger, paying
 from scheduler.store.database import bulk_execute, bulk_insert
 from scheduler.store.planner_feed import options_of
 from scheduler.store.tables import Run, table
@@ -183,9 +183,9 @@ def _refuse(result: Admitted, start: Start, reason: PendingReason, now_ms: int) 
     result.refused.append((start.city, start.option.flavor, reason.code))
 
 
-def _wanted(one: _Candidate) -> ledger.Wanted:
+def _wanted(one: _Candidate) -> paying.Wanted:
     option = one.start.option
-    return ledger.Wanted(
+    return paying.Wanted(
         one.start.uid, one.attempt, one.center, option.flavor, one.start.enterprise,
         one.start.city, option.units, option.wall_ms // 1000, one.subsidy, one.self_pay_max_fen,
     )  # fmt: skip

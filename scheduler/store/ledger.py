@@ -14,12 +14,10 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from adapters.contract import Usage
-from quota.amounts import gross_fen
 from quota.audit import leg_id
-from quota.calendar import natural_year
 from quota.settlement import Bill, Leg, Segment, void
 from quota.settlement import settle as settle_legs
-from quota.subsidy import Binding, Part, Rule, quote
+from quota.subsidy import Binding, Part, Rule
 from quota.transfers import (
     Entry,
     Kind,
@@ -28,28 +26,14 @@ from quota.transfers import (
     wallet_account,
     wallet_shard,
 )
-from scheduler.domain.reasons import PendingReason, ReasonCode
-from scheduler.store import pricing
+from scheduler.domain.reasons import PendingReason
+from scheduler.store import paying, pricing
 from scheduler.store.database import bulk_execute, bulk_insert
+from scheduler.store.paying import Wanted
 from scheduler.store.tables import Hold, HoldLeg, RatedLine, SubsidyLine, UsageRecord, table
 from scheduler.store.transfers import append_transfers
 
 RunKey = tuple[int, int]
-
-
-class Wanted(NamedTuple):
-    """A run for which money is to be held, for its whole wall limit."""
-
-    uid: int
-    attempt: int
-    center: str
-    flavor: str
-    enterprise: str
-    city: str
-    units: int
-    wall_limit_s: int
-    subsidy: str
-    self_pay_max_fen: int | None
 
 
 class Held(NamedTuple):
@@ -100,11 +84,7 @@ _LEG_COLUMNS: Final = (
 class _Holding:
     """Running figures while a batch of holds is computed, and the rows that come of it."""
 
-    money: pricing.Money
-    payers: dict[str, pricing.Payer]
-    left: dict[str, int]
-    caps: dict[tuple[str, str], int]
-    year: int
+    means: paying.Means
     now_ms: int
     holds: list[tuple[object, ...]] = field(default_factory=list)
     legs: list[tuple[object, ...]] = field(default_factory=list)
@@ -124,74 +104,25 @@ def hold(
     """
     if not wanted:
         return {}
-    money = pricing.load_money(connection, now_ms)
-    year = natural_year(now_ms)
-    enterprises = {one.enterprise for one in wanted}
-    accounts = [fund.account_id for fund in money.funds.values()]
-    accounts += [wallet_account(enterprise) for enterprise in enterprises]
-    holding = _Holding(
-        money,
-        pricing.load_payers(connection, enterprises),
-        pricing.available(connection, accounts),
-        pricing.cap_used(connection, year),
-        year,
-        now_ms,
-    )
+    means = paying.load(connection, {one.enterprise for one in wanted}, now_ms)
+    holding = _Holding(means, now_ms)
     result = {(one.uid, one.attempt): _hold_one(holding, one) for one in wanted}
     _write_holds(connection, holding)
     return result
 
 
 def _hold_one(holding: _Holding, one: Wanted) -> Held | PendingReason:
-    payer = holding.payers.get(one.enterprise)
-    price = holding.money.prices.get(one.flavor)
-    owner = f"enterprises/{one.enterprise}"
-    if payer is None or payer.blocked:
-        return PendingReason(ReasonCode.DEACTIVATED, owner, one.flavor)
-    if price is None:
-        return PendingReason(ReasonCode.MISCONFIGURED, f"centers/{one.center}", one.flavor)
-    gross = gross_fen(one.units, one.wall_limit_s, price.price_ufen)
-    # The city is the job's, frozen at submission, whatever the enterprise's is by now.
-    applicant = payer.applicant._replace(city=one.city)
-    rules, unfunded = (
-        ([], []) if one.subsidy == "NONE" else holding.money.rules_for(applicant, one.flavor)
-    )
-    left = {
-        rule.programme: pricing.left_of(
-            rule,
-            holding.left.get(holding.money.funds[rule.programme].account_id, 0),
-            holding.caps.get((rule.programme, one.enterprise), 0),
-        )
-        for rule in rules
-    }
-    parts = quote(gross, rules, left)
-    subsidy = sum(part.amount_fen for part in parts)
-    self_pay = gross - subsidy
-    if one.subsidy == "REQUIRED" and subsidy == 0 and gross > 0:
-        code = (
-            ReasonCode.NEXT_PERIOD_NOT_OPEN if unfunded and not rules else ReasonCode.SUBSIDY_SHORT
-        )
-        node = f"programmes/{(rules or unfunded)[0].programme}" if rules or unfunded else owner
-        return PendingReason(code, node, one.flavor, limit=0, requested=gross, short_by=gross)
-    if one.self_pay_max_fen is not None and self_pay > one.self_pay_max_fen:
-        limit = one.self_pay_max_fen
-        return PendingReason(
-            ReasonCode.SELF_PAY_ABOVE_MAX, owner, one.flavor, limit=limit, requested=self_pay,
-            short_by=self_pay - limit,
-        )  # fmt: skip
-    wallet_left = holding.left.get(wallet_account(one.enterprise), 0)
-    if self_pay > wallet_left:
-        return PendingReason(
-            ReasonCode.WALLET_SHORT, owner, one.flavor, limit=wallet_left, requested=self_pay,
-            short_by=self_pay - wallet_left,
-        )  # fmt: skip
-    _note_hold(holding, one, price, parts, gross, self_pay)
-    return Held(gross, subsidy, self_pay)
+    found = paying.judge(holding.means, one)
+    if found.reason is not None:
+        return found.reason
+    assert found.price is not None, "what has no price has a reason"
+    _note_hold(holding, one, found.price, found.parts, found.gross_fen, found.self_pay_fen)
+    return Held(found.gross_fen, found.subsidy_fen, found.self_pay_fen)
 
 
 def _note_hold(
-    holding: _Holding, one: Wanted, price: pricing.Price, parts: list[Part], gross: int,
-    self_pay: int,
+    holding: _Holding, one: Wanted, price: pricing.Price, parts: Sequence[Part],
+    gross: int, self_pay: int,
 ) -> None:  # fmt: skip
     holding.holds.append(
         (one.uid, one.attempt, 0, "HELD", price.price_id, price.price_ufen,
@@ -202,10 +133,10 @@ def _note_hold(
     number = 0
     for part in parts:
         if part.amount_fen:
-            fund = holding.money.funds[part.programme].account_id
+            fund = holding.means.money.funds[part.programme].account_id
             _note_leg(holding, one, number, "FUND", fund, part.amount_fen, part)
             move = (part.programme, one.enterprise)
-            holding.caps[move] = holding.caps.get(move, 0) + part.amount_fen
+            holding.means.caps[move] = holding.means.caps.get(move, 0) + part.amount_fen
             holding.cap_moves[move] = holding.cap_moves.get(move, 0) + part.amount_fen
             number += 1
     if self_pay:
@@ -221,14 +152,14 @@ def _note_leg(
     holding.legs.append(
         (one.uid, one.attempt, 0, number, kind, debit, credit, amount, 0,
          None if part is None else part.programme, None if part is None else part.rule_version,
-         None if part is None else holding.year)
+         None if part is None else holding.means.year)
     )  # fmt: skip
     shard = debit if part is not None else wallet_shard(one.city)
     holding.entries.append(
         Entry(shard, Kind.PENDING, "HOLD", debit, credit, amount, holding.now_ms, f"hold:{name}",
               one.uid, one.attempt, name)
     )  # fmt: skip
-    holding.left[debit] -= amount
+    holding.means.left[debit] -= amount
     holding.debits[debit] = holding.debits.get(debit, 0) + amount
     holding.credits[credit] = holding.credits.get(credit, 0) + amount
 
@@ -248,7 +179,7 @@ def _write_holds(connection: Connection, holding: _Holding) -> None:
     )
     if changed != len(holding.debits) + len(holding.credits):
         raise RuntimeError("an account is missing or moved within the transaction")
-    limits = {rule.programme: rule.year_cap_fen for rule in holding.money.rules}
+    limits = {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
     bulk_execute(
         connection,
         "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen, limit_fen)"
@@ -256,7 +187,7 @@ def _write_holds(connection: Connection, holding: _Holding) -> None:
         " pending_fen = cap_counter.pending_fen + excluded.pending_fen,"
         " limit_fen = excluded.limit_fen",
         [
-            (programme, enterprise, holding.year, amount, limits[programme])
+            (programme, enterprise, holding.means.year, amount, limits[programme])
             for (programme, enterprise), amount in sorted(holding.cap_moves.items())
         ],
     )
