@@ -1,8 +1,8 @@
 """Takes submissions that come at the same time into one write, and keeps the book at hand.
 
 While one write is under way, what comes gathers for the next. A call that comes alone is written
-at once; where several come at a time, a write begins at most every ``GATHER_S``, so that
-their number per transaction grows with the load and the cost of a transaction is shared.
+at once. Where several come at a time, a write waits as long as more keep coming, up to
+``GATHER_S``: so their number per transaction grows with the load, and its cost is shared.
 """
 
 import asyncio
@@ -13,7 +13,11 @@ from scheduler.store.database import Database
 from scheduler.store.submission_book import SubmissionBook
 from scheduler.store.submissions import Outcome, Submission
 
-GATHER_S: Final = 0.003
+GATHER_S: Final = 0.010
+#: Nothing more comes if so many turns of the event loop brought nothing.
+_QUIET_TURNS: Final = 4
+#: So many jobs are worth a transaction of their own.
+_JOBS_ENOUGH: Final = 500
 #: A write takes no more calls once it has so many jobs; a single call may have more.
 _JOBS_MAX: Final = 5_000
 
@@ -27,6 +31,7 @@ class SubmissionDesk:
         self._book: SubmissionBook | None = None
         self._waiting: list[_Waiting] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._crowded = False
 
     async def book(self, db: Database) -> SubmissionBook:
         """Return the book that was read last; whether it is current the store says."""
@@ -55,16 +60,27 @@ class SubmissionDesk:
         return await future
 
     async def _flush(self, db: Database) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                began = loop.time()
+                if self._crowded:
+                    await self._gather()
                 group = self._take()
                 await self._write(db, group)
-                if len(group) > 1:
-                    await asyncio.sleep(max(0.0, began + GATHER_S - loop.time()))
+                self._crowded = len(group) + len(self._waiting) > 1
         finally:
             self._flusher = None
+
+    async def _gather(self) -> None:
+        """Wait while more calls keep coming."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + GATHER_S
+        seen = quiet = 0
+        while quiet < _QUIET_TURNS and loop.time() < until:
+            if sum(len(one.jobs) for one, _ in self._waiting) >= _JOBS_ENOUGH:
+                return
+            quiet = quiet + 1 if len(self._waiting) == seen else 0
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
 
     def _take(self) -> list[_Waiting]:
         count = jobs = 0

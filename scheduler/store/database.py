@@ -116,6 +116,7 @@ class Database:
         self.url = url
         self.engine = open_engine(url)
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._writing: Connection | None = None  # of the writer's thread alone
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="corridor-read")
         self._writer = threading.Thread(target=self._run, name="corridor-write", daemon=True)
         self._writer.start()
@@ -167,7 +168,9 @@ class Database:
     def _run(self) -> None:
         try:
             self._write_forever()
-        finally:  # what was queued while it closed is never written, and is told so
+        finally:
+            self._let_go()
+            # What was queued while it closed is never written, and is told so.
             with contextlib.suppress(queue.Empty):
                 while True:
                     late = self._queue.get_nowait()
@@ -223,10 +226,20 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self.engine.connect() as raw:
-            connection = raw.execution_options(corridor_write=True)
-            with connection.begin():
-                yield connection
+        """One write transaction, on the connection that the writer keeps while all goes well."""
+        if self._writing is None:
+            self._writing = self.engine.connect().execution_options(corridor_write=True)
+        try:
+            with self._writing.begin():
+                yield self._writing
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.close()
 
 
 def _run_one(connection: Connection, call: Call, single: bool) -> tuple[Any, BaseException | None]:
