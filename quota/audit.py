@@ -1,6 +1,6 @@
 """Verification of a ledger from its entries alone: chains, balances, and every leg's fate."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,10 +16,19 @@ class Balance(NamedTuple):
     credits_posted: int = 0
 
 
+class OpenLeg(NamedTuple):
+    """A held leg that no entry has resolved yet."""
+
+    amount_fen: int
+    debit_account: str
+    credit_account: str
+
+
 @dataclass
 class Auditor:
     """Takes a ledger's entries shard by shard in order and says what is wrong with it.
 
+    Entries are taken as they are stored: a value of a wrong type is a problem, not an error.
     At most ``problems_max`` problems are kept; ``count`` counts the entries.
     """
 
@@ -28,9 +37,7 @@ class Auditor:
     problems: list[str] = field(default_factory=list)
     _heads: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     _balances: dict[str, list[int]] = field(default_factory=dict)
-    _open: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    #: Posted fen by (job uid, attempt).
-    posted: dict[tuple[int, int], int] = field(default_factory=dict)
+    _open: dict[str, OpenLeg] = field(default_factory=dict)
 
     def problem(self, text: str) -> None:
         """Note something wrong."""
@@ -47,39 +54,40 @@ class Auditor:
             self.problem(f"{where}: follows #{seq}, entries are missing or doubled")
         if link.prev_hash != head:
             self.problem(f"{where}: does not follow the hash of the entry before it")
-        if entry_hash(link.prev_hash, link.seq, entry) != link.hash:
-            self.problem(f"{where}: was changed after it was written")
+        try:
+            if entry_hash(link.prev_hash, link.seq, entry) != link.hash:
+                self.problem(f"{where}: was changed after it was written")
+            self._replay(where, link)
+        except (TypeError, ValueError) as error:
+            self.problem(f"{where}: was changed after it was written: {error}")
         self._heads[entry.shard] = (link.seq, link.hash)
-        self._replay(where, link)
 
     def _replay(self, where: str, link: Link) -> None:
         entry = link.entry
+        kind, amount = Kind(entry.kind), int(entry.amount_fen)
         debit = self._balances.setdefault(entry.debit_account, [0, 0, 0, 0])
         credit = self._balances.setdefault(entry.credit_account, [0, 0, 0, 0])
-        if entry.kind is Kind.PENDING:
+        if kind is Kind.PENDING:
             if entry.leg_id in self._open:
                 self.problem(f"{where}: leg {entry.leg_id} is held twice")
-            self._open[entry.leg_id] = (
-                entry.amount_fen, entry.debit_account, entry.credit_account
-            )  # fmt: skip
-            debit[0] += entry.amount_fen
-            credit[2] += entry.amount_fen
+            self._open[entry.leg_id] = OpenLeg(amount, entry.debit_account, entry.credit_account)
+            debit[0] += amount
+            credit[2] += amount
             return
-        if entry.kind is not Kind.DIRECT:
+        if kind is not Kind.DIRECT:
             held = self._open.pop(entry.leg_id, None)
             if held is None:
                 self.problem(f"{where}: leg {entry.leg_id} is not held, or was resolved before")
                 return
-            if entry.amount_fen > held[0] or held[1:] != entry[3:5]:
+            if amount > held.amount_fen or held[1:] != entry[3:5]:
                 self.problem(f"{where}: resolves leg {entry.leg_id} for more or elsewhere")
-            debit[0] -= held[0]
-            credit[2] -= held[0]
-        if entry.kind is not Kind.VOID:
-            debit[1] += entry.amount_fen
-            credit[3] += entry.amount_fen
-            if entry.job_uid:
-                key = (entry.job_uid, entry.attempt)
-                self.posted[key] = self.posted.get(key, 0) + entry.amount_fen
+            debit[0] -= held.amount_fen
+            credit[2] -= held.amount_fen
+        if kind is not Kind.VOID:
+            debit[1] += amount
+            credit[3] += amount
+        elif amount:
+            self.problem(f"{where}: frees leg {entry.leg_id} and moves {amount} fen")
 
     def compare(
         self,
@@ -88,17 +96,23 @@ class Auditor:
         open_legs: Mapping[str, int],
     ) -> None:
         """Compare with the stored balances, chain heads and open legs (amounts by leg id)."""
-        for account in sorted(set(balances) | set(self._balances)):
+        for account in sorted({*balances, *self._balances}, key=str):
             replayed = Balance(*self._balances.get(account, (0, 0, 0, 0)))
-            stored = balances.get(account, Balance())
-            if replayed != stored:
+            stored = balances.get(account)
+            if stored is None:
+                self.problem(f"account {account}: has entries and no balance")
+            elif replayed != stored:
                 self.problem(f"account {account}: holds {stored}, its entries give {replayed}")
-        for shard in sorted(set(heads) | set(self._heads)):
-            if heads.get(shard) != self._heads.get(shard) and heads.get(shard) != (0, GENESIS):
+        for shard in sorted({*heads, *self._heads}, key=str):
+            if heads.get(shard, (0, GENESIS)) != self._heads.get(shard, (0, GENESIS)):
                 self.problem(f"shard {shard}: its head is not its last entry")
-        mine = {leg: held[0] for leg, held in self._open.items()}
-        for leg in sorted(set(mine) ^ set(open_legs)):
-            self.problem(f"leg {leg}: open in the {'ledger' if leg in mine else 'holds'} only")
+        for leg in sorted({*self._open, *open_legs}, key=str):
+            mine, stored_fen = self._open.get(leg), open_legs.get(leg)
+            if mine is None or stored_fen is None:
+                where = "holds" if mine is None else "ledger"
+                self.problem(f"leg {leg}: open in the {where} only")
+            elif mine.amount_fen != stored_fen:
+                self.problem(f"leg {leg}: holds {stored_fen} fen, its entry {mine.amount_fen}")
         total = [sum(column) for column in zip(*self._balances.values(), strict=True)]
         if total and (total[0] != total[2] or total[1] != total[3]):
             self.problem(f"debits and credits differ: {total}")
@@ -107,8 +121,3 @@ class Auditor:
 def leg_id(job_uid: int, attempt: int, rev: int, leg: int) -> str:
     """Name of one leg of a hold, by which its entries refer to it."""
     return f"{job_uid}.{attempt}.{rev}.{leg}"
-
-
-def open_leg_amounts(rows: Iterable[tuple[int, int, int, int, int]]) -> dict[str, int]:
-    """Return leg amounts by leg id from (job uid, attempt, rev, leg, amount) rows."""
-    return {leg_id(*row[:4]): row[4] for row in rows}

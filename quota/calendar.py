@@ -11,7 +11,7 @@ _NAME: Final = re.compile(r"(\d{4})(?:Q([1-4])|-(0[1-9]|1[0-2]))?")
 
 def natural_year(at_ms: int) -> int:
     """Return the calendar year in Shanghai at an instant."""
-    return datetime.fromtimestamp(at_ms / 1000, SHANGHAI).year
+    return datetime.fromtimestamp(at_ms // 1000, SHANGHAI).year
 
 
 def period_bounds(name: str) -> tuple[int, int]:

@@ -46,8 +46,10 @@ def settle(
 ) -> Bill:
     """Return the bill for metered segments at the frozen price and rules.
 
-    Subsidies are computed anew from the metered gross by the frozen rates. What rounding moves
-    from the funds to a wallet that holds nothing for it stays with the first fund that held more.
+    ``legs`` stand in the order in which their rules give. Subsidies are computed anew from the
+    metered gross by the frozen rates. What rounding moves from the funds to a wallet that holds
+    nothing for it stays with the first fund that held more, so the enterprise never pays more
+    than was held of it, but for an overrun.
     """
     parts = slices_fen([one.units * one.seconds * price_ufen for one in segments])
     gross = sum(parts)
@@ -59,7 +61,7 @@ def settle(
         if leg.programme is None or leg.rule_version is None:
             continue
         rule = rules[leg.programme, leg.rule_version]
-        amount = min(settled_amount(rule, gross, leg.amount_fen), covered - given)
+        amount = min(settled_amount(rule, gross, given, leg.amount_fen), covered - given)
         posted[leg.leg] = amount
         given += amount
     rest = covered - given

@@ -1,22 +1,25 @@
 """Subsidy rules: who gives how much of a charge, and which limit bound it.
 
 Deterministic (reference model 3.3): rules in the order of (priority, programme); of an exclusive
-group the one that gives most; each gives ``floor(base * rate)``, at most its cap per job, what is
-left of the enterprise's cap of the natural year, what is left of its fund, and what the ceiling
-on all subsidies leaves; less than its minimum is nothing.
+group one, such that the enterprise pays least; each gives ``floor(base * rate)``, at most its cap
+per job, what is left of the enterprise's cap of the natural year, what is left of its fund, and
+what its ceiling on all subsidies up to and with its own leaves; less than its minimum is nothing.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any, NamedTuple
+from itertools import islice, product
+from typing import Any, Final, NamedTuple
 
 from quota.amounts import BP, share_fen
 
 #: Programmes of the whole corridor name this instead of a city.
 CORRIDOR = "corridor"
+#: So many ways to choose from exclusive groups are weighed at most, the earlier rules first.
+_CHOICES_MAX: Final = 256
 
 
 class Binding(StrEnum):
@@ -123,41 +126,50 @@ def _admits(rule: Rule, applicant: Applicant, flavor: str) -> bool:
 def quote(gross_fen: int, rules: Sequence[Rule], left: Mapping[str, Left]) -> list[Part]:
     """Return what each of the eligible ``rules`` gives of ``gross_fen``; zeros are kept.
 
-    The sum never exceeds ``gross_fen``.
+    Of several ways to choose from exclusive groups the one that gives most, the earliest of
+    equals. The sum never exceeds ``gross_fen``.
     """
-    chosen = _best_of_groups(gross_fen, rules, left)
+    best: list[Part] = []
+    most = -1
+    for chosen in _choices(rules):
+        parts = _stack(gross_fen, chosen, left)
+        given = sum(part.amount_fen for part in parts)
+        if given > most:
+            best, most = parts, given
+    return best
+
+
+def _choices(rules: Sequence[Rule]) -> Iterator[Sequence[Rule]]:
+    """Yield the ways to take one rule of each exclusive group, in the order of the rules."""
+    groups: dict[str, list[Rule]] = {}
+    for rule in rules:
+        if rule.exclusive_group:
+            groups.setdefault(rule.exclusive_group, []).append(rule)
+    if all(len(members) == 1 for members in groups.values()):
+        yield rules
+        return
+    for one_of_each in islice(product(*groups.values()), _CHOICES_MAX):
+        taken = {rule.programme for rule in one_of_each}
+        yield [rule for rule in rules if not rule.exclusive_group or rule.programme in taken]
+
+
+def _stack(gross_fen: int, rules: Sequence[Rule], left: Mapping[str, Left]) -> list[Part]:
     parts: list[Part] = []
     given = 0
     for rule in rules:
-        if rule.exclusive_group and chosen[rule.exclusive_group] is not rule:
-            continue
         part = _part(rule, gross_fen, given, left[rule.programme])
         given += part.amount_fen
         parts.append(part)
     return parts
 
 
-def _best_of_groups(
-    gross_fen: int, rules: Sequence[Rule], left: Mapping[str, Left]
-) -> dict[str, Rule]:
-    best: dict[str, tuple[int, Rule]] = {}
-    for rule in rules:
-        if rule.exclusive_group:
-            amount = _part(rule, gross_fen, 0, left[rule.programme]).amount_fen
-            if rule.exclusive_group not in best or amount > best[rule.exclusive_group][0]:
-                best[rule.exclusive_group] = (amount, rule)
-    return {group: rule for group, (_, rule) in best.items()}
-
-
 def _part(rule: Rule, gross_fen: int, given: int, left: Left) -> Part:
-    base = gross_fen if rule.base == "GROSS" else gross_fen - given
-    amount, binding = share_fen(base, rule.rate_bp), Binding.RATE
-    ceiling = max(0, share_fen(gross_fen, rule.ceiling_bp) - given)
+    amount, binding = _by_rate(rule, gross_fen, given), Binding.RATE
     for limit, name in (
         (rule.job_cap_fen, Binding.JOB_CAP),
         (left.cap_fen, Binding.YEAR_CAP),
         (left.fund_fen, Binding.FUND),
-        (ceiling, Binding.CEILING),
+        (_under_ceiling(rule, gross_fen, given), Binding.CEILING),
     ):
         if limit is not None and limit < amount:
             amount, binding = max(0, limit), name
@@ -166,9 +178,23 @@ def _part(rule: Rule, gross_fen: int, given: int, left: Left) -> Part:
     return Part(rule.programme, rule.version, amount, binding)
 
 
-def settled_amount(rule: Rule, gross_fen: int, held_fen: int) -> int:
-    """Return what a held subsidy comes to for the metered charge: never above what was held."""
-    amount = share_fen(gross_fen, rule.rate_bp)
+def _by_rate(rule: Rule, gross_fen: int, given: int) -> int:
+    base = gross_fen if rule.base == "GROSS" else gross_fen - given
+    return share_fen(base, rule.rate_bp)
+
+
+def _under_ceiling(rule: Rule, gross_fen: int, given: int) -> int:
+    return max(0, share_fen(gross_fen, rule.ceiling_bp) - given)
+
+
+def settled_amount(rule: Rule, gross_fen: int, given: int, held_fen: int) -> int:
+    """Return what a held subsidy comes to for the metered charge: never above what was held.
+
+    ``given`` is what earlier rules give of the same charge. Caps of year and fund bound what was
+    held; a minimum was met at admission and is not asked for again, so that a run which ends early
+    never costs its enterprise more than it was quoted.
+    """
+    amount = min(held_fen, _by_rate(rule, gross_fen, given))
     if rule.job_cap_fen is not None:
         amount = min(amount, rule.job_cap_fen)
-    return min(amount, held_fen)
+    return min(amount, _under_ceiling(rule, gross_fen, given))

@@ -1,12 +1,10 @@
-"""Programmes, funds, wallets and prices: set up, shown, paid into and verified."""
+"""Programmes, funds, wallets and prices: set up, shown and paid into."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from quota.amounts import slices_fen
-from quota.audit import Auditor, Balance, open_leg_amounts
 from quota.calendar import period_bounds
 from quota.subsidy import CORRIDOR, Rule
 from quota.transfers import (
@@ -26,6 +24,8 @@ from scheduler.errors import AlreadyThere, FieldViolation, InvalidRequest, NotFo
 from scheduler.store import feed, transfers
 from scheduler.store.database import bulk_insert
 from scheduler.store.tables import Account, FundPeriod, PriceVersion, Programme, RuleVersion, table
+from scheduler.store.verification import Verification as Verification
+from scheduler.store.verification import verify as verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +59,6 @@ class FundInfo:
     def available_fen(self) -> int:
         """What is neither held nor spent."""
         return self.appropriated_fen - self.held_fen - self.posted_fen
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What a verification of the whole ledger found."""
-
-    transfer_count: int
-    shard_count: int
-    run_count: int
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
 
 
 # --- setting up -----------------------------------------------------------------------------------
@@ -305,64 +290,3 @@ def list_transfers(
         f"{where} ORDER BY effective_ms DESC, shard DESC, seq DESC LIMIT {limit}",
         values,
     )
-
-
-# --- verifying ------------------------------------------------------------------------------------
-
-
-def verify(connection: Connection) -> Verification:
-    """Replay every entry and compare with balances, heads, holds, and use at frozen prices."""
-    auditor = Auditor()
-    for link in transfers.stream(connection):
-        auditor.take(link)
-    run = connection.exec_driver_sql
-    balances = {
-        row[0]: Balance(*row[1:])
-        for row in run(
-            "SELECT account_id, debits_pending, debits_posted, credits_pending, credits_posted"
-            " FROM account"
-        )
-    }
-    heads = transfers.read_heads(connection)
-    legs = open_leg_amounts(
-        tuple(row)
-        for row in run(
-            "SELECT l.job_uid, l.attempt, l.rev, l.leg, l.amount_fen FROM hold_leg l JOIN hold h"
-            " ON h.job_uid = l.job_uid AND h.attempt = l.attempt AND h.rev = l.rev"
-            " WHERE h.state = 'HELD'"
-        )
-    )
-    auditor.compare(balances, heads, legs)
-    runs = _verify_runs(connection, auditor)
-    return Verification(auditor.count, len(heads), runs, tuple(auditor.problems))
-
-
-def _verify_runs(connection: Connection, auditor: Auditor) -> int:
-    """Recompute each settled run's charge from its use and its frozen price."""
-    run = connection.exec_driver_sql
-    count = 0
-    rated: dict[tuple[int, int], list[tuple[int, int, int, bool]]] = {}
-    for uid, attempt, start_ms, end_ms, units, fen, billed in run(
-        "SELECT l.job_uid, l.attempt, u.start_ms, u.end_ms, u.units, l.gross_fen, l.billed"
-        " FROM rated_line l JOIN usage_record u ON u.job_uid = l.job_uid"
-        " AND u.attempt = l.attempt AND u.segment = l.segment"
-        " ORDER BY l.job_uid, l.attempt, l.line"
-    ):
-        seconds = (end_ms - start_ms) // 1000
-        rated.setdefault((uid, attempt), []).append((units, seconds, fen, bool(billed)))
-    for uid, attempt, price, posted in run(
-        "SELECT job_uid, attempt, price_ufen, posted_fen FROM hold WHERE state <> 'HELD'"
-    ):
-        count += 1
-        lines = rated.pop((uid, attempt), [])
-        due = slices_fen([u * s * price for u, s, _, billed in lines if billed])
-        stored = [fen for _, _, fen, billed in lines if billed]
-        ledger = auditor.posted.get((uid, attempt), 0)
-        if due != stored or sum(due) != posted or ledger != posted:
-            auditor.problem(
-                f"run {uid}.{attempt}: its use comes to {sum(due)} fen, it was rated"
-                f" {sum(stored)}, its hold says {posted}, the ledger {ledger}"
-            )
-    for uid, attempt in rated:
-        auditor.problem(f"run {uid}.{attempt}: was rated without a settled hold")
-    return count
