@@ -36,13 +36,26 @@ class ScaledClock:
     """
 
     def __init__(self, start_ms: int, speed: float) -> None:
+        self._set(start_ms, speed)
+
+    @property
+    def speed(self) -> float:
+        """How many times as fast as the wall clock it runs now."""
+        return self._pace[2]
+
+    def set_speed(self, speed: float) -> None:
+        """Go on from now at another speed; who waits for an instant may wake late by it once."""
+        self._set(self.now_ms(), speed)
+
+    def _set(self, start_ms: int, speed: float) -> None:
         if speed <= 0:
             raise ValueError(f"speed must be positive, not {speed}")
-        self._start_ms, self.speed = start_ms, speed
-        self._origin_s = time.monotonic()
+        # One tuple, so that a thread that reads never sees half of a change.
+        self._pace = (start_ms, time.monotonic(), speed)
 
     def now_ms(self) -> int:
-        return self._start_ms + int((time.monotonic() - self._origin_s) * 1000 * self.speed)
+        start_ms, origin_s, speed = self._pace
+        return start_ms + int((time.monotonic() - origin_s) * 1000 * speed)
 
     def real_s(self, duration_ms: int) -> float:
         return duration_ms / 1000 / self.speed

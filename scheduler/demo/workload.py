@@ -122,7 +122,7 @@ def build(
     jobs = tuple(job for job, _ in made)
     notes: Counter[str] = Counter()
     for job, cut in made:
-        notes["limits cut"] += cut
+        notes["cut"] += cut
         notes["alternatives"] += len(job.spec.options) > 1
         notes["failures"] += job.outcome != SUCCEEDED
         notes["cancellations"] += job.cancel_after_ms is not None

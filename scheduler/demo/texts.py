@@ -1,0 +1,162 @@
+"""What the demonstration says, in English and in Chinese."""
+
+from collections.abc import Mapping
+from typing import Final
+
+LANGUAGES: Final = ("en", "zh")
+
+_TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    # progress
+    "title": (
+        "Corridor demonstration: two simulated centers, a real service",
+        "光谷科创大走廊算力调度演示：两个模拟算力中心，真实的服务",
+    ),
+    "day": (
+        "day {day} {clock}, {speed:,.0f} times real time",
+        "第{day}天 {clock}，{speed:,.0f}倍速",
+    ),
+    "submitted": ("submitted", "已提交"),
+    "ended": ("ended", "已结束"),
+    "waiting": ("waiting", "排队"),
+    "running": ("running", "运行"),
+    "planner": ("planner", "规划器"),
+    "local": ("in process", "进程内"),
+    "ray": ("on Ray", "Ray"),
+    "subsidy": ("subsidy", "补贴"),
+    "held": ("held", "预占"),
+    "spent": ("spent", "已用"),
+    # notes
+    "workload": (
+        "workload: {jobs:,} jobs of {enterprises} enterprises in {cities} cities, {days:.1f} days;"
+        " real jobs of public archives, laid over the corridor",
+        "负载：{cities}市{enterprises}家企业的{jobs:,}个作业，{days:.1f}天；来自公开档案的真实作业",
+    ),
+    "injected": (
+        "made up with seed {seed}: {failures} failures (nodes, centers and preemption are retried),"
+        " {cancellations} cancellations, {deadlines} queue deadlines; {alternatives} jobs name a"
+        " second way to run; centers lose {lost} of calls or answers",
+        "按种子{seed}注入：{failures}次失败（节点、中心与抢占会重试）、{cancellations}次取消、"
+        "{deadlines}个排队期限；{alternatives}个作业给出备选方案；中心丢失{lost}的调用或应答",
+    ),
+    "cut": (
+        "{count} wall limits above what the flavor allows are cut to it",
+        "{count}个作业的时限超出规格上限，已截至上限",
+    ),
+    "clock": (
+        "clock: {speed:,.0f} times real time, so 20 ms of the service are {waits:.0f} s in the"
+        " waits below; after the last arrival, once nothing waits, {tail:.0f} times as fast again",
+        "时钟：{speed:,.0f}倍速，服务的20毫秒在下面的等待中是{waits:.0f}秒；"
+        "最后一个作业到达且无排队后再快{tail:.0f}倍",
+    ),
+    "setting_up": (
+        "setting up in {directory}: database, cities, centers, quotas, prices, programmes",
+        "在{directory}建立：数据库、城市、中心、配额、价格、补贴项目",
+    ),
+    "up": (
+        "service up at {address}, metrics at http://{metrics}/metrics; made {enterprises} sample"
+        " enterprises and a token for each",
+        "服务地址{address}，指标http://{metrics}/metrics；已建{enterprises}家示例企业及各自令牌",
+    ),
+    "faster": (
+        "the last job has come, {waiting} wait and {active} run: the clock runs {speed:,.0f} times"
+        " real time from here on",
+        "最后一个作业已到达，排队{waiting}个、运行{active}个：此后时钟为{speed:,.0f}倍速",
+    ),
+    # tables
+    "by_center": ("Jobs by city and center (simulated)", "各市各中心作业（模拟中心）"),
+    "by_flavor": (
+        "Use, quota and money by city and flavor",
+        "各市各规格用量、配额与资金",
+    ),
+    "city": ("city", "城市"),
+    "center": ("center", "中心"),
+    "flavor": ("flavor", "规格"),
+    "jobs": ("jobs", "作业"),
+    "succeeded": ("ok", "成功"),
+    "failed": ("failed", "失败"),
+    "cancelled": ("canc.", "取消"),
+    "other": ("exp.", "过期"),
+    "median": ("median wait", "等待中位"),
+    "p95": ("p95 wait", "等待p95"),
+    "unit_hours": ("unit-hours", "单位·时"),
+    "quota": ("peak/quota", "峰值/配额"),
+    "gross": ("gross ¥", "总价¥"),
+    "subsidy_yuan": ("subsidy ¥", "补贴¥"),
+    "self_pay": ("self-pay ¥", "自付¥"),
+    "all": ("all", "合计"),
+    "nowhere": ("never placed", "未安排"),
+    "events": (
+        "On the way: runs that failed: {failures}; {retried:,} tried again. {unknown} answers of"
+        " centers lost and found again. {calls:,} calls to submit, {repeated} of them repeated;"
+        " {cancelled} jobs cancelled. Starts put off: {refused}.",
+        "过程：失败的运行：{failures}；重试{retried:,}次。中心应答丢失后找回{unknown}次。"
+        "提交调用{calls:,}次，其中重发{repeated}次；取消作业{cancelled}个。暂缓启动：{refused}。",
+    ),
+    "none": ("none", "无"),
+    # checks
+    "checks": ("Checks, each from what the centers wrote down", "核对（依据各中心的记录）"),
+    "doubled": (
+        "no run doubled: {runs:,} runs, {accepted:,} accepted by a center, each name once; at most"
+        " one active run a job",
+        "无重复运行：{runs:,}次运行，中心接受{accepted:,}次，每个名称一次；每个作业至多一个活动运行",
+    ),
+    "ledger": (
+        "ledger balances: {transfers:,} entries in {shards} hash chains, {gross} for {charged:,}"
+        " runs = use x price, no hold open",
+        "账本平衡：{shards}条哈希链共{transfers:,}笔，{charged:,}次运行计{gross}＝用量×价格，无未结预占",
+    ),
+    "quota_kept": (
+        "quota never exceeded: {instants:,} instants of {runs:,} runs",
+        "配额从未超出：{runs:,}次运行的{instants:,}个时刻",
+    ),
+    "lost": (
+        "no acknowledged job lost: {acknowledged:,} acknowledged, {ended:,} there and ended",
+        "已确认作业无丢失：确认{acknowledged:,}个，全部在册且已结束（{ended:,}个）",
+    ),
+    "held_ok": ("held", "成立"),
+    "broken": ("BROKEN", "不成立"),
+    # the end
+    "where": ("Where things are", "文件位置"),
+    "database": ("database, ledger", "数据库与账本"),
+    "metrics": ("metrics (last scrape)", "指标（最后一次）"),
+    "journals": ("journals of the centers", "各中心日志"),
+    "log": ("log of the service", "服务日志"),
+    "dashboard": ("dashboard, alerts", "看板与告警"),
+    "settings": ("settings", "设置"),
+    "removed": ("{directory} was removed (--rm)", "已删除{directory}（--rm）"),
+    "took": ("took {seconds:.0f} s in all", "共用{seconds:.0f}秒"),
+    "hangs": (
+        "gave up: {count:,} jobs have not ended, and nothing happened for {seconds:.0f} s",
+        "放弃：{count:,}个作业未结束，{seconds:.0f}秒内没有任何变化",
+    ),
+    # --serve
+    "serving": (
+        "The service stays up until Ctrl-C; its clock now runs {speed:.0f} times real time. All"
+        " centers are simulated. In another shell:",
+        "服务持续运行，按Ctrl-C结束；时钟为{speed:.0f}倍速。所有中心均为模拟。请在另一终端执行：",
+    ),
+    "token_of": (
+        "# a token of {enterprise} in {city}, for this machine alone",
+        "# {city}企业{enterprise}的令牌，仅限本机",
+    ),
+    "stopping": ("stopping the service", "正在停止服务"),
+}
+
+
+class Texts:
+    """All texts in one language."""
+
+    def __init__(self, language: str) -> None:
+        if language not in LANGUAGES:
+            raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
+        self.language = language
+        self._column = LANGUAGES.index(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text of a key with its values filled in."""
+        text = _TEXTS[key][self._column]
+        return text.format(**values) if values else text
+
+    def name(self, name_en: str, name_zh: str) -> str:
+        """A name for people: both in English texts, the Chinese one in Chinese."""
+        return name_zh if self.language == "zh" else f"{name_en} {name_zh}"
