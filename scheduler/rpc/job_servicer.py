@@ -7,7 +7,7 @@ from typing import Any
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1 import job_service_pb2_grpc
 
-from scheduler.rpc import caller, job_messages, job_submission, job_watch
+from scheduler.rpc import caller, job_messages, job_quoting, job_submission, job_watch
 from scheduler.rpc.messages import CallContext, page_size, split_page
 from scheduler.services import feed_tail, job_commands, jobs
 from scheduler.services.context import Context
@@ -33,6 +33,11 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return await job_submission.submit_jobs(
             self._context, caller.current(), request, self._on_submitted
         )
+
+    async def QuoteJobs(
+        self, request: pb.QuoteJobsRequest, context: CallContext
+    ) -> pb.QuoteJobsResponse:
+        return await job_quoting.quote_jobs(self._context, caller.current(), request)
 
     async def GetJob(self, request: pb.GetJobRequest, context: CallContext) -> pb.GetJobResponse:
         uid = job_messages.uid_of(request.job_id)

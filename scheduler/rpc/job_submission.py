@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from corridor.v1 import job_service_pb2 as pb
+from corridor.v1.job_pb2 import JobSpec
 
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal
@@ -76,14 +77,10 @@ async def _judge(
     refused: dict[int, CorridorError] = {}
     response = pb.SubmitJobsResponse()
     for index, (uid, message, spec) in enumerate(zip(uids, request.jobs, specs, strict=True)):
-        shape = shapes.of(home, message)
-        deadline_ms, wrong = deadline_of(message)
-        wrong += shape.wrong
-        wrong += check_description(message)
-        wrong += check_deadline(deadline_ms, now_ms)
-        if wrong or shape.too_large:
-            refused[index] = error = _refusal(f"jobs[{index}]", wrong, shape)
-            response.results.add(index=index, error=to_status(error))
+        shape, deadline_ms, refusal = look_at(shapes, home, message, now_ms, f"jobs[{index}]")
+        if refusal is not None:
+            refused[index] = refusal
+            response.results.add(index=index, error=to_status(refusal))
         else:
             jobs.append(
                 NewJob(
@@ -110,6 +107,25 @@ async def _judge(
     if refused and (request.all_or_nothing or len(specs) == 1):
         raise _refusal_of_all(refused)
     return Judged(jobs, response.SerializeToString(), now_ms)
+
+
+class Looked(NamedTuple):
+    """One job of a call: its shape, its queue deadline, and why it is refused if it is."""
+
+    shape: Shape
+    deadline_ms: int | None
+    refusal: CorridorError | None
+
+
+def look_at(shapes: Shapes, home: Home, message: JobSpec, now_ms: int, path: str) -> Looked:
+    """Judge one job as a submission of it is judged; ``path`` names it in what is refused."""
+    shape = shapes.of(home, message)
+    deadline_ms, wrong = deadline_of(message)
+    wrong += shape.wrong
+    wrong += check_description(message)
+    wrong += check_deadline(deadline_ms, now_ms)
+    refused = bool(wrong or shape.too_large)
+    return Looked(shape, deadline_ms, _refusal(path, wrong, shape) if refused else None)
 
 
 def _refusal(path: str, wrong: Sequence[FieldViolation], shape: Shape) -> CorridorError:

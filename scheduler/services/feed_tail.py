@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 import structlog
-from sqlalchemy import Connection
 
 from scheduler.store import feed
-from scheduler.store.database import Database
+from scheduler.store.database import Connection, Database
 from scheduler.store.feed import Interest, JobEvent
 
 log = structlog.get_logger()

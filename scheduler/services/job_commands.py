@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection
-
 from scheduler.domain.principal import Principal, Role
 from scheduler.domain.states import JobState
 from scheduler.errors import InvalidRequest
 from scheduler.services import checks
 from scheduler.services.context import Context
 from scheduler.store import job_commands
+from scheduler.store.database import Connection
 from scheduler.store.job_commands import OPEN, Cancelled, Moved, Order
 from scheduler.store.job_filter import JobFilter
 

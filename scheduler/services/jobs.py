@@ -4,8 +4,6 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Connection
-
 from adapters.contract import LogChunk
 from adapters.errors import AdapterError, Rejected, Throttled, Unauthorized
 from scheduler.domain.ids import job_id, run_id
@@ -17,6 +15,7 @@ from scheduler.services import checks
 from scheduler.services.context import Context
 from scheduler.store import charges, jobs
 from scheduler.store.charges import Charge
+from scheduler.store.database import Connection
 from scheduler.store.job_filter import JobFilter
 from scheduler.store.jobs import JobRow, RunRow
 

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
-from sqlalchemy import Connection
-
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal
 from scheduler.errors import FieldViolation, InvalidRequest, NotFound, Unauthenticated
 from scheduler.services.context import Context
 from scheduler.services.feed_tail import Batch, FeedTail, Inbox
 from scheduler.store import feed, identity, jobs
+from scheduler.store.database import Connection
 from scheduler.store.feed import Interest
 
 

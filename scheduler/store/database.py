@@ -255,4 +255,4 @@ def _run_one(connection: Connection, call: Call, single: bool) -> tuple[Any, Bas
     return result, None
 
 
-__all__ = ["Database", "bulk_execute", "bulk_insert", "open_engine"]
+__all__ = ["Connection", "Database", "bulk_execute", "bulk_insert", "open_engine"]

@@ -1,0 +1,73 @@
+"""QuoteJobs: jobs are judged as if they were submitted, and priced as if they were admitted."""
+
+from corridor.v1 import job_pb2
+from corridor.v1 import job_service_pb2 as pb
+
+from scheduler.domain.principal import Principal
+from scheduler.domain.spec import ResourceOption
+from scheduler.errors import FieldViolation, InvalidRequest, QuotaExceeded
+from scheduler.rpc.errors import to_status
+from scheduler.rpc.job_messages import charge_message, reason_message
+from scheduler.rpc.job_spec import Shapes, spec_of
+from scheduler.rpc.job_submission import look_at
+from scheduler.rpc.messages import timestamp
+from scheduler.services import quoting, submission
+from scheduler.services.context import Context
+from scheduler.services.quoting import JOBS_MAX, OptionQuote
+
+
+async def quote_jobs(
+    context: Context, caller: Principal, request: pb.QuoteJobsRequest
+) -> pb.QuoteJobsResponse:
+    """Quote each job, or say why it would be refused.
+
+    Raises ``InvalidRequest`` for no jobs or too many, and what names no enterprise;
+    ``NotFound`` for an enterprise outside the caller's scope.
+    """
+    if not 1 <= len(request.jobs) <= JOBS_MAX:
+        problem = f"give 1 to {JOBS_MAX} jobs a call, not {len(request.jobs):,}"
+        raise InvalidRequest([FieldViolation("jobs", problem)])
+    book = await context.desk.current_book(context.db)
+    home = submission.home_of(book, caller, request.enterprise)
+    shapes, now_ms = Shapes(book), context.clock.now_ms()
+    refusals = [
+        look_at(shapes, home, message, now_ms, f"jobs[{index}]").refusal
+        for index, message in enumerate(request.jobs)
+    ]
+    # What is too large has its price all the same; what is wrong has none.
+    priced = [
+        index
+        for index, refusal in enumerate(refusals)
+        if refusal is None or isinstance(refusal, QuotaExceeded)
+    ]
+    specs = [spec_of(request.jobs[index])[0] for index in priced]
+    found = dict(zip(priced, await quoting.quote(context, book, home, specs), strict=True))
+    return pb.QuoteJobsResponse(
+        quotes=[
+            pb.JobQuote(
+                index=index,
+                options=[_option_quote(one) for one in found.get(index, ())],
+                error=None if refusal is None else to_status(refusal),
+            )
+            for index, refusal in enumerate(refusals)
+        ]
+    )
+
+
+def _option_quote(one: OptionQuote) -> pb.OptionQuote:
+    return pb.OptionQuote(
+        option=_option(one.option),
+        charge=charge_message(one.charge),
+        start_earliest_time=timestamp(one.start_earliest_ms),
+        start_likely_time=timestamp(one.start_likely_ms),
+        reason=reason_message(one.reason),
+    )
+
+
+def _option(option: ResourceOption) -> job_pb2.ResourceOption:
+    return job_pb2.ResourceOption(
+        flavor=option.flavor,
+        units_per_node=option.units_per_node,
+        nodes=option.nodes,
+        memory_mib_per_node=option.memory_mib_per_node,
+    )

@@ -1,0 +1,129 @@
+"""Use case: what jobs would cost, who would pay, and when they might start. Nothing is stored.
+
+Costs are judged by the code that admission judges by, on the figures of this moment; each option
+of each job for itself, at its full wall limit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.spec import JobSpec, ResourceOption
+from scheduler.errors import TemporarilyAway
+from scheduler.placement.model import JobQueued, Option
+from scheduler.services.context import Context
+from scheduler.store import paying
+from scheduler.store.charges import Charge, SubsidyPart
+from scheduler.store.paying import Judgement, Means, Wanted
+from scheduler.store.submission_book import Home, SubmissionBook
+
+JOBS_MAX: Final = 100
+#: A job that is only asked about stands behind all that were submitted at the same time.
+_UID: Final = (1 << 63) - 1
+_RANK: Final = {code: rank for rank, code in enumerate(ReasonCode)}
+
+
+@dataclass(frozen=True, slots=True)
+class OptionQuote:
+    """What one option would cost at most; without a price there is no ``charge``.
+
+    ``reason`` says why the job would not start at once; times are epoch milliseconds, None where
+    nothing can be said: it cannot start as things are, or the planner is away.
+    """
+
+    option: ResourceOption
+    charge: Charge | None
+    reason: PendingReason | None
+    start_earliest_ms: int | None = None
+    start_likely_ms: int | None = None
+
+
+async def quote(
+    context: Context, book: SubmissionBook, home: Home, specs: Sequence[JobSpec]
+) -> list[list[OptionQuote]]:
+    """Return a quote for each option of each job of an enterprise; flavors must be known."""
+    now_ms = context.clock.now_ms()
+    means = await context.db.read(
+        lambda connection: paying.load(connection, {home.enterprise}, now_ms)
+    )
+    estimates = _Estimates(context, home, now_ms)
+    return [
+        [await _quote_one(book, home, means, spec, option, estimates) for option in spec.options]
+        for spec in specs
+    ]
+
+
+async def _quote_one(
+    book: SubmissionBook, home: Home, means: Means, spec: JobSpec, option: ResourceOption,
+    estimates: "_Estimates",
+) -> OptionQuote:  # fmt: skip
+    center = book.catalog[option.flavor].center
+    found = paying.judge(
+        means,
+        Wanted(
+            0, 1, center, option.flavor, home.enterprise, home.city, option.units,
+            spec.wall_limit_s, spec.subsidy, spec.self_pay_max_fen,
+        ),
+    )  # fmt: skip
+    charge = _charge(found, option.units * spec.wall_limit_s)
+    barred = [reason for reason in (found.reason, _never(book, home, option)) if reason is not None]
+    if barred:
+        return OptionQuote(option, charge, min(barred, key=lambda reason: _RANK[reason.code]))
+    expected = await estimates.of(spec, option)
+    if expected is None:
+        return OptionQuote(option, charge, None)
+    at_once = expected.code is ReasonCode.NOT_EVALUATED
+    return OptionQuote(
+        option,
+        charge,
+        None if at_once else expected,
+        expected.start_earliest_ms,
+        expected.start_likely_ms,
+    )
+
+
+def _charge(found: Judgement, unit_seconds: int) -> Charge | None:
+    if found.price is None:
+        return None
+    return Charge(
+        found.gross_fen,
+        found.self_pay_fen,
+        tuple(SubsidyPart(*part) for part in found.parts),
+        found.price.price_id,
+        found.price.price_ufen,
+        unit_seconds,
+    )
+
+
+def _never(book: SubmissionBook, home: Home, option: ResourceOption) -> PendingReason | None:
+    """The limit that the option breaks even while nothing else runs."""
+    bound = book.never(home, option.flavor, option.units)
+    if bound is None:
+        return None
+    return PendingReason(
+        ReasonCode.EXCEEDS_MAX, bound.node, option.flavor, limit=bound.height, used=bound.used,
+        requested=option.units, short_by=bound.short_by,
+    )  # fmt: skip
+
+
+class _Estimates:
+    """Asks the planner once for options that are alike, and no more once it is away."""
+
+    def __init__(self, context: Context, home: Home, now_ms: int) -> None:
+        self._context, self._home, self._now_ms = context, home, now_ms
+        self._known: dict[tuple[int, Option], PendingReason] = {}
+        self._away = False
+
+    async def of(self, spec: JobSpec, option: ResourceOption) -> PendingReason | None:
+        """What would be said of the job if it were queued now; None if nobody can say."""
+        wanted = Option(option.flavor, option.units, option.nodes, spec.wall_limit_s * 1000)
+        key = (spec.priority, wanted)
+        if key not in self._known and not self._away:
+            city, enterprise = self._home.city, self._home.enterprise
+            job = JobQueued(_UID, city, enterprise, spec.priority, self._now_ms, (wanted,))
+            try:
+                self._known[key] = (await self._context.planner.estimate(job)).reason
+            except TemporarilyAway:
+                self._away = True
+        return self._known.get(key)
