@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
-from sqlalchemy import Connection
 
 from adapters.contract import CenterAdapter, LogChunk, RunRequest
 from scheduler.clock import Clock
@@ -30,7 +29,7 @@ from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import Delta, Plan, PoolSet, Unparked
 from scheduler.services.context import CenterStatus
 from scheduler.store import admission, ingest, leader, planner_feed, runs
-from scheduler.store.database import Database
+from scheduler.store.database import Connection, Database
 
 log = structlog.get_logger()
 

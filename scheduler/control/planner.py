@@ -12,14 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection
 
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.core import PlanningCore, StaleRevision, WaitingCounts
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
-from scheduler.store.database import Database
+from scheduler.store.database import Connection, Database
 
 log = structlog.get_logger()
 
