@@ -14,6 +14,7 @@ EPOCH_MS: Final = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 REPLICA_BITS: Final = 8
 COUNTER_BITS: Final = 13
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUE: Final = {char: value for value, char in enumerate(_ALPHABET)}
 _JOB_TEXT_LENGTH: Final = 14
 CENTER_NAME_PREFIX: Final = "corridor-"
@@ -52,11 +53,11 @@ class IdGenerator:
 
 def job_id(uid: int) -> str:
     """Return the text form of a job uid."""
-    chars = []
-    for _ in range(_JOB_TEXT_LENGTH - 1):
-        chars.append(_ALPHABET[uid & 31])
-        uid >>= 5
-    return "j" + "".join(reversed(chars))
+    return (
+        f"j{_ALPHABET[uid >> 60]}{_PAIRS[uid >> 50 & 1023]}{_PAIRS[uid >> 40 & 1023]}"
+        f"{_PAIRS[uid >> 30 & 1023]}{_PAIRS[uid >> 20 & 1023]}{_PAIRS[uid >> 10 & 1023]}"
+        f"{_PAIRS[uid & 1023]}"
+    )
 
 
 def job_uid(text: str) -> int:

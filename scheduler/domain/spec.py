@@ -139,10 +139,7 @@ class Described(Protocol):
         """The most the enterprise pays; an unset field of a message reads as 0."""
 
 
-class _Bad(Protocol):
-    """Type of the callback that notes a violation."""
-
-    def __call__(self, path: str, description: str) -> None: ...
+_Wrong = list[FieldViolation]
 
 
 def validate(spec: JobSpec, catalog: Catalog, now_ms: int) -> list[FieldViolation]:
@@ -155,21 +152,21 @@ def validate(spec: JobSpec, catalog: Catalog, now_ms: int) -> list[FieldViolatio
 
 def check_size(spec: JobSpec, catalog: Catalog) -> list[FieldViolation]:
     """Check options, wall limit, architecture and attempts: equal for all jobs of one shape."""
-    wrong: list[FieldViolation] = []
-
-    def bad(path: str, description: str) -> None:
-        wrong.append(FieldViolation(path, description))
-
+    wrong: _Wrong = []
     if not 1 <= len(spec.options) <= OPTIONS_MAX:
-        bad("options", f"give 1 to {OPTIONS_MAX} options, not {len(spec.options)}")
+        _note(wrong, "options", f"give 1 to {OPTIONS_MAX} options, not {len(spec.options)}")
     for index, option in enumerate(spec.options[:OPTIONS_MAX]):
-        _check_option(f"options[{index}]", option, spec, catalog, bad)
+        _check_option(f"options[{index}]", option, spec, catalog, wrong)
     if spec.wall_limit_s < 1:
-        bad("wall_limit", "is mandatory: the longest the job may run, at least 1 second")
+        _note(wrong, "wall_limit", "is mandatory: the longest the job may run, at least 1 second")
     elif spec.wall_limit_s > WALL_LIMIT_MAX_S:
-        bad("wall_limit", f"must not be above {WALL_LIMIT_MAX_S} s")
+        _note(wrong, "wall_limit", f"must not be above {WALL_LIMIT_MAX_S} s")
     if not 1 <= spec.attempts_max <= ATTEMPTS_MAX:
-        bad("retry_policy.attempts_max", f"must be 1..{ATTEMPTS_MAX}, not {spec.attempts_max}")
+        _note(
+            wrong,
+            "retry_policy.attempts_max",
+            f"must be 1..{ATTEMPTS_MAX}, not {spec.attempts_max}",
+        )
     return wrong
 
 
@@ -182,101 +179,117 @@ def check_deadline(queue_deadline_ms: int | None, now_ms: int) -> list[FieldViol
 
 def check_description(job: Described) -> list[FieldViolation]:
     """Check what differs from job to job of one shape: names, program, data, labels, priority."""
-    wrong: list[FieldViolation] = []
-
-    def bad(path: str, description: str) -> None:
-        wrong.append(FieldViolation(path, description))
-
+    wrong: _Wrong = []
     if not -PRIORITY_MAX <= job.priority <= PRIORITY_MAX:
-        bad("priority", f"must be -{PRIORITY_MAX}..{PRIORITY_MAX}, not {job.priority}")
+        _note(wrong, "priority", f"must be -{PRIORITY_MAX}..{PRIORITY_MAX}, not {job.priority}")
     if (job.self_pay_max_fen or 0) < 0:
-        bad("self_pay_max_fen", "must not be negative")
-    _check_program(job, bad)
-    _check_texts(job, bad)
+        _note(wrong, "self_pay_max_fen", "must not be negative")
+    _check_program(job, wrong)
+    _check_texts(job, wrong)
     return wrong
 
 
 def _check_option(
-    path: str, option: ResourceOption, spec: JobSpec, catalog: Catalog, bad: _Bad
+    path: str, option: ResourceOption, spec: JobSpec, catalog: Catalog, wrong: _Wrong
 ) -> None:
     limits = catalog.get(option.flavor)
     if limits is None:
         known = ", ".join(sorted(catalog)) or "none"
-        bad(f"{path}.flavor", f"unknown flavor {option.flavor[:80]!r}; known are {known}")
+        _note(wrong, f"{path}.flavor", f"unknown flavor {option.flavor[:80]!r}; known are {known}")
     if not 1 <= option.units_per_node <= UNITS_MAX:
-        bad(f"{path}.units_per_node", f"must be 1..{UNITS_MAX}, not {option.units_per_node}")
+        _note(
+            wrong, f"{path}.units_per_node", f"must be 1..{UNITS_MAX}, not {option.units_per_node}"
+        )
     if not 1 <= option.nodes <= UNITS_MAX:
-        bad(f"{path}.nodes", f"must be 1..{UNITS_MAX}, not {option.nodes}")
+        _note(wrong, f"{path}.nodes", f"must be 1..{UNITS_MAX}, not {option.nodes}")
     if option.memory_mib_per_node < 0:
-        bad(f"{path}.memory_mib_per_node", "must not be negative")
+        _note(wrong, f"{path}.memory_mib_per_node", "must not be negative")
     if limits is None:
         return
     if option.units_per_node > limits.units_per_node:
-        bad(
+        _note(
+            wrong,
             f"{path}.units_per_node",
             f"a node of {limits.flavor} has {limits.units_per_node}; ask for more nodes instead",
         )
     if limits.memory_mib_per_node and option.memory_mib_per_node > limits.memory_mib_per_node:
-        bad(
+        _note(
+            wrong,
             f"{path}.memory_mib_per_node",
             f"a node of {limits.flavor} has {limits.memory_mib_per_node} MiB",
         )
     if spec.wall_limit_s > limits.wall_limit_max_s:
-        bad("wall_limit", f"{limits.flavor} allows at most {limits.wall_limit_max_s} s")
+        _note(wrong, "wall_limit", f"{limits.flavor} allows at most {limits.wall_limit_max_s} s")
     if spec.architecture and spec.architecture != limits.architecture:
-        bad(
+        _note(
+            wrong,
             "architecture",
             f"{limits.flavor} is {limits.architecture}; an image for {spec.architecture}"
             " cannot run there",
         )
 
 
-def _check_program(job: Described, bad: _Bad) -> None:
+def _check_program(job: Described, wrong: _Wrong) -> None:
     script = job.script
     if script:
         if job.command:
-            bad("script", "give either command or script, not both")
+            _note(wrong, "script", "give either command or script, not both")
         if len(script.encode()) > SCRIPT_MAX_BYTES:
-            bad("script", f"must not be above {SCRIPT_MAX_BYTES} bytes")
-    for kind, refs in (("inputs", job.inputs), ("outputs", job.outputs)):
-        if len(refs) > REFERENCES_MAX:
-            bad(kind, f"at most {REFERENCES_MAX}")
-        for index, ref in enumerate(refs):
-            if not ref.uri or len(ref.uri) > 4096:
-                bad(f"{kind}[{index}].uri", "must have 1 to 4,096 characters")
-            if not 0 <= ref.size_bytes <= SIZE_MAX_BYTES:
-                bad(f"{kind}[{index}].size_bytes", "must be 0 (not known) or a size in bytes")
+            _note(wrong, "script", f"must not be above {SCRIPT_MAX_BYTES} bytes")
+    if job.inputs:
+        _check_references("inputs", job.inputs, wrong)
+    if job.outputs:
+        _check_references("outputs", job.outputs, wrong)
 
 
-def _check_texts(job: Described, bad: _Bad) -> None:
+def _check_references(kind: str, refs: Collection[Reference], wrong: _Wrong) -> None:
+    if len(refs) > REFERENCES_MAX:
+        _note(wrong, kind, f"at most {REFERENCES_MAX}")
+    for index, ref in enumerate(refs):
+        if not 1 <= len(ref.uri) <= 4096:
+            _note(wrong, f"{kind}[{index}].uri", "must have 1 to 4,096 characters")
+        if not 0 <= ref.size_bytes <= SIZE_MAX_BYTES:
+            _note(wrong, f"{kind}[{index}].size_bytes", "must be 0 (not known) or a size in bytes")
+
+
+def _check_texts(job: Described, wrong: _Wrong) -> None:
     name = job.display_name
     if len(name) > TEXT_MAX:
-        bad("display_name", f"must not be above {TEXT_MAX} characters")
-    if _has_control(name):
-        bad("display_name", "must not hold control characters")
+        _note(wrong, "display_name", f"must not be above {TEXT_MAX} characters")
+    if not name.isprintable() and _has_control(name):
+        _note(wrong, "display_name", "must not hold control characters")
     if len(job.image) > 1024:
-        bad("image", "must not be above 1,024 characters")
+        _note(wrong, "image", "must not be above 1,024 characters")
     labels = job.labels
     if labels:
         if len(labels) > LABELS_MAX:
-            bad("labels", f"at most {LABELS_MAX}")
+            _note(wrong, "labels", f"at most {LABELS_MAX}")
         for key, value in labels.items():
             if not key or len(key) > TEXT_MAX or len(value) > TEXT_MAX:
-                bad(f"labels[{key[:40]!r}]", f"key (not empty) and value: at most {TEXT_MAX} each")
-            if _has_control(key) or _has_control(value):
-                bad(f"labels[{key[:40]!r}]", "must not hold control characters")
+                _note(
+                    wrong,
+                    f"labels[{key[:40]!r}]",
+                    f"key (not empty) and value: at most {TEXT_MAX} each",
+                )
+            text = key + value
+            if not text.isprintable() and _has_control(text):
+                _note(wrong, f"labels[{key[:40]!r}]", "must not hold control characters")
     environment = job.environment
     if environment:
         if len(environment) > ENVIRONMENT_MAX:
-            bad("environment", f"at most {ENVIRONMENT_MAX} variables")
+            _note(wrong, "environment", f"at most {ENVIRONMENT_MAX} variables")
         for key in environment:
             if not key or "=" in key or "\0" in key:
-                bad(f"environment[{key[:40]!r}]", "is not a name of a variable")
+                _note(wrong, f"environment[{key[:40]!r}]", "is not a name of a variable")
 
 
 def _has_control(text: str) -> bool:
     """Whether a text that people see in lists holds what would garble them."""
-    return not text.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in text)
+    return any(c < " " or "\x7f" <= c <= "\x9f" for c in text)
+
+
+def _note(wrong: _Wrong, path: str, description: str) -> None:
+    wrong.append(FieldViolation(path, description))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ Most jobs of a call have one of few shapes (options, limit, retries), and only n
 labels differ. ``Shapes`` judges each shape once.
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
+from json.encoder import encode_basestring as _quoted
 from typing import Any, Final
 
 from corridor.v1 import job_pb2 as pb
@@ -200,7 +200,8 @@ class Shapes:
 
 def labels_json(message: pb.JobSpec) -> str:
     """Return the labels as the job table keeps them: a JSON object with sorted keys."""
-    return _labels(dict(message.labels)) if message.labels else "{}"
-
-
-_labels: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+    labels = message.labels
+    if not labels:
+        return "{}"
+    pairs = [f"{_quoted(key)}:{_quoted(value)}" for key, value in sorted(labels.items())]
+    return f"{{{','.join(pairs)}}}"

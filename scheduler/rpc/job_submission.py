@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1.job_pb2 import JobSpec
 
@@ -15,7 +16,6 @@ from scheduler.domain.states import JobState
 from scheduler.errors import CorridorError, FieldViolation, InvalidRequest, QuotaExceeded
 from scheduler.rpc.errors import to_status
 from scheduler.rpc.job_spec import Shape, Shapes, deadline_of, labels_json
-from scheduler.rpc.messages import optional
 from scheduler.services import submission
 from scheduler.services.context import Context
 from scheduler.services.submission import Call, Judged
@@ -40,13 +40,14 @@ async def submit_jobs(
     ``scheduler.services.submission.submit`` raises.
     """
     submission.check_call(request.request_id, len(request.jobs))
-    specs = [job.SerializeToString(deterministic=True) for job in request.jobs]
+    messages = list(request.jobs)
+    specs = [message.SerializeToString(deterministic=True) for message in messages]
     call = Call(
         request.request_id, request.enterprise, payload_sha256(specs, request.all_or_nothing)
     )
 
     async def judge(book: SubmissionBook, home: Home) -> Judged:
-        return await _judge(context, request, specs, book, home)
+        return await _judge(context, request, messages, specs, book, home)
 
     answered = await submission.submit(context, principal, call, judge)
     response = pb.SubmitJobsResponse.FromString(answered.answer)
@@ -66,6 +67,7 @@ def payload_sha256(specs: Sequence[bytes], all_or_nothing: bool) -> bytes:
 async def _judge(
     context: Context,
     request: pb.SubmitJobsRequest,
+    messages: Sequence[job_pb2.JobSpec],
     specs: Sequence[bytes],
     book: SubmissionBook,
     home: Home,
@@ -76,32 +78,20 @@ async def _judge(
     jobs: list[NewJob] = []
     refused: dict[int, CorridorError] = {}
     response = pb.SubmitJobsResponse()
-    for index, (uid, message, spec) in enumerate(zip(uids, request.jobs, specs, strict=True)):
-        shape, deadline_ms, refusal = look_at(shapes, home, message, now_ms, f"jobs[{index}]")
-        if refusal is not None:
-            refused[index] = refusal
-            response.results.add(index=index, error=to_status(refusal))
+    add = response.results.add
+    for index, (uid, message, spec) in enumerate(zip(uids, messages, specs, strict=True)):
+        shape = shapes.of(home, message)
+        wrong = check_description(message)
+        deadline_ms = None
+        if message.HasField("queue_deadline"):
+            deadline_ms, late = deadline_of(message)
+            wrong += late + check_deadline(deadline_ms, now_ms)
+        if wrong or shape.wrong or shape.too_large:
+            refused[index] = error = _refusal(f"jobs[{index}]", [*shape.wrong, *wrong], shape)
+            add(index=index, error=to_status(error))
         else:
-            jobs.append(
-                NewJob(
-                    uid,
-                    home.enterprise,
-                    home.city,
-                    _HELD if message.held else _QUEUED,
-                    message.priority,
-                    now_ms,
-                    deadline_ms,
-                    message.display_name,
-                    shape.options,
-                    labels_json(message),
-                    spec,
-                    shape.subsidy,
-                    optional(message, "self_pay_max_fen"),
-                    shape.attempts_max,
-                    shape.retry_on,
-                )
-            )
-            response.results.add(index=index, job_id=job_id(uid))
+            jobs.append(_new_job(uid, home, message, shape, deadline_ms, spec, now_ms))
+            add(index=index, job_id=job_id(uid))
         if index % _STRETCH == _STRETCH - 1:
             await asyncio.sleep(0)
     if refused and (request.all_or_nothing or len(specs) == 1):
@@ -126,6 +116,34 @@ def look_at(shapes: Shapes, home: Home, message: JobSpec, now_ms: int, path: str
     wrong += check_deadline(deadline_ms, now_ms)
     refused = bool(wrong or shape.too_large)
     return Looked(shape, deadline_ms, _refusal(path, wrong, shape) if refused else None)
+
+
+def _new_job(
+    uid: int,
+    home: Home,
+    message: job_pb2.JobSpec,
+    shape: Shape,
+    deadline_ms: int | None,
+    spec: bytes,
+    now_ms: int,
+) -> NewJob:
+    return NewJob(
+        uid,
+        home.enterprise,
+        home.city,
+        _HELD if message.held else _QUEUED,
+        message.priority,
+        now_ms,
+        deadline_ms,
+        message.display_name,
+        shape.options,
+        labels_json(message),
+        spec,
+        shape.subsidy,
+        message.self_pay_max_fen if message.HasField("self_pay_max_fen") else None,
+        shape.attempts_max,
+        shape.retry_on,
+    )
 
 
 def _refusal(path: str, wrong: Sequence[FieldViolation], shape: Shape) -> CorridorError:

@@ -144,3 +144,17 @@ def ended_by(connection: Connection, uids: Collection[int], seq: int) -> set[int
         f"SELECT job_uid FROM event WHERE job_uid IN :uids AND seq <= :seq AND kind IN ({kinds})"
     ).bindparams(sa.bindparam("uids", expanding=True))
     return set(connection.execute(query, {"uids": sorted(uids), "seq": seq}).scalars())
+
+
+_ALIKE_COLUMNS: Final = ("job_uid", "enterprise", "city", "state", "at_ms")
+
+
+def append_alike(
+    connection: Connection, kind: EventKind, rows: Sequence[tuple[int, str, str, str, int]]
+) -> None:
+    """Append an event of one kind for each of many jobs, in order: nothing about a run, no detail.
+
+    Rows are (job uid, enterprise, city, state, instant).
+    """
+    fixed = {"kind": f"'{kind}'", "attempt": "0", "detail": "''"}
+    bulk_insert(connection, table(Event), _ALIKE_COLUMNS, rows, fixed)

@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from scheduler.domain.events import EventKind
 from scheduler.store import feed, submission_book
 from scheduler.store.database import bulk_insert
-from scheduler.store.feed import EventRow
 from scheduler.store.tables import Job, RequestKey, table
 
 
@@ -79,13 +78,20 @@ Outcome = Fate | Earlier
 def find(connection: Connection, keys: Iterable[Key]) -> dict[tuple[str, str], Earlier]:
     """Return what is stored under these keys, by (enterprise, request id)."""
     pairs = [(key.enterprise, key.request_id) for key in keys]
-    marks = ", ".join(["(?, ?)"] * len(pairs))
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    # The join is written in its order: SQLite would scan all keys for `IN (VALUES ...)`.
     rows = connection.exec_driver_sql(
-        "SELECT enterprise, request_id, payload_sha256, answer FROM request_key"
-        f" WHERE (enterprise, request_id) IN (VALUES {marks})",
+        f"WITH asked (enterprise, request_id) AS (VALUES {_marks(mark, len(pairs))})"
+        " SELECT k.enterprise, k.request_id, k.payload_sha256, k.answer"
+        " FROM asked CROSS JOIN request_key k"
+        " WHERE k.enterprise = asked.enterprise AND k.request_id = asked.request_id",
         tuple(chain.from_iterable(pairs)),
     )
     return {(row[0], row[1]): Earlier(bytes(row[2]), bytes(row[3])) for row in rows}
+
+
+def _marks(mark: str, pairs: int) -> str:
+    return ", ".join([f"({mark}, {mark})"] * pairs)
 
 
 def store(connection: Connection, submissions: Sequence[Submission]) -> list[Outcome]:
@@ -133,12 +139,8 @@ def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
     keys: list[tuple[Any, ...]] = [(*one.key, one.answer, one.now_ms) for one in fresh]
     bulk_insert(connection, table(RequestKey), _KEY_COLUMNS, keys)
     bulk_insert(connection, table(Job), NewJob._fields, jobs, _BEGINNING)
-    feed.append(
+    feed.append_alike(
         connection,
-        [
-            EventRow(
-                EventKind.SUBMITTED, job.uid, 0, job.enterprise, job.city, job.state, job.submit_ms
-            )
-            for job in jobs
-        ],
+        EventKind.SUBMITTED,
+        [(job.uid, job.enterprise, job.city, job.state, job.submit_ms) for job in jobs],
     )
