@@ -31,7 +31,7 @@ async def quote_jobs(
     home = submission.home_of(book, caller, request.enterprise)
     shapes, now_ms = Shapes(book), context.clock.now_ms()
     refusals = [
-        look_at(shapes, home, message, now_ms, f"jobs[{index}]").refusal
+        look_at(shapes, home, message, now_ms, index).refusal
         for index, message in enumerate(request.jobs)
     ]
     # What is too large has its price all the same; what is wrong has none.

@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1.job_pb2 import JobSpec
 
@@ -67,7 +66,7 @@ def payload_sha256(specs: Sequence[bytes], all_or_nothing: bool) -> bytes:
 async def _judge(
     context: Context,
     request: pb.SubmitJobsRequest,
-    messages: Sequence[job_pb2.JobSpec],
+    messages: Sequence[JobSpec],
     specs: Sequence[bytes],
     book: SubmissionBook,
     home: Home,
@@ -80,18 +79,13 @@ async def _judge(
     response = pb.SubmitJobsResponse()
     add = response.results.add
     for index, (uid, message, spec) in enumerate(zip(uids, messages, specs, strict=True)):
-        shape = shapes.of(home, message)
-        wrong = check_description(message)
-        deadline_ms = None
-        if message.HasField("queue_deadline"):
-            deadline_ms, late = deadline_of(message)
-            wrong += late + check_deadline(deadline_ms, now_ms)
-        if wrong or shape.wrong or shape.too_large:
-            refused[index] = error = _refusal(f"jobs[{index}]", [*shape.wrong, *wrong], shape)
-            add(index=index, error=to_status(error))
-        else:
+        shape, deadline_ms, refusal = look_at(shapes, home, message, now_ms, index)
+        if refusal is None:
             jobs.append(_new_job(uid, home, message, shape, deadline_ms, spec, now_ms))
             add(index=index, job_id=job_id(uid))
+        else:
+            refused[index] = refusal
+            add(index=index, error=to_status(refusal))
         if index % _STRETCH == _STRETCH - 1:
             await asyncio.sleep(0)
     if refused and (request.all_or_nothing or len(specs) == 1):
@@ -107,21 +101,23 @@ class Looked(NamedTuple):
     refusal: CorridorError | None
 
 
-def look_at(shapes: Shapes, home: Home, message: JobSpec, now_ms: int, path: str) -> Looked:
-    """Judge one job as a submission of it is judged; ``path`` names it in what is refused."""
+def look_at(shapes: Shapes, home: Home, message: JobSpec, now_ms: int, index: int) -> Looked:
+    """Judge the job at ``index`` of a call as a submission of it is judged."""
     shape = shapes.of(home, message)
-    deadline_ms, wrong = deadline_of(message)
-    wrong += shape.wrong
-    wrong += check_description(message)
-    wrong += check_deadline(deadline_ms, now_ms)
-    refused = bool(wrong or shape.too_large)
-    return Looked(shape, deadline_ms, _refusal(path, wrong, shape) if refused else None)
+    wrong = check_description(message)
+    deadline_ms = None
+    if message.HasField("queue_deadline"):
+        deadline_ms, impossible = deadline_of(message)
+        wrong += impossible + check_deadline(deadline_ms, now_ms)
+    if not (wrong or shape.wrong or shape.too_large):
+        return Looked(shape, deadline_ms, None)
+    return Looked(shape, deadline_ms, _refusal(f"jobs[{index}]", [*shape.wrong, *wrong], shape))
 
 
 def _new_job(
     uid: int,
     home: Home,
-    message: job_pb2.JobSpec,
+    message: JobSpec,
     shape: Shape,
     deadline_ms: int | None,
     spec: bytes,
