@@ -64,6 +64,10 @@ _COLUMNS: Final = (
     "uid, enterprise, city, state, version, attempt, submit_ms, start_ms, end_ms, failure_class,"
     " message, cancel_requested, gross_fen, subsidy_fen, self_pay_fen, settled, spec"
 )
+#: The statement of a page, to be completed by a filter's condition.
+PAGE: Final = (
+    f"SELECT {_COLUMNS} FROM job WHERE {{where}} AND uid < :before ORDER BY uid DESC LIMIT :limit"
+)
 _RUN_COLUMNS: Final = (
     "r.job_uid, r.attempt, r.center, r.flavor, r.units, r.nodes, r.state, r.native_id, r.admit_ms,"
     " r.accept_ms, r.start_ms, r.end_ms, r.failure_class, r.exit_code, r.message, c.simulated"
@@ -88,10 +92,7 @@ def list_jobs(
     """Return at most ``limit`` jobs with uids below ``before_uid``, newest first."""
     found = where(connection, scope, wanted)
     rows = connection.execute(
-        text(
-            f"SELECT {_COLUMNS} FROM job WHERE {found.sql} AND uid < :before"
-            " ORDER BY uid DESC LIMIT :limit"
-        ),
+        text(PAGE.format(where=found.sql)),
         {**found.binds, "before": before_uid, "limit": limit},
     )
     return [_job_row(tuple(row)) for row in rows]
