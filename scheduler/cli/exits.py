@@ -7,6 +7,7 @@ import typer
 OK: Final = 0
 ERROR: Final = 1
 USAGE: Final = 2
+REFUSED: Final = 3
 AUTH: Final = 4
 UNAVAILABLE: Final = 5
 

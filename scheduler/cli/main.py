@@ -10,12 +10,22 @@ from typing import Annotated
 import typer
 
 from scheduler import __version__
-from scheduler.cli import config_cmd, init_cmd, replay_cmd, serve_cmd, version_cmd
+from scheduler.cli import (
+    client_commands,
+    config_cmd,
+    init_cmd,
+    replay_cmd,
+    serve_cmd,
+    version_cmd,
+)
+from scheduler.cli.client_command import ClientGroup, Lang, ProfileName, Server
 from scheduler.cli.exits import ERROR
+from scheduler.cli.session import Given
 from scheduler.errors import CorridorError
 
 app = typer.Typer(
     name="corridor",
+    cls=ClientGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,6 +33,7 @@ app = typer.Typer(
     " `corridor COMMAND --help` explains each command.",
 )
 
+client_commands.register(app)
 for _module in (serve_cmd, init_cmd, config_cmd, version_cmd):
     _module.register(app)
 app.command("replay", rich_help_panel="Planning")(replay_cmd.replay)
@@ -36,6 +47,10 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def corridor(
+    ctx: typer.Context,
+    server: Server = None,
+    profile: ProfileName = None,
+    lang: Lang = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -45,8 +60,10 @@ def corridor(
 ) -> None:
     """Corridor 光谷科创大走廊算力调度: one queue, one quota book, one subsidy ledger.
 
-    Exit codes: 0 done, 1 error, 2 wrong use, 4 not allowed, 5 service not reachable.
+    Exit codes: 0 done, 1 error or failed job, 2 wrong use, 3 refused by quota or money, 4 not
+    allowed, 5 service not reachable.
     """
+    ctx.obj = Given(server=server, profile=profile, lang=lang)
 
 
 def main() -> None:

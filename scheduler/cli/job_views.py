@@ -1,0 +1,255 @@
+"""Jobs, runs, charges and reasons as people read them."""
+
+from collections.abc import Sequence
+
+from corridor.v1 import job_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from scheduler.cli import amounts
+from scheduler.cli.message_json import enum_word
+from scheduler.cli.output import Cell, Column, Output
+from scheduler.cli.session import Session
+
+_JOB = pb.Job.DESCRIPTOR.fields_by_name
+_RUN = pb.Run.DESCRIPTOR.fields_by_name
+_REASON_CODE = pb.PendingReason.DESCRIPTOR.fields_by_name["code"]
+ENDED = frozenset(
+    {
+        pb.JOB_STATE_SUCCEEDED,
+        pb.JOB_STATE_FAILED,
+        pb.JOB_STATE_CANCELLED,
+        pb.JOB_STATE_EXPIRED,
+        pb.JOB_STATE_REJECTED,
+    }
+)
+#: Reasons whose numbers are fen.
+_MONEY = frozenset(
+    {
+        pb.REASON_CODE_SUBSIDY_SHORT,
+        pb.REASON_CODE_WALLET_SHORT,
+        pb.REASON_CODE_SELF_PAY_ABOVE_MAX,
+        pb.REASON_CODE_NEXT_PERIOD_NOT_OPEN,
+    }
+)
+#: Reasons whose numbers are unit-seconds.
+_BUDGET = frozenset({pb.REASON_CODE_BUDGET_CITY, pb.REASON_CODE_BUDGET_ENTERPRISE})
+
+
+def state_word(state: int) -> str:
+    """Return ``RUNNING`` for a job's state."""
+    return enum_word(_JOB["state"], state) or ""
+
+
+def failure_words(out: Output, job: pb.Job) -> str:
+    """Return why a job ended badly, "" if it did not."""
+    failure = enum_word(_JOB["failure_class"], job.failure_class)
+    return out.word("failure.", failure) if failure else ""
+
+
+def size(spec: pb.JobSpec) -> str:
+    """Return units and flavor of the preferred option, and how many more there are."""
+    if not spec.options:
+        return ""
+    first = spec.options[0]
+    units = first.units_per_node * max(1, first.nodes)
+    more = f" +{len(spec.options) - 1}" if len(spec.options) > 1 else ""
+    return f"{units} × {first.flavor}{more}"
+
+
+def _between(out: Output, begin: Timestamp, end: Timestamp, now_ms: int) -> str:
+    """Return the span between two instants; up to now if the second is not set yet."""
+    until_ms = end.ToMilliseconds() or now_ms
+    return out.span(max(0, until_ms - begin.ToMilliseconds()) // 1000)
+
+
+def job_table(session: Session, jobs: Sequence[pb.Job], *, several_cities: bool) -> None:
+    """Print jobs, a line each."""
+    out = session.out
+    columns = [
+        Column("jobs.job"),
+        Column("jobs.state"),
+        Column("jobs.name", flex=True, rank=2),
+        Column("jobs.size", rank=1),
+        *([Column("jobs.city", rank=1)] if several_cities else []),
+        Column("jobs.submitted", right=True, rank=3),
+        Column("jobs.waited", right=True, rank=4),
+        Column("jobs.ran", right=True, rank=5),
+        Column("jobs.pays", right=True, rank=6),
+        *([Column("jobs.enterprise", rank=7)] if several_cities else []),
+    ]
+    out.table(columns, [_job_row(session, job, several_cities) for job in jobs], "jobs.none")
+
+
+def _job_row(session: Session, job: pb.Job, several_cities: bool) -> list[str | Cell]:
+    out, now_ms = session.out, session.now_ms
+    started = job.HasField("start_time")
+    waited_until = job.start_time if started else job.end_time
+    return [
+        job.job_id,
+        out.state(state_word(job.state)),
+        job.spec.display_name,
+        size(job.spec),
+        *([session.name(job.city)] if several_cities else []),
+        out.when(job.submit_time),
+        _between(out, job.submit_time, waited_until, now_ms),
+        _between(out, job.start_time, job.end_time, now_ms) if started else "",
+        amounts.money(job.charge.self_pay_fen) if job.HasField("charge") else "",
+        *([job.enterprise] if several_cities else []),
+    ]
+
+
+def show_job(session: Session, job: pb.Job) -> None:
+    """Print one job with its runs and its charge."""
+    out = session.out
+    out.facts(
+        [
+            ("job.id", job.job_id),
+            ("job.name", job.spec.display_name),
+            ("job.state", out.state(state_word(job.state))),
+            ("job.cancel", out.t("job.cancel_asked") if _is_ending(job) else ""),
+            ("job.failure", failure_words(out, job)),
+            ("job.message", job.message),
+            ("job.enterprise", job.enterprise),
+            ("job.city", session.name(job.city)),
+            *(("job.wants", _option(session, one)) for one in job.spec.options),
+            ("job.limit", out.span(job.spec.wall_limit.seconds)),
+            ("job.image", job.spec.image),
+            ("job.labels", ", ".join(f"{k}={v}" for k, v in sorted(job.spec.labels.items()))),
+            ("job.submitted", out.moment(job.submit_time)),
+            ("job.deadline", out.moment(job.spec.queue_deadline)),
+            ("job.started", out.moment(job.start_time)),
+            ("job.ended", out.moment(job.end_time)),
+        ]
+    )
+    if job.HasField("pending_reason"):
+        out.line()
+        show_reason(session, job.pending_reason)
+    if job.runs:
+        out.line()
+        run_table(session, job.runs)
+    if job.HasField("charge") and job.charge.ListFields():
+        out.line()
+        out.line(out.t("charge.settled" if job.settled else "charge.held"), "bold")
+        show_charge(out, job.charge)
+
+
+def _is_ending(job: pb.Job) -> bool:
+    return job.cancel_requested and job.state not in ENDED
+
+
+def _option(session: Session, option: pb.ResourceOption) -> str:
+    return session.out.t(
+        "job.option",
+        units=option.units_per_node * max(1, option.nodes),
+        flavor=session.name(option.flavor),
+        nodes=max(1, option.nodes),
+    )
+
+
+def run_table(session: Session, runs: Sequence[pb.Run]) -> None:
+    """Print the attempts of a job."""
+    out, now_ms = session.out, session.now_ms
+    columns = [
+        Column("runs.attempt", right=True),
+        Column("runs.state"),
+        Column("runs.center", flex=True, rank=1),
+        Column("runs.flavor", rank=4),
+        Column("runs.units", right=True, rank=2),
+        Column("runs.started", right=True, rank=3),
+        Column("runs.ran", right=True, rank=2),
+        Column("runs.end", rank=3),
+        Column("runs.exit", right=True, rank=5),
+        Column("runs.native", rank=6),
+        Column("runs.message", flex=True, rank=7),
+    ]
+    rows: list[list[str | Cell]] = []
+    for run in runs:
+        failure = enum_word(_RUN["failure_class"], run.failure_class)
+        mark = f" ({out.t('center.simulated')})" if run.simulated else ""
+        started = run.HasField("start_time")
+        rows.append(
+            [
+                str(run.attempt),
+                out.state(enum_word(_RUN["state"], run.state)),
+                session.name(run.center) + mark,
+                run.flavor,
+                f"{run.units:,}",
+                out.when(run.start_time),
+                _between(out, run.start_time, run.end_time, now_ms) if started else "",
+                out.word("failure.", failure) if failure else "",
+                str(run.exit_code) if run.HasField("exit_code") else "",
+                run.native_id,
+                run.message,
+            ]
+        )
+    out.table(columns, rows)
+
+
+def show_charge(out: Output, charge: pb.Charge) -> None:
+    """Print what a job costs and who pays, as a receipt."""
+    rows: list[list[str | Cell]] = [
+        [out.t("charge.gross"), amounts.money(charge.gross_fen), _basis(out, charge)]
+    ]
+    for line in charge.subsidies:
+        bound = out.word("binding.", line.binding)
+        note = out.t("charge.bound", binding=bound, version=line.rule_version)
+        label = out.t("charge.subsidy", programme=line.programme)
+        rows.append([label, amounts.money(-line.amount_fen), note])
+    rows.append([Cell(out.t("charge.self_pay"), "bold"), amounts.money(charge.self_pay_fen), ""])
+    out.table(
+        [
+            Column("charge.item"),
+            Column("charge.amount", right=True),
+            Column("charge.note", flex=True, rank=1),
+        ],
+        rows,
+    )
+
+
+def _basis(out: Output, charge: pb.Charge) -> str:
+    # Millionths of a fen per unit and second -> fen per unit and hour, rounded half up.
+    hourly_fen = (charge.price_ufen_per_unit_second * 3600 + 500_000) // 1_000_000
+    hours = f"{charge.unit_seconds / 3600:,.2f}"
+    return out.t("charge.basis", hours=hours, price=amounts.money(hourly_fen))
+
+
+def reason_code(reason: pb.PendingReason) -> str:
+    """Return ``POOL_FULL`` for a reason's code, "" for none."""
+    return enum_word(_REASON_CODE, reason.code) or ""
+
+
+def show_reason(session: Session, reason: pb.PendingReason) -> None:
+    """Print why a job waits: whose limit, how much of it, what changes it and when."""
+    out, code = session.out, reason_code(reason)
+    if not code:
+        return
+    flavor = session.name(reason.flavor)
+    node = session.node(reason.node)
+    out.line(f"{out.t(f'why.{code}', node=node, flavor=flavor)} [{code}]", "bold")
+    out.facts(
+        [
+            ("reason.node", node),
+            ("reason.flavor", flavor),
+            ("reason.limit", _amount(out, reason, "limit")),
+            ("reason.used", _amount(out, reason, "used")),
+            ("reason.requested", _amount(out, reason, "requested")),
+            ("reason.short_by", _amount(out, reason, "short_by")),
+            ("reason.next_event", out.moment(reason.next_event_time)),
+            ("reason.earliest", out.moment(reason.start_earliest_time)),
+            ("reason.likely", out.moment(reason.start_likely_time)),
+            ("reason.latest", out.moment(reason.start_latest_time)),
+            ("reason.advice", out.t(f"advice.{code}")),
+        ],
+        indent=2,
+    )
+
+
+def _amount(out: Output, reason: pb.PendingReason, field: str) -> str:
+    if not reason.HasField(field):  # type: ignore[arg-type]
+        return ""
+    value = int(getattr(reason, field))
+    if reason.code in _MONEY:
+        return amounts.money(value)
+    if reason.code in _BUDGET:
+        return out.t("reason.unit_hours", hours=f"{value / 3600:,.1f}")
+    return f"{value:,}"

@@ -1,0 +1,224 @@
+"""``corridor programme``, ``fund`` and ``ledger``: subsidies, their money, and its books."""
+
+import uuid
+from typing import Annotated
+
+import grpc
+import typer
+from corridor.v1 import subsidy_service_pb2 as pb
+
+from scheduler.cli import amounts, exits
+from scheduler.cli.client_command import ClientGroup, add
+from scheduler.cli.failures import Failed, FailedCall
+from scheduler.cli.message_json import print_json, to_json
+from scheduler.cli.output import Cell, Column, complain
+from scheduler.cli.session import Session, paged
+from scheduler.problem import problem_of
+
+PANEL = "Quotas and money"
+#: A whole ledger is read for a verification, which takes longer than other calls.
+VERIFY_TIMEOUT_S = 600.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    programme = typer.Typer(cls=ClientGroup, help="Subsidy programmes.", no_args_is_help=True)
+    add(programme, "list", list_programmes)
+    app.add_typer(programme, name="programme", rich_help_panel=PANEL)
+    fund = typer.Typer(cls=ClientGroup, help="Funds of subsidy programmes.", no_args_is_help=True)
+    add(fund, "show", show_funds)
+    add(fund, "appropriate", appropriate)
+    app.add_typer(fund, name="fund", rich_help_panel=PANEL)
+    ledger = typer.Typer(cls=ClientGroup, help="The subsidy ledger.", no_args_is_help=True)
+    add(ledger, "list", list_transfers)
+    add(ledger, "verify", verify)
+    app.add_typer(ledger, name="ledger", rich_help_panel=PANEL)
+
+
+City = Annotated[str, typer.Option("--city", help="Only this city.")]
+
+
+def list_programmes(session: Session, city: City = "") -> None:
+    """List subsidy programmes with the rule in force."""
+    request = pb.ListProgrammesRequest(city=city)
+    found = session.client.subsidies.ListProgrammes(request).programmes
+    if session.as_json:
+        print_json({"programmes": [to_json(one) for one in found]})
+        return
+    out = session.out
+    columns = [
+        Column("programme.code"),
+        Column("programme.city", rank=2),
+        Column("programme.rate", right=True),
+        Column("programme.year_cap", right=True, rank=1),
+        Column("programme.job_cap", right=True, rank=3),
+        Column("programme.name", flex=True, rank=2),
+        Column("programme.flavors", flex=True, rank=4),
+        Column("programme.version", right=True, rank=5),
+    ]
+    rows: list[list[str | Cell]] = [
+        [
+            one.programme,
+            session.name(one.city),
+            f"{one.rate_bp / 100:.2f} %",
+            _cap(one, "enterprise_year_cap_fen"),
+            _cap(one, "job_cap_fen"),
+            one.display_name + (f" [{out.t('programme.sample')}]" if one.sample else ""),
+            ", ".join(one.flavors) or out.t("quota.all"),
+            str(one.rule_version),
+        ]
+        for one in found
+    ]
+    out.table(columns, rows, "programme.none")
+
+
+def _cap(one: pb.Programme, field: str) -> str:
+    return amounts.money(getattr(one, field)) if one.HasField(field) else "-"  # type: ignore[arg-type]
+
+
+def show_funds(
+    session: Session,
+    programme: Annotated[
+        str, typer.Argument(metavar="[PROGRAMME]", help="Only this programme.")
+    ] = "",
+    city: City = "",
+) -> None:
+    """Show funds: what was appropriated, is held, was paid, and is available."""
+    request = pb.ListFundsRequest(city=city, programme=programme)
+    found = session.client.subsidies.ListFunds(request).funds
+    if session.as_json:
+        print_json({"funds": [to_json(one) for one in found]})
+        return
+    _funds(session, list(found))
+
+
+def _funds(session: Session, found: list[pb.Fund]) -> None:
+    columns = [
+        Column("fund.programme"),
+        Column("fund.city", rank=3),
+        Column("fund.period"),
+        Column("fund.state", rank=2),
+        Column("fund.appropriated", right=True, rank=1),
+        Column("fund.held", right=True),
+        Column("fund.posted", right=True),
+        Column("fund.available", right=True),
+    ]
+    rows: list[list[str | Cell]] = [
+        [
+            one.programme,
+            session.name(one.city),
+            one.period,
+            session.out.state(one.state),
+            amounts.money(one.appropriated_fen),
+            amounts.money(one.held_fen),
+            amounts.money(one.posted_fen),
+            Cell(amounts.money(one.available_fen), "" if one.available_fen else "red"),
+        ]
+        for one in found
+    ]
+    session.out.table(columns, rows, "fund.none")
+
+
+def appropriate(
+    session: Session,
+    programme: Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme.")],
+    yuan: Annotated[str, typer.Argument(metavar="YUAN", help="What to add, such as 500000.00.")],
+    period: Annotated[
+        str, typer.Option("--period", help="The period, such as 2026; `fund show` lists them.")
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+    ],
+    request_id: Annotated[
+        str | None,
+        typer.Option("--request-id", help="Key of this call; repeating it adds nothing twice."),
+    ] = None,
+) -> None:
+    """Add money to the fund of a programme and period."""
+    fen = amounts.parse_yuan(yuan)
+    if fen is None:
+        raise Failed("option.yuan", exits.USAGE, option="YUAN", given=yuan)
+    own_id = request_id or f"cli-{uuid.uuid4()}"
+    if session.verbose:
+        complain(session.t("fund.request_id", request_id=own_id))
+    request = pb.AppropriateFundRequest(
+        request_id=own_id, programme=programme, period=period, amount_fen=fen, reason=reason
+    )
+    try:
+        fund = session.client.subsidies.AppropriateFund(request).fund
+    except grpc.RpcError as error:
+        problem = problem_of(error)
+        if problem.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+            after = session.t("call.answer_lost", request_id=own_id)
+            raise FailedCall(problem, after) from error
+        raise
+    if session.as_json:
+        print_json({"request_id": own_id, "fund": to_json(fund)})
+    else:
+        _funds(session, [fund])
+
+
+def list_transfers(
+    session: Session,
+    account: Annotated[str, typer.Option("--account", help="Only this account.")] = "",
+    job: Annotated[str, typer.Option("--job", help="Only this job.")] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1_000_000, help="At most so many.")
+    ] = 50,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """List entries of the ledger, newest first."""
+    request = pb.ListTransfersRequest(account=account, job_id=job)
+    wanted = None if everything else limit
+    found = paged(session.client.subsidies.ListTransfers, request, "transfers", wanted)
+    if session.as_json:
+        print_json({"transfers": [to_json(one) for one in found]})
+        return
+    columns = [
+        Column("ledger.time", rank=1),
+        Column("ledger.kind", rank=2),
+        Column("ledger.code"),
+        Column("ledger.amount", right=True),
+        Column("ledger.debit", flex=True),
+        Column("ledger.credit", flex=True),
+        Column("ledger.run", rank=3),
+        Column("ledger.shard", rank=4),
+        Column("ledger.sequence", right=True, rank=4),
+        Column("ledger.hash", rank=5),
+    ]
+    rows: list[list[str | Cell]] = [
+        [
+            session.out.when(one.effective_time),
+            one.kind,
+            one.code,
+            amounts.money(one.amount_fen),
+            one.debit_account,
+            one.credit_account,
+            one.run_id,
+            one.shard,
+            str(one.sequence),
+            one.hash[:16],
+        ]
+        for one in found
+    ]
+    session.out.table(columns, rows, "ledger.none")
+
+
+def verify(session: Session) -> int:
+    """Recompute the whole ledger from its first entry; exit code 1 if anything is wrong."""
+    timeout_s = session.given.timeout_s or VERIFY_TIMEOUT_S
+    found = session.client.subsidies.VerifyLedger(pb.VerifyLedgerRequest(), timeout=timeout_s)
+    if session.as_json:
+        print_json(to_json(found))
+    else:
+        out = session.out
+        values = {
+            "transfers": f"{found.transfer_count:,}",
+            "shards": found.shard_count,
+            "runs": f"{found.run_count:,}",
+        }
+        style = "green" if found.ok else "red"
+        out.line(out.t("ledger.ok" if found.ok else "ledger.wrong", **values), style)
+        for problem in found.problems:
+            out.line(f"- {problem}")
+    return exits.OK if found.ok else exits.ERROR

@@ -1,0 +1,145 @@
+"""Quotes: what jobs would cost and when they might start, asked for and shown as receipts."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import grpc
+from corridor.v1 import job_service_pb2 as pb
+
+from scheduler.cli import amounts, exits, job_views, submitting
+from scheduler.cli.failures import exit_code, flaw_line
+from scheduler.cli.jobfile import FoundJob
+from scheduler.cli.message_json import print_json, to_json
+from scheduler.cli.output import Cell, Column, complain
+from scheduler.cli.session import Session
+from scheduler.problem import Problem, problem_of
+
+#: Jobs the service quotes in one call.
+QUOTES_MAX: Final = 100
+
+
+def show_quotes(session: Session, jobs: Sequence[FoundJob], enterprise: str) -> int:
+    """Quote jobs and print them; returns the exit code, of a refusal if there is one.
+
+    Raises ``BadFile`` or ``FailedCall`` if a whole call is refused.
+    """
+    quotes: list[tuple[FoundJob, pb.JobQuote]] = []
+    codes: list[int] = []
+    for part in submitting.calls(jobs, QUOTES_MAX):
+        for quote in _ask(session, part, enterprise):
+            job = part[quote.index]
+            quotes.append((job, quote))
+            if quote.HasField("error"):
+                problem = problem_of(quote.error)
+                codes.append(exit_code(problem))
+                if not session.as_json:
+                    complain(_refusal(session, problem, part))
+    if session.as_json:
+        print_json({"quotes": [_json(job, quote) for job, quote in quotes]})
+        return worst(codes, len(quotes))
+    priced = [(job, quote) for job, quote in quotes if quote.options]
+    if len(jobs) == 1 or session.verbose:
+        for at, (job, quote) in enumerate(priced):
+            if at:
+                session.out.line()
+            _receipt(session, job, quote)
+    elif priced:
+        _table(session, priced)
+    return worst(codes, len(quotes))
+
+
+def worst(codes: Sequence[int], jobs: int) -> int:
+    """Return the exit code of refusals: the one they share if all were refused, or 1."""
+    if not codes:
+        return exits.OK
+    return codes[0] if len(codes) == jobs and len(set(codes)) == 1 else exits.ERROR
+
+
+def _ask(session: Session, part: Sequence[FoundJob], enterprise: str) -> Sequence[pb.JobQuote]:
+    request = pb.QuoteJobsRequest(enterprise=enterprise, jobs=[job.spec for job in part])
+    try:
+        return session.client.jobs.QuoteJobs(request).quotes
+    except grpc.RpcError as error:
+        submitting.raise_refusal(problem_of(error), part)
+        raise
+
+
+def _refusal(session: Session, problem: Problem, part: Sequence[FoundJob]) -> str:
+    flaws = list(submitting.flaws_of(problem, part))
+    if flaws:
+        more = session.t("file.more", n=len(flaws) - 1) if flaws[1:] else ""
+        return flaw_line(session.lang, flaws[0]) + more
+    return session.reporter.words(submitting.in_file(problem, part))
+
+
+def _json(job: FoundJob, quote: pb.JobQuote) -> dict[str, Any]:
+    return {"file": job.file, "line": job.line, **to_json(quote)}
+
+
+def _title(job: FoundJob) -> str:
+    return job.spec.display_name or f"{job.file}:{job.line}"
+
+
+def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
+    out = session.out
+    out.line(out.t("quote.title", name=_title(job)), "bold")
+    for option in quote.options:
+        out.line()
+        wanted = option.option
+        out.line(
+            out.t(
+                "quote.option",
+                units=wanted.units_per_node * max(1, wanted.nodes),
+                flavor=session.name(wanted.flavor),
+                nodes=max(1, wanted.nodes),
+                limit=out.span(job.spec.wall_limit.seconds),
+            )
+        )
+        if option.HasField("charge"):
+            job_views.show_charge(out, option.charge)
+        out.facts(
+            [
+                ("reason.earliest", out.moment(option.start_earliest_time)),
+                ("reason.likely", out.moment(option.start_likely_time)),
+            ]
+        )
+        if option.HasField("reason"):
+            job_views.show_reason(session, option.reason)
+    out.line()
+    out.line(out.t("quote.at_most"))
+    if session.who.simulated:
+        out.line(out.t("quote.simulated"))
+
+
+def _table(session: Session, priced: Sequence[tuple[FoundJob, pb.JobQuote]]) -> None:
+    out = session.out
+    gross = subsidy = own = 0
+    rows: list[list[str | Cell]] = []
+    for job, quote in priced:
+        first = quote.options[0]
+        given = sum(line.amount_fen for line in first.charge.subsidies)
+        gross += first.charge.gross_fen
+        subsidy += given
+        own += first.charge.self_pay_fen
+        rows.append(
+            [
+                _title(job),
+                job_views.size(job.spec),
+                amounts.money(first.charge.gross_fen),
+                amounts.money(given),
+                amounts.money(first.charge.self_pay_fen),
+                out.when(first.start_likely_time),
+            ]
+        )
+    total = [amounts.money(fen) for fen in (gross, subsidy, own)]
+    rows.append([Cell(out.t("quote.total"), "bold"), "", *(Cell(one, "bold") for one in total), ""])
+    columns = [
+        Column("quote.job", flex=True),
+        Column("jobs.size", rank=2),
+        Column("charge.gross", right=True, rank=1),
+        Column("charge.subsidies", right=True),
+        Column("charge.self_pay", right=True),
+        Column("quote.likely", right=True, rank=1),
+    ]
+    out.table(columns, rows)
+    out.line(out.t("quote.at_most"))

@@ -1,0 +1,189 @@
+"""What a command of the client works with: whom it talks to, as whom, and how it speaks."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import grpc
+from corridor.v1.center_service_pb2 import ListCentersRequest
+from corridor.v1.identity_service_pb2 import ListCitiesRequest, WhoAmIRequest, WhoAmIResponse
+
+from scheduler.cli import exits
+from scheduler.cli.failures import Failed, Reporter
+from scheduler.cli.output import Output, complain
+from scheduler.cli.profiles import (
+    PROFILE_VARIABLE,
+    SERVER_DEFAULT,
+    VARIABLES,
+    BadProfile,
+    Profile,
+    config_path,
+    is_open_to_others,
+    language,
+    read_profiles,
+)
+from scheduler.cli.texts import LANGUAGES
+from scheduler.client import TIMEOUT_S, Client
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Options that every command of the client takes; None and False are not given."""
+
+    server: str | None = None
+    token: str | None = None
+    profile: str | None = None
+    tls_ca: str | None = None
+    insecure: bool = False
+    timeout_s: float | None = None
+    lang: str | None = None
+    as_json: bool = False
+    verbose: bool = False
+
+
+class Session:
+    """One run of a command; close it."""
+
+    def __init__(self, command: str, given: Given, environment: Mapping[str, str]) -> None:
+        self.given = given
+        self.environment = environment
+        self.as_json, self.verbose = given.as_json, given.verbose
+        self.timeout_s = given.timeout_s or TIMEOUT_S
+        self.config_path = config_path(environment)
+        wrong: BadProfile | None = None
+        try:
+            profile = read_profiles(self.config_path).get(
+                given.profile or environment.get(PROFILE_VARIABLE, "")
+            )
+        except BadProfile as error:
+            wrong, profile = error, Profile()
+        self._profile = profile
+        self.lang = language(given.lang, environment, profile)
+        self.server = given.server or self.setting("server") or SERVER_DEFAULT
+        self.reporter = Reporter(
+            command, self.lang, self.as_json, self.verbose, self.server, self.timeout_s
+        )
+        self.out = Output(self.lang, lambda: self.now_ms)
+        self.t = self.out.t
+        self._wrong = wrong
+        self._client: Client | None = None
+
+    def check(self) -> None:
+        """Raise ``Failed`` if the options or the profile cannot be used."""
+        if self.given.lang is not None and self.given.lang not in LANGUAGES:
+            raise Failed("option.lang", exits.USAGE, given=self.given.lang)
+        if self._wrong is not None:
+            raise Failed(self._wrong.key, exits.USAGE, **self._wrong.values)
+
+    def setting(self, name: str) -> str:
+        """Return a setting by environment or profile, "" if neither has it."""
+        return self.environment.get(VARIABLES[name]) or str(getattr(self._profile, name) or "")
+
+    @cached_property
+    def city(self) -> str:
+        """The city of the profile, "" for none."""
+        return self.setting("city")
+
+    @cached_property
+    def enterprise(self) -> str:
+        """The enterprise of the profile, "" for none."""
+        return self.setting("enterprise")
+
+    @property
+    def client(self) -> Client:
+        """The client, made when first needed; raises ``Failed``."""
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
+
+    def _connect(self) -> Client:
+        token = self.given.token or self.setting("token")
+        if self._profile.token and is_open_to_others(self.config_path):
+            complain(self.t("profile.open_to_others", path=self.config_path))
+        tls_ca = self.given.tls_ca or self.setting("tls_ca") or None
+        insecure = self.given.insecure or self.setting("insecure").lower() in ("1", "true", "yes")
+        try:
+            return Client(
+                self.server, token, tls_ca=tls_ca, timeout_s=self.timeout_s, insecure=insecure
+            )
+        except ValueError as error:
+            raise Failed("option.address", exits.USAGE, given=self.server) from error
+        except OSError as error:
+            raise Failed("option.tls_ca", exits.USAGE, given=tls_ca, why=error.strerror) from error
+
+    def close(self) -> None:
+        """Close the client, if there is one."""
+        if self._client is not None:
+            self._client.close()
+
+    # --- what many commands ask -----------------------------------------------------------------
+
+    @cached_property
+    def who(self) -> WhoAmIResponse:
+        """Who the caller is; raises what the call raises."""
+        return self.client.identity.WhoAmI(WhoAmIRequest())
+
+    @property
+    def now_ms(self) -> int:
+        """The service's scheduling time; the machine's if the service does not say it."""
+        return self._clock()
+
+    @cached_property
+    def _clock(self) -> Callable[[], int]:
+        """A clock that goes on from what the service said (not faster, if it is scaled)."""
+        try:
+            said_ms = self.who.now.ToMilliseconds()
+        except grpc.RpcError:
+            return lambda: int(time.time() * 1000)
+        since_s = time.monotonic()
+        return lambda: said_ms + int((time.monotonic() - since_s) * 1000)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Chinese names of cities, centers and flavors by code; without an answer there are none.
+
+        They adorn what a command shows, so their lack must not fail it.
+        """
+        names: dict[str, str] = {}
+        try:
+            for city in self.client.identity.ListCities(ListCitiesRequest()).cities:
+                names[city.city] = city.display_name_zh
+            for center in self.client.centers.ListCenters(ListCentersRequest()).centers:
+                names[center.center] = center.display_name_zh
+                for flavor in center.flavors:
+                    names[flavor.flavor] = flavor.display_name_zh
+        except grpc.RpcError:
+            pass
+        return names
+
+    def name(self, code: str) -> str:
+        """Return a code with the Chinese name beside it: ``wuhan 武汉``."""
+        known = self._names.get(code, "") if code else ""
+        return f"{code} {known}" if known else code
+
+    def node(self, node: str) -> str:
+        """Return the owner of a limit (``cities/wuhan``) in words."""
+        kind, slash, code = node.partition("/")
+        if not slash:
+            return self.t(f"node.{node}") if node == "corridor" else node
+        known = {"cities", "enterprises", "centers", "jobs", "programmes", "funds"}
+        return self.t(f"node.{kind}", code=self.name(code)) if kind in known else node
+
+
+def paged(
+    call: Callable[[Any], Any], request: Any, field: str, limit: int | None = None
+) -> list[Any]:
+    """Return the rows of a paged call, ``field`` of its answers, all or at most ``limit``.
+
+    ``request`` is changed: its page_size and page_token.
+    """
+    rows: list[Any] = []
+    while True:
+        request.page_size = 1000 if limit is None else min(limit - len(rows), 1000)
+        answer = call(request)
+        rows += getattr(answer, field)
+        if not answer.next_page_token or (limit is not None and len(rows) >= limit):
+            return rows
+        request.page_token = answer.next_page_token

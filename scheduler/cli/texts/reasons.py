@@ -1,0 +1,218 @@
+"""States, events, failures and why a job waits: (English, Chinese)."""
+
+from typing import Final
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    # States of jobs, runs, centers and funds.
+    "state.QUEUED": ("QUEUED", "排队"),
+    "state.HELD": ("HELD", "挂起"),
+    "state.ADMITTED": ("ADMITTED", "已准入"),
+    "state.RUNNING": ("RUNNING", "运行中"),
+    "state.SUCCEEDED": ("SUCCEEDED", "成功"),
+    "state.FAILED": ("FAILED", "失败"),
+    "state.CANCELLED": ("CANCELLED", "已取消"),
+    "state.EXPIRED": ("EXPIRED", "已过期"),
+    "state.REJECTED": ("REJECTED", "已拒绝"),
+    "state.PENDING": ("PENDING", "待派发"),
+    "state.SUBMITTING": ("SUBMITTING", "派发中"),
+    "state.ACCEPTED": ("ACCEPTED", "已接受"),
+    "state.UNKNOWN": ("UNKNOWN", "不明"),
+    "state.PREEMPTED": ("PREEMPTED", "被抢占"),
+    "state.LOST": ("LOST", "丢失"),
+    "state.OPEN": ("OPEN", "开放"),
+    "state.CORDONED": ("CORDONED", "已关闭"),
+    "state.CLOSING": ("CLOSING", "结清中"),
+    "state.CLOSED": ("CLOSED", "已结清"),
+    # Events.
+    "event.SUBMITTED": ("submitted", "已提交"),
+    "event.HELD": ("held", "已挂起"),
+    "event.RELEASED": ("released", "已释放"),
+    "event.CANCEL_REQUESTED": ("cancel asked for", "请求取消"),
+    "event.CANCELLED": ("cancelled", "已取消"),
+    "event.EXPIRED": ("expired", "已过期"),
+    "event.REJECTED": ("rejected", "已拒绝"),
+    "event.ADMITTED": ("admitted", "已准入"),
+    "event.ADMISSION_REFUSED": ("not admitted", "未准入"),
+    "event.RUN_SUBMITTED": ("sent to center", "已派发"),
+    "event.RUN_ACCEPTED": ("center accepted", "中心已接受"),
+    "event.RUN_STARTED": ("started", "已开始"),
+    "event.RUN_UNKNOWN": ("center is silent", "中心无应答"),
+    "event.RUN_ENDED": ("run ended", "运行结束"),
+    "event.REQUEUED": ("queued again", "重新排队"),
+    "event.SUCCEEDED": ("succeeded", "成功"),
+    "event.FAILED": ("failed", "失败"),
+    "event.SETTLED": ("settled", "已结算"),
+    # Classes of failure.
+    "failure.USER_CODE": ("the program failed", "程序出错"),
+    "failure.TIME_LIMIT": ("wall limit reached", "超过时限"),
+    "failure.OUT_OF_MEMORY": ("out of memory", "内存不足"),
+    "failure.NODE": ("a node failed", "节点故障"),
+    "failure.CENTER": ("the center failed", "算力中心故障"),
+    "failure.IMAGE": ("image not usable", "镜像不可用"),
+    "failure.INPUT": ("input not readable", "输入无法读取"),
+    "failure.PREEMPTED": ("preempted", "被抢占"),
+    "failure.REJECTED_BY_CENTER": ("refused by the center", "被算力中心拒绝"),
+    "failure.LOST": ("lost by the center", "被算力中心丢失"),
+    # Which limit bound a subsidy.
+    "binding.RATE": ("the rate", "比例"),
+    "binding.JOB_CAP": ("the cap a job", "单作业上限"),
+    "binding.YEAR_CAP": ("your cap for the year", "年度上限"),
+    "binding.FUND": ("the fund", "资金"),
+    "binding.CEILING": ("the price itself", "总价"),
+    "binding.MINIMUM": ("the minimum", "最低金额"),
+    # Whose limit it is.
+    "node.corridor": ("the whole corridor", "整个大走廊"),
+    "node.cities": ("city {code}", "城市 {code}"),
+    "node.enterprises": ("enterprise {code}", "企业 {code}"),
+    "node.centers": ("center {code}", "算力中心 {code}"),
+    "node.jobs": ("job {code}", "作业 {code}"),
+    "node.programmes": ("programme {code}", "补贴项目 {code}"),
+    "node.funds": ("fund {code}", "资金 {code}"),
+    "reason.node": ("whose limit", "谁的限额"),
+    "reason.flavor": ("flavor", "规格"),
+    "reason.limit": ("limit", "限额"),
+    "reason.used": ("used", "已用"),
+    "reason.requested": ("asked for", "请求"),
+    "reason.short_by": ("short by", "还差"),
+    "reason.next_event": ("next change", "下次变化"),
+    "reason.earliest": ("earliest start", "最早开始"),
+    "reason.likely": ("likely start", "预计开始"),
+    "reason.latest": ("latest start", "最迟开始"),
+    "reason.advice": ("what helps", "可以做什么"),
+    "reason.unit_hours": ("{hours} unit-hours", "{hours} 单位小时"),
+    # Why a job waits, and what helps.
+    "why.DEACTIVATED": (
+        "It was switched off after too many failed attempts",
+        "失败次数过多，已停用",
+    ),
+    "advice.DEACTIVATED": ("mend it and submit it anew", "请修正后重新提交"),
+    "why.MISCONFIGURED": ("{node} is not set up for {flavor}", "{node}尚未配置 {flavor}"),
+    "advice.MISCONFIGURED": (
+        "ask your city admin for a quota of this flavor",
+        "请向城市管理员申请该规格的配额",
+    ),
+    "why.NO_FLAVOR": ("No center has {flavor}", "没有算力中心提供 {flavor}"),
+    "advice.NO_FLAVOR": (
+        "`corridor center list` shows what there is",
+        "用 corridor center list 查看现有规格",
+    ),
+    "why.QUEUE_HELD": ("{node} is held", "{node}已挂起"),
+    "advice.QUEUE_HELD": (
+        "`corridor release` lets it go on",
+        "用 corridor release 释放",
+    ),
+    "why.CENTER_DOWN": (
+        "{node} is down or takes no new runs",
+        "{node}停机或不接受新的运行",
+    ),
+    "advice.CENTER_DOWN": ("an alternative elsewhere helps", "可列出其他算力中心作为备选"),
+    "why.EXCEEDS_MAX": (
+        "It is larger than {node} will ever allow",
+        "超出{node}所能允许的最大值",
+    ),
+    "advice.EXCEEDS_MAX": ("make it smaller", "请缩小作业"),
+    "why.BUDGET_ENTERPRISE": (
+        "The budget of {node} is used up",
+        "{node}的额度已用尽",
+    ),
+    "advice.BUDGET_ENTERPRISE": (
+        "ask your city admin, or wait for the next period",
+        "请联系城市管理员，或等待下一期间",
+    ),
+    "why.BUDGET_CITY": ("The budget of {node} is used up", "{node}的额度已用尽"),
+    "advice.BUDGET_CITY": (
+        "ask your city admin, or wait for the next period",
+        "请联系城市管理员，或等待下一期间",
+    ),
+    "why.SUBSIDY_SHORT": (
+        "It requires a subsidy, and no fund or cap can give it",
+        "作业要求补贴，但资金或上限不足",
+    ),
+    "advice.SUBSIDY_SHORT": (
+        "`subsidy: preferred` would start without",
+        "改为 subsidy: preferred 则可不等补贴",
+    ),
+    "why.WALLET_SHORT": (
+        "The credit of {node} does not cover its own part",
+        "{node}的信用额度不足以支付自付部分",
+    ),
+    "advice.WALLET_SHORT": (
+        "settle what is owed, or ask the operator for more credit",
+        "请结清欠款，或向运维申请更高的信用额度",
+    ),
+    "why.SELF_PAY_ABOVE_MAX": (
+        "Its own part would be above the most you allow",
+        "自付部分将超过您允许的上限",
+    ),
+    "advice.SELF_PAY_ABOVE_MAX": (
+        "raise max_self_pay, or wait for the fund",
+        "提高 max_self_pay，或等待资金",
+    ),
+    "why.NEXT_PERIOD_NOT_OPEN": (
+        "It would run into a period whose fund is not open yet",
+        "运行将跨入资金尚未开放的期间",
+    ),
+    "advice.NEXT_PERIOD_NOT_OPEN": (
+        "a shorter wall limit ends before it",
+        "缩短时限可在此之前结束",
+    ),
+    "why.CAP_ENTERPRISE": ("The cap of {node} is reached", "已达到{node}的上限"),
+    "advice.CAP_ENTERPRISE": (
+        "it starts as your own runs end; your city admin sets the cap",
+        "本企业的运行结束后即可开始；上限由城市管理员设置",
+    ),
+    "why.BORROW_LIMIT": (
+        "Quota and borrow limit of {node} are used up",
+        "{node}的配额与借用上限已用尽",
+    ),
+    "advice.BORROW_LIMIT": (
+        "it starts as runs of your city end; ask your city admin",
+        "本市的运行结束后即可开始；请联系城市管理员",
+    ),
+    "why.LEASE_TOO_LONG": (
+        "Its wall limit is longer than units are lent",
+        "时限超过资源出借的最长时间",
+    ),
+    "advice.LEASE_TOO_LONG": ("a shorter wall limit helps", "请缩短时限"),
+    "why.CORRIDOR_FULL": (
+        "What is free of {flavor} is guaranteed to other cities",
+        "空闲的 {flavor} 已保障给其他城市",
+    ),
+    "advice.CORRIDOR_FULL": (
+        "wait, or use less than your city's own quota",
+        "请等待，或控制在本市配额之内",
+    ),
+    "why.POOL_FULL": ("{node} has too few free units of {flavor}", "{node}空闲的 {flavor} 不足"),
+    "advice.POOL_FULL": (
+        "wait; a smaller or shorter job, or an alternative, may fit sooner",
+        "请等待；更小、更短的作业或备选方式可能更早运行",
+    ),
+    "why.RETRY_BACKOFF": (
+        "A failed attempt is followed by a pause",
+        "失败之后暂停一段时间再试",
+    ),
+    "advice.RETRY_BACKOFF": ("nothing; it is tried again by itself", "无需操作，会自动重试"),
+    "why.WAITING_RESERVATION": (
+        "It would delay a job that was promised its start",
+        "会推迟一个已获预约的作业",
+    ),
+    "advice.WAITING_RESERVATION": (
+        "wait; a shorter wall limit may fit before it",
+        "请等待；更短的时限可能在此之前放得下",
+    ),
+    "why.WAITING_RECLAIM": (
+        "Your city's lent units are on their way back",
+        "本市出借的资源正在收回",
+    ),
+    "advice.WAITING_RECLAIM": (
+        "wait; a lower lend limit keeps more at home",
+        "请等待；降低出借上限可多留一些在本市",
+    ),
+    "why.BEHIND_HEAD": ("Others stand before it in the queue", "队列中还有其他作业在前"),
+    "advice.BEHIND_HEAD": (
+        "wait; a higher priority goes first inside your enterprise",
+        "请等待；提高优先级可在本企业内提前",
+    ),
+    "why.NOT_EVALUATED": ("The planner has not looked at it yet", "规划器尚未处理"),
+    "advice.NOT_EVALUATED": ("ask again in a moment", "请稍后再看"),
+}
