@@ -74,7 +74,7 @@ class Centers:
 class Hands:
     """Does by hand what the control loop does, through the same writes."""
 
-    SUCCEEDED = Phase.SUCCEEDED
+    SUCCEEDED, FAILED, CANCELLED = Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED
 
     def __init__(self, corridor: Any) -> None:
         self.corridor = corridor
@@ -112,8 +112,10 @@ class Hands:
         )
         return admitted
 
-    async def report(self, job_ids: Sequence[str], phase: Phase, **more: Any) -> None:
-        """The center says how the last runs of these jobs stand; ended ones are metered."""
+    async def report(
+        self, job_ids: Sequence[str], phase: Phase, *, metered: bool = True, **more: Any
+    ) -> None:
+        """The center says how the last runs of these jobs stand; metered once they have ended."""
         now_ms = self.corridor.clock.ms
         reports = []
         for job_id in job_ids:
@@ -131,7 +133,7 @@ class Hands:
             usage = Usage(
                 run_id(uid, attempt), native, now_ms, 0, 0, started, now_ms, units, "00", flavor
             )
-            reports.append(observed(uid, attempt, seen, (usage,) if ended else None))
+            reports.append(observed(uid, attempt, seen, (usage,) if ended and metered else None))
         await self._write(lambda c, epoch: ingest.ingest(c, epoch, reports, now_ms, lambda: 0.0))
 
     async def run(self, *job_ids: str) -> None:
@@ -151,6 +153,12 @@ class Hands:
     async def fail(self, *job_ids: str) -> None:
         """Let running jobs lose their node: they are queued again."""
         await self.report(job_ids, Phase.FAILED, failure=FailureClass.NODE, exit_code=1)
+
+    def events(self, job_id: str) -> list[str]:
+        """The kinds of a job's events, in order."""
+        uid = job_uid(job_id)
+        rows = self.corridor.rows(f"SELECT kind FROM event WHERE job_uid = {uid} ORDER BY seq")
+        return [kind for (kind,) in rows]
 
     def states(self) -> dict[str, int]:
         """How many jobs are in each state."""
