@@ -95,7 +95,7 @@ class Corridor:
         city: str | None = None,
         enterprise: str | None = None,
         center: str | None = None,
-        expire_ms: int = NOW_MS + 1_000_000,
+        expire_ms: int = NOW_MS + 1_000_000_000,
         subject: str = "somebody",
     ) -> tuple[tuple[str, str], ...]:
         """Store a token; returns the call metadata that presents it."""

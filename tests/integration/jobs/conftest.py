@@ -74,6 +74,7 @@ class Centers:
 class Hands:
     """Does by hand what the control loop does, through the same writes."""
 
+    spec = staticmethod(spec)
     SUCCEEDED, FAILED, CANCELLED = Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED
 
     def __init__(self, corridor: Any) -> None:
@@ -187,6 +188,12 @@ async def corridor(start_corridor: Any, planner: Planner, centers: Centers) -> A
 def hands(corridor: Any) -> Hands:
     """Moves the jobs of ``corridor``."""
     return Hands(corridor)
+
+
+@pytest.fixture
+def hands_of() -> Callable[[Any], Hands]:
+    """Makes what moves the jobs of another service."""
+    return Hands
 
 
 @pytest.fixture
