@@ -351,10 +351,11 @@ class Intake:
         self.fresh.pop(waiting, None)
         for option in waiting.options:
             index = self.by_flavor[option.flavor]
-            same = index[option.units]
-            same.pop(waiting, None)
-            if not same:
-                del index[option.units]
+            same = index.get(option.units)  # options of one size on more or fewer nodes share one
+            if same is not None:
+                same.pop(waiting, None)
+                if not same:
+                    del index[option.units]
 
     def refill(self, waiting: WaitingClass) -> None:
         """Ask the shard for more entries of a class whose window was used up."""
