@@ -4,6 +4,7 @@ from scheduler.placement.core import PlanningCore
 from scheduler.placement.model import (
     CORRIDOR,
     CitySet,
+    Delta,
     EnterpriseSet,
     JobQueued,
     Option,
@@ -17,7 +18,7 @@ MANY_NODES = Option("a", 8, 2, 60_000)
 
 def test_jobs_with_two_options_of_one_size_start_and_leave_their_queue() -> None:
     planner = PlanningCore(CORRIDOR)
-    told = [CitySet("wuhan", 1), EnterpriseSet("e1", "wuhan"), PoolSet("a", "c", 20)]
+    told: list[Delta] = [CitySet("wuhan", 1), EnterpriseSet("e1", "wuhan"), PoolSet("a", "c", 20)]
     jobs = [JobQueued(uid, "wuhan", "e1", 0, uid, (FEW_NODES, MANY_NODES)) for uid in (1, 2, 3)]
     planner.load(0, [*told, *jobs])
     plan = planner.cycle(0, [], 0, 1_000)
