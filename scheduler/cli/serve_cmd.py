@@ -87,8 +87,6 @@ def serve(
 
 def run(settings: "Settings") -> int:
     """Serve in this process until a signal; returns the exit code."""
-    # Ray starts processes while calls are under way; they exec at once and need no handlers.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     with server_packages("serve"):
         from scheduler import bootstrap, logs
     from scheduler.errors import CorridorError

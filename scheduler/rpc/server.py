@@ -120,7 +120,7 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredenti
         else:
             port = server.add_secure_port(listen, credentials)
     except RuntimeError as error:
-        raise OSError(f"cannot listen on {listen}: {error}") from error
+        raise OSError(f"cannot listen on {listen}: is the port in use?") from error
     if port == 0:
         raise OSError(f"cannot listen on {listen}: is the port in use?")
     return port
