@@ -165,9 +165,10 @@ class FeedTail:
             self._task.cancel()
             self._task = None
 
-    def position_of(self, inbox: Inbox) -> int:
-        """Up to where an inbox has had all if it was emptied; 0 if it was not."""
-        return 0 if inbox.lost or inbox.batches else self._position
+    @property
+    def position(self) -> int:
+        """Up to where all is handed over."""
+        return self._position
 
     def _hook(self) -> None:
         if self._hooked:

@@ -130,7 +130,7 @@ class Watch:
             if inbox.lost:
                 self._leave()
                 return []
-            self.position = max(self.position, self._tail.position_of(inbox))
+            self.position = max(self.position, self._tail.position)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(due_s):
                     await inbox.filled.wait()
