@@ -132,7 +132,7 @@ class ControlLoop:
                 log.error("run_without_center", center=run.center, job=run.uid)
                 continue
             tracked = Tracked(
-                run.uid, run.attempt, run.state, run.sequence, run.sent_ms, run.cancel
+                run.uid, run.attempt, run.state, run.sequence, self.clock.now_ms(), run.cancel
             )
             worker.track([tracked])
 

@@ -56,8 +56,13 @@ def decide(
     cancel_requested: bool,
     now_ms: int,
     jitter: float,
+    taken: bool = True,
 ) -> Outcome:
-    """Decide what follows from the end of attempt ``attempt`` (1 for the first)."""
+    """Decide what follows from the end of attempt ``attempt`` (1 for the first).
+
+    A run that its center proved never ``taken`` cost the job none of its attempts: it is queued
+    again whatever its retry policy says.
+    """
     if ending.phase is Phase.SUCCEEDED:
         return Outcome(RunState.SUCCEEDED, JobState.SUCCEEDED, None, billed=True)
     if ending.phase is Phase.CANCELLED and cancel_requested:
@@ -67,7 +72,7 @@ def decide(
     run_state = _run_state(ending.phase, failure)
     if cancel_requested:
         return Outcome(run_state, JobState.CANCELLED, failure, billed)
-    if failure in retry_on and attempt < attempts_max:
+    if not taken or (failure in retry_on and attempt < attempts_max):
         again = now_ms + backoff_ms(attempt, jitter)
         return Outcome(run_state, JobState.QUEUED, failure, billed, again)
     return Outcome(run_state, JobState.FAILED, failure, billed)

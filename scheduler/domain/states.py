@@ -92,7 +92,9 @@ RUN_MOVES: Final[dict[RunState, frozenset[RunState]]] = {
     | _RUN_ENDS,
     RunState.ACCEPTED: frozenset({RunState.RUNNING, RunState.UNKNOWN}) | _RUN_ENDS,
     RunState.RUNNING: frozenset({RunState.UNKNOWN}) | _RUN_ENDS,
-    RunState.UNKNOWN: frozenset({RunState.ACCEPTED, RunState.RUNNING}) | _RUN_ENDS,
+    # Back to SUBMITTING: its center does not have it and never took it, by its own word.
+    RunState.UNKNOWN: frozenset({RunState.SUBMITTING, RunState.ACCEPTED, RunState.RUNNING})
+    | _RUN_ENDS,
     **{state: frozenset() for state in RUN_TERMINAL},
 }
 

@@ -6,9 +6,10 @@ The conditional UPDATEs and the CHECKs of the tables are the last word: the plan
 a cache.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from json.encoder import encode_basestring as quoted
 from typing import Final
 
 from sqlalchemy import Connection
@@ -17,19 +18,38 @@ from quota.instant import CityLimits, FlavorBook
 from scheduler.domain.events import EventKind
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import JobState, RunState
-from scheduler.placement.model import Delta, JobRemoved, Option, Start, StartRefused
-from scheduler.store import feed, leader, ledger, paying
-from scheduler.store.database import bulk_execute, bulk_insert
+from scheduler.placement.model import Delta, JobRemoved, Start, StartRefused
+from scheduler.store import feed, holds, leader
+from scheduler.store.database import bulk_execute, bulk_insert, bulk_update
+from scheduler.store.holds import Held
+from scheduler.store.paying import Wanted
 from scheduler.store.planner_feed import options_of
 from scheduler.store.tables import Run, table
 
-#: A refused start is tried again after this long, or when something changes for its city.
+#: A refused start is tried again after so long, or when money of its city or enterprise changes.
 RETRY_MS: Final = 10 * 60_000
+#: ... and so soon where the planner's book was behind the store's: it will have caught up.
+RETRY_SOON_MS: Final = 1_000
+_SOON: Final = frozenset(
+    {
+        ReasonCode.CENTER_DOWN,
+        ReasonCode.CAP_ENTERPRISE,
+        ReasonCode.BORROW_LIMIT,
+        ReasonCode.CORRIDOR_FULL,
+        ReasonCode.POOL_FULL,
+    }
+)
 
 _RUN_COLUMNS: Final = (
     "job_uid", "attempt", "city", "enterprise", "center", "flavor", "option_index", "units",
-    "nodes", "wall_limit_s", "state", "epoch", "sequence", "native_id", "admit_ms", "message",
+    "nodes", "wall_limit_s", "epoch", "admit_ms",
 )  # fmt: skip
+_RUN_BEGINS: Final = {
+    "state": f"'{RunState.PENDING}'",
+    "sequence": "0",
+    "native_id": "''",
+    "message": "''",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +99,21 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
     result = Admitted()
     candidates = _alive(connection, starts, result)
     candidates = _within_quota(connection, candidates, now_ms, result)
-    held = ledger.hold(connection, [_wanted(one) for one in candidates], now_ms)
-    going: list[_Candidate] = []
+    held = holds.hold(connection, [_wanted(one) for one in candidates], now_ms)
+    going: list[tuple[_Candidate, Held]] = []
     for one in candidates:
         money = held[one.key]
         if isinstance(money, PendingReason):
             _refuse(result, one.start, money, now_ms)
             continue
-        going.append(one)
+        going.append((one, money))
         result.admitted.append(
             AdmittedRun(
                 one.start.uid, one.attempt, one.center, one.start.city, one.start.option.flavor,
-                money.gross_fen, money.subsidy_fen, money.self_pay_fen,
+                *money,
             )
         )  # fmt: skip
-    _write(connection, epoch, going, result, now_ms)
+    _write(connection, epoch, going, now_ms)
     return result
 
 
@@ -109,134 +129,156 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
             f" WHERE uid IN ({listed}) AND state = 'QUEUED'"
         )
     }
-    rows = connection.exec_driver_sql("SELECT code, center FROM flavor").all()
-    centers: dict[str, str] = {code: center for code, center in rows}  # noqa: C416
     alive: list[_Candidate] = []
     for start in starts:
         row = jobs.get(start.uid)
         if row is None:
             result.deltas.append(JobRemoved(start.uid))
             continue
-        index = _index_of(options_of(row[2]), start.option)
-        alive.append(
-            _Candidate(start, row[1] + 1, centers[start.option.flavor], index, row[3], row[4])
-        )
+        index = options_of(row[2]).index(start.option)
+        alive.append(_Candidate(start, row[1] + 1, "", index, row[3], row[4]))
     return alive
-
-
-def _index_of(options: Sequence[Option], chosen: Option) -> int:
-    return next(index for index, option in enumerate(options) if option == chosen)
 
 
 def _within_quota(
     connection: Connection, candidates: list[_Candidate], now_ms: int, result: Admitted
 ) -> list[_Candidate]:
-    """Check A1 to A3 and A5 against the stored figures, in order."""
-    books = _books(connection, {one.start.option.flavor for one in candidates})
+    """Check the center's state and A1 to A3 and A5 against the stored figures, in order."""
+    if not candidates:
+        return []
+    centers = {
+        flavor: (center, state, capacity)
+        for flavor, center, state, capacity in connection.exec_driver_sql(
+            "SELECT f.code, f.center, c.state, f.capacity_units FROM flavor f"
+            " JOIN center c ON c.code = f.center"
+        )
+    }
+    used = {(one.start.enterprise, one.start.option.flavor) for one in candidates}
+    books = _books(connection, {flavor: centers[flavor][2] for _, flavor in used}, used)
     kept: list[_Candidate] = []
     for one in candidates:
         city, enterprise, option = one.start.city, one.start.enterprise, one.start.option
-        book = books[option.flavor]
-        bound = book.bound(city, enterprise, option.units)
-        if city not in book.limits:
-            reason = PendingReason(
-                ReasonCode.MISCONFIGURED, f"cities/{city}", option.flavor, requested=option.units
-            )
-            _refuse(result, one.start, reason, now_ms)
-        elif bound is not None:
-            reason = PendingReason(
-                ReasonCode(bound.limit.value), bound.node, option.flavor, limit=bound.height,
-                used=bound.used, requested=option.units, short_by=bound.short_by,
-            )  # fmt: skip
+        one.center, state, _ = centers[option.flavor]
+        reason = _center_reason(one, state) or _quota_reason(one, books[option.flavor])
+        if reason is not None:
             _refuse(result, one.start, reason, now_ms)
         else:
-            book.take(city, enterprise, option.units)
+            books[option.flavor].take(city, enterprise, option.units)
             kept.append(one)
     return kept
 
 
-def _books(connection: Connection, flavors: set[str]) -> dict[str, FlavorBook]:
-    """Read the quota books of some flavors as they stand in this transaction."""
-    books: dict[str, FlavorBook] = {}
-    rows = connection.exec_driver_sql("SELECT code, capacity_units FROM flavor").all()
-    for flavor, capacity in rows:
-        if flavor in flavors:
-            books[flavor] = FlavorBook.empty(capacity)
-    for city, flavor, nominal, borrow, lend, used in connection.exec_driver_sql(
+def _center_reason(one: _Candidate, state: str) -> PendingReason | None:
+    option = one.start.option
+    if state == "OPEN":
+        return None
+    return PendingReason(
+        ReasonCode.CENTER_DOWN, f"centers/{one.center}", option.flavor, requested=option.units
+    )
+
+
+def _quota_reason(one: _Candidate, book: FlavorBook) -> PendingReason | None:
+    city, enterprise, option = one.start.city, one.start.enterprise, one.start.option
+    if city not in book.limits:
+        return PendingReason(
+            ReasonCode.MISCONFIGURED, f"cities/{city}", option.flavor, requested=option.units
+        )
+    if book.fits(city, enterprise, option.units):
+        return None
+    bound = book.bound(city, enterprise, option.units)
+    assert bound is not None, "what does not fit is bound"
+    return PendingReason(
+        ReasonCode(bound.limit.value), bound.node, option.flavor, limit=bound.height,
+        used=bound.used, requested=option.units, short_by=bound.short_by,
+    )  # fmt: skip
+
+
+def _books(
+    connection: Connection, capacities: dict[str, int], used: set[tuple[str, str]]
+) -> dict[str, FlavorBook]:
+    """Read the quota books of some flavors as they stand in this transaction.
+
+    ``used`` is (enterprise, flavor) of those whose caps matter.
+    """
+    books = {flavor: FlavorBook.empty(capacity) for flavor, capacity in capacities.items()}
+    held: dict[str, dict[str, int]] = {flavor: {} for flavor in books}
+    for city, flavor, nominal, borrow, lend, units in connection.exec_driver_sql(
         "SELECT city, flavor, nominal_units, borrow_limit_units, lend_limit_units, used_units"
         " FROM city_quota"
     ):
         if flavor in books:
-            books[flavor].set_limits(city, CityLimits(nominal, borrow, lend))
-            books[flavor].take(city, "", used)
-    for enterprise, flavor, cap, used in connection.exec_driver_sql(
+            books[flavor].limits[city] = CityLimits(nominal, borrow, lend)
+            held[flavor][city] = units
+    for flavor, book in books.items():
+        book.set_capacity(book.capacity)  # counts the limits in
+        for city, units in held[flavor].items():
+            book.take(city, "", units)
+    marks = ", ".join(["(?, ?)"] * len(used))
+    for enterprise, flavor, cap, units in connection.exec_driver_sql(
         "SELECT enterprise, flavor, cap_units, used_units FROM enterprise_quota"
-        " WHERE cap_units IS NOT NULL"
+        f" WHERE (enterprise, flavor) IN (VALUES {marks}) AND cap_units IS NOT NULL",
+        tuple(chain.from_iterable(sorted(used))),
     ):
-        if flavor in books:
-            books[flavor].set_cap(enterprise, cap, used)
+        books[flavor].set_cap(enterprise, cap, units)
     return books
 
 
 def _refuse(result: Admitted, start: Start, reason: PendingReason, now_ms: int) -> None:
-    result.deltas.append(StartRefused(start.uid, reason, now_ms + RETRY_MS))
+    pause_ms = RETRY_SOON_MS if reason.code in _SOON else RETRY_MS
+    result.deltas.append(StartRefused(start.uid, reason, now_ms + pause_ms))
     result.refused.append((start.city, start.option.flavor, reason.code))
 
 
-def _wanted(one: _Candidate) -> paying.Wanted:
+def _wanted(one: _Candidate) -> Wanted:
     option = one.start.option
-    return paying.Wanted(
+    return Wanted(
         one.start.uid, one.attempt, one.center, option.flavor, one.start.enterprise,
         one.start.city, option.units, option.wall_ms // 1000, one.subsidy, one.self_pay_max_fen,
     )  # fmt: skip
 
 
 def _write(
-    connection: Connection, epoch: int, going: list[_Candidate], result: Admitted, now_ms: int
+    connection: Connection, epoch: int, going: list[tuple[_Candidate, Held]], now_ms: int
 ) -> None:
     """Write transitions, runs, quota and events of what passed."""
-    changed = bulk_execute(
+    changed = bulk_update(
         connection,
-        "UPDATE job SET state = 'ADMITTED', version = version + 1, attempt = ?"
-        " WHERE uid = ? AND state = 'QUEUED' AND attempt = ?",
-        [(one.attempt, one.start.uid, one.attempt - 1) for one in going],
+        "UPDATE job SET state = 'ADMITTED', version = version + 1, attempt = v.column2,"
+        " start_ms = NULL, failure_class = NULL, message = '' FROM {values}"
+        " WHERE uid = v.column1 AND state = 'QUEUED' AND attempt = v.column2 - 1",
+        [one.key for one, _ in going],
     )
     if changed != len(going):
         raise RuntimeError(f"{len(going) - changed} jobs moved within the transaction")
-    bulk_insert(
-        connection,
-        table(Run),
-        _RUN_COLUMNS,
-        [
-            (
-                one.start.uid, one.attempt, one.start.city, one.start.enterprise, one.center,
-                one.start.option.flavor, one.option_index, one.start.option.units,
-                one.start.option.nodes, one.start.option.wall_ms // 1000, RunState.PENDING, epoch,
-                0, "", now_ms, "",
-            )
-            for one in going
-        ],
-    )  # fmt: skip
-    _take_quota(connection, going, now_ms)
+    rows = [
+        (
+            one.start.uid, one.attempt, one.start.city, one.start.enterprise, one.center,
+            one.start.option.flavor, one.option_index, one.start.option.units,
+            one.start.option.nodes, one.start.option.wall_ms // 1000, epoch, now_ms,
+        )
+        for one, _ in going
+    ]  # fmt: skip
+    bulk_insert(connection, table(Run), _RUN_COLUMNS, rows, _RUN_BEGINS)
+    _take_quota(connection, [one for one, _ in going], now_ms)
     feed.append(
         connection,
         [
             feed.EventRow(
-                EventKind.ADMITTED, run.uid, run.attempt, one.start.enterprise, run.city,
-                JobState.ADMITTED, now_ms,
-                json.dumps(
-                    {
-                        "center": run.center, "flavor": run.flavor,
-                        "units": str(one.start.option.units), "gross_fen": str(run.gross_fen),
-                        "subsidy_fen": str(run.subsidy_fen),
-                        "self_pay_fen": str(run.self_pay_fen),
-                    },
-                    separators=(",", ":"),
-                ),
+                EventKind.ADMITTED, one.start.uid, one.attempt, one.start.enterprise,
+                one.start.city, JobState.ADMITTED, now_ms, _detail(one, money),
             )
-            for one, run in zip(going, result.admitted, strict=True)
+            for one, money in going
         ],
     )  # fmt: skip
+
+
+def _detail(one: _Candidate, money: Held) -> str:
+    option = one.start.option
+    return (
+        f'{{"center":{quoted(one.center)},"flavor":{quoted(option.flavor)},'
+        f'"units":"{option.units}","gross_fen":"{money.gross_fen}",'
+        f'"subsidy_fen":"{money.subsidy_fen}","self_pay_fen":"{money.self_pay_fen}"}}'
+    )
 
 
 def _take_quota(connection: Connection, going: list[_Candidate], now_ms: int) -> None:

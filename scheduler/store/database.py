@@ -102,6 +102,27 @@ def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...
     return connection.exec_driver_sql(sql, list(rows)).rowcount
 
 
+def bulk_update(
+    connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]], block: int = 64
+) -> int:
+    """Run ``UPDATE ... FROM {values} WHERE ...`` for many rows; returns how many it changed.
+
+    ``{values}`` stands for the rows, named ``v`` with ``column1``, ``column2`` and so on: one
+    statement for many rows, for the same reason as in ``bulk_insert``. No two rows may meet the
+    same stored one.
+    """
+    changed = done = 0
+    while done < len(rows):
+        size = min(block, 1 << (len(rows) - done).bit_length() - 1)
+        part = rows[done : done + size]
+        one = f"({', '.join('?' * len(part[0]))})"
+        values = f"(VALUES {', '.join([one] * size)}) AS v"
+        flat = tuple(chain.from_iterable(part))
+        changed += connection.exec_driver_sql(statement.format(values=values), flat).rowcount
+        done += size
+    return changed
+
+
 @dataclass(slots=True)
 class _Item:
     call: Call

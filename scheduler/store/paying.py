@@ -5,7 +5,7 @@ next run; a quote judges each for itself.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -16,6 +16,8 @@ from quota.subsidy import Part, Rule, quote
 from quota.transfers import wallet_account
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.store import pricing
+
+_Rules = tuple[list[Rule], list[Rule]]
 
 
 class Wanted(NamedTuple):
@@ -42,6 +44,17 @@ class Means:
     left: dict[str, int]
     caps: dict[tuple[str, str], int]
     year: int
+    _rules: dict[tuple[str, str, str], _Rules] = field(default_factory=dict)
+
+    def rules_for(self, payer: pricing.Payer, city: str, flavor: str) -> _Rules:
+        """Return (rules that admit the run and have an open fund, those without one)."""
+        key = (payer.enterprise, city, flavor)
+        found = self._rules.get(key)
+        if found is None:
+            # The city is the job's, frozen at submission, whatever the enterprise's is by now.
+            applicant = payer.applicant._replace(city=city)
+            found = self._rules[key] = self.money.rules_for(applicant, flavor)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +87,13 @@ def load(connection: Connection, enterprises: Collection[str], now_ms: int) -> M
         money,
         pricing.load_payers(connection, enterprises),
         pricing.available(connection, accounts),
-        pricing.cap_used(connection, year),
+        pricing.cap_used(connection, _capped(money), enterprises, year),
         year,
     )
+
+
+def _capped(money: pricing.Money) -> list[str]:
+    return [rule.programme for rule in money.rules if rule.year_cap_fen is not None]
 
 
 def judge(means: Means, one: Wanted) -> Judgement:
@@ -91,10 +108,8 @@ def judge(means: Means, one: Wanted) -> Judgement:
     gross = 0 if price is None else gross_fen(one.units, one.wall_limit_s, price.price_ufen)
     if payer is None or barred is not None:
         return Judgement(price, gross, (), barred)
-    # The city is the job's, frozen at submission, whatever the enterprise's is by now.
-    applicant = payer.applicant._replace(city=one.city)
     rules, unfunded = (
-        ([], []) if one.subsidy == "NONE" else means.money.rules_for(applicant, one.flavor)
+        ([], []) if one.subsidy == "NONE" else means.rules_for(payer, one.city, one.flavor)
     )
     left = {
         rule.programme: pricing.left_of(

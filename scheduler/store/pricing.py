@@ -1,7 +1,9 @@
 """Prices and subsidy rules in force, as the pure rules of ``quota`` want them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -62,7 +64,7 @@ def load_money(connection: Connection, now_ms: int) -> Money:
         )
     }
     rules = tuple(
-        Rule.from_json(body)
+        _rule(body)
         for (body,) in run(
             "SELECT r.body FROM rule_version r JOIN programme p ON p.code = r.programme"
             f" WHERE p.status = 'ACTIVE' AND {in_force} ORDER BY r.programme, r.version"
@@ -79,17 +81,34 @@ def load_money(connection: Connection, now_ms: int) -> Money:
     return Money(prices, tuple(newest.values()), funds)
 
 
+@lru_cache(maxsize=4_096)
+def _rule(body: str) -> Rule:
+    return Rule.from_json(body)
+
+
+def load_rules(
+    connection: Connection, versions: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], Rule]:
+    """Read rules by (programme, version)."""
+    if not versions:
+        return {}
+    marks = ", ".join(["(?, ?)"] * len(versions))
+    rows = connection.exec_driver_sql(
+        "SELECT programme, version, body FROM rule_version"
+        f" WHERE (programme, version) IN (VALUES {marks})",
+        tuple(chain.from_iterable(sorted(versions))),
+    )
+    return {(programme, version): _rule(body) for programme, version, body in rows}
+
+
 def load_payers(connection: Connection, enterprises: Iterable[str]) -> dict[str, Payer]:
     """Read enterprises by code."""
     codes = sorted(set(enterprises))
     if not codes:
         return {}
-    marks = ", ".join(["?"] * len(codes))
-    if connection.dialect.paramstyle != "qmark":
-        marks = marks.replace("?", "%s")
     rows = connection.exec_driver_sql(
         "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
-        f" WHERE code IN ({marks})",
+        f" WHERE code IN ({_marks(codes)})",
         tuple(codes),
     )
     return {
@@ -103,24 +122,31 @@ def available(connection: Connection, accounts: Iterable[str]) -> dict[str, int]
     names = sorted(set(accounts))
     if not names:
         return {}
-    marks = ", ".join(["?"] * len(names))
-    if connection.dialect.paramstyle != "qmark":
-        marks = marks.replace("?", "%s")
     rows = connection.exec_driver_sql(
         "SELECT account_id, credits_posted + credit_limit_fen - debits_posted - debits_pending"
-        f" FROM account WHERE account_id IN ({marks})",
+        f" FROM account WHERE account_id IN ({_marks(names)})",
         tuple(names),
     )
     return {account: int(left) for account, left in rows}
 
 
-def cap_used(connection: Connection, year: int) -> dict[tuple[str, str], int]:
+def cap_used(
+    connection: Connection, programmes: Collection[str], enterprises: Collection[str], year: int
+) -> dict[tuple[str, str], int]:
     """Read what programmes gave and hold for enterprises in a natural year."""
+    if not programmes or not enterprises:
+        return {}
     rows = connection.exec_driver_sql(
         "SELECT programme, enterprise, pending_fen + posted_fen FROM cap_counter"
-        f" WHERE year = {year}"
+        f" WHERE programme IN ({_marks(programmes)}) AND enterprise IN ({_marks(enterprises)})"
+        f" AND year = {year}",
+        (*sorted(programmes), *sorted(enterprises)),
     )
     return {(programme, enterprise): int(used) for programme, enterprise, used in rows}
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join(["?"] * len(values))
 
 
 def left_of(rule: Rule, fund_fen: int, used_fen: int) -> Left:

@@ -8,8 +8,12 @@ from sqlalchemy import Connection
 from scheduler.domain.events import EventKind
 from scheduler.domain.states import JobState, RunState
 from scheduler.store import feed, leader
-from scheduler.store.database import bulk_execute
-from scheduler.store.ingest import Ingested, RunKey, cancel_unsent, load_runs
+from scheduler.store.database import bulk_update
+from scheduler.store.ingest import cancel_unsent
+from scheduler.store.run_changes import Ingested
+from scheduler.store.run_state import RunKey, load_runs
+
+_SENDABLE = frozenset({RunState.PENDING, RunState.SUBMITTING, RunState.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +34,17 @@ class ToSend:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that has not ended or is not settled: what a worker takes over at its start."""
+    """A run that has not ended or is not settled: what a worker takes over at its start.
+
+    ``taken`` says that its center once had it.
+    """
 
     uid: int
     attempt: int
     center: str
     state: RunState
     sequence: int
-    sent_ms: int
+    taken: bool
     cancel: bool
 
 
@@ -47,40 +54,38 @@ def mark_submitting(
     """Make the intent to send durable; runs whose jobs were cancelled meanwhile end unsent.
 
     The caller gives runs that are certainly not at the center: never sent, or sent without effect,
-    or looked up and proven absent; the last two are sent again under the same name. Raises
-    ``leader.Fenced``.
+    or looked up and proven absent; the last two are sent again under the same name. A run that its
+    center once had is never sent again, whatever the caller thinks. Gives what to send, and what
+    ended; ``done`` of it also names runs that are over anyhow. Raises ``leader.Fenced``.
     """
     leader.check(connection, epoch)
     runs = load_runs(connection, {uid for uid, _ in keys})
-    mine = [runs[key] for key in keys if key in runs]
-    sendable = (RunState.PENDING, RunState.SUBMITTING, RunState.UNKNOWN)
-    waiting = [run for run in mine if run.state in sendable]
-    unsent = [run for run in waiting if run.cancel_requested]
+    mine = [runs[key] for key in dict.fromkeys(keys) if key in runs]
+    waiting = [run for run in mine if run.state in _SENDABLE and run.accept_ms is None]
+    unsent = [run.key for run in waiting if run.cancel_requested]
     going = [run for run in waiting if not run.cancel_requested]
     ended = cancel_unsent(connection, epoch, unsent, now_ms) if unsent else Ingested()
-    first = [run for run in going if run.state is RunState.PENDING]
-    bulk_execute(
+    ended.done += [key for key in keys if key not in runs or runs[key].over]
+    changed = bulk_update(
         connection,
-        "UPDATE run SET state = 'SUBMITTING', submitting_ms = ?, epoch = ?"
-        " WHERE job_uid = ? AND attempt = ?",
-        [(now_ms, epoch, *run.key) for run in going],
+        "UPDATE run SET state = 'SUBMITTING', message = '', submitting_ms = v.column4,"
+        " epoch = v.column5 FROM {values} WHERE job_uid = v.column1 AND attempt = v.column2"
+        " AND state = v.column3",
+        [(*run.key, run.state, now_ms, epoch) for run in going],
     )
+    if changed != len(going):
+        raise RuntimeError(f"{len(going) - changed} runs moved beside the leader")
     feed.append(
         connection,
         [
             feed.EventRow(
-                EventKind.RUN_SUBMITTED,
-                run.uid,
-                run.attempt,
-                run.enterprise,
-                run.city,
-                JobState.ADMITTED,
-                now_ms,
-                "",
+                EventKind.RUN_SUBMITTED, run.uid, run.attempt, run.enterprise, run.city,
+                JobState.ADMITTED, now_ms,
             )
-            for run in first
+            for run in going
+            if run.state is RunState.PENDING
         ],
-    )
+    )  # fmt: skip
     return _to_send(connection, [run.key for run in going]), ended
 
 
@@ -100,14 +105,13 @@ def _to_send(connection: Connection, keys: Sequence[RunKey]) -> list[ToSend]:
 def open_runs(connection: Connection) -> list[OpenRun]:
     """Return all runs that have not ended or are not settled, oldest first."""
     rows = connection.exec_driver_sql(
-        "SELECT r.job_uid, r.attempt, r.center, r.state, r.sequence,"
-        " coalesce(r.submitting_ms, r.admit_ms), j.cancel_requested"
-        " FROM run r JOIN job j ON j.uid = r.job_uid WHERE r.settled_ms IS NULL"
-        " ORDER BY r.job_uid, r.attempt"
+        "SELECT r.job_uid, r.attempt, r.center, r.state, r.sequence, r.accept_ms IS NOT NULL,"
+        " j.cancel_requested FROM run r JOIN job j ON j.uid = r.job_uid"
+        " WHERE r.settled_ms IS NULL ORDER BY r.job_uid, r.attempt"
     )
     return [
-        OpenRun(uid, attempt, center, RunState(state), sequence, sent_ms, bool(cancel))
-        for uid, attempt, center, state, sequence, sent_ms, cancel in rows
+        OpenRun(uid, attempt, center, RunState(state), sequence, bool(taken), bool(cancel))
+        for uid, attempt, center, state, sequence, taken, cancel in rows
     ]
 
 
@@ -123,28 +127,42 @@ def finished(connection: Connection, keys: Sequence[RunKey]) -> set[RunKey]:
     return {(uid, attempt) for uid, attempt in rows} & set(keys)
 
 
+def cancel_wanted(connection: Connection, after: int, upto: int) -> list[int]:
+    """Return jobs whose end was asked for by events after ``after`` up to ``upto``."""
+    rows = connection.exec_driver_sql(
+        f"SELECT job_uid FROM event WHERE seq > {after} AND seq <= {upto}"
+        f" AND kind = '{EventKind.CANCEL_REQUESTED}' ORDER BY seq"
+    )
+    return [uid for (uid,) in rows]
+
+
 def expire(connection: Connection, epoch: int, now_ms: int, limit: int = 1_000) -> int:
-    """End waiting jobs whose queue deadline has passed; returns how many."""
+    """End waiting jobs whose queue deadline has passed; returns how many.
+
+    One that ran before is settled only once its runs are.
+    """
     leader.check(connection, epoch)
     rows = connection.exec_driver_sql(
-        "SELECT uid, enterprise, city, state FROM job"
-        f" WHERE state IN ('QUEUED', 'HELD') AND deadline_ms IS NOT NULL"
+        "SELECT uid, enterprise, city, state, NOT EXISTS (SELECT 1 FROM run r"
+        " WHERE r.job_uid = job.uid AND r.settled_ms IS NULL) FROM job"
+        " WHERE state IN ('QUEUED', 'HELD') AND deadline_ms IS NOT NULL"
         f" AND deadline_ms <= {now_ms} ORDER BY deadline_ms, uid LIMIT {limit}"
     ).all()
-    bulk_execute(
+    message = "its queue deadline passed before it could start"
+    changed = bulk_update(
         connection,
-        "UPDATE job SET state = 'EXPIRED', version = version + 1, end_ms = ?, settled = ?,"
-        " message = ? WHERE uid = ? AND state = ?",
-        [
-            (now_ms, True, "its queue deadline passed before it could start", uid, state)
-            for uid, _, _, state in rows
-        ],
+        "UPDATE job SET state = 'EXPIRED', version = version + 1, end_ms = v.column4,"
+        " settled = v.column3, message = v.column5 FROM {values}"
+        " WHERE uid = v.column1 AND state = v.column2",
+        [(uid, state, bool(settled), now_ms, message) for uid, _, _, state, settled in rows],
     )
+    if changed != len(rows):
+        raise RuntimeError(f"{len(rows) - changed} jobs moved beside the leader")
     feed.append(
         connection,
         [
-            feed.EventRow(EventKind.EXPIRED, uid, 0, enterprise, city, JobState.EXPIRED, now_ms, "")
-            for uid, enterprise, city, _ in rows
+            feed.EventRow(EventKind.EXPIRED, uid, 0, enterprise, city, JobState.EXPIRED, now_ms)
+            for uid, enterprise, city, _, _ in rows
         ],
     )
     return len(rows)

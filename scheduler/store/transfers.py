@@ -1,11 +1,11 @@
 """Ledger entries appended to their shards' chains, set-based, in the caller's transaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from quota.transfers import GENESIS, Entry, Kind, Link, chain
+from quota.transfers import GENESIS, Entry, Kind, Link, entry_hash
 from scheduler.store.database import bulk_execute, bulk_insert
 from scheduler.store.tables import Transfer, table
 
@@ -20,31 +20,41 @@ _SELECT: Final = "SELECT " + ", ".join(_COLUMNS) + " FROM transfer"
 
 def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
     """Chain entries after their shards' heads, in order; shards are taken in sorted order."""
+    if not entries:
+        return
     by_shard: dict[str, list[Entry]] = {}
     for entry in entries:
-        by_shard.setdefault(entry.shard, []).append(entry)
-    if not by_shard:
-        return
-    heads = read_heads(connection)
-    links: list[Link] = []
-    moved: list[tuple[int, bytes, str]] = []
+        mine = by_shard.get(entry.shard)
+        if mine is None:
+            by_shard[entry.shard] = [entry]
+        else:
+            mine.append(entry)
+    heads = _heads_of(connection, by_shard)
+    rows: list[tuple[Any, ...]] = []
+    moved: list[tuple[str, int, bytes]] = []
     for shard in sorted(by_shard):
         seq, head = heads.get(shard, (0, GENESIS))
-        chained = chain(by_shard[shard], seq, head)
-        links += chained
-        moved.append((chained[-1].seq, chained[-1].hash, shard))
-    bulk_insert(
-        connection,
-        table(Transfer),
-        _COLUMNS,
-        [(*link.entry, link.seq, link.prev_hash, link.hash) for link in links],
-    )
+        for entry in by_shard[shard]:
+            seq += 1
+            digest = entry_hash(head, seq, entry)
+            rows.append((*entry, seq, head, digest))
+            head = digest
+        moved.append((shard, seq, head))
+    bulk_insert(connection, table(Transfer), _COLUMNS, rows)
     bulk_execute(
         connection,
-        "INSERT INTO ledger_shard (seq, hash, shard) VALUES (?, ?, ?)"
+        "INSERT INTO ledger_shard (shard, seq, hash) VALUES (?, ?, ?)"
         " ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
         moved,
     )
+
+
+def _heads_of(connection: Connection, shards: Collection[str]) -> dict[str, tuple[int, bytes]]:
+    marks = ", ".join(["?"] * len(shards))
+    rows = connection.exec_driver_sql(
+        f"SELECT shard, seq, hash FROM ledger_shard WHERE shard IN ({marks})", tuple(shards)
+    )
+    return {shard: (seq, bytes(digest)) for shard, seq, digest in rows}
 
 
 def read_heads(connection: Connection) -> dict[str, tuple[int, bytes]]:

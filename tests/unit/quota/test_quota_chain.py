@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from quota.transfers import GENESIS, Entry, Kind, Link, canonical, chain
 FUND, PAYABLE, SOURCE, WALLET = "fund:p:2026", "payable:c", "appropriation:p:2026", "wallet:e"
 
 
-def entry(kind: Kind, amount: int, leg: str = "", **more: object) -> Entry:
+def entry(kind: Kind, amount: int, leg: str = "", **more: Any) -> Entry:
     """An entry from the fund to a center."""
     key = f"{kind}:{leg}:{amount}"
     return Entry(FUND, kind, "T", FUND, PAYABLE, amount, 1_000, key, 7, 1, leg)._replace(**more)
@@ -86,7 +87,7 @@ def test_what_is_hashed_is_canonical_json(one: Entry, seq: int) -> None:
 @pytest.mark.parametrize("name", Entry._fields)
 def test_a_changed_field_is_found_in_its_row(row: int, name: str) -> None:
     before = getattr(LINKS[row].entry, name)
-    after = before + 1 if isinstance(before, int) else before + "x"
+    after: Any = before + 1 if isinstance(before, int) else before + "x"
     changed = LINKS[row]._replace(entry=LINKS[row].entry._replace(**{name: after}))
     problems = audit([*LINKS[:row], changed, *LINKS[row + 1 :]])
     # A row that names another shard is missing in its own: there its successor shows it.
@@ -96,7 +97,7 @@ def test_a_changed_field_is_found_in_its_row(row: int, name: str) -> None:
 
 @pytest.mark.parametrize("value", [None, b"x", "abc", 1.5])
 @pytest.mark.parametrize("name", ["amount_fen", "kind", "debit_account", "leg_id"])
-def test_a_value_of_another_type_is_a_problem_and_no_crash(name: str, value: object) -> None:
+def test_a_value_of_another_type_is_a_problem_and_no_crash(name: str, value: Any) -> None:
     changed = LINKS[3]._replace(entry=LINKS[3].entry._replace(**{name: value}))
     problems = audit([*LINKS[:3], changed, *LINKS[4:]])
     assert f"{FUND}#4" in problems[0]

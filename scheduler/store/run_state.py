@@ -1,0 +1,93 @@
+"""Runs and their jobs as they stand in the store, loaded to be changed by reports."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from adapters.contract import FailureClass, Usage
+from scheduler.domain.states import RUN_TERMINAL, JobState, RunState
+
+RunKey = tuple[int, int]
+
+
+@dataclass(slots=True)
+class RunNow:
+    """A run and its job as they stand in the store, and as the reports leave them.
+
+    ``job_start_ms`` to ``not_before_ms`` are for the job; ``settle_usage`` is the metered use by
+    which the run is to be settled now.
+    """
+
+    uid: int
+    attempt: int
+    state: RunState
+    sequence: int
+    center: str
+    flavor: str
+    units: int
+    city: str
+    enterprise: str
+    start_ms: int | None
+    end_ms: int | None
+    native_id: str
+    accept_ms: int | None
+    failure: str | None
+    exit_code: int | None
+    message: str
+    settled_ms: int | None
+    job_state: JobState
+    cancel_requested: bool
+    attempts_max: int
+    retry_on: frozenset[FailureClass]
+    submit_ms: int
+    was: tuple[RunState, JobState]
+    job_end_ms: int | None = None
+    not_before_ms: int = 0
+    changed: bool = False
+    settle_usage: tuple[Usage, ...] | None = None
+
+    @property
+    def key(self) -> RunKey:
+        """(job uid, attempt)."""
+        return self.uid, self.attempt
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can come of it: ended and settled."""
+        return self.settled_ms is not None and self.state in RUN_TERMINAL
+
+
+_COLUMNS: Final = (
+    "r.job_uid, r.attempt, r.state, r.sequence, r.center, r.flavor, r.units, r.city,"
+    " r.enterprise, r.start_ms, r.end_ms, r.native_id, r.accept_ms, r.failure_class, r.exit_code,"
+    " r.message, r.settled_ms, j.state, j.cancel_requested, j.attempts_max, j.retry_on, j.submit_ms"
+)
+_RUN_STATES: Final = {str(state): state for state in RunState}
+_JOB_STATES: Final = {str(state): state for state in JobState}
+
+
+def load_runs(connection: Connection, uids: Iterable[int]) -> dict[RunKey, RunNow]:
+    """Load all runs of some jobs; at most the last of a job is active."""
+    listed = ", ".join(map(str, sorted(set(uids)))) or "0"
+    rows = connection.exec_driver_sql(
+        f"SELECT {_COLUMNS} FROM run r JOIN job j ON j.uid = r.job_uid"
+        f" WHERE r.job_uid IN ({listed})"
+    )
+    runs: dict[RunKey, RunNow] = {}
+    for row in rows:
+        values: list[Any] = list(row)
+        state, job_state = _RUN_STATES[row[2]], _JOB_STATES[row[17]]
+        values[2], values[17] = state, job_state
+        values[18], values[20] = bool(row[18]), parse_retry_on(row[20])
+        values.append((state, job_state))
+        runs[row[0], row[1]] = RunNow(*values)
+    return runs
+
+
+@lru_cache(maxsize=1_024)
+def parse_retry_on(stored: str) -> frozenset[FailureClass]:
+    """Return the classes of a job's ``retry_on`` column (comma-separated)."""
+    return frozenset(FailureClass(word) for word in stored.split(",") if word)

@@ -1,0 +1,38 @@
+"""What a center metered, checked before money follows from it."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from adapters.contract import Usage
+
+log = structlog.get_logger()
+
+
+def sound(run: tuple[int, int], usage: Sequence[Usage]) -> tuple[Usage, ...] | None:
+    """Return the records to bill, the newest revision of each segment in order of time.
+
+    None, as if nothing was metered yet, if they make no sense: a segment that ends before it
+    begins, has no units, or overlaps another one. The run stays unsettled with its hold, until its
+    center says something that can be billed or an operator decides.
+    """
+    newest: dict[int, Usage] = {}
+    for one in usage:
+        other = newest.get(one.segment)
+        if other is None or other.revision < one.revision:
+            newest[one.segment] = one
+    records = sorted(newest.values(), key=lambda one: (one.start_ms, one.segment))
+    before_ms: int | None = None
+    for one in records:
+        if one.units <= 0 or one.end_ms < one.start_ms:
+            wrong = f"{one.units} units from {one.start_ms} to {one.end_ms}"
+        elif before_ms is not None and one.start_ms < before_ms:
+            wrong = f"begins at {one.start_ms}, before the segment that ends at {before_ms}"
+        else:
+            before_ms = one.end_ms
+            continue
+        log.error(
+            "usage_makes_no_sense", job=run[0], attempt=run[1], segment=one.segment, wrong=wrong
+        )
+        return None
+    return tuple(records)
