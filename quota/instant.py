@@ -64,6 +64,7 @@ class FlavorBook:
     capped_used: dict[str, int]
     committed: int  # sum over cities of max(U, G)
     total: int  # K
+    guaranteed: int = 0  # sum over cities of G
 
     @classmethod
     def empty(cls, capacity: int) -> "FlavorBook":
@@ -74,7 +75,7 @@ class FlavorBook:
         """Return a book that shares the limits and has its own holdings."""
         return FlavorBook(
             self.capacity, self.free, self.used.copy(), self.limits, self.caps,
-            self.capped_used.copy(), self.committed, self.total,
+            self.capped_used.copy(), self.committed, self.total, self.guaranteed,
         )  # fmt: skip
 
     def set_capacity(self, capacity: int) -> None:
@@ -101,6 +102,7 @@ class FlavorBook:
         guarantees = {city: limits.guarantee for city, limits in self.limits.items()}
         cities = set(self.used) | set(guarantees)
         self.committed = sum(max(self.used.get(c, 0), guarantees.get(c, 0)) for c in cities)
+        self.guaranteed = sum(guarantees.values())
         nominal = sum(limits.nominal for limits in self.limits.values())
         # More may be promised than the center grants: then its capacity alone gates.
         self.total = max(self.capacity, nominal)
@@ -135,6 +137,34 @@ class FlavorBook:
         guarantee = nominal - lend if nominal > lend else 0
         grown = max(used + units, guarantee) - max(used, guarantee)
         return self.committed + grown <= self.total
+
+    def pool_room(self, city: str) -> int:
+        """Units that others leave to the city: those free and guaranteed to no other (A2, A5)."""
+        left = self.total - self.committed
+        if left < 0:
+            return 0
+        guarantee = self.limits.get(city, NO_LIMITS).guarantee
+        left += max(0, guarantee - self.used.get(city, 0))
+        return left if left < self.free else self.free
+
+    def own_room(self, city: str, enterprise: str) -> int:
+        """Units up to which no limit of the city's or the enterprise's own binds (A1, A3)."""
+        room = self.capacity
+        nominal, borrow, _ = self.limits.get(city, NO_LIMITS)
+        if borrow is not None:
+            room = min(room, nominal + borrow - self.used.get(city, 0))
+        cap = self.caps.get(enterprise)
+        return room if cap is None else min(room, cap - self.capped_used[enterprise])
+
+    def most(self, city: str, enterprise: str) -> int:
+        """Units that would fit if nothing were held: what asks for more never can start."""
+        nominal, borrow, lend = self.limits.get(city, NO_LIMITS)
+        guarantee = 0 if lend is None else max(0, nominal - lend)
+        most = min(self.capacity, self.total - self.guaranteed + guarantee)
+        if borrow is not None:
+            most = min(most, nominal + borrow)
+        cap = self.caps.get(enterprise)
+        return most if cap is None else min(most, cap)
 
     def borrowed_after(self, city: str, units: int) -> int:
         """Units above nominal that the city would hold after taking ``units`` more."""

@@ -59,6 +59,26 @@ def test_fits_is_the_recursion(book: FlavorBook, city: str, units: int) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@given(books(), st.sampled_from(CITIES), st.none() | st.integers(0, 30))
+def test_room_is_the_most_that_fits(book: FlavorBook, city: str, cap: int | None) -> None:
+    book.set_cap("e", cap, 0)
+    room = min(book.pool_room(city), book.own_room(city, "e"))
+    fitting = [units for units in range(1, book.capacity + 1) if book.fits(city, "e", units)]
+    assert fitting == list(range(1, room + 1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(books(), st.sampled_from(CITIES), st.none() | st.integers(0, 30))
+def test_most_is_what_fits_into_an_empty_book(book: FlavorBook, city: str, cap: int | None) -> None:
+    for name, units in list(book.used.items()):
+        book.give_back(name, "", units)
+    book.set_cap("e", cap, 0)
+    assert max(0, book.most(city, "e")) == max(
+        (units for units in range(1, book.capacity + 1) if book.fits(city, "e", units)), default=0
+    )
+
+
+@settings(max_examples=300, deadline=None)
 @given(books(), st.sampled_from(CITIES))
 def test_a_city_below_its_guarantee_can_start_at_once(book: FlavorBook, city: str) -> None:
     below = book.limits[city].guarantee - book.used.get(city, 0)
