@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from quota.amounts import gross_fen
 from quota.calendar import natural_year
-from quota.subsidy import Part, Rule, quote
+from quota.subsidy import Binding, Part, Rule, quote
 from quota.transfers import wallet_account
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.store import pricing
@@ -130,6 +130,9 @@ def _unsubsidized(
 ) -> PendingReason | None:
     if one.subsidy != "REQUIRED" or found.subsidy_fen or not found.gross_fen:
         return None
+    rates = {rule.programme: rule.rate_bp for rule in rules}
+    if any(part.binding is Binding.RATE and rates[part.programme] for part in found.parts):
+        return None  # so cheap that a rate given in full rounds to nothing: there is no more to get
     code = ReasonCode.NEXT_PERIOD_NOT_OPEN if unfunded and not rules else ReasonCode.SUBSIDY_SHORT
     first = (rules or unfunded)[:1]
     node = f"programmes/{first[0].programme}" if first else f"enterprises/{one.enterprise}"
