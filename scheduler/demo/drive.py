@@ -100,9 +100,13 @@ class Driver:
             await call
 
     async def _submit(self, enterprise: str, jobs: list[DemoJob]) -> None:
-        request = pb.SubmitJobsRequest(
-            request_id=f"demo-{jobs[0].number}", jobs=[job.spec for job in jobs]
-        )
+        request = pb.SubmitJobsRequest(request_id=f"demo-{jobs[0].number}")
+        now_ms = self._clock().now_ms()
+        for job in jobs:
+            spec = request.jobs.add()
+            spec.CopyFrom(job.spec)
+            if job.deadline_after_ms is not None:
+                spec.queue_deadline.FromMilliseconds(now_ms + job.deadline_after_ms)
         sign = self._sign(enterprise)
         answer = await self._client.jobs.SubmitJobs(request, metadata=sign)
         self.driven.calls += 1
@@ -148,7 +152,8 @@ class Driver:
 
 
 async def follow(client: AsyncClient, tally: Tally, changed: asyncio.Event) -> None:
-    """Watch all jobs from the first event on, for ever; sets ``changed`` with each answer."""
+    """Watch all jobs from the first event on, for ever; sets ``changed`` when any come."""
     async for answer in client.watch(pb.WatchJobsRequest(from_start=True)):
         tally.take(answer.events)
-        changed.set()
+        if answer.events:
+            changed.set()

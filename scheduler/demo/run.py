@@ -72,9 +72,7 @@ class Demonstration:
         )
         try:
             chosen = first_days(trace_jobs(), options.days, options.jobs_max)
-            workload = build(
-                chosen, site.flavors, site.prices_ufen, start_ms=START_MS, seed=options.seed
-            )
+            workload = build(chosen, site.flavors, site.prices_ufen, seed=options.seed)
             self._say_workload(workload)
             return await self._with_service(site, workload)
         finally:

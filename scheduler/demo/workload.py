@@ -4,6 +4,7 @@ Pure: the same trace, flavors, prices and seed give the same workload. Every dra
 seed and the job's number in the trace, so a shorter workload is a part of a longer one.
 """
 
+import heapq
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +58,7 @@ _H: Final = 3_600 * _S
 _FAILING_RUN_MS_MAX: Final = 12 * _H
 _DEADLINE_MS: Final = 4 * _H
 _CREDIT_STEP_FEN: Final = 100_000  # 1,000 yuan
+_TIGHT_ONE_IN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class DemoJob:
     """One job of the workload; times in milliseconds from the start of the trace.
 
     ``run_ms`` is how long it will run at the center, which only the center knows. ``outcome`` is
-    what the center will make of it; ``cancel_after_ms`` counts from its acknowledgement.
+    what the center will make of it. ``deadline_after_ms`` counts from its submission and
+    ``cancel_after_ms`` from its acknowledgement.
     """
 
     number: int
@@ -74,12 +77,13 @@ class DemoJob:
     spec: pb.JobSpec
     run_ms: int
     outcome: str
+    deadline_after_ms: int | None
     cancel_after_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class DemoEnterprise:
-    """A sample enterprise; the credit covers its jobs, with little to spare for their holds."""
+    """A sample enterprise with the credit that an operator grants it."""
 
     code: str
     city: str
@@ -108,17 +112,16 @@ def build(
     flavors: Mapping[str, FlavorLimits],
     prices_ufen: Mapping[str, int],
     *,
-    start_ms: int,
     seed: int,
 ) -> Workload:
-    """Turn jobs of a trace, ordered by submission, into a workload that begins at ``start_ms``.
+    """Turn jobs of a trace, ordered by submission, into a workload.
 
     ``flavors`` and ``prices_ufen`` (micro-fen per unit-second) are the catalog by flavor code.
     Raises ``ValueError`` for an empty trace and for a kind or a size that no flavor has.
     """
     if not trace:
         raise ValueError("the workload has no jobs")
-    made = [_job(one, flavors, start_ms, seed) for one in trace]
+    made = [_job(one, flavors, seed) for one in trace]
     jobs = tuple(job for job, _ in made)
     notes: Counter[str] = Counter()
     for job, cut in made:
@@ -126,13 +129,11 @@ def build(
         notes["alternatives"] += len(job.spec.options) > 1
         notes["failures"] += job.outcome != SUCCEEDED
         notes["cancellations"] += job.cancel_after_ms is not None
-        notes["deadlines"] += job.spec.HasField("queue_deadline")
+        notes["deadlines"] += job.deadline_after_ms is not None
     return Workload(jobs, _enterprises(jobs, prices_ufen), notes)
 
 
-def _job(
-    one: TraceJob, flavors: Mapping[str, FlavorLimits], start_ms: int, seed: int
-) -> tuple[DemoJob, bool]:
+def _job(one: TraceJob, flavors: Mapping[str, FlavorLimits], seed: int) -> tuple[DemoJob, bool]:
     """The job, and whether its limit had to be cut to what its flavor allows."""
     rng = random.Random(f"{seed}/{one.job_id}")
     options = _options(one, flavors, rng)
@@ -154,14 +155,13 @@ def _job(
     )
     if outcome != SUCCEEDED:
         spec.labels[OUTCOME_LABEL] = outcome
-    if rng.random() * 10_000 < _DEADLINE_PER_10K:
-        spec.queue_deadline.FromMilliseconds(start_ms + one.submit_ms + _DEADLINE_MS)
+    has_deadline = rng.random() * 10_000 < _DEADLINE_PER_10K
     cancel_after_ms = None
     if rng.random() * 10_000 < _CANCELLED_PER_10K:
         cancel_after_ms = 60 * _S + int(rng.random() * min(run_ms, 6 * _H))
     job = DemoJob(
         one.job_id, one.submit_ms, one.enterprise.lower(), one.city, spec, run_ms, outcome,
-        cancel_after_ms,
+        _DEADLINE_MS if has_deadline else None, cancel_after_ms,
     )  # fmt: skip
     return job, one.wall_ms > most_ms
 
@@ -234,45 +234,67 @@ def _subsidy(rng: random.Random) -> pb.SubsidyPreference.ValueType:
 # --- enterprises ----------------------------------------------------------------------------------
 
 
+class _Need:
+    """Money of one enterprise over time, were each job to start at once; in fen.
+
+    Held is the price of the whole wall limit, spent that of the run time.
+    """
+
+    def __init__(self, city: str) -> None:
+        self.city = city
+        self.dearest = self.cost = self.most = self._bound = 0
+        self._ends: list[tuple[int, int, int]] = []
+
+    def add(self, submit_ms: int, run_ms: int, held: int, spent: int) -> None:
+        """Take in the next job by submission."""
+        while self._ends and self._ends[0][0] <= submit_ms:
+            _, was_held, was_spent = heapq.heappop(self._ends)
+            self._bound += was_spent - was_held
+        heapq.heappush(self._ends, (submit_ms + run_ms, held, spent))
+        self._bound += held
+        self.cost += spent
+        self.dearest = max(self.dearest, held)
+        self.most = max(self.most, self._bound)
+
+    def credit(self, is_tight: bool) -> int:
+        """Enough for all jobs at once, or, if tight, at least for one after the other."""
+        wanted = self.most * 3 // 5 if is_tight else self.most * 6 // 5
+        return max(wanted, self.cost + self.dearest)
+
+
 def _enterprises(
     jobs: Iterable[DemoJob], prices_ufen: Mapping[str, int]
 ) -> tuple[DemoEnterprise, ...]:
-    """The enterprises of the jobs; their credit never blocks a job for good.
+    """The enterprises of the jobs; the credit of one in eight is tight.
 
-    What all jobs of an enterprise can cost plus half as much again as its dearest hold: each job
-    can be held once the others are settled, and jobs that would be held together may have to wait
-    for money, which shows as WALLET_SHORT.
+    Such a one must wait for money now and then (WALLET_SHORT), but never for good: it can pay each
+    job once its others are settled.
     """
-    cities: dict[str, str] = {}
-    cost: Counter[str] = Counter()
-    dearest: dict[str, int] = {}
+    needs: dict[str, _Need] = {}
     for job in jobs:
-        cities[job.enterprise] = job.city
-        wall_s = job.spec.wall_limit.seconds
-        at_most = [
-            (option.units_per_node * option.nodes, prices_ufen[option.flavor])
-            for option in job.spec.options
-        ]
-        run_s = -(-job.run_ms // _S)
-        cost[job.enterprise] += max(gross_fen(units, run_s, price) for units, price in at_most)
-        held = max(gross_fen(units, wall_s, price) for units, price in at_most)
-        dearest[job.enterprise] = max(held, dearest.get(job.enterprise, 0))
-    return tuple(
-        _enterprise(code, cities[code], cost[code] + dearest[code] * 3 // 2)
-        for code in sorted(cities)
-    )
+        held, spent = (
+            max(
+                gross_fen(option.units_per_node * option.nodes, seconds, prices_ufen[option.flavor])
+                for option in job.spec.options
+            )
+            for seconds in (job.spec.wall_limit.seconds, -(-job.run_ms // _S))
+        )
+        need = needs.setdefault(job.enterprise, _Need(job.city))
+        need.add(job.submit_ms, job.run_ms, held, spent)
+    return tuple(_enterprise(code, needs[code]) for code in sorted(needs))
 
 
-def _enterprise(code: str, city: str, need_fen: int) -> DemoEnterprise:
+def _enterprise(code: str, need: _Need) -> DemoEnterprise:
     rng = random.Random(f"enterprise/{code}")
     size_class = rng.choice(("MICRO", "SMALL", "SMALL", "MEDIUM", "LARGE"))
+    credit_fen = need.credit(rng.randrange(_TIGHT_ONE_IN) == 0)
     return DemoEnterprise(
         code,
-        city,
+        need.city,
         size_class,
         rng.choice(("ai", "materials", "biomedicine", "manufacturing")),
         size_class in ("MICRO", "SMALL") and rng.random() < 0.4,
-        (need_fen // _CREDIT_STEP_FEN + 1) * _CREDIT_STEP_FEN,
+        (credit_fen // _CREDIT_STEP_FEN + 1) * _CREDIT_STEP_FEN,
     )
 
 

@@ -33,7 +33,7 @@ TRACE = read_corridor_csv(
 
 
 def made(jobs: list[TraceJob] | None = None, seed: int = 1) -> Workload:
-    return build(TRACE if jobs is None else jobs, FLAVORS, PRICES, start_ms=START_MS, seed=seed)
+    return build(TRACE if jobs is None else jobs, FLAVORS, PRICES, seed=seed)
 
 
 def one(**changes: object) -> TraceJob:
