@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from quota.transfers import Kind, Link
+from scheduler.demo.checks import Holding, peaks
 from scheduler.demo.journals import Stay
 from scheduler.store.evidence import RunRow
 
 #: Center of a job that never got a run.
 NOWHERE: Final = ""
+#: Stands for all cities together.
+EVERYONE: Final = ""
 
 
 class EndedJob(NamedTuple):
@@ -86,26 +89,42 @@ def use_by_city(
     runs: Iterable[RunRow],
     stays: Iterable[Stay],
     transfers: Iterable[Link],
-    peaks: Mapping[tuple[str, str], int],
+    held: Sequence[Holding],
     nominal: Mapping[tuple[str, str], int],
 ) -> dict[tuple[str, str], Use]:
-    """Use by (city, flavor), in order."""
-    found = {key: Use(peak_units=peaks.get(key, 0), nominal_units=nominal[key]) for key in nominal}
-    of_run = {(run.uid, run.attempt): (run.city, run.flavor) for run in runs}
+    """Use by (flavor, city), in order; under the city ``EVERYONE`` all cities together."""
+    cities = sorted({city for city, _ in nominal})
+    found = {
+        (flavor, city): Use()
+        for flavor in sorted({flavor for _, flavor in nominal})
+        for city in (EVERYONE, *cities)
+    }
+
+    def each(city: str, flavor: str) -> tuple[Use, Use]:
+        return found[flavor, city], found[flavor, EVERYONE]
+
+    for (city, flavor), units in nominal.items():
+        for use in each(city, flavor):
+            use.nominal_units += units
+    for (city, flavor), units in peaks(held).items():
+        found[flavor, city].peak_units = units
+    for (_, flavor), units in peaks(one._replace(city=EVERYONE) for one in held).items():
+        found[flavor, EVERYONE].peak_units = units
     for stay in stays:
         if stay.start_ms is not None and stay.end_ms is not None:
-            use = found.setdefault((stay.city, stay.flavor), Use())
-            use.unit_ms += stay.units * (stay.end_ms - stay.start_ms)
+            for use in each(stay.city, stay.flavor):
+                use.unit_ms += stay.units * (stay.end_ms - stay.start_ms)
+    of_run = {(run.uid, run.attempt): (run.city, run.flavor) for run in runs}
     for link in transfers:
         entry = link.entry
         if entry.kind not in (Kind.POST, Kind.DIRECT) or not entry.job_uid:
             continue
-        use = found.setdefault(of_run[entry.job_uid, entry.attempt], Use())
-        if entry.debit_account.startswith("fund:"):
-            use.subsidy_fen += entry.amount_fen
-        else:
-            use.self_pay_fen += entry.amount_fen
-    return dict(sorted(found.items()))
+        for use in each(*of_run[entry.job_uid, entry.attempt]):
+            if entry.debit_account.startswith("fund:"):
+                use.subsidy_fen += entry.amount_fen
+            else:
+                use.self_pay_fen += entry.amount_fen
+    return found
 
 
 def total_jobs(groups: Iterable[Jobs]) -> Jobs:

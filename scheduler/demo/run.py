@@ -136,9 +136,7 @@ class Demonstration:
         ]
         held_units = checks.holdings(rows.runs, stayed)
         nominal = {key: limits.nominal for key, limits in said.limits.items()}
-        uses = report.use_by_city(
-            rows.runs, stayed, rows.transfers, checks.peaks(held_units), nominal
-        )
+        uses = report.use_by_city(rows.runs, stayed, rows.transfers, held_units, nominal)
         console.print(tables.jobs_table(texts, report.jobs_by_city(said.ended, rows.runs), names))
         console.print(tables.use_table(texts, uses, names))
         self._print_events(course, scraping.read(scrape))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from quota.amounts import yuan
 from scheduler.demo.checks import Check
-from scheduler.demo.report import NOWHERE, Jobs, Use, quantile, total_jobs
+from scheduler.demo.report import EVERYONE, NOWHERE, Jobs, Use, quantile, total_jobs
 from scheduler.demo.texts import Texts
 
 _CHECK_TEXT: Final = {
@@ -80,37 +80,30 @@ def _cells(jobs: Jobs) -> list[str]:
 def use_table(
     texts: Texts, uses: Mapping[tuple[str, str], Use], cities: Mapping[str, str]
 ) -> Table:
-    """Unit-hours, quota and money, by city and flavor."""
+    """Unit-hours, quota and money, by center and flavor, and of each by city."""
     table = _table(texts("by_flavor"))
-    for key in ("city", "flavor"):
-        table.add_column(texts(key), no_wrap=True)
+    table.add_column(texts("flavor_city"), no_wrap=True)
     for key in ("unit_hours", "quota", "gross", "subsidy_yuan", "self_pay"):
         table.add_column(texts(key), justify="right", no_wrap=True)
-    before = ""
-    for (city, flavor), use in uses.items():
-        if before and city != before:
+    for (flavor, city), use in uses.items():
+        if city == EVERYONE:
             table.add_section()
-        name = "" if city == before else cities.get(city, city)
-        quota = f"{use.peak_units:,}/{use.nominal_units:,}"
-        table.add_row(name, flavor, f"{use.unit_hours:,.0f}", quota, *_money(use))
-        before = city
+            table.add_row(flavor, *_use_cells(use), style="bold")
+        else:
+            table.add_row(f"  {cities.get(city, city)}", *_use_cells(use))
     table.add_section()
-    for flavor in sorted({flavor for _, flavor in uses}):
-        total = _sum([use for (_, of), use in uses.items() if of == flavor])
-        nominal = f"{total.nominal_units:,}"
-        table.add_row(texts("all"), flavor, f"{total.unit_hours:,.0f}", nominal, *_money(total))
-    table.add_row(texts("all"), "", "", "", *_money(_sum(list(uses.values()))), style="bold")
+    total = Use()
+    for (_, city), use in uses.items():
+        if city == EVERYONE:
+            total.subsidy_fen += use.subsidy_fen
+            total.self_pay_fen += use.self_pay_fen
+    table.add_row(texts("all"), "", "", *_money(total), style="bold")
     return table
 
 
-def _sum(uses: Sequence[Use]) -> Use:
-    total = Use()
-    for use in uses:
-        total.unit_ms += use.unit_ms
-        total.nominal_units += use.nominal_units
-        total.subsidy_fen += use.subsidy_fen
-        total.self_pay_fen += use.self_pay_fen
-    return total
+def _use_cells(use: Use) -> list[str]:
+    quota = f"{use.peak_units:,}/{use.nominal_units:,}"
+    return [f"{use.unit_hours:,.0f}", quota, *_money(use)]
 
 
 def _money(use: Use) -> list[str]:

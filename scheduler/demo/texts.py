@@ -65,31 +65,31 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     # tables
     "by_center": ("Jobs by city and center (simulated)", "各市各中心作业（模拟中心）"),
     "by_flavor": (
-        "Use, quota and money by city and flavor",
-        "各市各规格用量、配额与资金",
+        "Use, quota and money by center and city, in yuan",
+        "各中心各市用量、配额与资金（元）",
     ),
     "city": ("city", "城市"),
     "center": ("center", "中心"),
-    "flavor": ("flavor", "规格"),
+    "flavor_city": ("center/flavor, city", "中心/规格，城市"),
     "jobs": ("jobs", "作业"),
     "succeeded": ("ok", "成功"),
     "failed": ("failed", "失败"),
     "cancelled": ("canc.", "取消"),
     "other": ("exp.", "过期"),
-    "median": ("median wait", "等待中位"),
-    "p95": ("p95 wait", "等待p95"),
-    "unit_hours": ("unit-hours", "单位·时"),
+    "median": ("median\nwait", "等待\n中位"),
+    "p95": ("p95\nwait", "等待\np95"),
+    "unit_hours": ("unit-hours", "单位时"),
     "quota": ("peak/quota", "峰值/配额"),
-    "gross": ("gross ¥", "总价¥"),
-    "subsidy_yuan": ("subsidy ¥", "补贴¥"),
-    "self_pay": ("self-pay ¥", "自付¥"),
+    "gross": ("gross", "总价"),
+    "subsidy_yuan": ("subsidy", "补贴"),
+    "self_pay": ("self-pay", "自付"),
     "all": ("all", "合计"),
-    "nowhere": ("never placed", "未安排"),
+    "nowhere": ("(no run)", "（无）"),
     "events": (
-        "On the way: runs that failed: {failures}; {retried:,} tried again. {unknown} answers of"
-        " centers lost and found again. {calls:,} calls to submit, {repeated} of them repeated;"
-        " {cancelled} jobs cancelled. Starts put off: {refused}.",
-        "过程：失败的运行：{failures}；重试{retried:,}次。中心应答丢失后找回{unknown}次。"
+        "On the way: runs that failed: {failures}; {retried:,} tried again. {unknown} calls"
+        " to centers without an answer, each run looked up by its name. {calls:,} calls to submit,"
+        " {repeated} of them repeated; {cancelled} jobs cancelled. Starts put off: {refused}.",
+        "过程：失败的运行：{failures}；重试{retried:,}次。{unknown}次对中心的调用无应答，均按名称查明。"
         "提交调用{calls:,}次，其中重发{repeated}次；取消作业{cancelled}个。暂缓启动：{refused}。",
     ),
     "none": ("none", "无"),

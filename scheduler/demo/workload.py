@@ -257,9 +257,9 @@ class _Need:
         self.most = max(self.most, self._bound)
 
     def credit(self, is_tight: bool) -> int:
-        """Enough for all jobs at once, or, if tight, at least for one after the other."""
-        wanted = self.most * 3 // 5 if is_tight else self.most * 6 // 5
-        return max(wanted, self.cost + self.dearest)
+        """Enough for all jobs at once, or, if tight, for one after the other."""
+        at_least = self.cost + self.dearest
+        return at_least if is_tight else max(at_least, self.most * 6 // 5)
 
 
 def _enterprises(

@@ -1,10 +1,14 @@
 """Figures of the demonstration's tables, from rows worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from quota.transfers import Entry, Kind, chain
+from scheduler.demo.checks import Holding
 from scheduler.demo.journals import Stay
 from scheduler.demo.report import (
+    EVERYONE,
     NOWHERE,
     EndedJob,
     Jobs,
@@ -78,14 +82,19 @@ def test_use_is_what_the_centers_metered_and_money_what_was_posted() -> None:
         post(Kind.DIRECT, "appropriation:p:2026", 1_000, 0),
     ]
     nominal = {("wuhan", CARD): 10, ("ezhou", CARD): 2, ("wuhan", CORE): 8}
-    found = use_by_city(RUNS, stays, chain(entries, 0, bytes(32)), {("wuhan", CARD): 12}, nominal)
+    held = [Holding("wuhan", CARD, 9, 0, 5), Holding("ezhou", CARD, 3, 4, 9)]
+    found = use_by_city(RUNS, stays, chain(entries, 0, bytes(32)), held, nominal)
+    cards, cores = Use(4 * 1_800_000, 9, 10, 30, 70), Use(4 * 3_600_000, 0, 8, 0, 5)
     assert found == {
-        ("ezhou", CARD): Use(nominal_units=2),
-        ("wuhan", CARD): Use(4 * 1_800_000, 12, 10, 30, 70),
-        ("wuhan", CORE): Use(4 * 3_600_000, 0, 8, 0, 5),
+        (CARD, EVERYONE): replace(cards, peak_units=12, nominal_units=12),
+        (CARD, "ezhou"): Use(0, 3, 2),
+        (CARD, "wuhan"): cards,
+        (CORE, EVERYONE): cores,
+        (CORE, "ezhou"): Use(),
+        (CORE, "wuhan"): cores,
     }
-    assert found["wuhan", CARD].unit_hours == 2
-    assert found["wuhan", CARD].gross_fen == 100
+    assert found[CARD, "wuhan"].unit_hours == 2
+    assert found[CARD, "wuhan"].gross_fen == 100
 
 
 @pytest.mark.parametrize(
