@@ -39,12 +39,13 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
+    ctx: typer.Context,
     serve: Annotated[
         bool, typer.Option("--serve", help="Leave the service up afterwards, until Ctrl-C.")
     ] = False,
     speed: Annotated[
         float, typer.Option(min=1, help="How many times as fast as real time the clock runs.")
-    ] = 5_760,
+    ] = 4_320,
     days: Annotated[float, typer.Option(min=0, help="Only the first days of the workload.")] = 3,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Only so many jobs of the workload.")
@@ -61,7 +62,7 @@ def demo(
     serve_speed: Annotated[
         float, typer.Option(min=1, help="The clock's speed while it is left up.")
     ] = 60,
-    lang: Annotated[Language, typer.Option(help="English or Chinese.")] = Language.EN,
+    lang: Annotated[Language | None, typer.Option(help="English (default) or Chinese.")] = None,
 ) -> None:
     """Run the whole service on a three-day workload with two simulated centers.
 
@@ -73,10 +74,19 @@ def demo(
         from scheduler.demo.run import Options
     if directory is not None and directory.exists() and any(directory.iterdir()):
         end("demo", f"--dir {directory}: is not empty; give a new directory", USAGE)
+    language = _language(ctx, lang)
     options = Options(
-        directory, speed, days, jobs, seed, ray.value, serve, serve_speed, lang.value, remove
+        directory, speed, days, jobs, seed, ray.value, serve, serve_speed, language, remove
     )
     raise typer.Exit(run(options))
+
+
+def _language(ctx: typer.Context, lang: Language | None) -> str:
+    """The language of the command, else of ``corridor --lang``, the environment, or English."""
+    if lang is not None:
+        return lang.value
+    given = getattr(ctx.find_root().obj, "lang", None) or os.environ.get("CORRIDOR_LANG")
+    return given if given in set(Language) else Language.EN.value
 
 
 def run(options: "Options") -> int:

@@ -13,6 +13,7 @@ from scheduler import __version__
 from scheduler.cli import (
     client_commands,
     config_cmd,
+    demo_cmd,
     init_cmd,
     replay_cmd,
     serve_cmd,
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 
 client_commands.register(app)
-for _module in (serve_cmd, init_cmd, config_cmd, version_cmd):
+for _module in (demo_cmd, serve_cmd, init_cmd, config_cmd, version_cmd):
     _module.register(app)
 app.command("replay", rich_help_panel="Planning")(replay_cmd.replay)
 
