@@ -6,9 +6,8 @@ looked up by name and adopted, or sent again under the same name; never sent bli
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -17,81 +16,37 @@ from adapters.contract import (
     CenterAdapter,
     LogChunk,
     Observation,
-    Phase,
     RunRequest,
+    Usage,
 )
-from adapters.errors import (
-    AdapterError,
-    OutcomeUnknown,
-    Rejected,
-    Throttled,
-    Unauthorized,
-    Unavailable,
-)
+from adapters.errors import AdapterError, Throttled
 from scheduler.clock import Clock
+from scheduler.control.sending import Sender
 from scheduler.control.settings import LoopSettings
-from scheduler.domain.ids import run_id
-from scheduler.domain.reports import (
-    Report,
-    accepted,
-    never_taken,
-    observed,
-    refused,
-    silent,
-    vanished,
-)
+from scheduler.control.tracked import Outbox
+from scheduler.control.tracked import Tracked as Tracked
+from scheduler.domain.reports import Report, observed, silent, vanished
 from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.services.context import CenterStatus
+from scheduler.store.leader import Fenced
 
 log = structlog.get_logger()
 
 RunKey = tuple[int, int]
+T = TypeVar("T")
+Pause = Callable[[float], Awaitable[None]]
 
-_STATE_OF = {
-    Phase.WAITING: RunState.ACCEPTED,
-    Phase.RUNNING: RunState.RUNNING,
-    Phase.SUCCEEDED: RunState.SUCCEEDED,
-    Phase.FAILED: RunState.FAILED,
-    Phase.CANCELLED: RunState.CANCELLED,
-    Phase.PREEMPTED: RunState.PREEMPTED,
-}
-
-
-@dataclass(slots=True)
-class Tracked:
-    """What this worker thinks of one active run. Times are scheduling time."""
-
-    uid: int
-    attempt: int
-    state: RunState
-    sequence: int
-    sent_ms: int
-    cancel: bool = False
-    in_flight: bool = False
-    tries: int = 0
-    reported: Observation | None = None
-
-    @property
-    def run_id(self) -> str:
-        """The run's id in text."""
-        return run_id(self.uid, self.attempt)
-
-
-def _is_news(run: Tracked, seen: Observation) -> bool:
-    """Whether an observation says more than is stored already."""
-    if run.state is RunState.UNKNOWN:
-        return True
-    before = run.reported
-    if before is not None:
-        return (before.sequence, before.phase) != (seen.sequence, seen.phase)
-    return seen.phase is not Phase.WAITING or run.state is RunState.SUBMITTING
+_THROTTLED_MAX = 100  # calls in a row that a center may ask us to make later
 
 
 class WorkerPort(Protocol):
-    """What a worker needs of the loop around it."""
+    """What a worker needs of the loop around it. All of it may raise ``leader.Fenced``."""
 
     async def mark_submitting(self, center: str, keys: list[RunKey]) -> list[RunRequest]:
-        """Make the intent to send durable; gives what may still be sent, in order."""
+        """Make the intent to send durable; gives what may still be sent, in order.
+
+        Runs that are over are forgotten (``CenterWorker.forget``) before it returns.
+        """
         ...
 
     async def report(self, reports: list[Report]) -> None:
@@ -107,46 +62,59 @@ class WorkerPort(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class CenterWorker:
-    """Sends, follows and cancels runs at one center until ``stop``."""
+def _nobody(center: str, run: str) -> None:
+    """Nobody is told of orphans."""
 
-    center: str
-    adapter: CenterAdapter
-    port: WorkerPort
-    clock: Clock
-    settings: LoopSettings
-    on_orphan: Callable[[str, str], None] = lambda center, run: None
-    tracked: dict[str, Tracked] = field(default_factory=dict)
-    reachable: bool = True
-    detail: str = ""
-    last_answer_ms: int = 0
-    _outbox: "asyncio.Queue[Tracked]" = field(default_factory=asyncio.Queue)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
-    _sending: set["asyncio.Task[None]"] = field(default_factory=set)
-    _silent_since_ms: int | None = None
-    _told_silent: bool = False
+
+class CenterWorker:
+    """Sends, follows and cancels runs at one center.
+
+    Between ``start`` and ``stop`` it does so by itself; ``send_once`` and ``follow_once`` are its
+    single steps. ``pause`` waits for real seconds, for those who throttle us.
+    """
+
+    def __init__(
+        self,
+        center: str,
+        adapter: CenterAdapter,
+        port: WorkerPort,
+        clock: Clock,
+        settings: LoopSettings,
+        on_orphan: Callable[[str, str], None] = _nobody,
+        pause: Pause = asyncio.sleep,
+    ) -> None:
+        self.center, self.adapter, self.port = center, adapter, port
+        self.clock, self.settings, self.on_orphan = clock, settings, on_orphan
+        self.tracked: dict[str, Tracked] = {}
+        self.reachable = True
+        self.detail = ""
+        self.last_answer_ms = 0
+        self._pause_s = pause
+        self._outbox = Outbox(clock)
+        self._sender = Sender(center, adapter, port, clock, settings, self._outbox)
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._orphans: set[str] = set()
+        self._silent_since_ms: int | None = None
+        self._told_silent = False
 
     # --- what the loop calls ----------------------------------------------------------------------
 
     def track(self, runs: Iterable[Tracked]) -> None:
         """Take over runs: those PENDING are sent, the others followed."""
-        for run in runs:
-            self.tracked[run.run_id] = run
-            if run.state is RunState.PENDING:
-                run.in_flight = True
-                self._outbox.put_nowait(run)
+        taken = list(runs)
+        self.tracked.update((run.run_id, run) for run in taken)
+        self._outbox.put([run for run in taken if run.state is RunState.PENDING])
         self._wake.set()
 
     def cancel(self, uid: int) -> bool:
         """Ask for the end of a job's run here; False if this center has none."""
-        for run in self.tracked.values():
-            if run.uid == uid:
-                run.cancel = True
-                self._wake.set()
-                return True
-        return False
+        mine = [run for run in self.tracked.values() if run.uid == uid]
+        for run in mine:
+            run.cancel = True
+            self._outbox.hurry(run)
+            self._wake.set()
+        return bool(mine)
 
     def forget(self, run: str) -> None:
         """The run is settled with; follow it no more."""
@@ -169,100 +137,38 @@ class CenterWorker:
 
     async def stop(self) -> None:
         """Stop; calls under way are abandoned, the store knows what was intended."""
-        tasks = [*self._tasks, *self._sending]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.adapter.close()
 
-    # --- sending ----------------------------------------------------------------------------------
+    # --- by itself --------------------------------------------------------------------------------
 
     async def _send_forever(self) -> None:
         while True:
-            batch = [await self._outbox.get()]
-            while len(batch) < self.settings.send_batch and not self._outbox.empty():
-                batch.append(self._outbox.get_nowait())
+            await self._outbox.wait()
             try:
-                await self._send(batch)
-            except asyncio.CancelledError:
-                raise
+                await self.send_once()
+            except Fenced:
+                return
             except Exception:
-                log.exception("send_failed", center=self.center, runs=len(batch))
+                log.exception("send_failed", center=self.center)
                 await asyncio.sleep(self.settings.retry_s)
-                for run in batch:
-                    self._outbox.put_nowait(run)
-
-    async def _send(self, batch: list[Tracked]) -> None:
-        requests = await self.port.mark_submitting(
-            self.center, [(run.uid, run.attempt) for run in batch]
-        )
-        wanted = {request.run_id: request for request in requests}
-        for run in batch:
-            request = wanted.get(run.run_id)
-            if request is None:  # cancelled before it was sent, or ended by other means
-                self.forget(run.run_id)
-                continue
-            run.state, run.sent_ms = RunState.SUBMITTING, self.clock.now_ms()
-        ready = [(self.tracked[key], request) for key, request in wanted.items()]
-        limit = asyncio.Semaphore(self.settings.send_concurrency)
-
-        async def one(run: Tracked, request: RunRequest) -> Report | None:
-            async with limit:
-                return await self._submit(run, request)
-
-        reports = await asyncio.gather(*(one(run, request) for run, request in ready))
-        await self.port.report([report for report in reports if report is not None])
-
-    async def _submit(self, run: Tracked, request: RunRequest) -> Report | None:
-        """Call the center once; None if the outcome will be found by following."""
-        try:
-            answer = await self.adapter.submit(request)
-        except Rejected as error:
-            run.in_flight = False
-            return refused(run.uid, run.attempt, error.reason, str(error))
-        except OutcomeUnknown as error:
-            run.in_flight, run.sent_ms = False, self.clock.now_ms()
-            run.state = RunState.UNKNOWN
-            return silent(run.uid, run.attempt, str(error))
-        except (Unavailable, Unauthorized) as error:
-            return self._send_later(run, error)
-        self._answered()
-        run.in_flight = False
-        run.state = RunState.ACCEPTED
-        return accepted(run.uid, run.attempt, answer.native_id, answer.submit_ms)
-
-    def _send_later(self, run: Tracked, error: AdapterError) -> Report | None:
-        """The call had no effect: send again after a pause, or give the job back after many."""
-        self._failed(error)
-        run.tries += 1
-        if run.tries >= self.settings.send_tries_max:
-            run.in_flight = False
-            return never_taken(run.uid, run.attempt, f"not taken after {run.tries} tries: {error}")
-        pause = self.settings.retry_s * min(2 ** (run.tries - 1), 32)
-        if isinstance(error, Throttled):
-            pause = max(pause, error.retry_after_s)
-        run.state = RunState.SUBMITTING
-        asyncio.get_running_loop().call_later(pause, self._outbox.put_nowait, run)
-        return None
-
-    # --- following --------------------------------------------------------------------------------
 
     async def _follow_forever(self) -> None:
         while True:
             try:
                 await self.follow_once()
-            except asyncio.CancelledError:
-                raise
-            except AdapterError as error:
-                self._failed(error)
-                await self._tell_silence()
+            except Fenced:
+                return
+            except AdapterError:
                 await asyncio.sleep(self.settings.retry_s)
             except Exception:
                 log.exception("follow_failed", center=self.center)
                 await asyncio.sleep(self.settings.retry_s)
-            await self._pause()
+            await self._until_change()
 
-    async def _pause(self) -> None:
+    async def _until_change(self) -> None:
         """Wait for a hint of change, new work or the poll interval; never less than a tick."""
         await asyncio.sleep(self.settings.follow_tick_s)
         if self._wake.is_set():
@@ -280,73 +186,161 @@ class CenterWorker:
             task.exception()
         self._wake.clear()
 
+    async def send_once(self) -> bool:
+        """Send what waits to be sent, at most ``send_batch`` runs; False if nothing waited."""
+        return await self._sender.send(self.tracked)
+
+    # --- following --------------------------------------------------------------------------------
+
     async def follow_once(self) -> None:
-        """Compare what the center has with what we think it has, and report the difference."""
-        await self._cancel_wanted()
+        """Compare what the center has with what we think it has, and report the difference.
+
+        Raises the ``AdapterError`` of a center that did not answer, after its runs were reported
+        silent if it has been so for long.
+        """
         thought = {key: run for key, run in self.tracked.items() if not run.in_flight}
-        active = await self._sweep()
-        missing = [key for key in thought if key not in active]
-        found = dict(await self.adapter.find(missing)) if missing else {}
+        try:
+            active = await self._sweep()
+            missing = [key for key in thought if key not in active]
+            found = dict(await self._find(missing))
+        except AdapterError as error:
+            if not isinstance(error, Throttled):
+                self._failed(error)
+                await self._tell_silence()
+            raise
         self._answered()
-        ended = [key for key, seen in found.items() if seen.phase not in ACTIVE_PHASES]
-        usage = await self.adapter.usage(ended) if ended else {}
+        await self._tell(thought, {**found, **active})
+        await self._cancel_wanted(active)
+        await self._look_at_orphans([key for key in active if key not in self.tracked])
+
+    async def _tell(
+        self, thought: Mapping[str, Tracked], seen_now: Mapping[str, Observation]
+    ) -> None:
+        """Report what is new of the runs we follow."""
+        usage = await self._usage(
+            [key for key in thought if key in seen_now and seen_now[key].phase not in ACTIVE_PHASES]
+        )
         news = [
-            (run, seen)
+            (run, seen_now[key])
             for key, run in thought.items()
-            if (seen := active.get(key) or found.get(key)) is not None
-            and (_is_news(run, seen) or key in usage)
+            if key in seen_now and (run.is_news(seen_now[key]) or key in usage)
         ]
         reports = [
             observed(run.uid, run.attempt, seen, usage.get(run.run_id)) for run, seen in news
         ]
-        reports += self._absent([thought[key] for key in missing if key not in found])
+        for key, run in thought.items():
+            if key in seen_now:
+                run.missing_ms = None
+        reports += self._absent([run for key, run in thought.items() if key not in seen_now])
         if reports:
             await self.port.report(reports)
         for run, seen in news:  # only now: what could not be stored is reported again
-            run.reported, run.state = seen, _STATE_OF[seen.phase]
-        await self._orphans([key for key in active if key not in self.tracked])
+            run.saw(seen)
 
-    async def _sweep(self) -> Mapping[str, Observation]:
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call of following again when the center says that it is too early."""
+        for _ in range(_THROTTLED_MAX):
+            try:
+                return await call()
+            except Throttled as error:
+                await self._pause_s(max(error.retry_after_s, 0.001))
+        return await call()
+
+    async def _sweep(self) -> dict[str, Observation]:
         seen: dict[str, Observation] = {}
         token = ""
         while True:
-            page = await self.adapter.list_active(token)
+            page = await self._patiently(lambda token=token: self.adapter.list_active(token))  # type: ignore[misc]
             seen.update((one.run_id, one) for one in page.observations)
             token = page.next_token
             if not token:
                 return seen
 
-    def _absent(self, missing: list[Tracked]) -> list[Report]:
-        """Runs the center does not have, once its settle window has passed."""
+    async def _find(self, missing: Sequence[str]) -> Mapping[str, Observation]:
+        if not missing:
+            return {}
+        return await self._patiently(lambda: self.adapter.find(missing))
+
+    async def _usage(self, ended: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+        """What was metered; a center that cannot say yet keeps no end from being reported."""
+        if not ended:
+            return {}
+        try:
+            return await self._patiently(lambda: self.adapter.usage(ended))
+        except AdapterError as error:
+            log.warning("usage_unknown", center=self.center, runs=len(ended), error=str(error))
+            return {}
+
+    def _absent(self, missing: Sequence[Tracked]) -> list[Report]:
+        """Runs that the center did not have at any look through its settle window.
+
+        Those that it once had are gone; those that it certainly never took are sent again, under
+        the same name.
+        """
         now_ms = self.clock.now_ms()
-        reports = []
+        reports: list[Report] = []
+        never_taken: list[Tracked] = []
         for run in missing:
-            waited_s = self.clock.real_s(now_ms - run.sent_ms)
-            if waited_s < self.adapter.settle_s or run.state in RUN_TERMINAL:
+            if run.state in RUN_TERMINAL:
                 continue
-            if run.reported is not None or run.state in (RunState.ACCEPTED, RunState.RUNNING):
+            if run.missing_ms is None:
+                run.missing_ms = now_ms
+            if self.clock.real_s(now_ms - run.missing_ms) < self.adapter.settle_s:
+                continue
+            if run.taken:
                 reports.append(vanished(run.uid, run.attempt))
-            else:  # never taken: the same name is sent again
-                run.in_flight = True
-                self._outbox.put_nowait(run)
+            else:
+                run.missing_ms = None
+                never_taken.append(run)
+        self._outbox.put(never_taken)
         return reports
 
-    async def _cancel_wanted(self) -> None:
-        for run in list(self.tracked.values()):
-            if run.cancel and not run.in_flight and run.state not in RUN_TERMINAL:
-                await self.adapter.cancel(run.run_id)
+    # --- cancelling and orphans -------------------------------------------------------------------
 
-    async def _orphans(self, unknown: list[str]) -> None:
-        """Runs with our mark that we do not follow: cancelled if proven dead, else raised."""
+    async def _cancel_wanted(self, active: Mapping[str, Observation]) -> None:
+        """Ask for the end of runs that the center has, each again after a while if it goes on."""
+        now_ms = self.clock.now_ms()
+        wanted = [
+            run
+            for key in active
+            if (run := self.tracked.get(key)) is not None and run.cancel and self._due(run, now_ms)
+        ]
+        limit = asyncio.Semaphore(self.settings.send_concurrency)
+
+        async def one(run: Tracked) -> None:
+            async with limit:
+                if await self._cancel(run.run_id):
+                    run.cancel_ms = now_ms
+
+        await asyncio.gather(*(one(run) for run in wanted))
+
+    def _due(self, run: Tracked, now_ms: int) -> bool:
+        if run.cancel_ms is None:
+            return True
+        return self.clock.real_s(now_ms - run.cancel_ms) >= self.settings.cancel_again_s
+
+    async def _cancel(self, run: str) -> bool:
+        """Ask once; what fails is asked again at the next look."""
+        try:
+            await self.adapter.cancel(run)
+        except AdapterError as error:
+            log.warning("cancel_failed", center=self.center, run=run, error=str(error))
+            return False
+        return True
+
+    async def _look_at_orphans(self, unknown: Sequence[str]) -> None:
+        """Runs with our mark that we do not follow: cancelled if proven dead, else raised once."""
+        self._orphans &= set(unknown)
         if not unknown:
             return
-        dead = await self.port.is_finished(unknown)
+        dead = await self.port.is_finished(list(unknown))
         for key in unknown:
             if key in self.tracked:
                 continue
             if key in dead:
-                await self.adapter.cancel(key)
-            else:
+                await self._cancel(key)
+            elif key not in self._orphans:
+                self._orphans.add(key)
                 self.on_orphan(self.center, key)
 
     # --- how the center answers -------------------------------------------------------------------
@@ -354,8 +348,9 @@ class CenterWorker:
     def _answered(self) -> None:
         self.last_answer_ms = self.clock.now_ms()
         self._silent_since_ms, self._told_silent = None, False
+        self.detail = ""
         if not self.reachable:
-            self.reachable, self.detail = True, ""
+            self.reachable = True
             log.info("center_back", center=self.center)
             self.port.center_changed(self.center, True)
 
@@ -375,13 +370,13 @@ class CenterWorker:
         silent_s = self.clock.real_s(self.clock.now_ms() - self._silent_since_ms)
         if silent_s < self.settings.unknown_after_s:
             return
-        self._told_silent = True
-        reports = [
-            silent(run.uid, run.attempt, self.detail)
+        unheard = [
+            run
             for run in self.tracked.values()
-            if not run.in_flight
+            if not run.in_flight and run.state not in RUN_TERMINAL
         ]
-        for run in self.tracked.values():
-            if not run.in_flight:
-                run.state = RunState.UNKNOWN
-        await self.port.report(reports)
+        if unheard:
+            await self.port.report([silent(run.uid, run.attempt, self.detail) for run in unheard])
+        for run in unheard:
+            run.state, run.missing_ms = RunState.UNKNOWN, None
+        self._told_silent = True

@@ -11,33 +11,51 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 
-from adapters.contract import CenterAdapter, LogChunk, RunRequest
+from adapters.contract import CenterAdapter, RunRequest
 from scheduler.clock import Clock
-from scheduler.control.center_worker import CenterWorker, RunKey, Tracked
+from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
+from scheduler.control.inbox import Inbox
 from scheduler.control.metrics_port import LoopMetrics
 from scheduler.control.planner import PlannerHost
 from scheduler.control.requests import request_of
 from scheduler.control.settings import LoopSettings
+from scheduler.control.workers_view import WorkersView
 from scheduler.domain.ids import parse_run_id, run_id
+from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.reports import Report
 from scheduler.domain.spec import JobSpec
 from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.errors import TemporarilyAway
-from scheduler.placement.model import Delta, Plan, PoolSet, Unparked
-from scheduler.services.context import CenterStatus
-from scheduler.store import admission, ingest, leader, planner_feed, runs
-from scheduler.store.database import Connection, Database
+from scheduler.placement.model import (
+    CitySet,
+    Delta,
+    Plan,
+    PoolSet,
+    Start,
+    StartRefused,
+    Unparked,
+)
+from scheduler.store import admission, feed, ingest, leader, planner_feed, runs
+from scheduler.store.database import Connection, Database, StoreFailure
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: Jobs parked for want of money are looked at again at most so often in real seconds.
+_UNPARK_S = 1.0
 
 
 class ControlLoop:
     """Runs between ``start`` and ``stop``; ``fenced`` is set if another leader took over.
 
-    ``decode_spec`` turns a stored spec into data; ``holder`` names this process in the leader row.
+    ``decode_spec`` turns a stored spec into data; ``holder`` names this process in the leader row;
+    ``pause`` waits real seconds for centers that ask for it. After ``lead`` alone, ``cycle``,
+    ``expire_once`` and the steps of the workers move the loop by hand, beside ``ingest_forever``.
     """
 
     def __init__(
@@ -51,11 +69,12 @@ class ControlLoop:
         decode_spec: Callable[[bytes], JobSpec],
         holder: str,
         rng: random.Random,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self.db, self.clock, self.metrics, self.settings = db, clock, metrics, settings
         self._decode, self._holder, self._rng = decode_spec, holder, rng
         self.workers = {
-            center: CenterWorker(center, adapter, self, clock, settings, self._orphan)
+            center: CenterWorker(center, adapter, self, clock, settings, self._orphan, pause)
             for center, adapter in adapters.items()
         }
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
@@ -63,22 +82,33 @@ class ControlLoop:
         self.epoch = 0
         self.fenced = asyncio.Event()
         self._revision = 0
+        self._heard = 0  # of wishes to cancel; the planner may have seen more by a snapshot
         self._pools: list[PoolSet] = []
         self._volatile: list[Delta] = []
         self._wake = asyncio.Event()
-        self._inbox: asyncio.Queue[tuple[list[Report], asyncio.Future[None]]] = asyncio.Queue()
+        self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
         self._tasks: list[asyncio.Task[None]] = []
-        self._unparked_ms: dict[str, float] = {}
+        self._money_back: set[str] = set()
+        self._unparked_ms: dict[str, int] = {}
 
     # --- life -------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Take the lead, take over open runs, and begin."""
+    async def lead(self) -> None:
+        """Take the lead and take over open runs; nothing moves by itself yet."""
         now_ms = self.clock.now_ms()
         self.epoch = await self.db.write(
             lambda c: leader.take_over(c, self._holder, now_ms), alone=True
         )
         self.metrics.leader(True, self.epoch)
+        self._heard, open_runs = await self.db.read(lambda c: (feed.head(c), runs.open_runs(c)))
+        self._track(open_runs)
+        await self.planner.start()
+        await self.load()
+        log.info("leading", epoch=self.epoch, centers=sorted(self.workers))
+
+    async def start(self) -> None:
+        """Take the lead, take over open runs, and begin."""
+        await self.lead()
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
@@ -86,17 +116,14 @@ class ControlLoop:
                 loop.call_soon_threadsafe(self._wake.set)
 
         self.db.after_commit.append(wake)
-        self._track(await self.db.read(runs.open_runs))
         for worker in self.workers.values():
             worker.start()
-        await self.planner.start()
         self._tasks = [
             asyncio.create_task(self._guarded(self._plan_forever), name="plan"),
-            asyncio.create_task(self._guarded(self._ingest_forever), name="ingest"),
+            asyncio.create_task(self._guarded(self.ingest_forever), name="ingest"),
             asyncio.create_task(self._guarded(self._expire_forever), name="expire"),
             asyncio.create_task(self._guarded(self._measure_forever), name="measure"),
         ]
-        log.info("leading", epoch=self.epoch, centers=sorted(self.workers))
 
     async def stop(self) -> None:
         """Stop deciding; runs at the centers go on, and the next leader finds them."""
@@ -114,9 +141,7 @@ class ControlLoop:
             try:
                 await body()  # type: ignore[misc]
             except leader.Fenced as error:
-                log.error("fenced", error=str(error))
-                self.metrics.leader(False, self.epoch)
-                self.fenced.set()
+                self._lost(error)
                 return
             except asyncio.CancelledError:
                 raise
@@ -125,15 +150,31 @@ class ControlLoop:
                 self.metrics.loop_error()
                 await asyncio.sleep(self.settings.retry_s)
 
+    def _lost(self, error: leader.Fenced) -> None:
+        """Another leader has taken over: nothing more is written here."""
+        if not self.fenced.is_set():
+            log.error("fenced", error=str(error))
+            self.metrics.leader(False, self.epoch)
+            self.fenced.set()
+
+    async def _write(self, call: Callable[[Connection], T]) -> T:
+        """Write as the leader; every such call checks the epoch in its transaction."""
+        try:
+            return await self.db.write(call)
+        except leader.Fenced as error:
+            self._lost(error)
+            raise
+
     def _track(self, open_runs: Iterable[runs.OpenRun]) -> None:
+        """Take over runs. Another leader may have called for them until now."""
+        now_ms = self.clock.now_ms()
         for run in open_runs:
             worker = self.workers.get(run.center)
             if worker is None:
                 log.error("run_without_center", center=run.center, job=run.uid)
                 continue
-            tracked = Tracked(
-                run.uid, run.attempt, run.state, run.sequence, self.clock.now_ms(), run.cancel
-            )
+            tracked = Tracked(run.uid, run.attempt, run.state, run.sequence, now_ms)
+            tracked.cancel, tracked.taken = run.cancel, run.taken
             worker.track([tracked])
 
     # --- planning ---------------------------------------------------------------------------------
@@ -158,10 +199,13 @@ class ControlLoop:
             return delta._replace(open=False)
         return delta
 
-    async def _plan_forever(self) -> None:
-        # What an unfinished cycle had taken from the feed is told again by a snapshot.
+    async def load(self) -> None:
+        """Give the planner a new snapshot; what an unfinished cycle took is in it."""
         self._revision = await self.planner.load()
         self._volatile.clear()
+
+    async def _plan_forever(self) -> None:
+        await self.load()
         due = True
         while True:
             if not due:
@@ -188,13 +232,17 @@ class ControlLoop:
             lambda c: planner_feed.read_deltas(c, before, batch)
         )
         if changed:
-            deltas += self._closed_pools(await self.db.read(planner_feed.settings))
-        for uid in cancels:
-            self._cancel(uid)
+            told = self._closed_pools(await self.db.read(planner_feed.settings))
+            deltas += told
+            self._money_back.update(delta.city for delta in told if isinstance(delta, CitySet))
+        if self._heard == before:
+            self._cancel(cancels)
+            self._heard = after
         volatile, self._volatile = self._volatile, []
         began = time.perf_counter()
-        plan = await self.planner.cycle(before, [*volatile, *deltas], after)
+        plan = await self.planner.cycle(before, [*volatile, *self._unparks(), *deltas], after)
         self._revision = self.planner.revision
+        await self._hear()
         self.metrics.cycle(
             self.planner.backend_name, time.perf_counter() - began, plan.looked_at, len(plan.starts)
         )
@@ -202,34 +250,67 @@ class ControlLoop:
         more_feed = after - before >= batch
         return more_feed or plan.more
 
+    async def _hear(self) -> None:
+        """Heed wishes to cancel that the planner went past by a snapshot."""
+        after, upto = self._heard, self._revision
+        if after < upto:
+            self._cancel(await self.db.read(lambda c: runs.cancel_wanted(c, after, upto)))
+            self._heard = upto
+
+    def _cancel(self, uids: Iterable[int]) -> None:
+        for uid in uids:
+            any(worker.cancel(uid) for worker in self.workers.values())
+
+    def _unparks(self) -> list[Delta]:
+        """Cities into which money came back, each at most once a second."""
+        now_ms = self.clock.now_ms()
+        due = [
+            city
+            for city in sorted(self._money_back)
+            if city not in self._unparked_ms
+            or self.clock.real_s(now_ms - self._unparked_ms[city]) >= _UNPARK_S
+        ]
+        self._unparked_ms.update(dict.fromkeys(due, now_ms))
+        self._money_back.difference_update(due)
+        return [Unparked(city) for city in due]
+
     async def _admit(self, plan: Plan) -> None:
         size = self.settings.admit_batch
         for first in range(0, len(plan.starts), size):
-            starts = plan.starts[first : first + size]
-            now_ms = self.clock.now_ms()
-            result = await self.db.write(
-                lambda c, starts=starts, now_ms=now_ms: admission.admit(  # type: ignore[misc]
-                    c, self.epoch, starts, now_ms
-                )
-            )
-            self._volatile += result.deltas
-            self.metrics.admitted(result)
-            for run in result.admitted:
-                worker = self.workers.get(run.center)
-                if worker is not None:
-                    worker.track([Tracked(run.uid, run.attempt, RunState.PENDING, 0, now_ms)])
+            await self._admit_batch(plan.starts[first : first + size])
 
-    def _cancel(self, uid: int) -> None:
-        for worker in self.workers.values():
-            if worker.cancel(uid):
+    async def _admit_batch(self, starts: Sequence[Start]) -> None:
+        """Admit starts together; if that fails, in halves, so that one never bars the others."""
+        now_ms = self.clock.now_ms()
+        try:
+            result = await self._write(lambda c: admission.admit(c, self.epoch, starts, now_ms))
+        except (leader.Fenced, StoreFailure):
+            raise
+        except Exception:
+            if len(starts) > 1:
+                middle = len(starts) // 2
+                await self._admit_batch(starts[:middle])
+                await self._admit_batch(starts[middle:])
                 return
+            log.exception("admission_failed", job=starts[0].uid)
+            self.metrics.loop_error()
+            reason = PendingReason(ReasonCode.MISCONFIGURED, "corridor", starts[0].option.flavor)
+            retry_ms = now_ms + admission.RETRY_MS
+            self._volatile.append(StartRefused(starts[0].uid, reason, retry_ms))
+            return
+        self._volatile += result.deltas
+        self.metrics.admitted(result)
+        for run in result.admitted:
+            worker = self.workers.get(run.center)
+            if worker is not None:
+                worker.track([Tracked(run.uid, run.attempt, RunState.PENDING, 0, now_ms)])
 
     # --- what the workers call --------------------------------------------------------------------
 
     async def mark_submitting(self, center: str, keys: list[RunKey]) -> list[RunRequest]:
         """Make the intent to send durable; gives the requests to send."""
         now_ms = self.clock.now_ms()
-        sends, ended = await self.db.write(
+        sends, ended = await self._write(
             lambda c: runs.mark_submitting(c, self.epoch, keys, now_ms)
         )
         self._after_ingest(ended)
@@ -237,13 +318,14 @@ class ControlLoop:
 
     async def report(self, reports: list[Report]) -> None:
         """Make reports durable; returns when they are."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait((reports, done))
-        await done
+        await self._inbox.report(reports)
 
     async def is_finished(self, run_ids: list[str]) -> set[str]:
-        """Which of these runs the store holds to be ended."""
-        keys = {parse_run_id(text): text for text in run_ids}
+        """Which of these runs the store holds to be ended; what is no run id is not."""
+        keys: dict[RunKey, str] = {}
+        for text in run_ids:
+            with contextlib.suppress(ValueError):
+                keys[parse_run_id(text)] = text
         ended = await self.db.read(lambda c: runs.finished(c, list(keys)))
         return {keys[key] for key in ended}
 
@@ -259,41 +341,22 @@ class ControlLoop:
         log.error("orphan", center=center, run=run, hint="carries our mark, unknown to the store")
         self.metrics.orphan(center)
 
-    async def _ingest_forever(self) -> None:
-        while True:
-            first = await self._inbox.get()
-            group = [first]
-            count = len(first[0])
-            while count < self.settings.admit_batch * 2 and not self._inbox.empty():
-                group.append(self._inbox.get_nowait())
-                count += len(group[-1][0])
-            reports = [report for part, _ in group for report in part]
-            now_ms = self.clock.now_ms()
-            try:
-                result = await self.db.write(
-                    lambda c, reports=reports, now_ms=now_ms: ingest.ingest(  # type: ignore[misc]
-                        c, self.epoch, reports, now_ms, self._rng.random
-                    )
-                )
-            except BaseException as error:
-                for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
-                raise
-            self._after_ingest(result)
-            for _, done in group:
-                if not done.done():
-                    done.set_result(None)
+    async def ingest_forever(self) -> None:
+        """Make the reports of all workers durable as they come."""
+        await self._inbox.serve_forever()
+
+    async def _ingest(self, reports: Sequence[Report]) -> None:
+        now_ms = self.clock.now_ms()
+        self._after_ingest(
+            await self._write(
+                lambda c: ingest.ingest(c, self.epoch, reports, now_ms, self._rng.random)
+            )
+        )
 
     def _after_ingest(self, result: ingest.Ingested) -> None:
-        if result.done:
-            self._forget(result.done)
+        self._forget(result.done)
         self.metrics.ingested(result)
-        now = time.monotonic()
-        for city in result.cities:
-            if now - self._unparked_ms.get(city, 0.0) > 1.0:
-                self._unparked_ms[city] = now
-                self._volatile.append(Unparked(city))
+        self._money_back |= result.cities
 
     def _forget(self, keys: Sequence[RunKey]) -> None:
         for key in keys:
@@ -303,14 +366,20 @@ class ControlLoop:
 
     # --- housekeeping -----------------------------------------------------------------------------
 
+    async def expire_once(self) -> None:
+        """End jobs whose queue deadline has passed; raises ``Fenced`` if another one leads."""
+        now_ms = self.clock.now_ms()
+
+        def any_due(connection: Connection) -> bool:
+            leader.check(connection, self.epoch)
+            return runs.any_expired(connection, now_ms)
+
+        while await self.db.read(any_due):
+            await self._write(lambda c: runs.expire(c, self.epoch, now_ms))
+
     async def _expire_forever(self) -> None:
         while True:
-            now_ms = self.clock.now_ms()
-            due = await self.db.read(lambda c, now_ms=now_ms: runs.any_expired(c, now_ms))  # type: ignore[misc]
-            if due:
-                await self.db.write(
-                    lambda c, now_ms=now_ms: runs.expire(c, self.epoch, now_ms)  # type: ignore[misc]
-                )
+            await self.expire_once()
             await asyncio.sleep(self.settings.tick_s)
 
     async def _measure_forever(self) -> None:
@@ -325,24 +394,3 @@ class ControlLoop:
             await self.metrics.measure(self.db, self.clock.now_ms(), counts, active)
             self.metrics.backend(self.planner.backend_name)
             await asyncio.sleep(self.settings.metrics_s)
-
-
-class WorkersView:
-    """The centers as the use cases may see them (``CentersView``)."""
-
-    def __init__(self, workers: Mapping[str, CenterWorker]) -> None:
-        self._workers = workers
-
-    def status(self, center: str) -> CenterStatus:
-        """Whether the center answers; a center without an adapter here does not."""
-        worker = self._workers.get(center)
-        if worker is None:
-            return CenterStatus(False, "no adapter is configured for it in this service", 0)
-        return worker.status()
-
-    async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
-        """A piece of a run's log; ``TemporarilyAway`` if the center cannot be asked."""
-        worker = self._workers.get(center)
-        if worker is None:
-            raise TemporarilyAway(f"no adapter is configured for {center} in this service")
-        return await worker.read_logs(run_id, offset, limit)

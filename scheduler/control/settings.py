@@ -30,6 +30,8 @@ class LoopSettings:
     #: After so many calls that had no effect the job is queued again.
     send_tries_max: int = 8
     retry_s: float = 0.5
+    #: A run whose end was asked for, and which goes on, is asked again after so long.
+    cancel_again_s: float = 30.0
     #: A center is looked at when it hints at a change, and at least so often.
     follow_s: float = 2.0
     follow_tick_s: float = 0.01

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError as StoreFailure
 from sqlalchemy.pool import QueuePool
 
 log = structlog.get_logger()
@@ -276,4 +277,12 @@ def _run_one(connection: Connection, call: Call, single: bool) -> tuple[Any, Bas
     return result, None
 
 
-__all__ = ["Connection", "Database", "bulk_execute", "bulk_insert", "open_engine"]
+__all__ = [
+    "Connection",
+    "Database",
+    "StoreFailure",
+    "bulk_execute",
+    "bulk_insert",
+    "bulk_update",
+    "open_engine",
+]

@@ -1,0 +1,155 @@
+"""Runs on their way to one center: the intent made durable, the call, and what its answer means.
+
+No answer is ever guessed. A call that certainly had no effect is made again after a pause; one
+that may have had an effect makes the run UNKNOWN, and following finds out by its name.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from adapters.contract import CenterAdapter, RunRequest
+from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unauthorized, Unavailable
+from scheduler.clock import Clock
+from scheduler.control.settings import LoopSettings
+from scheduler.control.tracked import Outbox, Tracked
+from scheduler.domain.reports import (
+    Report,
+    ReportKind,
+    accepted,
+    never_taken,
+    refused,
+    silent,
+)
+from scheduler.domain.states import RunState
+
+log = structlog.get_logger()
+
+_BACKOFF_MAX = 32  # times the first pause
+
+
+class SenderPort(Protocol):
+    """What sending needs of the loop; see ``WorkerPort``."""
+
+    async def mark_submitting(self, center: str, keys: list[tuple[int, int]]) -> list[RunRequest]:
+        """Make the intent to send durable."""
+        ...
+
+    async def report(self, reports: list[Report]) -> None:
+        """Make reports durable."""
+        ...
+
+
+class Sender:
+    """Sends what waits in the outbox."""
+
+    def __init__(
+        self,
+        center: str,
+        adapter: CenterAdapter,
+        port: SenderPort,
+        clock: Clock,
+        settings: LoopSettings,
+        outbox: Outbox,
+    ) -> None:
+        self._center, self._adapter, self._port = center, adapter, port
+        self._clock, self._settings, self._outbox = clock, settings, outbox
+
+    async def send(self, tracked: Mapping[str, Tracked]) -> bool:
+        """Send at most ``send_batch`` runs of those tracked; False if nothing waited."""
+        taken = self._outbox.take(self._settings.send_batch)
+        batch = [run for run in taken if tracked.get(run.run_id) is run]
+        if not batch:
+            return bool(taken)
+        try:
+            requests = await self._port.mark_submitting(
+                self._center, [(run.uid, run.attempt) for run in batch]
+            )
+        except BaseException:
+            self._outbox.put(batch)  # nothing was sent
+            raise
+        wanted = {request.run_id: request for request in requests}
+        ready: list[tuple[Tracked, RunRequest]] = []
+        for run in batch:
+            request = wanted.get(run.run_id)
+            if request is None:  # cancelled unsent and forgotten, or known to be at the center
+                run.in_flight, run.taken = False, True
+            else:
+                run.state, run.sent_ms = RunState.SUBMITTING, self._clock.now_ms()
+                ready.append((run, request))
+        await self._send_all(ready)
+        return True
+
+    async def _send_all(self, ready: list[tuple[Tracked, RunRequest]]) -> None:
+        """Call for each run, several at once, and report what is known while others go on."""
+        limit = asyncio.Semaphore(self._settings.send_concurrency)
+        open_runs = {run.run_id: run for run, _ in ready}
+
+        async def one(run: Tracked, request: RunRequest) -> tuple[Tracked, Report | None]:
+            async with limit:
+                return run, await self._submit(run, request)
+
+        calls = {asyncio.create_task(one(run, request)) for run, request in ready}
+        try:
+            while calls:
+                done, calls = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+                outcomes = [call.result() for call in done]
+                await self._report([(run, report) for run, report in outcomes if report])
+                for run, _ in outcomes:
+                    del open_runs[run.run_id]
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+            for run in open_runs.values():  # followed, and so looked up by name
+                run.in_flight, run.missing_ms = False, None
+
+    async def _report(self, known: list[tuple[Tracked, Report]]) -> None:
+        """Make outcomes durable, then believe them."""
+        if not known:
+            return
+        await self._port.report([report for _, report in known])
+        for run, report in known:
+            run.in_flight, run.missing_ms = False, None
+            if report.kind is ReportKind.ACCEPTED:
+                run.state, run.taken = RunState.ACCEPTED, True
+            elif report.kind is ReportKind.SILENT:
+                run.state = RunState.UNKNOWN
+
+    async def _submit(self, run: Tracked, request: RunRequest) -> Report | None:
+        """Call the center once; None if the run waits to be sent again."""
+        if run.cancel:  # asked for since the intent was made durable: it ends unsent
+            self._outbox.put([run])
+            return None
+        try:
+            answer = await self._adapter.submit(request)
+        except Rejected as error:
+            return refused(run.uid, run.attempt, error.reason, str(error))
+        except Throttled as error:  # no failure: the center is well, and busy
+            self._outbox.put_later(run, max(self._settings.retry_s, error.retry_after_s))
+            return None
+        except (Unavailable, Unauthorized) as error:
+            return self._send_later(run, str(error))
+        except OutcomeUnknown as error:
+            return self._unknown(run, str(error))
+        except Exception as error:
+            log.exception("submit_failed", center=self._center, run=run.run_id)
+            return self._unknown(run, f"{type(error).__name__}: {error}")
+        return accepted(run.uid, run.attempt, answer.native_id, answer.submit_ms)
+
+    def _unknown(self, run: Tracked, message: str) -> Report:
+        run.sent_ms = self._clock.now_ms()
+        return silent(run.uid, run.attempt, message)
+
+    def _send_later(self, run: Tracked, message: str) -> Report | None:
+        """The call had no effect: send again after a pause, or give the job back after many."""
+        run.tries += 1
+        if run.tries >= self._settings.send_tries_max:
+            return never_taken(
+                run.uid, run.attempt, f"not taken after {run.tries} tries: {message}"
+            )
+        pause_s = self._settings.retry_s * min(2 ** (run.tries - 1), _BACKOFF_MAX)
+        self._outbox.put_later(run, pause_s)
+        return None

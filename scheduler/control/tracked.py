@@ -1,0 +1,117 @@
+"""What a center's worker thinks of its runs, and which of them wait to be sent."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.contract import Observation, Phase
+from scheduler.clock import Clock
+from scheduler.domain.ids import run_id
+from scheduler.domain.states import RunState
+
+STATE_OF: Final = {
+    Phase.WAITING: RunState.ACCEPTED,
+    Phase.RUNNING: RunState.RUNNING,
+    Phase.SUCCEEDED: RunState.SUCCEEDED,
+    Phase.FAILED: RunState.FAILED,
+    Phase.CANCELLED: RunState.CANCELLED,
+    Phase.PREEMPTED: RunState.PREEMPTED,
+}
+
+
+@dataclass(slots=True)
+class Tracked:
+    """What this worker thinks of one run. Times are scheduling time.
+
+    ``taken`` says that the center once had it: then it is never sent again. ``in_flight`` runs
+    wait to be sent or are being sent, and are not followed meanwhile. ``missing_ms`` is since when
+    the center, asked again and again, did not have it.
+    """
+
+    uid: int
+    attempt: int
+    state: RunState
+    sequence: int
+    sent_ms: int
+    cancel: bool = False
+    taken: bool = False
+    in_flight: bool = False
+    tries: int = 0
+    reported: Observation | None = None
+    missing_ms: int | None = None
+    cancel_ms: int | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in text."""
+        return run_id(self.uid, self.attempt)
+
+    def is_news(self, seen: Observation) -> bool:
+        """Whether an observation says more than is stored already."""
+        if self.state is RunState.UNKNOWN:
+            return True
+        before = self.reported
+        if before is not None:
+            return (before.sequence, before.phase) != (seen.sequence, seen.phase)
+        return seen.phase is not Phase.WAITING or self.state is RunState.SUBMITTING
+
+    def saw(self, seen: Observation) -> None:
+        """Note an observation that is stored by now."""
+        self.reported, self.state, self.taken = seen, STATE_OF[seen.phase], True
+
+
+class Outbox:
+    """Runs that wait to be sent, some of them not before a pause in real seconds has passed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: deque[Tracked] = deque()
+        self._later: dict[str, tuple[Tracked, int, float]] = {}
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._due) + len(self._later)
+
+    def put(self, runs: Iterable[Tracked]) -> None:
+        """Runs to be sent at once."""
+        for run in runs:
+            run.in_flight = True
+            self._due.append(run)
+        self._news.set()
+
+    def put_later(self, run: Tracked, pause_s: float) -> None:
+        """A run to be sent once ``pause_s`` real seconds have passed."""
+        run.in_flight = True
+        self._later[run.run_id] = (run, self._clock.now_ms(), pause_s)
+        self._news.set()
+
+    def hurry(self, run: Tracked) -> None:
+        """Let a run wait no longer."""
+        if self._later.pop(run.run_id, None) is not None:
+            self.put([run])
+
+    def take(self, most: int) -> list[Tracked]:
+        """Return at most so many runs whose time has come; they are the caller's now."""
+        for run, since_ms, pause_s in list(self._later.values()):
+            if self._left_s(since_ms, pause_s) <= 0:
+                del self._later[run.run_id]
+                self._due.append(run)
+        return [self._due.popleft() for _ in range(min(most, len(self._due)))]
+
+    def _left_s(self, since_ms: int, pause_s: float) -> float:
+        return pause_s - self._clock.real_s(self._clock.now_ms() - since_ms)
+
+    async def wait(self) -> None:
+        """Return when a run may be sent."""
+        while True:
+            self._news.clear()
+            if self._due:
+                return
+            left_s = [self._left_s(since, pause) for _, since, pause in self._later.values()]
+            if left_s and min(left_s) <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), min(left_s) if left_s else None)

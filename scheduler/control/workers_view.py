@@ -1,0 +1,29 @@
+"""The centers as the use cases may see them (``CentersView``)."""
+
+from collections.abc import Mapping
+
+from adapters.contract import LogChunk
+from scheduler.control.center_worker import CenterWorker
+from scheduler.errors import TemporarilyAway
+from scheduler.services.context import CenterStatus
+
+
+class WorkersView:
+    """The workers of this process, asked by the name of their center."""
+
+    def __init__(self, workers: Mapping[str, CenterWorker]) -> None:
+        self._workers = workers
+
+    def status(self, center: str) -> CenterStatus:
+        """Whether the center answers; a center without an adapter here does not."""
+        worker = self._workers.get(center)
+        if worker is None:
+            return CenterStatus(False, "no adapter is configured for it in this service", 0)
+        return worker.status()
+
+    async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
+        """A piece of a run's log; ``TemporarilyAway`` if the center cannot be asked."""
+        worker = self._workers.get(center)
+        if worker is None:
+            raise TemporarilyAway(f"no adapter is configured for {center} in this service")
+        return await worker.read_logs(run_id, offset, limit)
