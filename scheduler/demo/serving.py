@@ -15,11 +15,9 @@ from scheduler.demo.workload import Workload
 
 _JOB: Final = """\
 # A sample job: 8 NPU cards for at most 2 hours. The center is simulated, nothing is computed.
-display_name: my-first-job
-options:
-  - flavor: wuhan-ai/ascend-910b
-    units_per_node: 8
-    nodes: 1
+name: my-first-job
+flavor: wuhan-ai/ascend-910b
+units: 8
 wall_limit: 2h
 image: registry.example/sample/train-aarch64:1
 command: [python, train.py]
