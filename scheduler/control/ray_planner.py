@@ -235,7 +235,7 @@ def _connect(address: str) -> None:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-        # Ray's workers are batch work by default (nice 15) and starve beside a busy service; ours plan.
+        # By default Ray's workers are nice (15) and starve beside a busy service; ours plan.
         os.environ.setdefault("RAY_worker_niceness", "0")
         if address:
             ray.init(address=address, namespace=_NAMESPACE, log_to_driver=False)
