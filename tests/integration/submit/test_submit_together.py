@@ -1,0 +1,91 @@
+"""Submissions that come at the same time: few transactions, each call for itself."""
+
+import asyncio
+from typing import Any
+
+import sqlalchemy as sa
+
+from scheduler.store import submission_book, submissions
+from scheduler.store.submissions import Fate, Key, NewJob, Submission
+
+MINE = "sample-ezhou-1"
+
+
+def prepared(corridor: Any, name: str, uid: int) -> Submission:
+    """A judged submission of one job."""
+    row = NewJob(
+        uid, MINE, "ezhou", "QUEUED", 0, 0, None, name, '[["wuhan-ai/ascend-910b",8,1,60]]', "{}",
+        b"", "PREFERRED", None, 3, "NODE",
+    )  # fmt: skip
+    revision = corridor.db.read_sync(submission_book.revision)
+    return Submission(Key(MINE, name, b"digest"), revision, [row], b"answer", 0)
+
+
+async def test_what_waits_together_shares_a_transaction(corridor: Any, hold: Any) -> None:
+    commits: list[None] = []
+    corridor.db.after_commit.append(lambda: commits.append(None))
+    desk, db, gate = corridor.context.desk, corridor.db, hold()
+    calls = [
+        asyncio.create_task(desk.store(db, prepared(corridor, f"n{uid}", uid)))
+        for uid in range(1, 201)
+    ]
+    await asyncio.sleep(0)
+    gate.open()
+    assert await asyncio.gather(*calls) == [Fate.STORED] * 200
+    # The gate's own, the first call, which went ahead, and all others.
+    assert len(commits) <= 3
+
+
+async def test_one_that_cannot_be_stored_does_not_hurt_the_others(
+    corridor: Any, stored: Any
+) -> None:
+    desk, db = corridor.context.desk, corridor.db
+    await desk.store(db, prepared(corridor, "there", 7))
+    names = {"a": 1, "b": 2, "clash": 7, "c": 3}
+    outcomes = await asyncio.gather(
+        *[desk.store(db, prepared(corridor, name, uid)) for name, uid in names.items()],
+        return_exceptions=True,
+    )
+    failed = [isinstance(outcome, sa.exc.IntegrityError) for outcome in outcomes]
+    assert failed == [False, False, True, False]
+    kept = corridor.rows("SELECT display_name FROM job ORDER BY uid")
+    assert kept == [("a",), ("b",), ("c",), ("there",)]
+    assert stored(corridor) == {"job": 4, "request_key": 4, "event": 4}
+
+
+async def test_a_caller_that_leaves_does_not_disturb_the_others(corridor: Any, hold: Any) -> None:
+    """What it handed in is stored; it will find its answer under its key."""
+    desk, db, gate = corridor.context.desk, corridor.db, hold()
+    calls = [
+        asyncio.create_task(desk.store(db, prepared(corridor, str(uid), uid))) for uid in (1, 2, 3)
+    ]
+    await asyncio.sleep(0)
+    calls[1].cancel()
+    await asyncio.sleep(0)
+    gate.open()
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert (found[0], found[2]) == (Fate.STORED, Fate.STORED)
+    assert isinstance(found[1], asyncio.CancelledError)
+    assert corridor.rows("SELECT count(*) FROM job") == [(3,)]
+
+
+async def test_keys_are_found_by_index(corridor: Any) -> None:
+    """However many keys there are: no scan of them."""
+    seen: list[str] = []
+
+    def plan(connection: sa.Connection) -> list[str]:
+        sa.event.listen(connection, "before_cursor_execute", _note(seen))
+        submissions.find(connection, [Key("a", "b", b""), Key("c", "d", b"")])
+        sql = seen[0].replace("(?, ?), (?, ?)", "('a', 'b'), ('c', 'd')")
+        return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+
+    steps = corridor.db.read_sync(plan)
+    assert any(step.startswith("SEARCH k USING INDEX") for step in steps)
+    assert not any(step.startswith("SCAN k") for step in steps)
+
+
+def _note(seen: list[str]) -> Any:
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    return note
