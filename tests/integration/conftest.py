@@ -1,6 +1,7 @@
-"""Real servers on loopback ports, each over a migrated SQLite file with the sample data."""
+"""Real servers on loopback ports, each over a SQLite file with the sample data."""
 
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,8 +157,19 @@ async def refused(call: Awaitable[Any]) -> Refused:
 Start = Callable[..., Awaitable[Corridor]]
 
 
+@pytest.fixture(scope="session")
+def seeded_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database file with the sample data, to be copied."""
+    path = tmp_path_factory.mktemp("seeded") / "corridor.db"
+    db = Database(f"sqlite:///{path}")
+    migrate.upgrade(db.engine)
+    db.write_future(lambda c: seed.load(c, seed.DATA, NOW_MS)).result()
+    db.close()
+    return path
+
+
 @pytest.fixture
-async def start_corridor(tmp_path: Path) -> AsyncIterator[Start]:
+async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts services with the sample data; they are stopped after the test.
 
     ``planner`` and ``centers`` stand in for those of the control loop, ``jobs`` for the job service.
@@ -176,6 +188,7 @@ async def start_corridor(tmp_path: Path) -> AsyncIterator[Start]:
             nonlocal count
             count += 1
             path = tmp_path / f"corridor-{count}.db"
+            shutil.copyfile(seeded_database, path)
             return await stack.enter_async_context(
                 _serve(path, planner or NoPlanner(), centers or QuietCenters(), jobs, watch)
             )
@@ -192,8 +205,6 @@ async def _serve(
     watch: WatchSettings,
 ) -> AsyncIterator[Corridor]:
     db = Database(f"sqlite:///{path}")
-    migrate.upgrade(db.engine)
-    db.write_future(lambda c: seed.load(c, seed.DATA, NOW_MS)).result()
     clock = HandClock()
     context = Context(
         db, clock, clock.now_ms, IdGenerator(0, clock.now_ms), planner, centers, True,
