@@ -7,7 +7,8 @@ from corridor.v1 import center_service_pb2 as pb
 from corridor.v1.identity_service_pb2 import ListCitiesRequest
 
 from scheduler.cli import amounts
-from scheduler.cli.client_command import ClientGroup, add
+from scheduler.cli.client_command import add
+from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import enum_word, print_json, to_json
 from scheduler.cli.output import Cell, Column
 from scheduler.cli.session import Session
@@ -43,7 +44,7 @@ def list_centers(session: Session) -> None:
         return
     columns = [
         Column("center.flavor"),
-        Column("center.name", flex=True, rank=2),
+        Column("center.name", flex=16, rank=2),
         Column("center.state"),
         Column("center.used", right=True),
         Column("center.capacity", right=True),
@@ -57,7 +58,7 @@ def list_centers(session: Session) -> None:
         rows.append(
             [
                 Cell(center.center, "bold"),
-                Cell(_name(session, center) + _simulated(session, center), "bold"),
+                Cell(_name(session, center), "bold"),
                 _state(session, center),
                 *[""] * 6,
             ]
@@ -68,7 +69,7 @@ def list_centers(session: Session) -> None:
 
 def _flavor_row(session: Session, flavor: pb.Flavor) -> list[str | Cell]:
     out = session.out
-    name = flavor.display_name_zh if session.lang == "zh" else flavor.display_name_en
+    name = _both(session, flavor.display_name_zh, flavor.display_name_en)
     hourly_fen = (flavor.price_ufen_per_unit_second * 3600 + 500_000) // 1_000_000
     unit = out.word("unit.", flavor.unit)
     return [
@@ -85,20 +86,20 @@ def _flavor_row(session: Session, flavor: pb.Flavor) -> list[str | Cell]:
 
 
 def _name(session: Session, center: pb.Center) -> str:
-    if session.lang == "zh":
-        return center.display_name_zh
-    return f"{center.display_name_zh} {center.display_name_en}"
+    return _both(session, center.display_name_zh, center.display_name_en)
 
 
-def _simulated(session: Session, center: pb.Center) -> str:
-    return f" [{session.t('center.simulated')}]" if center.simulated else ""
+def _both(session: Session, zh: str, en: str) -> str:
+    return zh if session.lang == "zh" else f"{zh} {en}"
 
 
 def _state(session: Session, center: pb.Center) -> Cell:
     state = session.out.state(enum_word(_STATE, center.state))
-    if center.reachable:
-        return state
-    return Cell(f"{state.text}, {session.t('center.unreachable')}", "red")
+    notes = [session.t("center.simulated")] if center.simulated else []
+    if not center.reachable:
+        notes.append(session.t("center.unreachable"))
+    noted = f"{state.text} ({', '.join(notes)})" if notes else state.text
+    return Cell(noted, state.style if center.reachable else "red")
 
 
 def show(session: Session, center: CenterCode) -> None:
@@ -126,10 +127,10 @@ def _show(session: Session, center: pb.Center) -> None:
     out = session.out
     out.facts(
         [
-            ("center.center", center.center + _simulated(session, center)),
-            ("center.name", _name(session, center)),
+            ("center.center", center.center),
+            ("center.its_name", _name(session, center)),
             ("center.kind", center.kind),
-            ("center.state", _state(session, center)),
+            ("center.its_state", _state(session, center)),
             ("center.health", center.health_detail),
             ("center.answered", out.moment(center.last_answer_time)),
             ("center.runs", f"{center.active_runs:,}"),
@@ -137,7 +138,7 @@ def _show(session: Session, center: pb.Center) -> None:
     )
     columns = [
         Column("center.flavor"),
-        Column("center.name", flex=True, rank=3),
+        Column("center.name", flex=16, rank=3),
         Column("center.used", right=True),
         Column("center.capacity", right=True),
         Column("center.price", right=True, rank=1),

@@ -11,8 +11,8 @@ from scheduler.cli import exits, job_filters
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed
 from scheduler.cli.job_filters import Filter, with_filter
+from scheduler.cli.lines import complain
 from scheduler.cli.message_json import print_json
-from scheduler.cli.output import complain
 from scheduler.cli.session import Session
 
 PANEL = "Jobs"

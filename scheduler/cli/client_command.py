@@ -8,80 +8,19 @@ on stderr and an exit code; a traceback is shown under ``--verbose`` only.
 import errno
 import inspect
 import os
-import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import typer
-from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
 from scheduler.cli import exits
-from scheduler.cli.failures import Failed, FailedCall, usage_line
+from scheduler.cli.failures import Failed, FailedCall
 from scheduler.cli.flaws import BadFile
-from scheduler.cli.output import complain
+from scheduler.cli.given import Given, declare
 from scheduler.cli.profiles import BadProfile
-from scheduler.cli.session import Given, Session
-
-PANEL: Final = "Connection"
-#: Panels of the commands, in the order help shows them.
-PANELS: Final = (
-    "Jobs", "Quotas and money", "Centers and people", "This machine", "Service", "Planning",
-)  # fmt: skip
-Server = Annotated[
-    str | None,
-    typer.Option("--server", metavar="HOST:PORT", help="The service.", rich_help_panel=PANEL),
-]
-Lang = Annotated[
-    str | None,
-    typer.Option("--lang", metavar="zh|en", help="Language of the output.", rich_help_panel=PANEL),
-]
-ProfileName = Annotated[
-    str | None,
-    typer.Option("--profile", metavar="NAME", help="A profile to use.", rich_help_panel=PANEL),
-]
-
-
-def _shared(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON; errors too.", rich_help_panel=PANEL)
-    ] = False,
-    server: Server = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            "--token",
-            help="A token; better in CORRIDOR_TOKEN or a profile, where others do not see it.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    profile: ProfileName = None,
-    tls_ca: Annotated[
-        str | None,
-        typer.Option("--tls-ca", metavar="FILE", help="Authority to trust.", rich_help_panel=PANEL),
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option("--insecure", help="Without TLS beyond this machine.", rich_help_panel=PANEL),
-    ] = False,
-    timeout_s: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            min=0.001,
-            help="How long a call may take.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    lang: Lang = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=PANEL)
-    ] = False,
-) -> None:
-    """Declare the options that every command of the client takes."""
+from scheduler.cli.session import Session
 
 
 def add(
@@ -94,7 +33,7 @@ def add(
     """Put a command on ``app``; its help is the docstring of ``function``."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    shared = list(inspect.signature(_shared, eval_str=True).parameters.values())
+    shared = list(inspect.signature(declare, eval_str=True).parameters.values())
     context = inspect.Parameter("ctx", keyword, annotation=typer.Context)
     parameters = [one.replace(kind=keyword) for one in (context, *own, *shared)]
 
@@ -147,48 +86,3 @@ def _run(
         return session.reporter.report(error)
     finally:
         session.close()
-
-
-class ClientGroup(TyperGroup):
-    """A group of commands that answers wrong use with one line and exit code 2."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the commands in the order of their panels, then as they were added."""
-
-        def rank(name: str) -> int:
-            panel = str(getattr(self.commands[name], "rich_help_panel", None))
-            return PANELS.index(panel) if panel in PANELS else len(PANELS)
-
-        return sorted(super().list_commands(ctx), key=rank)
-
-    def main(  # the process' exit is ours, so standalone_mode is not heeded
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
-        """Run as always, but for how wrong use is told; exits the process."""
-        given = list(sys.argv[1:] if args is None else args)
-        try:
-            code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
-        except TyperException as error:
-            context = getattr(error, "ctx", None)
-            if type(error).__name__ == "NoArgsIsHelpError":
-                complain(error.format_message())
-            else:
-                path = context.command_path.partition(" ")[2] if context is not None else ""
-                message = _with_hint(error.format_message(), path)
-                usage_line(path, message, "--json" in given, complain)
-            sys.exit(error.exit_code)
-        except typer.Abort:
-            complain("")
-            sys.exit(exits.ERROR)
-        sys.exit(code if isinstance(code, int) else exits.OK)
-
-
-def _with_hint(message: str, path: str) -> str:
-    command = f"corridor {path}".strip()
-    return f"{message.rstrip('.')}; see {command} --help"

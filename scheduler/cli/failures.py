@@ -1,15 +1,14 @@
 """How a command fails: one line on stderr that says what is wrong and what to do, and a code."""
 
 import json
-from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
 
 from scheduler.cli import exits
 from scheduler.cli.flaws import BadFile, Flaw
+from scheduler.cli.lines import complain, one_line
 from scheduler.cli.message_json import problem_json
-from scheduler.cli.output import complain, one_line
 from scheduler.cli.texts import CATALOG, text
 from scheduler.problem import Problem, problem_of
 
@@ -47,8 +46,9 @@ def exit_code(problem: Problem) -> int:
 
 def flaw_line(lang: str, flaw: Flaw) -> str:
     """Return ``job.yaml:7: wall_limt: unknown field; ...``."""
-    where = f"{flaw.file}:{flaw.line}: " + (f"{flaw.path}: " if flaw.path else "")
-    return one_line(where + text(lang, flaw.key, **flaw.values))
+    line = f":{flaw.line}" if flaw.line else ""
+    path = f" {flaw.path}:" if flaw.path else ""
+    return one_line(f"{flaw.file}{line}:{path} {text(lang, flaw.key, **flaw.values)}")
 
 
 class Reporter:
@@ -128,13 +128,3 @@ class Reporter:
     def _print_json(self, error: dict[str, Any], code: int) -> None:
         found = {"error": {"command": self._command, **error, "exit_code": code}}
         complain(json.dumps(found, ensure_ascii=False))
-
-
-def usage_line(command: str, message: str, as_json: bool, say: Callable[[str], None]) -> None:
-    """Say in one line (or JSON) that a command was used wrongly."""
-    words = one_line(message)
-    if as_json:
-        error = {"command": command, "message": words, "exit_code": exits.USAGE}
-        say(json.dumps({"error": error}, ensure_ascii=False))
-    else:
-        say(f"corridor{' ' + command if command else ''}: {words}")

@@ -6,8 +6,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing wrong: ``key`` names its text, ``values`` fill it; ``line`` counts from 1.
+    """One thing wrong: ``key`` names its text, ``values`` fill it.
 
+    ``line`` counts from 1; 0 is the file as a whole.
     ``path`` is the field as the file writes it (``options[0].units``), "" for the file itself.
     """
 

@@ -7,10 +7,12 @@ from corridor.v1 import identity_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from scheduler.cli import amounts, exits
-from scheduler.cli.client_command import ClientGroup, add
+from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed
+from scheduler.cli.groups import ClientGroup
+from scheduler.cli.lines import complain
 from scheduler.cli.message_json import enum_word, print_json, to_json
-from scheduler.cli.output import Cell, Column, complain
+from scheduler.cli.output import Cell, Column, local
 from scheduler.cli.session import Session, paged
 
 PANEL = "Centers and people"
@@ -55,7 +57,7 @@ def _enterprises(session: Session, found: list[pb.Enterprise]) -> None:
     columns = [
         Column("enterprise.code"),
         Column("enterprise.city", rank=1),
-        Column("enterprise.name", flex=True),
+        Column("enterprise.name", flex=16),
         Column("enterprise.size", rank=3),
         Column("enterprise.sector", rank=4),
         Column("enterprise.credit", right=True, rank=2),
@@ -195,9 +197,9 @@ def create_token(
 
 
 def _until(session: Session, at: Timestamp) -> str:
-    from scheduler.cli.output import local
-
-    return f"{local(at):%Y-%m-%d %H:%M}" if session.out.is_terminal else local(at).isoformat()
+    if session.out.is_terminal:
+        return f"{local(at):%Y-%m-%d %H:%M}"
+    return local(at).isoformat(timespec="seconds")
 
 
 def list_tokens(
@@ -216,7 +218,7 @@ def list_tokens(
         return
     columns = [
         Column("token.id"),
-        Column("token.subject", flex=True),
+        Column("token.subject", flex=16),
         Column("token.role"),
         Column("token.scope", rank=1),
         Column("token.expires", rank=2),

@@ -68,7 +68,7 @@ def job_table(session: Session, jobs: Sequence[pb.Job], *, several_cities: bool)
     columns = [
         Column("jobs.job"),
         Column("jobs.state"),
-        Column("jobs.name", flex=True, rank=2),
+        Column("jobs.name", flex=16, rank=2),
         Column("jobs.size", rank=1),
         *([Column("jobs.city", rank=1)] if several_cities else []),
         Column("jobs.submitted", right=True, rank=3),
@@ -152,7 +152,7 @@ def run_table(session: Session, runs: Sequence[pb.Run]) -> None:
     columns = [
         Column("runs.attempt", right=True),
         Column("runs.state"),
-        Column("runs.center", flex=True, rank=1),
+        Column("runs.center", flex=16, rank=1),
         Column("runs.flavor", rank=4),
         Column("runs.units", right=True, rank=2),
         Column("runs.started", right=True, rank=3),
@@ -160,7 +160,7 @@ def run_table(session: Session, runs: Sequence[pb.Run]) -> None:
         Column("runs.end", rank=3),
         Column("runs.exit", right=True, rank=5),
         Column("runs.native", rank=6),
-        Column("runs.message", flex=True, rank=7),
+        Column("runs.message", flex=16, rank=7),
     ]
     rows: list[list[str | Cell]] = []
     for run in runs:
@@ -200,7 +200,7 @@ def show_charge(out: Output, charge: pb.Charge) -> None:
         [
             Column("charge.item"),
             Column("charge.amount", right=True),
-            Column("charge.note", flex=True, rank=1),
+            Column("charge.note", flex=16, rank=1),
         ],
         rows,
     )
@@ -225,7 +225,8 @@ def show_reason(session: Session, reason: pb.PendingReason) -> None:
         return
     flavor = session.name(reason.flavor)
     node = session.node(reason.node)
-    out.line(f"{out.t(f'why.{code}', node=node, flavor=flavor)} [{code}]", "bold")
+    why = out.t(f"why.{code}", node=node, flavor=flavor)
+    out.line(f"{why[:1].upper()}{why[1:]} [{code}]", "bold")
     out.facts(
         [
             ("reason.node", node),
@@ -235,9 +236,9 @@ def show_reason(session: Session, reason: pb.PendingReason) -> None:
             ("reason.requested", _amount(out, reason, "requested")),
             ("reason.short_by", _amount(out, reason, "short_by")),
             ("reason.next_event", out.moment(reason.next_event_time)),
-            ("reason.earliest", out.moment(reason.start_earliest_time)),
-            ("reason.likely", out.moment(reason.start_likely_time)),
-            ("reason.latest", out.moment(reason.start_latest_time)),
+            ("reason.earliest", out.start(reason.start_earliest_time)),
+            ("reason.likely", out.start(reason.start_likely_time)),
+            ("reason.latest", out.start(reason.start_latest_time)),
             ("reason.advice", out.t(f"advice.{code}")),
         ],
         indent=2,

@@ -10,8 +10,8 @@ from corridor.v1.job_service_pb2 import ExplainJobRequest, GetJobRequest, ListJo
 from scheduler.cli import job_filters, job_views, jobfile
 from scheduler.cli.client_command import add
 from scheduler.cli.job_filters import Filter, with_filter
+from scheduler.cli.lines import complain
 from scheduler.cli.message_json import print_json, to_json
-from scheduler.cli.output import complain
 from scheduler.cli.session import Session, paged
 
 PANEL = "Jobs"

@@ -1,7 +1,7 @@
 """``corridor``: the command line of enterprises, city admins and operators.
 
-Each command's module registers itself and imports what is heavy only when it runs, so that help is
-quick and the client's commands work where the service's packages are not installed.
+``scheduler.cli.commands`` lists the commands; each command's module registers itself, and is
+imported only when it is used.
 """
 
 import sys
@@ -10,34 +10,21 @@ from typing import Annotated
 import typer
 
 from scheduler import __version__
-from scheduler.cli import (
-    client_commands,
-    config_cmd,
-    demo_cmd,
-    init_cmd,
-    replay_cmd,
-    serve_cmd,
-    version_cmd,
-)
-from scheduler.cli.client_command import ClientGroup, Lang, ProfileName, Server
+from scheduler.cli.commands import COMMANDS
 from scheduler.cli.exits import ERROR
-from scheduler.cli.session import Given
+from scheduler.cli.given import Given, Lang, ProfileName, Server
+from scheduler.cli.groups import lazily
 from scheduler.errors import CorridorError
 
 app = typer.Typer(
     name="corridor",
-    cls=ClientGroup,
+    cls=lazily(COMMANDS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `corridor demo`, or with `corridor init` and `corridor serve`."
     " `corridor COMMAND --help` explains each command.",
 )
-
-client_commands.register(app)
-for _module in (demo_cmd, serve_cmd, init_cmd, config_cmd, version_cmd):
-    _module.register(app)
-app.command("replay", rich_help_panel="Planning")(replay_cmd.replay)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,10 +8,12 @@ import typer
 from corridor.v1 import subsidy_service_pb2 as pb
 
 from scheduler.cli import amounts, exits
-from scheduler.cli.client_command import ClientGroup, add
+from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed, FailedCall
+from scheduler.cli.groups import ClientGroup
+from scheduler.cli.lines import complain
 from scheduler.cli.message_json import print_json, to_json
-from scheduler.cli.output import Cell, Column, complain
+from scheduler.cli.output import Cell, Column
 from scheduler.cli.session import Session, paged
 from scheduler.problem import problem_of
 
@@ -52,8 +54,9 @@ def list_programmes(session: Session, city: City = "") -> None:
         Column("programme.rate", right=True),
         Column("programme.year_cap", right=True, rank=1),
         Column("programme.job_cap", right=True, rank=3),
-        Column("programme.name", flex=True, rank=2),
-        Column("programme.flavors", flex=True, rank=4),
+        Column("programme.name", flex=16, rank=2),
+        Column("programme.note", rank=1),
+        Column("programme.flavors", flex=16, rank=4),
         Column("programme.version", right=True, rank=5),
     ]
     rows: list[list[str | Cell]] = [
@@ -63,7 +66,8 @@ def list_programmes(session: Session, city: City = "") -> None:
             f"{one.rate_bp / 100:.2f} %",
             _cap(one, "enterprise_year_cap_fen"),
             _cap(one, "job_cap_fen"),
-            one.display_name + (f" [{out.t('programme.sample')}]" if one.sample else ""),
+            one.display_name,
+            out.t("programme.sample") if one.sample else "",
             ", ".join(one.flavors) or out.t("quota.all"),
             str(one.rule_version),
         ]
@@ -179,8 +183,8 @@ def list_transfers(
         Column("ledger.kind", rank=2),
         Column("ledger.code"),
         Column("ledger.amount", right=True),
-        Column("ledger.debit", flex=True),
-        Column("ledger.credit", flex=True),
+        Column("ledger.debit", flex=16),
+        Column("ledger.credit", flex=16),
         Column("ledger.run", rank=3),
         Column("ledger.shard", rank=4),
         Column("ledger.sequence", right=True, rank=4),

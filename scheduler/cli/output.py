@@ -5,7 +5,7 @@ wrap; into a pipe everything is written out. ``NO_COLOR`` is heeded.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,7 +17,6 @@ from rich.text import Text
 
 from scheduler.cli.texts import CATALOG, text
 
-FLEX_MIN: Final = 8
 _GAP: Final = 2
 _STYLES: Final = {
     "RUNNING": "green",
@@ -42,13 +41,13 @@ class Column:
     """A column by the key of its heading.
 
     ``rank`` 0 is never dropped; of the others the highest goes first when the terminal is narrow.
-    ``flex`` columns may be shortened with an ellipsis.
+    A column may be shortened with an ellipsis down to ``flex`` cells (0: not at all).
     """
 
     key: str
     right: bool = False
     rank: int = 0
-    flex: bool = False
+    flex: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +61,29 @@ class Cell:
 Row = Sequence["str | Cell"]
 
 
-def fit(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int, int]:
+def fit(
+    columns: Sequence[Column], widths: Sequence[int], room: int, without: Collection[int] = ()
+) -> dict[int, int]:
     """Return the width of each column that is shown, by its index, within ``room`` cells.
 
     Columns of rank 0 are always shown; if even they do not fit, the lines are too long.
     """
-    shown = dict(enumerate(widths))
+    shown = {index: width for index, width in enumerate(widths) if index not in without}
     while True:
         over = sum(shown.values()) + _GAP * (len(shown) - 1) - room
         if over <= 0:
             return shown
         spare = {
-            index: width - FLEX_MIN
+            index: width - columns[index].flex
             for index, width in shown.items()
-            if columns[index].flex and width > FLEX_MIN
+            if 0 < columns[index].flex < width
         }
         if sum(spare.values()) >= over:
             return _shorten(shown, spare, over)
         last = max(shown, key=lambda index: (columns[index].rank, index))
         if columns[last].rank == 0:
             return {
-                index: min(width, FLEX_MIN) if columns[index].flex else width
-                for index, width in shown.items()
+                index: min(width, columns[index].flex or width) for index, width in shown.items()
             }
         del shown[last]
 
@@ -130,11 +130,15 @@ class Output:
             max(cell_len(head), *(cell_len(row[at].text) for row in cells))
             for at, head in enumerate(heads)
         ]
-        shown = (
-            fit(columns, widths, self.console.width)
-            if self.is_terminal
-            else dict(enumerate(widths))
-        )
+        shown = dict(enumerate(widths))
+        if self.is_terminal:
+            # What is empty in every row tells a person nothing; a script counts on its columns.
+            empty_at = {
+                at
+                for at, column in enumerate(columns)
+                if column.rank and not any(row[at].text for row in cells)
+            }
+            shown = fit(columns, widths, self.console.width, empty_at)
         self._row(columns, shown, [Cell(head, "bold") for head in heads])
         for row in cells:
             self._row(columns, shown, row)
@@ -147,10 +151,11 @@ class Output:
             line.append(words.rstrip() if index == last else words, row[index].style)
             if index != last:
                 line.append(" " * _GAP)
+        line.rstrip()
         if self.is_terminal:
             self.console.print(line, soft_wrap=True)
         else:
-            sys.stdout.write(line.plain.rstrip() + "\n")
+            sys.stdout.write(line.plain + "\n")
 
     def facts(self, facts: Sequence[tuple[str, "str | Cell"]], indent: int = 0) -> None:
         """Print facts as aligned lines ``name  value``; those without a value are left out."""
@@ -213,6 +218,12 @@ class Output:
             return local(at).isoformat(timespec="seconds")
         return f"{local(at):%Y-%m-%d %H:%M:%S} ({self.distance(at)})"
 
+    def start(self, at: Timestamp | None) -> str:
+        """Return when a job may start: an instant to come, or at once."""
+        if at is not None and at.seconds and at.ToMilliseconds() <= self._now_ms() + 1000:
+            return self.t("time.at_once")
+        return self.moment(at)
+
     def distance(self, at: Timestamp) -> str:
         """Return how long ago or ahead of the service's time an instant is."""
         ahead_s = (at.ToMilliseconds() - self._now_ms()) // 1000
@@ -238,16 +249,6 @@ class Output:
 def local(at: Timestamp) -> datetime:
     """Return an instant in the machine's time zone."""
     return at.ToDatetime(UTC).astimezone()
-
-
-def complain(words: str) -> None:
-    """Print one line on stderr."""
-    sys.stderr.write(words + "\n")
-
-
-def one_line(words: str) -> str:
-    """Return a text without line breaks and control characters, which a terminal might obey."""
-    return " ".join("".join(c if c.isprintable() else " " for c in words).split())
 
 
 def _cell(value: "str | Cell") -> Cell:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.cli import exits
-from scheduler.cli.client_command import ClientGroup, add
+from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed
+from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import print_json
 from scheduler.cli.output import Cell, Column
 from scheduler.cli.profiles import SETTINGS, Profile, Profiles, read_profiles, write_profiles
@@ -46,7 +47,7 @@ def list_profiles(session: Session) -> None:
         Column("profile.city", rank=2),
         Column("profile.enterprise", rank=2),
         Column("profile.lang", rank=3),
-        Column("profile.tls_ca", rank=4, flex=True),
+        Column("profile.tls_ca", rank=4, flex=16),
     ]
     rows: list[list[str | Cell]] = []
     for name, profile in sorted(profiles.named.items()):

@@ -7,8 +7,9 @@ import typer
 from corridor.v1 import quota_service_pb2 as pb
 
 from scheduler.cli import exits
-from scheduler.cli.client_command import ClientGroup, add
-from scheduler.cli.failures import Failed, FailedCall
+from scheduler.cli.client_command import add
+from scheduler.cli.failures import Failed
+from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import print_json, to_json
 from scheduler.cli.output import Cell, Column
 from scheduler.cli.session import Session, paged
@@ -158,25 +159,17 @@ def set_quota(
         raise Failed("option.city_limits", exits.USAGE)
     if enterprise and any(one is not None for one in limits):
         raise Failed("option.enterprise_limits", exits.USAGE)
-    try:
-        if city:
-            quota = _new_quota(session, city, flavor, nominal, borrow_limit, lend_limit)
-            quota.etag = quota.etag if etag is None else etag
-            answer = session.client.quotas.UpdateCityQuota(
-                pb.UpdateCityQuotaRequest(quota=quota, reason=reason)
-            )
-            shown: Any = answer.quota
-        else:
-            new_cap = _new_cap(session, str(enterprise), flavor, cap)
-            new_cap.etag = new_cap.etag if etag is None else etag
-            shown = session.client.quotas.UpdateEnterpriseQuota(
-                pb.UpdateEnterpriseQuotaRequest(quota=new_cap, reason=reason)
-            ).quota
-    except grpc.RpcError as error:
-        problem = problem_of(error)
-        if problem.reason == "ETAG_MISMATCH":
-            raise FailedCall(problem, "; " + session.t("call.stale_etag")) from error
-        raise
+    shown: Any
+    if city:
+        quota = _new_quota(session, city, flavor, nominal, borrow_limit, lend_limit)
+        quota.etag = quota.etag if etag is None else etag
+        change = pb.UpdateCityQuotaRequest(quota=quota, reason=reason)
+        shown = session.client.quotas.UpdateCityQuota(change).quota
+    else:
+        new_cap = _new_cap(session, str(enterprise), flavor, cap)
+        new_cap.etag = new_cap.etag if etag is None else etag
+        new = pb.UpdateEnterpriseQuotaRequest(quota=new_cap, reason=reason)
+        shown = session.client.quotas.UpdateEnterpriseQuota(new).quota
     if session.as_json:
         print_json(to_json(shown))
     elif city:

@@ -9,8 +9,9 @@ from corridor.v1 import job_service_pb2 as pb
 from scheduler.cli import amounts, exits, job_views, submitting
 from scheduler.cli.failures import exit_code, flaw_line
 from scheduler.cli.jobfile import FoundJob
+from scheduler.cli.lines import complain
 from scheduler.cli.message_json import print_json, to_json
-from scheduler.cli.output import Cell, Column, complain
+from scheduler.cli.output import Cell, Column
 from scheduler.cli.session import Session
 from scheduler.problem import Problem, problem_of
 
@@ -99,8 +100,8 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
             job_views.show_charge(out, option.charge)
         out.facts(
             [
-                ("reason.earliest", out.moment(option.start_earliest_time)),
-                ("reason.likely", out.moment(option.start_likely_time)),
+                ("reason.earliest", out.start(option.start_earliest_time)),
+                ("reason.likely", out.start(option.start_likely_time)),
             ]
         )
         if option.HasField("reason"):
@@ -128,13 +129,13 @@ def _table(session: Session, priced: Sequence[tuple[FoundJob, pb.JobQuote]]) -> 
                 amounts.money(first.charge.gross_fen),
                 amounts.money(given),
                 amounts.money(first.charge.self_pay_fen),
-                out.when(first.start_likely_time),
+                _likely(session, first),
             ]
         )
     total = [amounts.money(fen) for fen in (gross, subsidy, own)]
     rows.append([Cell(out.t("quote.total"), "bold"), "", *(Cell(one, "bold") for one in total), ""])
     columns = [
-        Column("quote.job", flex=True),
+        Column("quote.job", flex=16),
         Column("jobs.size", rank=2),
         Column("charge.gross", right=True, rank=1),
         Column("charge.subsidies", right=True),
@@ -143,3 +144,9 @@ def _table(session: Session, priced: Sequence[tuple[FoundJob, pb.JobQuote]]) -> 
     ]
     out.table(columns, rows)
     out.line(out.t("quote.at_most"))
+
+
+def _likely(session: Session, option: pb.OptionQuote) -> str:
+    at = option.start_likely_time
+    soon = at.seconds and at.ToMilliseconds() <= session.now_ms + 1000
+    return session.t("time.at_once") if soon else session.out.when(at)

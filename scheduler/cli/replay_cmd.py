@@ -29,6 +29,11 @@ from scheduler.replay.trace import ReplayError, Trace, TraceJob
 USAGE_ERROR = 2
 
 
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay", rich_help_panel="Planning")(replay)
+
+
 class Policy(StrEnum):
     """How the planner orders jobs."""
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +11,9 @@ from corridor.v1.identity_service_pb2 import ListCitiesRequest, WhoAmIRequest, W
 
 from scheduler.cli import exits
 from scheduler.cli.failures import Failed, Reporter
-from scheduler.cli.output import Output, complain
+from scheduler.cli.given import Given
+from scheduler.cli.lines import complain
+from scheduler.cli.output import Output
 from scheduler.cli.profiles import (
     PROFILE_VARIABLE,
     SERVER_DEFAULT,
@@ -26,21 +27,6 @@ from scheduler.cli.profiles import (
 )
 from scheduler.cli.texts import LANGUAGES
 from scheduler.client import TIMEOUT_S, Client
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """Options that every command of the client takes; None and False are not given."""
-
-    server: str | None = None
-    token: str | None = None
-    profile: str | None = None
-    tls_ca: str | None = None
-    insecure: bool = False
-    timeout_s: float | None = None
-    lang: str | None = None
-    as_json: bool = False
-    verbose: bool = False
 
 
 class Session:

@@ -11,8 +11,8 @@ from scheduler.cli import amounts, exits, job_filters, jobfile, quoting, submitt
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed, exit_code, flaw_line
 from scheduler.cli.jobfile import FoundJob
+from scheduler.cli.lines import complain
 from scheduler.cli.message_json import print_json, problem_json
-from scheduler.cli.output import complain
 from scheduler.cli.session import Session
 from scheduler.cli.submitting import Submitted
 

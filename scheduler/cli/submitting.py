@@ -18,7 +18,7 @@ from scheduler.cli import exits
 from scheduler.cli.failures import Failed, FailedCall
 from scheduler.cli.flaws import BadFile, Flaw
 from scheduler.cli.jobfile import FoundJob, read_jobs
-from scheduler.cli.output import complain
+from scheduler.cli.lines import complain
 from scheduler.cli.session import Session
 from scheduler.problem import Problem, problem_of
 
@@ -67,7 +67,7 @@ def _text(name: str) -> str:
         raise BadFile([Flaw(name, line, "", "file.not_utf8", {})]) from error
     except OSError as error:
         values = {"why": error.strerror or str(error)}
-        raise BadFile([Flaw(name, 1, "", "file.unreadable", values)]) from error
+        raise BadFile([Flaw(name, 0, "", "file.unreadable", values)]) from error
 
 
 def calls(jobs: Sequence[FoundJob], most: int = JOBS_MAX) -> Iterator[Sequence[FoundJob]]:

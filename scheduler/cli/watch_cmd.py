@@ -14,10 +14,11 @@ from corridor.v1.job_service_pb2 import (
     WatchJobsRequest,
 )
 
-from scheduler.cli import exits, job_views, watching
+from scheduler.cli import amounts, exits, job_views, watching
 from scheduler.cli.client_command import add
+from scheduler.cli.lines import one_line
 from scheduler.cli.message_json import print_json_line, to_json
-from scheduler.cli.output import Cell, one_line
+from scheduler.cli.output import Cell
 from scheduler.cli.session import Session
 from scheduler.problem import problem_of
 
@@ -73,7 +74,7 @@ def watch(
     ):
         for event in answer.events:
             states[event.job_id] = event.state
-            _show(session, event, answer.resume_token)
+            _show(session, event, answer.resume_token, with_job=len(named) != 1)
         sys.stdout.flush()
     return watching.outcome_code(_final(session, one, states) for one in named)
 
@@ -86,24 +87,35 @@ def _final(session: Session, job_id: str, states: dict[str, int]) -> int:
     return state
 
 
-def _show(session: Session, event: job_pb2.JobEvent, resume_token: str) -> None:
+def _show(session: Session, event: job_pb2.JobEvent, resume_token: str, *, with_job: bool) -> None:
     if session.as_json:
         print_json_line({**to_json(event), "resume_token": resume_token})
         return
     out = session.out
-    detail = " ".join(f"{key}={value}" for key, value in sorted(event.detail.items()))
     attempt = f"#{event.attempt}" if event.attempt else ""
-    out.row(
-        [
-            out.clock(event.time),
-            event.job_id,
-            out.word("event.", event.kind),
-            attempt,
-            out.state(job_views.state_word(event.state)),
-            Cell(one_line(detail), "dim"),
-        ],
-        (None, 14, out.width_of("event."), 3, out.width_of("state."), None),
-    )
+    cells: list[tuple[str | Cell, int | None]] = [
+        (out.clock(event.time), None),
+        *([(event.job_id, 14)] if with_job else []),
+        (out.word("event.", event.kind), out.width_of("event.")),
+        (attempt, 2),
+        (out.state(job_views.state_word(event.state)), out.width_of("state.")),
+        (Cell(_detail(session, event), "dim"), None),
+    ]
+    out.row([cell for cell, _ in cells], [width for _, width in cells])
+
+
+def _detail(session: Session, event: job_pb2.JobEvent) -> str:
+    """Return the facts of an event, money and spans as people read them."""
+    facts = []
+    for key, value in sorted(event.detail.items()):
+        if key.endswith("_fen") and value.lstrip("-").isdecimal():
+            facts.append(f"{key.removesuffix('_fen')}={amounts.money(int(value))}")
+        elif key.endswith("_ms") and value.isdecimal():
+            span = session.out.span(int(value) // 1000).replace(" ", "")
+            facts.append(f"{key.removesuffix('_ms')}={span}")
+        elif value:
+            facts.append(f"{key}={value}")
+    return one_line(" ".join(facts))
 
 
 def logs(

@@ -8,8 +8,8 @@ from corridor.v1 import job_pb2
 from corridor.v1.job_service_pb2 import GetJobRequest, WatchJobsRequest
 
 from scheduler.cli import exits, job_views
+from scheduler.cli.lines import complain
 from scheduler.cli.message_json import to_json
-from scheduler.cli.output import complain
 from scheduler.cli.session import Session
 from scheduler.problem import problem_of
 

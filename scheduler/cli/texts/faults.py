@@ -250,10 +250,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "; it may have been done: repeat it with --request-id {request_id}, nothing is done twice",
         "；请求可能已执行：请用 --request-id {request_id} 重复，不会执行两次",
     ),
-    "call.stale_etag": (
-        "it changed since it was read: look at it again with `corridor quota get`, then set it",
-        "读取之后已被更改：请用 corridor quota get 重新查看，再设置",
-    ),
     "call.lost_stream": (
         "connection to {server} lost, trying again",
         "与 {server} 的连接中断，正在重试",
@@ -293,6 +289,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "reason.REQUEST_ID_REUSED": (
         "this request id was used with other content; nothing was stored, use another one",
         "该请求号已用于其他内容；未存储任何内容，请换用新的请求号",
+    ),
+    "reason.ETAG_MISMATCH": (
+        "it changed since it was read: read it again, then decide",
+        "读取之后已被他人更改：请重新查看后再决定",
     ),
     "reason.EXCEEDS_MAX": (
         "larger than quota or capacity will ever allow",

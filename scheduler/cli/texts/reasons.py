@@ -86,7 +86,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "失败次数过多，已停用",
     ),
     "advice.DEACTIVATED": ("mend it and submit it anew", "请修正后重新提交"),
-    "why.MISCONFIGURED": ("{node} is not set up for {flavor}", "{node}尚未配置 {flavor}"),
+    "why.MISCONFIGURED": ("{node} is not set up for {flavor}", "{node}：尚未配置 {flavor}"),
     "advice.MISCONFIGURED": (
         "ask your city admin for a quota of this flavor",
         "请向城市管理员申请该规格的配额",
@@ -96,30 +96,30 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "`corridor center list` shows what there is",
         "用 corridor center list 查看现有规格",
     ),
-    "why.QUEUE_HELD": ("{node} is held", "{node}已挂起"),
+    "why.QUEUE_HELD": ("{node} is held", "{node}：已挂起"),
     "advice.QUEUE_HELD": (
         "`corridor release` lets it go on",
         "用 corridor release 释放",
     ),
     "why.CENTER_DOWN": (
         "{node} is down or takes no new runs",
-        "{node}停机或不接受新的运行",
+        "{node}：停机或不接受新的运行",
     ),
     "advice.CENTER_DOWN": ("an alternative elsewhere helps", "可列出其他算力中心作为备选"),
     "why.EXCEEDS_MAX": (
         "It is larger than {node} will ever allow",
-        "超出{node}所能允许的最大值",
+        "{node}：超出所能允许的最大值",
     ),
     "advice.EXCEEDS_MAX": ("make it smaller", "请缩小作业"),
     "why.BUDGET_ENTERPRISE": (
         "The budget of {node} is used up",
-        "{node}的额度已用尽",
+        "{node}：额度已用尽",
     ),
     "advice.BUDGET_ENTERPRISE": (
         "ask your city admin, or wait for the next period",
         "请联系城市管理员，或等待下一期间",
     ),
-    "why.BUDGET_CITY": ("The budget of {node} is used up", "{node}的额度已用尽"),
+    "why.BUDGET_CITY": ("The budget of {node} is used up", "{node}：额度已用尽"),
     "advice.BUDGET_CITY": (
         "ask your city admin, or wait for the next period",
         "请联系城市管理员，或等待下一期间",
@@ -134,7 +134,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "why.WALLET_SHORT": (
         "The credit of {node} does not cover its own part",
-        "{node}的信用额度不足以支付自付部分",
+        "{node}：信用额度不足以支付自付部分",
     ),
     "advice.WALLET_SHORT": (
         "settle what is owed, or ask the operator for more credit",
@@ -163,7 +163,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "why.BORROW_LIMIT": (
         "Quota and borrow limit of {node} are used up",
-        "{node}的配额与借用上限已用尽",
+        "{node}：配额与借用上限已用尽",
     ),
     "advice.BORROW_LIMIT": (
         "it starts as runs of your city end; ask your city admin",
@@ -182,7 +182,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "wait, or use less than your city's own quota",
         "请等待，或控制在本市配额之内",
     ),
-    "why.POOL_FULL": ("{node} has too few free units of {flavor}", "{node}空闲的 {flavor} 不足"),
+    "why.POOL_FULL": ("{node} has too few free units of {flavor}", "{node}：空闲的 {flavor} 不足"),
     "advice.POOL_FULL": (
         "wait; a smaller or shorter job, or an alternative, may fit sooner",
         "请等待；更小、更短的作业或备选方式可能更早运行",

@@ -1,0 +1,88 @@
+"""All commands, by name: which module has each, and what help says of it in a line.
+
+The modules are imported when they are used, so that help is quick and a command works where the
+packages of others are not installed.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from scheduler.cli.groups import Lazy
+
+COMMANDS: Final[Mapping[str, Lazy]] = {
+    name: Lazy(module, panel, words)
+    for panel, commands in {
+        "Jobs": (
+            ("submit", "submit_cmd", "Submit the jobs of files and print their ids."),
+            (
+                "quote",
+                "submit_cmd",
+                "Show what jobs would cost at most, who would pay, and when they might start.",
+            ),
+            ("jobs", "jobs_cmd", "List jobs, newest first."),
+            ("job", "jobs_cmd", "Show one job with its runs and its charge."),
+            (
+                "explain",
+                "jobs_cmd",
+                "Say why a job waits: which limit of whom binds, what changes it, and when it may"
+                " start.",
+            ),
+            ("cancel", "change_cmd", "Cancel jobs by id, or all that a filter chooses."),
+            ("hold", "change_cmd", "Hold queued jobs: they wait until they are released."),
+            ("release", "change_cmd", "Release held jobs."),
+            (
+                "watch",
+                "watch_cmd",
+                "Show events as they come, until interrupted; a lost connection is taken up again.",
+            ),
+            ("logs", "watch_cmd", "Print what a job wrote, as its center has it."),
+        ),
+        "Quotas and money": (
+            ("quota", "quota_cmd", "Quotas of cities and enterprises."),
+            ("programme", "money_cmd", "Subsidy programmes."),
+            ("fund", "money_cmd", "Funds of subsidy programmes."),
+            ("ledger", "money_cmd", "The subsidy ledger."),
+        ),
+        "Centers and people": (
+            ("center", "center_cmd", "Compute centers."),
+            ("city", "center_cmd", "Cities of the corridor."),
+            ("enterprise", "identity_cmd", "Enterprises."),
+            ("token", "identity_cmd", "Tokens by which callers are known."),
+        ),
+        "This machine": (
+            ("profile", "profile_cmd", "Profiles: service, token, language."),
+            ("whoami", "identity_cmd", "Say who the token belongs to, and which service answers."),
+            (
+                "version",
+                "version_cmd",
+                "Print the versions of Corridor, its API and what it runs on.",
+            ),
+        ),
+        "Service": (
+            (
+                "demo",
+                "demo_cmd",
+                "Run the whole service on a three-day workload with two simulated centers.",
+            ),
+            ("serve", "serve_cmd", "Run the service: API, planner, control loop, metrics."),
+            (
+                "init",
+                "init_cmd",
+                "Make the database, load the data files, print the first operator's token.",
+            ),
+            (
+                "config",
+                "config_cmd",
+                "Print the effective settings of the service and where each came from.",
+            ),
+        ),
+        "Planning": (
+            (
+                "replay",
+                "replay_cmd",
+                "Replay a workload in virtual time and print its waits, use and fairness.",
+            ),
+        ),
+    }.items()
+    for name, module, words in commands
+}
