@@ -38,7 +38,7 @@ async def test_a_city_admin_pays_into_the_own_fund_once_per_request(
     ) == [("admin of ezhou", "programmes/ezhou-voucher/funds/2026", "ezhou", "second instalment")]
     answer = await corridor.subsidies.VerifyLedger(pb.VerifyLedgerRequest(), metadata=ezhou)
     assert answer.ok, answer.problems
-    assert (answer.transfer_count, answer.shard_count) == (7, 6)
+    assert (answer.transfer_count, answer.shard_count) == (8, 7)
 
 
 @pytest.mark.parametrize("programme", ["wuhan-voucher", "corridor-shared", "no-such"])
@@ -68,7 +68,7 @@ async def test_a_wrong_field_is_named_and_nothing_paid(
 ) -> None:
     found = await refusal(_pay(corridor, corridor.operator(), **changes))
     assert (found.code, found.fields) == (grpc.StatusCode.INVALID_ARGUMENT, (field,))
-    assert corridor.rows("SELECT count(*) FROM transfer") == [(6,)]
+    assert corridor.rows("SELECT count(*) FROM transfer") == [(7,)]
 
 
 async def test_a_city_sees_its_own_programmes_funds_and_transfers(corridor: Any) -> None:
@@ -103,8 +103,8 @@ async def test_transfers_come_newest_first_in_pages(corridor: Any, refusal: Any)
         token = page.next_page_token
         if not token:
             break
-    assert len(seen) == 10
-    assert len({(one.shard, one.sequence) for one in seen}) == 10
+    assert len(seen) == 11
+    assert len({(one.shard, one.sequence) for one in seen}) == 11
     times = [one.effective_time.ToMilliseconds() for one in seen]
     assert times == sorted(times, reverse=True)
     assert seen[0].code == "APPROPRIATE"
