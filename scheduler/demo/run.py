@@ -21,7 +21,16 @@ from scheduler.demo.drive import Driver
 from scheduler.demo.journals import Stay, stays
 from scheduler.demo.process import ServiceProcess
 from scheduler.demo.serving import print_commands
-from scheduler.demo.setup import FAULTS, START_MS, Site, set_up, trace_jobs
+from scheduler.demo.setup import (
+    BORROWED_OF_NOMINAL,
+    FAULTS,
+    KEPT_ONE_IN,
+    LIMITED,
+    START_MS,
+    Site,
+    set_up,
+    trace_jobs,
+)
 from scheduler.demo.tally import Tally
 from scheduler.demo.texts import Texts
 from scheduler.demo.workload import Workload, build, first_days
@@ -168,6 +177,7 @@ class Demonstration:
         say(texts("injected", seed=options.seed, lost=f"{sum(FAULTS.values()):.1%}", **notes))
         if notes["cut"]:
             say(texts("cut", count=notes["cut"]))
+        say(texts("limits", flavor=LIMITED, borrowed=BORROWED_OF_NOMINAL, kept=KEPT_ONE_IN))
         say(texts("clock", speed=options.speed, waits=options.speed / 50, tail=TAIL_FACTOR))
 
     def _say_up(self, service: ServiceProcess, enterprises: int) -> None:

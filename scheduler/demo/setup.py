@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from quota.amounts import split
 from quota.calendar import SHANGHAI
 from scheduler import bootstrap
 from scheduler.config import load_settings
@@ -28,6 +29,11 @@ FAULTS: Final[Mapping[str, float]] = {
     "lost_call_rate": 0.002,
     "unavailable_rate": 0.003,
 }
+#: The flavor on which cities have limits: each may borrow so many times its own share, and keeps
+#: one in so many of its own units for itself.
+LIMITED: Final = "wuhan-ai/ascend-910b"
+BORROWED_OF_NOMINAL: Final = 4
+KEPT_ONE_IN: Final = 4
 #: Real seconds after which a call that was not taken may be sent again.
 _SETTLE_S: Final = 0.3
 
@@ -121,6 +127,7 @@ def set_up(directory: Path, *, ray: str, seed_number: int, serve_speed: float) -
     for file in sorted(seed.DATA.glob("*.yaml")):
         shutil.copy(file, data)
     _misbehave(data / "centers.yaml", seed_number)
+    _limit(data)
     config.write_text(
         _SETTINGS.format(
             config=config, data_dir=json.dumps(str(directory)), ray=ray, speed=serve_speed
@@ -154,6 +161,30 @@ def _misbehave(file: Path, seed_number: int) -> None:
     for index, center in enumerate(content["centers"]):
         center["settings"] = {"seed": seed_number + index, "settle_s": _SETTLE_S, **FAULTS}
     file.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def _limit(data: Path) -> None:
+    """Give the cities limits on one flavor; the other two keep the default, without limits."""
+    files = seed_files.read(data)
+    capacity = next(
+        flavor.capacity_units
+        for center in files.centers
+        for flavor in center.flavors
+        if flavor.flavor == LIMITED
+    )
+    shares = split(capacity, [city.weight for city in files.cities])
+    quotas = [
+        {
+            "city": city.city,
+            "flavor": LIMITED,
+            "nominal_units": nominal,
+            "borrow_limit_units": nominal * BORROWED_OF_NOMINAL,
+            "lend_limit_units": nominal - nominal // KEPT_ONE_IN,
+        }
+        for city, nominal in zip(files.cities, shares, strict=True)
+    ]
+    content = yaml.safe_dump({"sample": True, "quotas": quotas}, sort_keys=False)
+    (data / "quotas.yaml").write_text(content, encoding="utf-8")
 
 
 def trace_jobs() -> tuple[TraceJob, ...]:

@@ -38,6 +38,11 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "按种子{seed}注入：{failures}次失败（节点、中心与抢占会重试）、{cancellations}次取消、"
         "{deadlines}个排队期限；{alternatives}个作业给出备选方案；中心丢失{lost}的调用或应答",
     ),
+    "limits": (
+        "quotas: shares by population; of {flavor} a city may borrow {borrowed} times its share and"
+        " keeps one unit in {kept} for itself, what is idle of the rest anybody may borrow",
+        "配额：按人口分配；{flavor}每市可借入其份额的{borrowed}倍，并自留{kept}分之一，其余闲置可互借",
+    ),
     "cut": (
         "{count} wall limits above what the flavor allows are cut to it",
         "{count}个作业的时限超出规格上限，已截至上限",
