@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[JOB]...", help="Ids of jobs; - reads them from standard input."),
+    typer.Argument(metavar="JOB", help="Ids of jobs; - reads them from standard input."),
 ]
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ class Stub(TyperCommand):
     def __init__(self, name: str, lazy: Lazy) -> None:
         super().__init__(name, help=lazy.help, rich_help_panel=lazy.panel)
         self._lazy = lazy
+        self.lang = "en"
 
     def load(self) -> Command:
         """Import the module and return the command itself."""
@@ -48,7 +50,7 @@ class Stub(TyperCommand):
         app = typer.Typer(add_completion=False)
         module.register(app)
         loaded = typer.main.get_group(app).commands[str(self.name)]
-        reflow(loaded)
+        say_help(loaded, self.lang)
         return loaded
 
 
@@ -58,11 +60,10 @@ class ClientGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order of their panels, then as they were added."""
 
-        def rank(name: str) -> int:
-            panel = str(getattr(self.commands[name], "rich_help_panel", None))
-            return PANELS.index(panel) if panel in PANELS else len(PANELS)
-
-        return sorted(super().list_commands(ctx), key=rank)
+        panels = [str(getattr(one, "rich_help_panel", None)) for one in self.commands.values()]
+        order = [panel for panel in dict.fromkeys((*PANELS, *panels)) if panel in panels]
+        ranks = dict(zip(self.commands, map(order.index, panels), strict=True))
+        return sorted(super().list_commands(ctx), key=ranks.__getitem__)
 
     def resolve_command(
         self, ctx: Any, args: list[str]
@@ -82,6 +83,7 @@ class ClientGroup(TyperGroup):
     ) -> Any:
         """Run as always, but for how wrong use is told; always exits the process."""
         given = list(sys.argv[1:] if args is None else args)
+        say_help(self, language_of(given))
         try:
             code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except TyperException as error:
@@ -120,8 +122,46 @@ def _tell(error: TyperException, as_json: bool) -> None:
         complain(f"{command}: {message.rstrip('.')}; see {command} --help")
 
 
-def reflow(command: Command) -> None:
-    """Let the help of a command, and of those under it, wrap where the terminal ends."""
-    for one in (command, *getattr(command, "commands", {}).values()):
-        if one.help:
-            one.help = re.sub(r"(?<!\n)\n(?!\n)", " ", one.help)
+def language_of(args: Sequence[str]) -> str:
+    """Return the language of help, which is shown before any option is read."""
+    from scheduler.cli import profiles
+
+    flags: dict[str, str | None] = {"--lang": None, "--profile": None}
+    for at, word in enumerate(args):
+        name, equals, value = word.partition("=")
+        if name in flags:
+            flags[name] = value if equals else next(iter(args[at + 1 : at + 2]), None)
+    try:
+        named = flags["--profile"] or os.environ.get(profiles.PROFILE_VARIABLE, "")
+        profile = profiles.read_profiles(profiles.config_path(os.environ)).get(named)
+    except profiles.BadProfile:  # told by the command itself
+        profile = profiles.Profile()
+    return profiles.language(flags["--lang"], os.environ, profile)
+
+
+def say_help(command: Command, lang: str) -> None:
+    """Let the help of a command and those under it be in ``lang``, and wrap where lines end."""
+    for name in ("help", "epilog"):
+        words = getattr(command, name)
+        if words:
+            setattr(command, name, _in(lang, re.sub(r"(?<!\n)\n(?!\n)", " ", words)))
+    for param in command.params:
+        for name in ("help", "rich_help_panel"):
+            if words := getattr(param, name, None):
+                setattr(param, name, _in(lang, words))
+    for one in getattr(command, "commands", {}).values():
+        if getattr(one, "rich_help_panel", None):
+            one.rich_help_panel = _in(lang, one.rich_help_panel)
+        if isinstance(one, Stub):
+            one.lang, one.help = lang, _in(lang, one.help or "")
+        else:
+            say_help(one, lang)
+
+
+def _in(lang: str, words: str) -> str:
+    """Return help in ``lang``; what has no Chinese stays English."""
+    if lang == "en":
+        return words
+    from scheduler.cli.texts.help_zh import HELP
+
+    return HELP.get(words, words)

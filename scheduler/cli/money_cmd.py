@@ -83,7 +83,7 @@ def _cap(one: pb.Programme, field: str) -> str:
 def show_funds(
     session: Session,
     programme: Annotated[
-        str, typer.Argument(metavar="[PROGRAMME]", help="Only this programme.")
+        str, typer.Argument(metavar="PROGRAMME", help="Only this programme.")
     ] = "",
     city: City = "",
 ) -> None:

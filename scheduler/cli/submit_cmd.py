@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE...", help="Job files, YAML or JSON; - for standard input."),
+    typer.Argument(metavar="FILE", help="Job files, YAML or JSON; - for standard input."),
 ]
 Enterprise = Annotated[
     str | None, typer.Option("--enterprise", help="For this enterprise; default: your own.")

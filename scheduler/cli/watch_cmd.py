@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def watch(
     session: Session,
     jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB]...", help="Only these jobs.")
+        list[str] | None, typer.Argument(metavar="JOB", help="Only these jobs.")
     ] = None,
     enterprise: Annotated[
         str | None, typer.Option("--enterprise", help="Only this enterprise.")

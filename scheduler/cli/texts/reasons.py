@@ -26,7 +26,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     # Events.
     "event.SUBMITTED": ("submitted", "已提交"),
     "event.HELD": ("held", "已挂起"),
-    "event.RELEASED": ("released", "已释放"),
+    "event.RELEASED": ("released", "解除挂起"),
     "event.CANCEL_REQUESTED": ("cancel asked for", "请求取消"),
     "event.CANCELLED": ("cancelled", "已取消"),
     "event.EXPIRED": ("expired", "已过期"),
@@ -99,7 +99,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "why.QUEUE_HELD": ("{node} is held", "{node}：已挂起"),
     "advice.QUEUE_HELD": (
         "`corridor release` lets it go on",
-        "用 corridor release 释放",
+        "用 corridor release 解除挂起",
     ),
     "why.CENTER_DOWN": (
         "{node} is down or takes no new runs",

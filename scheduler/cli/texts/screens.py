@@ -115,14 +115,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     # Changes.
     "verb.cancel": ("Cancel", "取消"),
     "verb.hold": ("Hold", "挂起"),
-    "verb.release": ("Release", "释放"),
+    "verb.release": ("Release", "解除挂起"),
     "changed.ask": ("{what} {n} job(s)?", "{what} {n} 个作业？"),
     "changed.none": ("nothing changed", "没有变化"),
     "changed.cancelled_count": ("{n} cancelled", "已取消 {n} 个"),
     "changed.requested_count": ("{n} asked to end at their center", "{n} 个已请求算力中心结束"),
     "changed.ended_count": ("{n} had ended before", "{n} 个此前已结束"),
     "changed.held_count": ("{n} held", "已挂起 {n} 个"),
-    "changed.released_count": ("{n} released", "已释放 {n} 个"),
+    "changed.released_count": ("{n} released", "已解除挂起 {n} 个"),
     "changed.skipped_count": ("{n} left as they were", "{n} 个保持不变"),
     # Quotas.
     "quota.city": ("CITY", "城市"),
