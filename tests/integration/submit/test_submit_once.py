@@ -63,7 +63,7 @@ async def test_the_enterprise_may_be_named_or_left_out(
 async def test_the_order_in_which_a_client_writes_labels_does_not_matter(
     corridor: Any, job: Any, submit: Any
 ) -> None:
-    one = {"a": "1", "b": "2", "c": "3"}
+    one = {f"{n}": str(n) for n in range(32)}
     request = submit(job(labels=one, environment=one))
     first = await corridor.jobs.SubmitJobs(request, metadata=corridor.member(MINE))
     other = dict(reversed(one.items()))

@@ -45,8 +45,10 @@ async def test_a_changed_quota_counts_at_once(
     found = await refusal(corridor.jobs.SubmitJobs(submit(job(nodes=2)), metadata=who))
     assert found.code == grpc.StatusCode.RESOURCE_EXHAUSTED
     await set_cap(corridor, None)
-    await corridor.jobs.SubmitJobs(submit(job(nodes=2)), metadata=who)
-    assert stored(corridor)["job"] == 2
+    batch = submit(job(nodes=2), job(nodes=2))
+    answer = await corridor.jobs.SubmitJobs(batch, metadata=who)
+    assert [one.HasField("error") for one in answer.results] == [False, False]
+    assert stored(corridor)["job"] == 3
 
 
 async def create(corridor: Any, code: str, **change: Any) -> Any:

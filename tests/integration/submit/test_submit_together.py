@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from scheduler.store import submission_book, submissions
-from scheduler.store.submissions import Fate, Key, NewJob, Submission
+from scheduler.store.submissions import Earlier, Fate, Key, NewJob, Submission
 
 MINE = "sample-ezhou-1"
 
@@ -34,6 +34,13 @@ async def test_what_waits_together_shares_a_transaction(corridor: Any, hold: Any
     assert await asyncio.gather(*calls) == [Fate.STORED] * 200
     # The gate's own, the first call, which went ahead, and all others.
     assert len(commits) <= 3
+
+
+async def test_of_equal_keys_in_one_transaction_the_first_is_stored(corridor: Any) -> None:
+    first, second = prepared(corridor, "key", 1), prepared(corridor, "key", 2)
+    outcomes = await corridor.db.write(lambda c: submissions.store(c, [first, second]))
+    assert outcomes == [Fate.STORED, Earlier(b"digest", b"answer")]
+    assert corridor.rows("SELECT uid FROM job") == [(1,)]
 
 
 async def test_one_that_cannot_be_stored_does_not_hurt_the_others(

@@ -232,6 +232,45 @@ def test_what_is_remembered_of_one_job_never_changes_the_judgement_of_another(
         assert str(looked.refusal) == str(alone[index].refusal)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wall_limit": Duration(seconds=3601)},
+        {"wall_limit": Duration(seconds=3600, nanos=1)},
+        {"architecture": pb.ARCHITECTURE_AARCH64},
+        {"subsidy": pb.SUBSIDY_PREFERENCE_NONE},
+        {"wait_if_too_large": True},
+        {"retry_policy": pb.RetryPolicy(attempts_max=2)},
+        {"retry_policy": pb.RetryPolicy(retry_on=[pb.FAILURE_CLASS_INPUT])},
+        {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=2)]},
+        {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=7, nodes=9)]},
+        {"options": [pb.ResourceOption(flavor=CPU.flavor, units_per_node=8, nodes=9)]},
+        {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=9,
+                                       memory_mib_per_node=1025)]},
+    ],
+)  # fmt: skip
+def test_jobs_of_different_size_have_different_shapes(change: dict[str, Any]) -> None:
+    option = pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=9)
+    given_one: dict[str, Any] = {"options": [option], "wall_limit": Duration(seconds=3600)}
+    shapes = job_spec.Shapes(book())
+    usual = shapes.of(HOME, pb.JobSpec(**given_one))
+    assert shapes.of(HOME, pb.JobSpec(**given_one)) is usual
+    other = pb.JobSpec(**{**given_one, **change})
+    assert shapes.of(HOME, other) == job_spec.Shapes(book()).of(HOME, other)
+
+
+def test_what_is_remembered_of_one_enterprise_does_not_bind_another() -> None:
+    capped = book()
+    capped.books[NPU.flavor].set_cap("sample-ezhou-2", 8, 0)
+    shapes, other = job_spec.Shapes(capped), Home("sample-ezhou-2", "ezhou", False)
+    option = pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=2)
+    message = pb.JobSpec(options=[option], wall_limit=Duration(seconds=60))
+    assert shapes.of(HOME, message).too_large is None
+    found = shapes.of(other, message).too_large
+    assert found is not None
+    assert found.subject == "enterprises/sample-ezhou-2"
+
+
 @given(st.dictionaries(st.text(), st.text()))
 def test_labels_are_kept_as_a_json_object(labels: dict[str, str]) -> None:
     stored = job_spec.labels_json(pb.JobSpec(labels=labels))
