@@ -1,0 +1,52 @@
+"""The service is killed with SIGKILL at each point of a job's way, and nothing is lost or doubled.
+
+A sweep goes through all points there are: it kills at the first, the second and so on, until a
+story ends before the point was reached.
+"""
+
+from typing import Any
+
+import pytest
+
+#: Before a commit nothing has happened, after it nobody was told; likewise for a center's calls.
+SWEEPS = [
+    (point, when)
+    for point in ("commit", "submit", "cancel", "find", "usage")
+    for when in ("before", "after")
+]
+#: More points than any story has.
+POINTS_MAX = 500
+
+
+def test_a_story_without_a_death(stories: Any) -> None:
+    story, wrong = stories.tell(None)
+    assert wrong == []
+    assert story.deaths == 0
+
+
+@pytest.mark.parametrize("number", [1, 4, 8, 14])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_some_commits(stories: Any, when: str, number: int) -> None:
+    story, wrong = stories.tell(("commit", when, number))
+    assert wrong == []
+    assert story.deaths == 1
+
+
+@pytest.mark.parametrize("point", ["submit", "cancel"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_first_call_that_changes_a_center(stories: Any, point: str, when: str) -> None:
+    story, wrong = stories.tell((point, when, 1))
+    assert wrong == []
+    assert story.deaths == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("point", "when"), SWEEPS)
+def test_every_point(stories: Any, point: str, when: str) -> None:
+    for number in range(1, POINTS_MAX):
+        story, wrong = stories.tell((point, when, number))
+        assert wrong == [], f"killed {when} {point} {number}"
+        if story.deaths == 0:
+            assert number > 1, "the story never passed the point"
+            return
+    raise AssertionError(f"a story passes {point} more than {POINTS_MAX} times")
