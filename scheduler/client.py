@@ -13,7 +13,7 @@ import asyncio
 import ipaddress
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -163,7 +163,8 @@ def _channel(
     host, port = split_address(address)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     loopback = _is_loopback(host)
-    chosen = (*_OPTIONS, *((("grpc.enable_http_proxy", 0),) if loopback else ()), *options)
+    # Of equal names the first counts.
+    chosen = (*options, *_OPTIONS, *((("grpc.enable_http_proxy", 0),) if loopback else ()))
     if tls_ca is None and (insecure or loopback):
         return make_plain(target, options=chosen)
     roots = None if tls_ca is None else Path(tls_ca).read_bytes()
@@ -253,7 +254,7 @@ class Client:
         *,
         resume_s: float = RESUME_S,
         on_lost: Callable[[grpc.RpcError], None] = _say_nothing,
-    ) -> Iterator[WatchJobsResponse]:
+    ) -> Generator[WatchJobsResponse]:
         """Yield events and heartbeats; a lost stream is taken up again without a gap.
 
         Tries for ``resume_s`` seconds after a loss, and tells ``on_lost`` of each; then raises the
@@ -319,7 +320,7 @@ class AsyncClient:
         *,
         resume_s: float = RESUME_S,
         on_lost: Callable[[grpc.RpcError], None] = _say_nothing,
-    ) -> AsyncIterator[WatchJobsResponse]:
+    ) -> AsyncGenerator[WatchJobsResponse]:
         """Yield events and heartbeats, as ``Client.watch``."""
         place = _Resuming(request, resume_s)
         while True:
