@@ -52,6 +52,6 @@ def _command() -> str:
     """How to call this installation's command from here."""
     path = Path(sys.executable).parent / "corridor"
     if not path.exists():
-        return f"{sys.executable} -m scheduler.cli.main"
+        return "corridor"
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
