@@ -8,6 +8,7 @@ at once. Where several come at a time, a write waits as long as more keep coming
 import asyncio
 from typing import Final
 
+from scheduler.errors import TemporarilyAway
 from scheduler.store import submission_book, submissions
 from scheduler.store.database import Database
 from scheduler.store.submission_book import SubmissionBook
@@ -18,6 +19,8 @@ GATHER_S: Final = 0.010
 _QUIET_TURNS: Final = 4
 #: So many jobs are worth a transaction of their own.
 _JOBS_ENOUGH: Final = 500
+#: More jobs than these do not wait for a store that is behind.
+_WAITING_MAX: Final = 200_000
 #: A write takes no more calls once it has so many jobs; a single call may have more.
 _JOBS_MAX: Final = 5_000
 
@@ -27,9 +30,11 @@ _Waiting = tuple[Submission, asyncio.Future[Outcome]]
 class SubmissionDesk:
     """One for each service; used from its event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting_max: int = _WAITING_MAX) -> None:
+        self._waiting_max = waiting_max
         self._book: SubmissionBook | None = None
         self._waiting: list[_Waiting] = []
+        self._waiting_jobs = 0
         self._flusher: asyncio.Task[None] | None = None
         self._crowded = False
 
@@ -52,7 +57,16 @@ class SubmissionDesk:
         return await db.read(submission_book.revision) == book.revision
 
     async def store(self, db: Database, submission: Submission) -> Outcome:
-        """Store a submission together with others; returns once it is durable."""
+        """Store a submission together with others; returns once it is durable.
+
+        Raises ``TemporarilyAway`` if too many wait already.
+        """
+        if self._waiting_jobs and self._waiting_jobs + len(submission.jobs) > self._waiting_max:
+            raise TemporarilyAway(
+                f"{self._waiting_jobs:,} jobs wait to be stored; nothing of this call was, repeat"
+                " it with the same request id"
+            )
+        self._waiting_jobs += len(submission.jobs)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((submission, future))
         if self._flusher is None:
@@ -76,7 +90,7 @@ class SubmissionDesk:
         until = loop.time() + GATHER_S
         seen = quiet = 0
         while quiet < _QUIET_TURNS and loop.time() < until:
-            if sum(len(one.jobs) for one, _ in self._waiting) >= _JOBS_ENOUGH:
+            if self._waiting_jobs >= _JOBS_ENOUGH:
                 return
             quiet = quiet + 1 if len(self._waiting) == seen else 0
             seen = len(self._waiting)
@@ -85,10 +99,11 @@ class SubmissionDesk:
     def _take(self) -> list[_Waiting]:
         count = jobs = 0
         for submission, _ in self._waiting:
-            jobs += len(submission.jobs)
-            if count and jobs > _JOBS_MAX:
+            if count and jobs + len(submission.jobs) > _JOBS_MAX:
                 break
+            jobs += len(submission.jobs)
             count += 1
+        self._waiting_jobs -= jobs
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 

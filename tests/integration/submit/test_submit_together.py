@@ -1,12 +1,19 @@
 """Submissions that come at the same time: few transactions, each call for itself."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from scheduler.domain.principal import Principal, Role
+from scheduler.errors import TemporarilyAway
+from scheduler.rpc.job_submission import submit_jobs
+from scheduler.services.submission_desk import SubmissionDesk
 from scheduler.store import submission_book, submissions
-from scheduler.store.submissions import Earlier, Fate, Key, NewJob, Submission
+from scheduler.store.database import Database
+from scheduler.store.submissions import Earlier, Fate, Key, NewJob, Outcome, Submission
 
 MINE = "sample-ezhou-1"
 
@@ -58,6 +65,38 @@ async def test_one_that_cannot_be_stored_does_not_hurt_the_others(
     kept = corridor.rows("SELECT display_name FROM job ORDER BY uid")
     assert kept == [("a",), ("b",), ("c",), ("there",)]
     assert stored(corridor) == {"job": 4, "request_key": 4, "event": 4}
+
+
+async def test_a_store_that_is_far_behind_takes_no_more(
+    corridor: Any, stored: Any, hold: Any
+) -> None:
+    desk, db, gate = SubmissionDesk(waiting_max=3), corridor.db, hold()
+    calls = [
+        asyncio.create_task(desk.store(db, prepared(corridor, str(uid), uid)))
+        for uid in range(1, 6)
+    ]
+    await asyncio.sleep(0)
+    for call in calls[3:]:
+        with pytest.raises(TemporarilyAway, match="3 jobs wait"):
+            await call
+    gate.open()
+    assert await asyncio.gather(*calls[:3]) == [Fate.STORED] * 3
+    assert stored(corridor)["job"] == 3
+    assert await desk.store(db, prepared(corridor, "later", 9)) is Fate.STORED
+
+
+async def test_settings_that_never_rest_end_the_call(
+    corridor: Any, submit: Any, stored: Any, nothing: Any
+) -> None:
+    class Stale(SubmissionDesk):
+        async def store(self, db: Database, submission: Submission) -> Outcome:
+            return Fate.STALE
+
+    context = replace(corridor.context, desk=Stale())
+    who = Principal("m", Role.ENTERPRISE_MEMBER, None, MINE, None, "t", 1 << 60)
+    with pytest.raises(TemporarilyAway, match="nothing was stored"):
+        await submit_jobs(context, who, submit(), lambda city, count: None)
+    assert stored(corridor) == nothing
 
 
 async def test_a_caller_that_leaves_does_not_disturb_the_others(corridor: Any, hold: Any) -> None:

@@ -94,8 +94,10 @@ class JobServiceServicer:
     """
 
     def SubmitJobs(self, request, context):
-        """Submits 1 to 10,000 jobs. Repeating a call with the same request_id and payload gives the
-        first answer again; another payload under it is ALREADY_EXISTS.
+        """Submits 1 to 10,000 jobs and answers for each once they are durable. Repeating a call with the
+        same request_id and payload gives the first answer again; another payload under it is
+        ALREADY_EXISTS. A call of one job, or with all_or_nothing, fails as a whole if a job is refused.
+        Of a call that fails, or of which every job is refused, nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

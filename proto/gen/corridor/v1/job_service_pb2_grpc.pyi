@@ -36,8 +36,10 @@ class JobServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     SubmitJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SubmitJobsRequest, _job_service_pb2.SubmitJobsResponse]
-    """Submits 1 to 10,000 jobs. Repeating a call with the same request_id and payload gives the
-    first answer again; another payload under it is ALREADY_EXISTS.
+    """Submits 1 to 10,000 jobs and answers for each once they are durable. Repeating a call with the
+    same request_id and payload gives the first answer again; another payload under it is
+    ALREADY_EXISTS. A call of one job, or with all_or_nothing, fails as a whole if a job is refused.
+    Of a call that fails, or of which every job is refused, nothing is stored.
     """
     QuoteJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.QuoteJobsRequest, _job_service_pb2.QuoteJobsResponse]
     """Says what jobs would cost, who would pay, and when they might start. Nothing is stored."""
@@ -66,8 +68,10 @@ class JobServiceAsyncStub(JobServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SubmitJobsRequest, _job_service_pb2.SubmitJobsResponse]  # type: ignore[assignment]
-    """Submits 1 to 10,000 jobs. Repeating a call with the same request_id and payload gives the
-    first answer again; another payload under it is ALREADY_EXISTS.
+    """Submits 1 to 10,000 jobs and answers for each once they are durable. Repeating a call with the
+    same request_id and payload gives the first answer again; another payload under it is
+    ALREADY_EXISTS. A call of one job, or with all_or_nothing, fails as a whole if a job is refused.
+    Of a call that fails, or of which every job is refused, nothing is stored.
     """
     QuoteJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.QuoteJobsRequest, _job_service_pb2.QuoteJobsResponse]  # type: ignore[assignment]
     """Says what jobs would cost, who would pay, and when they might start. Nothing is stored."""
@@ -99,8 +103,10 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.SubmitJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.SubmitJobsResponse, _abc.Awaitable[_job_service_pb2.SubmitJobsResponse]]:
-        """Submits 1 to 10,000 jobs. Repeating a call with the same request_id and payload gives the
-        first answer again; another payload under it is ALREADY_EXISTS.
+        """Submits 1 to 10,000 jobs and answers for each once they are durable. Repeating a call with the
+        same request_id and payload gives the first answer again; another payload under it is
+        ALREADY_EXISTS. A call of one job, or with all_or_nothing, fails as a whole if a job is refused.
+        Of a call that fails, or of which every job is refused, nothing is stored.
         """
 
     @_abc_1.abstractmethod
