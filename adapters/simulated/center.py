@@ -186,7 +186,8 @@ class SimulatedCenter:
             due_s = max(0.0, self._real_s(due_ms - self._clock_ms()))
             timeout_s = min(timeout_s, due_s)
         try:
-            await asyncio.wait_for(self._news.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
         except TimeoutError:
             return self._advance()
         self._news.clear()

@@ -88,6 +88,7 @@ class ControlLoop:
         self._wake = asyncio.Event()
         self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
         self._tasks: list[asyncio.Task[None]] = []
+        self._hooks: list[Callable[[], None]] = []
         self._money_back: set[str] = set()
         self._unparked_ms: dict[str, int] = {}
 
@@ -116,6 +117,7 @@ class ControlLoop:
                 loop.call_soon_threadsafe(self._wake.set)
 
         self.db.after_commit.append(wake)
+        self._hooks.append(wake)
         for worker in self.workers.values():
             worker.start()
         self._tasks = [
@@ -127,6 +129,8 @@ class ControlLoop:
 
     async def stop(self) -> None:
         """Stop deciding; runs at the centers go on, and the next leader finds them."""
+        while self._hooks:
+            self.db.after_commit.remove(self._hooks.pop())
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -221,8 +225,10 @@ class ControlLoop:
         if wake_ms is not None:
             left_s = self.clock.real_s(wake_ms - self.clock.now_ms())
             timeout = min(timeout, max(0.0, left_s))
+        # Not wait_for: before Python 3.12 it may swallow the cancellation that ends its caller.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
         self._wake.clear()
 
     async def cycle(self) -> bool:

@@ -113,5 +113,7 @@ class Outbox:
             left_s = [self._left_s(since, pause) for _, since, pause in self._later.values()]
             if left_s and min(left_s) <= 0:
                 return
+            # Not wait_for: before Python 3.12 it may swallow the cancellation that ends its caller.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), min(left_s) if left_s else None)
+                async with asyncio.timeout(min(left_s) if left_s else None):
+                    await self._news.wait()

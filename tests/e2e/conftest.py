@@ -59,8 +59,10 @@ RUNTIME, OUTCOME, LOSE = (
 )
 
 
-def job(name: str, *, runtime_s: int = 20, held: bool = False, **labels: str) -> job_pb2.JobSpec:
-    """A small job; its label ``step`` repeats its name."""
+def job(
+    name: str, labels: Mapping[str, str], *, runtime_s: int = 20, held: bool = False
+) -> job_pb2.JobSpec:
+    """A small job."""
     spec = job_pb2.JobSpec(display_name=name, image="image", command=["run"], held=held)
     spec.options.add(flavor=FLAVOR, units_per_node=2)
     spec.wall_limit.seconds = 4 * 3600
@@ -71,13 +73,13 @@ def job(name: str, *, runtime_s: int = 20, held: bool = False, **labels: str) ->
 #: Requests of the story by request id, and how each job must end.
 REQUESTS: Mapping[str, Sequence[job_pb2.JobSpec]] = {
     "batch": [
-        job("well"),
-        job("retried", **{OUTCOME: "NODE@1"}),
-        job("fails", **{OUTCOME: "USER_CODE"}),
-        job("unanswered", **{LOSE: "yes"}),
+        job("well", {}),
+        job("retried", {OUTCOME: "NODE@1"}),
+        job("fails", {OUTCOME: "USER_CODE"}),
+        job("unanswered", {LOSE: "yes"}),
     ],
-    "one": [job("long", runtime_s=3 * 3600)],
-    "held": [job("released", held=True), job("dropped", held=True)],
+    "one": [job("long", {}, runtime_s=3 * 3600)],
+    "held": [job("released", {}, held=True), job("dropped", {}, held=True)],
 }
 ENDS = {
     "well": "SUCCEEDED",
@@ -94,7 +96,7 @@ class Zygote:
     """The program that forks services; at most one lives at a time."""
 
     def __init__(self, errors: Path) -> None:
-        self._errors = errors.open("w")
+        self._errors_path, self._errors = errors, errors.open("w")
         self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM)],
             stdin=subprocess.PIPE,
@@ -104,7 +106,7 @@ class Zygote:
             env={**os.environ, "GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"},
         )
         self._lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._living: int | None = None
+        self.living: int | None = None
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -117,18 +119,28 @@ class Zygote:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
+        self.living = self._lines.get(timeout=PATIENCE_S)["born"]
 
     def hear(self) -> dict[str, Any]:
-        """The next thing that is said: of a birth or of a death."""
-        said = self._lines.get(timeout=PATIENCE_S)
-        self._living = said.get("pid")
+        """What the service says next: where it listens, or how it ended."""
+        assert self.living is not None
+        try:
+            said = self._lines.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            os.kill(self.living, signal.SIGUSR1)  # it shows where its threads stand
+            time.sleep(1.0)
+            shown = self._errors_path.read_text("utf-8", "replace")[-20_000:]
+            raise AssertionError(f"silent for {PATIENCE_S:g} s\n{shown}") from None
+        if "ended" in said:
+            self.living = None
         return said
 
     def clear(self) -> None:
         """Kill what a failed story left alive."""
-        if self._living is not None:
-            os.kill(self._living, signal.SIGKILL)
-            self.hear()
+        if self.living is not None:
+            os.kill(self.living, signal.SIGKILL)
+            while "ended" not in self.hear():
+                pass
 
     def close(self) -> None:
         """End the program; a service that still lives is killed."""
@@ -156,7 +168,6 @@ class Story:
     deaths: int = 0
     acknowledged: dict[str, str] = field(default_factory=dict)
     _client: Client | None = None
-    _pid: int = 0
 
     def tell(self) -> None:
         """From the first submission to the last settlement, then a stop in order."""
@@ -215,7 +226,8 @@ class Story:
     def stop(self) -> None:
         """End the service with SIGTERM; it must end well."""
         assert self._client is not None
-        os.kill(self._pid, signal.SIGTERM)
+        assert self.zygote.living is not None
+        os.kill(self.zygote.living, signal.SIGTERM)
         ended = self.zygote.hear()["ended"]
         self._client.close()
         self._client = None
@@ -232,7 +244,6 @@ class Story:
             self.zygote.start({"settings": dict(self.settings), "kill": kill, "hasty": self.hasty})
             said = self.zygote.hear()
             if "address" in said:
-                self._pid = said["pid"]
                 self._client = Client(
                     said["address"], self.token, options=(("grpc.enable_retries", 0),)
                 )
@@ -243,10 +254,9 @@ class Story:
         if self._client is not None:
             self._client.close()
             self._client = None
-        try:
-            self._died(self.zygote.hear())
-        except queue.Empty:
-            raise AssertionError(f"it lives, and yet a call was told {told!r}") from None
+        said = self.zygote.hear()
+        assert "ended" in said, f"{said}, and yet a call was told {told!r}"
+        self._died(said)
 
     def _died(self, said: Mapping[str, Any]) -> None:
         assert said == {"ended": -signal.SIGKILL}, f"it ended by itself: {said}"

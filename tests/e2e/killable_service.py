@@ -10,6 +10,7 @@ first time it is passed, the second, and so on.
 
 import asyncio
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -124,13 +125,14 @@ async def serve(settings: Settings, killer: Killer, hasty: bool) -> None:
     adapters = {center: KillableCenter(adapter, killer) for center, adapter in opened.items()}
     service = await bootstrap.start_service(settings, clock=clock, database=db, adapters=adapters)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, service.ask_to_stop)
-    print(json.dumps({"pid": os.getpid(), "address": service.address}), flush=True)
+    print(json.dumps({"address": service.address}), flush=True)
     await service.wait_stopped()
     await service.stop()
 
 
 def child(order: Mapping[str, Any]) -> None:
     """Be one service."""
+    faulthandler.register(signal.SIGUSR1)
     settings = load_settings(None, {}, order["settings"])
     logs.set_up("json", settings.log.level)
     killer = Killer(*order["kill"]) if order["kill"] else Killer("", "", 0)
@@ -152,6 +154,7 @@ def main() -> None:
             finally:
                 sys.stderr.flush()
                 os._exit(status)
+        print(json.dumps({"born": pid}), flush=True)
         _, ended = os.waitpid(pid, 0)
         print(json.dumps({"ended": os.waitstatus_to_exitcode(ended)}), flush=True)
 
