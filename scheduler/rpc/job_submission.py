@@ -76,6 +76,7 @@ async def _judge(
     uids = context.ids.take(len(specs))
     jobs: list[NewJob] = []
     refused: dict[int, CorridorError] = {}
+    whole = request.all_or_nothing or len(specs) == 1
     response = pb.SubmitJobsResponse()
     add = response.results.add
     for index, (uid, message, spec) in enumerate(zip(uids, messages, specs, strict=True)):
@@ -85,10 +86,11 @@ async def _judge(
             add(index=index, job_id=job_id(uid))
         else:
             refused[index] = refusal
-            add(index=index, error=to_status(refusal))
+            if not whole:
+                add(index=index, error=to_status(refusal))
         if index % _STRETCH == _STRETCH - 1:
             await asyncio.sleep(0)
-    if refused and (request.all_or_nothing or len(specs) == 1):
+    if refused and whole:
         raise _refusal_of_all(refused)
     return Judged(jobs, response.SerializeToString(), now_ms)
 
