@@ -16,6 +16,7 @@ from corridor.v1.job_service_pb2 import (
 
 from scheduler.cli import amounts, exits, job_views, watching
 from scheduler.cli.client_command import add
+from scheduler.cli.failures import Failed
 from scheduler.cli.lines import one_line
 from scheduler.cli.message_json import print_json_line, to_json
 from scheduler.cli.output import Cell
@@ -59,7 +60,7 @@ def watch(
     """
     named = jobs or []
     if until_ended and not named:
-        raise typer.BadParameter("name the jobs whose end to wait for", param_hint="--until-ended")
+        raise Failed("option.jobs_needed", exits.USAGE)
     request = WatchJobsRequest(
         job_ids=named,
         enterprise=enterprise or "",

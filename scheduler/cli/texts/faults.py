@@ -159,6 +159,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "name jobs, or choose them with a filter such as --label team=vision",
         "请给出作业号，或用筛选条件选择，例如 --label team=vision",
     ),
+    "option.jobs_needed": (
+        "--until-ended: name the jobs whose end to wait for",
+        "--until-ended：请给出要等待其结束的作业号",
+    ),
     "option.ids_or_filter": (
         "give job ids or a filter, not both",
         "作业号与筛选条件只能二选一",
