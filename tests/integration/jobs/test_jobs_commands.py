@@ -10,10 +10,13 @@ from corridor.v1 import job_service_pb2 as pb
 from adapters.contract import FailureClass
 from scheduler.domain.ids import job_id as id_of
 from scheduler.domain.ids import job_uid
-from scheduler.domain.principal import Role
+from scheduler.domain.principal import EVERYTHING, Principal, Role
+from scheduler.domain.states import JobState
 from scheduler.placement.model import JobRemoved
-from scheduler.services import job_commands
+from scheduler.services.job_commands import SLICE
 from scheduler.store import feed, planner_feed
+from scheduler.store import job_commands as commands
+from scheduler.store.job_filter import JobFilter
 
 EZHOU = "sample-ezhou-1"
 
@@ -90,7 +93,7 @@ async def test_ten_thousand_by_filter(corridor: Any, hands: Any, new_spec: Any) 
         " (SELECT count(DISTINCT job_uid) FROM event WHERE kind = 'CANCELLED'),"
         " (SELECT count(*) FROM audit_event WHERE action = 'JOBS_CANCELLED')"
     )
-    assert (events, jobs, audits) == (9_999, 9_999, 10_000 // job_commands.SLICE)
+    assert (events, jobs, audits) == (9_999, 9_999, 10_000 // SLICE)
     again = await cancel(corridor, corridor.member(EZHOU), selection)
     assert (again.cancelled_count, again.requested_count, again.ended_count) == (0, 1, 0)
 
@@ -107,6 +110,22 @@ async def test_a_filter_by_state_holds_whatever_moves(
     ended = by_filter(states=[job_pb2.JOB_STATE_CANCELLED])
     answer = await cancel(corridor, corridor.member(EZHOU), ended)
     assert (answer.cancelled_count, answer.ended_count) == (0, 0)
+
+
+async def test_a_job_that_moves_between_choice_and_command_is_left_alone(
+    corridor: Any, hands: Any
+) -> None:
+    (job_id,) = await hands.submit(EZHOU)
+    queued = frozenset({JobState.QUEUED})
+    wanted = JobFilter(states=queued)
+    uids = await corridor.db.read(lambda c: commands.select(c, EVERYTHING, wanted, 0, 10))
+    assert uids == [job_uid(job_id)]
+    await hands.run(job_id)
+    actor = Principal("Li Na", Role.OPERATOR, None, None, None, "", 0)
+    order = commands.Order(actor, "cleaning up", 0, 0, queued)
+    done = await corridor.db.write(lambda c: commands.cancel(c, uids, order))
+    assert done == commands.Cancelled(0, 0, 0, ())
+    assert "CANCEL_REQUESTED" not in hands.events(job_id)
 
 
 async def test_held_jobs_wait_until_they_are_released(

@@ -63,6 +63,19 @@ async def test_what_is_held_becomes_what_is_charged(corridor: Any, hands: Any) -
     assert job.charge.price_version
 
 
+async def test_what_the_center_wasted_is_not_charged(corridor: Any, hands: Any) -> None:
+    (job_id,) = await hands.submit("sample-ezhou-1")
+    await hands.run(job_id)
+    corridor.clock.ms += 600_000
+    await hands.fail(job_id)
+    assert not (await get(corridor, job_id)).HasField("charge")
+    await hands.run(job_id)
+    corridor.clock.ms += 60_000
+    await hands.report([job_id], hands.SUCCEEDED, exit_code=0)
+    job = await get(corridor, job_id)
+    assert (job.charge.gross_fen, job.charge.unit_seconds) == (107, 480)
+
+
 async def test_every_attempt_is_shown_in_order(corridor: Any, hands: Any) -> None:
     (job_id,) = await hands.submit("sample-ezhou-1")
     await hands.run(job_id)
