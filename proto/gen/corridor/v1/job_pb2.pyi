@@ -599,7 +599,9 @@ class PendingReason(_message.Message):
     code: Global___ReasonCode.ValueType
     """The reason."""
     node: _builtins.str
-    """Whose limit it is: "cities/wuhan", "enterprises/e000", "centers/wuhan-ai", "corridor"."""
+    """Whose limit it is: "cities/wuhan", "enterprises/e000", "centers/wuhan-ai", "corridor",
+    or "jobs/j..." if it is the job's own.
+    """
     flavor: _builtins.str
     """The flavor it is about."""
     limit: _builtins.int
@@ -880,7 +882,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def pending_reason(self) -> Global___PendingReason:
-        """Why it waits; only while it does."""
+        """Why it waits; only while it does, and only from GetJob."""
 
     @_builtins.property
     def submit_time(self) -> _timestamp_pb2.Timestamp:
@@ -900,7 +902,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def charge(self) -> Global___Charge:
-        """What is held for it now, or was charged at its end."""
+        """What is held for its run now; else what its ended runs were charged."""
 
     def __init__(
         self,

@@ -409,7 +409,7 @@ Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
 
 @_typing.final
 class ListJobsResponse(_message.Message):
-    """A page of jobs, newest first, without their runs."""
+    """A page of jobs, newest first, without their runs and without why they wait."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -449,7 +449,7 @@ class JobSelection(_message.Message):
 
     @_builtins.property
     def filter(self) -> Global___JobFilter:
-        """Or all that match; an empty filter is refused."""
+        """Or all that match and have not ended; an empty filter is refused."""
 
     def __init__(
         self,
@@ -474,7 +474,7 @@ class CancelJobsRequest(_message.Message):
     SELECTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why; kept in the audit log."""
+    """Why; kept in the audit log. Mandatory but for members of the enterprise."""
     @_builtins.property
     def selection(self) -> Global___JobSelection:
         """Which."""
@@ -508,7 +508,7 @@ class CancelJobsResponse(_message.Message):
     requested_count: _builtins.int
     """Jobs at a center that was asked to end them; watch for the end."""
     ended_count: _builtins.int
-    """Jobs that had ended before."""
+    """Jobs named by id that had ended before."""
     @_builtins.property
     def not_found_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids asked for that are not there."""
@@ -538,7 +538,7 @@ class HoldJobsRequest(_message.Message):
     SELECTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why; kept in the audit log."""
+    """Why; kept in the audit log. Mandatory but for members of the enterprise."""
     @_builtins.property
     def selection(self) -> Global___JobSelection:
         """Which."""
@@ -598,7 +598,7 @@ class ReleaseJobsRequest(_message.Message):
     SELECTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why; kept in the audit log."""
+    """Why; kept in the audit log. Mandatory but for members of the enterprise."""
     @_builtins.property
     def selection(self) -> Global___JobSelection:
         """Which."""
@@ -670,7 +670,7 @@ class WatchJobsRequest(_message.Message):
     from_start: _builtins.bool
     """From the first event on, if no resume_token is given."""
     until_ended: _builtins.bool
-    """End the stream when all job_ids have ended."""
+    """End the stream when all job_ids have ended; needs job_ids."""
     @_builtins.property
     def job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these jobs; empty for all the caller may see."""
@@ -695,7 +695,9 @@ Global___WatchJobsRequest: _TypeAlias = WatchJobsRequest  # noqa: Y015
 
 @_typing.final
 class WatchJobsResponse(_message.Message):
-    """Events, or none for a heartbeat."""
+    """Events, or none for a heartbeat. The first answer comes at once and has none: it tells where the
+    watch begins.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -756,7 +758,9 @@ class ExplainJobResponse(_message.Message):
     state: _job_pb2.JobState.ValueType
     """Its state."""
     position_in_city: _builtins.int
-    """Its place among the waiting jobs of its city, 1 for the next; 0 if it does not wait."""
+    """Its place among the waiting jobs of its city, 1 for the next; 0 if it does not wait, or was
+    not looked at yet.
+    """
     waiting_in_city: _builtins.int
     """Waiting jobs of its city."""
     @_builtins.property
