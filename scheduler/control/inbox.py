@@ -28,9 +28,12 @@ class Inbox:
     ) -> None:
         self._ingest, self._on_failure, self._most = ingest, on_failure, most
         self._waiting: asyncio.Queue[tuple[list[Report], asyncio.Future[None]]] = asyncio.Queue()
+        self._lost: Fenced | None = None
 
     async def report(self, reports: list[Report]) -> None:
-        """Hand in reports; returns when they are durable."""
+        """Hand in reports; returns when they are durable. Raises ``Fenced`` once another leads."""
+        if self._lost is not None:
+            raise self._lost
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((reports, done))
         await done
@@ -46,6 +49,9 @@ class Inbox:
             try:
                 await self._write([report for reports, _ in group for report in reports])
             except BaseException as error:
+                if isinstance(error, Fenced):
+                    self._lost = error
+                    group += [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
                 for _, done in group:
                     if not done.done():
                         done.set_exception(error)

@@ -97,7 +97,7 @@ class PlanningCore:
             reasons[*key, self._reason(waiting)] += waiting.count
             queued_ms = waiting.window[0][1]
             oldest[key] = min(oldest.get(key, queued_ms), queued_ms)
-        for parked in self._root.parked.values():
+        for parked in self._root.parking.jobs.values():
             key = (parked.job.city, parked.job.options[0].flavor)
             jobs[key] += 1
             reasons[*key, parked.reason.code] += 1
@@ -106,6 +106,9 @@ class PlanningCore:
 
     def _reason(self, waiting: WaitingClass) -> ReasonCode:
         """The binding limit of the first option; what fits waits for a reservation."""
+        stalled = self._root.parking.stalled.get(waiting.key)
+        if stalled is not None:
+            return stalled.code
         option = waiting.options[0]
         pool = self._root.pools.get(option.flavor)
         if pool is None:

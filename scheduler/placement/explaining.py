@@ -25,7 +25,7 @@ class Explainer:
     def explain(self, uid: int, now_ms: int) -> Explanation | None:
         """Say why a waiting job waits; None if it does not wait here."""
         root = self._root
-        parked = root.parked.get(uid)
+        parked = root.parking.jobs.get(uid)
         if parked is not None:
             key = (parked.job.city, parked.job.enterprise, parked.job.options)
             entry = (-parked.job.priority, parked.job.queued_ms, uid)
@@ -34,7 +34,7 @@ class Explainer:
         place = root.shards.locate(uid, root.pending_takes())
         if place is None:
             return None
-        reason = self.reason(place.key, place.entry, now_ms)
+        reason = root.parking.stalled.get(place.key) or self.reason(place.key, place.entry, now_ms)
         position, waiting = self._position(place.key, place.entry, place.before_in_enterprise)
         return Explanation(uid, reason, position, waiting)
 
@@ -136,5 +136,5 @@ class Explainer:
             elif (root.enterprise_key(other.enterprise), other.enterprise) < mine:
                 ahead += other.count
         return ahead + before + 1, waiting + sum(
-            1 for parked in root.parked.values() if parked.job.city == city
+            1 for parked in root.parking.jobs.values() if parked.job.city == city
         )

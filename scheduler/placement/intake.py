@@ -1,7 +1,6 @@
 """What the root planner is told, taken into its state: pools, runs, classes, parked jobs, use."""
 
 from collections.abc import Iterable
-from heapq import heappop, heappush
 from math import lcm
 from typing import NamedTuple, Protocol
 from zlib import crc32
@@ -27,11 +26,13 @@ from scheduler.placement.model import (
     UsageSet,
 )
 from scheduler.placement.order import CityKey, WaitingClass
+from scheduler.placement.parking import Parking, class_of
 from scheduler.placement.pools import Pool
 from scheduler.placement.shard import ClassKey, Entry, HeadUpdate, Place
 from scheduler.placement.usage import FadingUse
 
 _NORM_BITS = 40
+
 
 Batch = tuple[int, list[JobQueued], list[int], list[int]]
 
@@ -72,14 +73,6 @@ class ActiveRun(NamedTuple):
     job: JobQueued | None
 
 
-class Parked(NamedTuple):
-    """A waiting job that is not looked at before ``due_ms``."""
-
-    job: JobQueued
-    reason: PendingReason
-    due_ms: int
-
-
 class Intake:
     """State of the root planner and how deltas change it."""
 
@@ -92,8 +85,7 @@ class Intake:
         #: flavor -> units -> classes that ask for them.
         self.by_flavor: dict[str, dict[int, dict[WaitingClass, None]]] = {}
         self.active: dict[int, ActiveRun] = {}
-        self.parked: dict[int, Parked] = {}
-        self._due: list[tuple[int, int]] = []
+        self.parking = Parking()
         self.holders: dict[int, str] = {}
         #: Flavors where something was freed or moved, classes with new first jobs.
         self.dirty: set[str] = set()
@@ -121,7 +113,7 @@ class Intake:
                 case JobRemoved(uid):
                     if uid in self.active:
                         self._release(uid)
-                    self.parked.pop(uid, None)
+                    self._leave_parked(uid)
                     queued.pop(uid, None)
                     removed.append(uid)
                     self.free_holder(uid)
@@ -135,13 +127,13 @@ class Intake:
                     if uid not in self.active:
                         self._occupy(uid, city, enterprise, option, start_ms, now_ms, None)
                 case Unparked(city):
-                    self._unpark(city, queued)
+                    self._unpark(self.parking.refused_in(city), queued)
                 case _:
                     rules_changed = True
                     self._rule(delta)
         if rules_changed:
             self._reweigh()
-        self._release_due(now_ms, queued)
+        self._unpark(self.parking.due(now_ms), queued)
         self._tell_shards(queued, removed)
 
     def _queue(self, job: JobQueued, now_ms: int, queued: dict[int, JobQueued]) -> None:
@@ -149,7 +141,7 @@ class Intake:
             job = job._replace(priority=0)
         if job.uid in self.active:
             self._release(job.uid)
-        self.parked.pop(job.uid, None)
+        self._leave_parked(job.uid)
         if job.not_before_ms > now_ms:
             reason = PendingReason(
                 ReasonCode.RETRY_BACKOFF,
@@ -157,43 +149,40 @@ class Intake:
                 next_event_ms=job.not_before_ms,
                 start_earliest_ms=job.not_before_ms,
             )
-            self._park(job, reason, job.not_before_ms)
+            self.parking.park(job, reason, job.not_before_ms)
         else:
             queued[job.uid] = job
-
-    def _park(self, job: JobQueued, reason: PendingReason, due_ms: int) -> None:
-        self.parked[job.uid] = Parked(job, reason, due_ms)
-        heappush(self._due, (due_ms, job.uid))
 
     def _refused(self, uid: int, reason: PendingReason, retry_ms: int) -> None:
         run = self.active.get(uid)
         self._release(uid)
-        if run is not None and run.job is not None:
-            self._park(run.job, reason, retry_ms)
+        if run is None or run.job is None:
+            return
+        self.parking.park(run.job, reason, retry_ms)
+        key = class_of(run.job)
+        if key in self.parking.stalled:
+            if key in self.classes:
+                self.classes[key].stalled = True
+            for pool in self.pools.values():  # nothing is kept for what cannot be paid
+                if pool.holder is not None and pool.holder.key == key:
+                    self.free_holder(pool.holder.entry[2])
 
-    def _unpark(self, city: str, queued: dict[int, JobQueued]) -> None:
-        for uid, parked in list(self.parked.items()):
-            if parked.job.city == city and parked.reason.code != ReasonCode.RETRY_BACKOFF:
-                del self.parked[uid]
-                queued[uid] = parked.job
+    def _leave_parked(self, uid: int) -> None:
+        """A job is parked no more, and the class that waited with it may be tried again."""
+        key = self.parking.leave(uid)
+        if key is not None and key in self.classes:
+            waiting = self.classes[key]
+            waiting.stalled = False
+            self.fresh[waiting] = None
 
-    def _release_due(self, now_ms: int, queued: dict[int, JobQueued]) -> None:
-        while self._due and self._due[0][0] <= now_ms:
-            due_ms, uid = heappop(self._due)
-            parked = self.parked.get(uid)
-            if parked is not None and parked.due_ms == due_ms:
-                del self.parked[uid]
-                queued[uid] = parked.job
+    def _unpark(self, jobs: Iterable[JobQueued], queued: dict[int, JobQueued]) -> None:
+        for job in jobs:
+            self._leave_parked(job.uid)
+            queued[job.uid] = job
 
     def wake_ms(self) -> int | None:
         """When a parked job becomes due; None if none is parked."""
-        while self._due:
-            due_ms, uid = self._due[0]
-            parked = self.parked.get(uid)
-            if parked is not None and parked.due_ms == due_ms:
-                return due_ms
-            heappop(self._due)
-        return None
+        return self.parking.wake_ms()
 
     # --- rules ------------------------------------------------------------------------------------
 
@@ -336,6 +325,7 @@ class Intake:
             waiting = self.classes[update.key] = WaitingClass(
                 update.key, self.shard_of(update.key[0])
             )
+            waiting.stalled = update.key in self.parking.stalled
             for option in waiting.options:
                 index = self.by_flavor.setdefault(option.flavor, {})
                 index.setdefault(option.units, {})[waiting] = None

@@ -13,12 +13,17 @@ from scheduler.domain.reasons import PendingReason
 
 
 class Option(NamedTuple):
-    """One way to run a job: ``units`` (all nodes together) of a flavor for at most ``wall_ms``."""
+    """One way to run a job: ``units`` (all nodes together) of a flavor for at most ``wall_ms``.
+
+    ``terms`` says who may pay for it (empty: anybody). The planner only tells terms apart: jobs
+    with other terms are of another class, as admission may refuse one and take the other.
+    """
 
     flavor: str
     units: int
     nodes: int
     wall_ms: int
+    terms: str = ""
 
 
 # --- what the planner is told -------------------------------------------------------------------
@@ -76,7 +81,8 @@ class RunEnded(NamedTuple):
 class StartRefused(NamedTuple):
     """A planned start did not pass admission: the job waits again, parked for ``reason``.
 
-    It is looked at again at ``retry_ms``, or when ``Unparked`` names its city.
+    It is looked at again at ``retry_ms``, or when ``Unparked`` names its city. Until then, if the
+    reason is want of money, the jobs of its class are not tried either: they would be refused too.
     """
 
     uid: int

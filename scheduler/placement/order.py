@@ -18,7 +18,9 @@ CityKey = tuple[int, int, int, int, int]
 class WaitingClass:
     """The root planner's mirror of a class: its first entries, and how many there are in all."""
 
-    __slots__ = ("city", "count", "enterprise", "key", "looked", "options", "shard", "window")
+    __slots__ = (
+        "city", "count", "enterprise", "key", "looked", "options", "shard", "stalled", "window",
+    )  # fmt: skip
 
     def __init__(self, key: ClassKey, shard: int) -> None:
         self.key, self.shard = key, shard
@@ -27,6 +29,8 @@ class WaitingClass:
         self.count = 0
         #: Reason code given when it was last looked at, empty if it never was.
         self.looked = ""
+        #: Whether admission refused one of it for want of money: then none of it is tried.
+        self.stalled = False
 
 
 class Order(Protocol):

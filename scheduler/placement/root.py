@@ -91,7 +91,7 @@ class RootPlanner(Intake):
                 continue
             for waiting in classes:
                 _, queued_ms, uid = waiting.window[0]
-                if queued_ms > limit_ms or uid in self.holders:
+                if queued_ms > limit_ms or uid in self.holders or waiting.stalled:
                     continue
                 if oldest is None or (queued_ms, uid) < oldest[:2]:
                     oldest = (queued_ms, uid, waiting)
@@ -130,6 +130,8 @@ class RootPlanner(Intake):
             for units, classes in self.by_flavor.get(flavor, {}).items():
                 if free is None or units <= free:
                     found.update(classes)
+        if self.parking.stalled:
+            return {waiting: None for waiting in found if not waiting.stalled}
         return found
 
     def _order(self, classes: dict[WaitingClass, None]) -> Order:

@@ -18,8 +18,8 @@ from quota.instant import CityLimits, FlavorBook
 from scheduler.domain.events import EventKind
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import JobState, RunState
-from scheduler.placement.model import Delta, JobRemoved, Start, StartRefused
-from scheduler.store import feed, holds, leader
+from scheduler.placement.model import Delta, JobQueued, JobRemoved, Option, Start, StartRefused
+from scheduler.store import feed, holds, leader, paying
 from scheduler.store.database import bulk_execute, bulk_insert, bulk_update
 from scheduler.store.holds import Held
 from scheduler.store.paying import Wanted
@@ -79,11 +79,12 @@ class Admitted:
 
 @dataclass(slots=True)
 class _Candidate:
-    """A start whose job is still there to be started."""
+    """A start whose job is still there to be started, as it stands in the store."""
 
     start: Start
     attempt: int
     center: str
+    job: JobQueued
     option_index: int
     subsidy: str
     self_pay_max_fen: int | None
@@ -99,12 +100,14 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
     result = Admitted()
     candidates = _alive(connection, starts, result)
     candidates = _within_quota(connection, candidates, now_ms, result)
-    held = holds.hold(connection, [_wanted(one) for one in candidates], now_ms)
+    means = paying.load(connection, {one.start.enterprise for one in candidates}, now_ms)
+    wanted = [_wanted(one, one.start.option, one.center) for one in candidates]
+    held = holds.hold(connection, wanted, means, now_ms)
     going: list[tuple[_Candidate, Held]] = []
     for one in candidates:
         money = held[one.key]
         if isinstance(money, PendingReason):
-            _refuse(result, one.start, money, now_ms)
+            _refuse_money(result, one, money, means, now_ms)
             continue
         going.append((one, money))
         result.admitted.append(
@@ -125,7 +128,7 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
     jobs = {
         row[0]: row
         for row in connection.exec_driver_sql(
-            "SELECT uid, attempt, options, subsidy, self_pay_max_fen FROM job"
+            "SELECT uid, attempt, options, subsidy, self_pay_max_fen, priority, submit_ms FROM job"
             f" WHERE uid IN ({listed}) AND state = 'QUEUED'"
         )
     }
@@ -135,8 +138,10 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
         if row is None:
             result.deltas.append(JobRemoved(start.uid))
             continue
-        index = options_of(row[2]).index(start.option)
-        alive.append(_Candidate(start, row[1] + 1, "", index, row[3], row[4]))
+        options = options_of(row[2], row[3], row[4])
+        job = JobQueued(start.uid, start.city, start.enterprise, row[5], row[6], options)
+        index = [one[:4] for one in options].index(start.option[:4])
+        alive.append(_Candidate(start, row[1] + 1, "", job, index, row[3], row[4]))
     return alive
 
 
@@ -229,10 +234,26 @@ def _refuse(result: Admitted, start: Start, reason: PendingReason, now_ms: int) 
     result.refused.append((start.city, start.option.flavor, reason.code))
 
 
-def _wanted(one: _Candidate) -> Wanted:
-    option = one.start.option
+def _refuse_money(
+    result: Admitted, one: _Candidate, reason: PendingReason, means: paying.Means, now_ms: int
+) -> None:
+    """A start that cannot be paid goes back; with other options that can be, to try those."""
+    payable = tuple(
+        option
+        for index, option in enumerate(one.job.options)
+        if index != one.option_index
+        and paying.judge(means, _wanted(one, option, one.center)).reason is None
+    )
+    if not payable:
+        _refuse(result, one.start, reason, now_ms)
+        return
+    result.deltas.append(one.job._replace(options=payable))
+    result.refused.append((one.start.city, one.start.option.flavor, reason.code))
+
+
+def _wanted(one: _Candidate, option: Option, center: str) -> Wanted:
     return Wanted(
-        one.start.uid, one.attempt, one.center, option.flavor, one.start.enterprise,
+        one.start.uid, one.attempt, center, option.flavor, one.start.enterprise,
         one.start.city, option.units, option.wall_ms // 1000, one.subsidy, one.self_pay_max_fen,
     )  # fmt: skip
 

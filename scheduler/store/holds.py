@@ -58,16 +58,16 @@ class _Holding:
 
 
 def hold(
-    connection: Connection, wanted: Sequence[Wanted], now_ms: int
+    connection: Connection, wanted: Sequence[Wanted], means: paying.Means, now_ms: int
 ) -> dict[RunKey, Held | PendingReason]:
     """Hold the charge of each run, in order; what cannot be paid gets the reason and holds nothing.
 
-    A run that cannot be paid touches no other. Raises RuntimeError (and the transaction must be
-    given up) if an account moved beside this transaction.
+    ``means`` were read in this transaction; what is held is taken out of them. A run that cannot
+    be paid touches no other. Raises RuntimeError (and the transaction must be given up) if an
+    account moved beside this transaction.
     """
     if not wanted:
         return {}
-    means = paying.load(connection, {one.enterprise for one in wanted}, now_ms)
     holding = _Holding(means, now_ms)
     result = {(one.uid, one.attempt): _hold_one(holding, one) for one in wanted}
     _write(connection, holding)

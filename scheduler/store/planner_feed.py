@@ -50,22 +50,32 @@ _RELOADED: Final = frozenset(
 )
 
 _JOB_COLUMNS: Final = (
-    "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms"
+    "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms, j.subsidy,"
+    " j.self_pay_max_fen"
 )
 
 
 @lru_cache(maxsize=65_536)
-def options_of(compact: str) -> tuple[Option, ...]:
-    """Return the planner's options from their compact JSON; equal text gives the same object."""
+def options_of(
+    compact: str, subsidy: str = "PREFERRED", self_pay_max_fen: int | None = None
+) -> tuple[Option, ...]:
+    """Return the planner's options from their compact JSON and the job's terms of payment.
+
+    Equal arguments give the same object.
+    """
+    terms = ""
+    if subsidy != "PREFERRED" or self_pay_max_fen is not None:
+        terms = subsidy if self_pay_max_fen is None else f"{subsidy} {self_pay_max_fen}"
     return tuple(
-        Option(flavor, units, nodes, wall_s * 1000)
+        Option(flavor, units, nodes, wall_s * 1000, terms)
         for flavor, units, nodes, wall_s in json.loads(compact)
     )
 
 
-def _job(row: tuple[int, str, str, int, int, str, int]) -> JobQueued:
-    uid, city, enterprise, priority, submit_ms, options, not_before_ms = row
-    return JobQueued(uid, city, enterprise, priority, submit_ms, options_of(options), not_before_ms)
+def _job(row: tuple[int, str, str, int, int, str, int, str, int | None]) -> JobQueued:
+    uid, city, enterprise, priority, submit_ms, options, not_before_ms, *terms = row
+    found = options_of(options, *terms)
+    return JobQueued(uid, city, enterprise, priority, submit_ms, found, not_before_ms)
 
 
 def settings(connection: Connection) -> list[Delta]:
