@@ -67,7 +67,7 @@ def demo(
     """Run the whole service on a three-day workload with two simulated centers.
 
     Starts the real service in a new directory and drives the workload through the public API with
-    tokens of enterprises of all five cities. Ends with a table by city and center and four checks:
+    tokens of enterprises of all five cities. Ends with tables by city and center and with checks:
     exit code 0 only if all of them held.
     """
     with server_packages("demo"):

@@ -1,4 +1,4 @@
-"""Four checks of a finished demonstration, each from rows and by arithmetic of its own.
+"""The checks of a finished demonstration, each from rows and by arithmetic of its own.
 
 They share nothing with the code they check: what the centers wrote down, the prices of the data
 files and the ids that were acknowledged are held against the store's rows. A check that finds
@@ -357,3 +357,27 @@ def none_lost(acknowledged: Mapping[str, tuple[str, int]], seen: Sequence[Seen])
         if times[job.job_id] > 1:
             wrong(f"{job.job_id} is listed {times[job.job_id]} times")
     return Check("lost", {"acknowledged": len(acknowledged), "ended": len(seen)}, wrong.all())
+
+
+# --- the service's own log ------------------------------------------------------------------------
+
+
+def nothing_went_wrong(log_lines: Iterable[str]) -> Check:
+    """The service logged no error; ``log_lines`` are its JSON lines among what else was said."""
+    wrong = _Problems()
+    lines = 0
+    errors: Counter[str] = Counter()
+    for line in log_lines:
+        lines += 1
+        if not line.startswith("{"):
+            continue
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if said.get("level") in ("error", "critical"):
+            last = str(said.get("exception") or said.get("error") or "").strip().splitlines()[-1:]
+            errors[" ".join([str(said.get("event")), *last])] += 1
+    for text, times in errors.most_common():
+        wrong(f"{times:,} times: {text}")
+    return Check("log", {"lines": lines}, wrong.all())

@@ -151,4 +151,7 @@ class Course:
             except grpc.RpcError as error:
                 why = str(error.code())
             lines.append(f"  {job} {state} {why}")
+        if self.progress.scraped.loop_errors:
+            errors = self.progress.scraped.loop_errors
+            lines.append(self.texts("loop_errors", count=errors, log=self.service.log))
         return Hangs("\n".join(lines))

@@ -42,7 +42,7 @@ class ServiceProcess:
     def __init__(
         self, process: asyncio.subprocess.Process, log: Path, first: dict[str, Any]
     ) -> None:
-        self._process, self._log = process, log
+        self._process, self.log = process, log
         self.address, self.metrics = str(first["address"]), str(first["metrics"])
         self.clock = FarClock(int(first["now_ms"]), float(first["speed"]))
 
@@ -68,13 +68,13 @@ class ServiceProcess:
         """Let its clock go on at another speed. Raises ``ServiceDied``."""
         assert self._process.stdin is not None, "it was started with a pipe"
         self._process.stdin.write(f"speed {speed}\n".encode())
-        word = await _word(self._process, self._log, _ANSWER_S)
+        word = await _word(self._process, self.log, _ANSWER_S)
         self.clock = FarClock(int(word["now_ms"]), float(word["speed"]))
 
     async def until_dead(self) -> None:
         """Wait until it ends by itself, then raise ``ServiceDied``."""
         await self._process.wait()
-        raise _died(self._process, self._log)
+        raise _died(self._process, self.log)
 
     async def stop(self) -> int:
         """End it in order, or after a while by force; returns its exit status."""

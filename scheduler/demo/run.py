@@ -155,6 +155,7 @@ class Demonstration:
             _ledger(site, said, rows, stayed),
             checks.quota_kept(held_units, said.limits, said.capacities),
             _with(checks.none_lost(driven.acknowledged, said.seen), driven.differing),
+            checks.nothing_went_wrong(site.log.read_text("utf-8", "replace").splitlines()),
         ]
         tables.print_checks(console, texts, found)
         self._print_places(site)

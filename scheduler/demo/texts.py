@@ -118,6 +118,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "no acknowledged job lost: {acknowledged:,} acknowledged, {ended:,} there and ended",
         "已确认作业无丢失：确认{acknowledged:,}个，全部在册且已结束（{ended:,}个）",
     ),
+    "log_clean": (
+        "no error in the log of the service ({lines:,} lines)",
+        "服务日志（{lines:,}行）中无错误",
+    ),
     "held_ok": ("held", "成立"),
     "broken": ("BROKEN", "不成立"),
     # the end
@@ -133,6 +137,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "hangs": (
         "gave up: {count:,} jobs have not ended, and nothing happened for {seconds:.0f} s",
         "放弃：{count:,}个作业未结束，{seconds:.0f}秒内没有任何变化",
+    ),
+    "loop_errors": (
+        "the service's loop failed {count:,} times; see {log}",
+        "服务的控制循环失败{count:,}次；见{log}",
     ),
     # --serve
     "serving": (

@@ -58,8 +58,8 @@ def test_a_short_demonstration_holds_and_leaves_no_process(tmp_path: Path) -> No
         capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    checks = re.findall(r"^(\w+) +(no run doubled|ledger|quota|no ack)", ended.stdout, re.M)
-    assert [word for word, _ in checks] == ["held"] * 4
+    checks = re.findall(r"^(\w+) +(no run doubled|ledger|quota|no ack|no err)", ended.stdout, re.M)
+    assert [word for word, _ in checks] == ["held"] * 5
     assert re.search(r"200 acknowledged, 200\s+there and ended", ended.stdout)
     assert all(len(line) <= 80 for line in ended.stdout.splitlines() if "/" not in line)
     for name in ("corridor.db", "metrics.prom", "service.log", "centers/wuhan-ai.journal"):

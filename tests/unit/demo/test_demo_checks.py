@@ -16,6 +16,7 @@ from scheduler.demo.checks import (
     ledger_holds,
     no_run_doubled,
     none_lost,
+    nothing_went_wrong,
     peaks,
     quota_kept,
 )
@@ -242,3 +243,20 @@ def test_many_problems_are_counted_not_listed() -> None:
     check = none_lost({f"j{n}": ("e1", n) for n in range(100)}, [])
     assert len(check.problems) == 21
     assert check.problems[-1] == "and 80 more"
+
+
+# --- the log --------------------------------------------------------------------------------------
+
+
+def test_errors_in_the_log_are_found_and_grouped() -> None:
+    log = [
+        '{"event": "serving", "level": "info"}',
+        "what a library prints",
+        "{broken",
+        '{"event": "center_away", "level": "warning", "error": "Unavailable"}',
+    ]
+    assert nothing_went_wrong(log).ok
+    failed = '{"event": "loop_failed", "level": "error", "exception": "Traceback\\nKeyError: 72"}'
+    check = nothing_went_wrong([*log, failed, failed, '{"event": "orphan", "level": "error"}'])
+    assert check.counts == {"lines": 7}
+    assert check.problems == ("2 times: loop_failed KeyError: 72", "1 times: orphan")
