@@ -91,11 +91,12 @@ class Sender:
             async with limit:
                 return run, await self._submit(run, request)
 
-        calls = {asyncio.create_task(one(run, request)) for run, request in ready}
+        calls = [asyncio.create_task(one(run, request)) for run, request in ready]
         try:
             while calls:
-                done, calls = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-                outcomes = [call.result() for call in done]
+                done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+                outcomes = [call.result() for call in calls if call in done]
+                calls = [call for call in calls if call not in done]
                 await self._report([(run, report) for run, report in outcomes if report])
                 for run, _ in outcomes:
                     del open_runs[run.run_id]
