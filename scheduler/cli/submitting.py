@@ -29,6 +29,8 @@ CALL_MAX_BYTES: Final = 48 * 1024 * 1024
 #: well, but only while the service is not reachable and the deadline has not passed.
 TRIES: Final = 3
 _LOST: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
+#: What the channel says when nobody listens, after it has tried for seconds by itself.
+_NEVER_SENT: Final = "failed to connect to all addresses"
 _INDEX: Final = re.compile(r"jobs\[(\d+)\]\.?")
 
 
@@ -129,7 +131,7 @@ def _send(
         except grpc.RpcError as error:
             problem = problem_of(error)
             if problem.code in _LOST:
-                if left and not problem.reason:
+                if left and not problem.reason and _NEVER_SENT not in problem.message:
                     continue
                 after = session.t("call.answer_lost", request_id=request_id)
                 raise FailedCall(problem, after) from error

@@ -58,6 +58,7 @@ class Served:
     """A service in a process; ``home`` keeps its data and the files of commands."""
 
     home: Path
+    program: tuple[str, ...] = CORRIDOR
     port: int = 0
     token: str = ""
     tokens: dict[str, str] = field(default_factory=dict)
