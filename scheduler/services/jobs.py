@@ -79,15 +79,12 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
     """
     row = await context.db.read(lambda connection: jobs.get_job(connection, caller.scope, uid))
     if row.state is not JobState.QUEUED:
-        return Explained(row.state, _without_planner(row), 0, await _waiting(context, row))
+        return Explained(row.state, _without_planner(row), 0, 0)
     known = await context.planner.explain(uid)
-    if known is None:
-        return Explained(row.state, _without_planner(row), 0, await _waiting(context, row))
-    return Explained(row.state, known.reason, known.position_in_city, known.waiting_in_city)
-
-
-async def _waiting(context: Context, row: JobRow) -> int:
-    return await context.db.read(lambda connection: jobs.waiting_in_city(connection, row.city))
+    if known is not None:
+        return Explained(row.state, known.reason, known.position_in_city, known.waiting_in_city)
+    waiting = await context.db.read(lambda connection: jobs.waiting_in_city(connection, row.city))
+    return Explained(row.state, _without_planner(row), 0, waiting)
 
 
 async def _reason(context: Context, row: JobRow) -> PendingReason | None:

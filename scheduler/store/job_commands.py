@@ -195,16 +195,25 @@ def _tell(connection: Connection, order: Order, touched: dict[EventKind, list[_T
     owners: dict[tuple[EventKind, str, str], list[int]] = {}
     for row in rows:
         owners.setdefault((row.kind, row.city, row.enterprise), []).append(row.job_uid)
-    for (kind, city, enterprise), uids in owners.items():
-        single = len(uids) == 1
-        audit_trail.record(
+    for kind in touched:
+        audit_trail.record_owners(
             connection,
             order.actor,
             f"JOBS_{kind}",
-            f"jobs/{job_id(uids[0])}" if single else f"enterprises/{enterprise}/jobs",
+            [
+                audit_trail.Owner(
+                    city,
+                    enterprise,
+                    _target(enterprise, uids),
+                    {"jobs": len(uids), "first_event": first, "last_event": last},
+                )
+                for (of, city, enterprise), uids in owners.items()
+                if of is kind
+            ],
             at_ms=order.wall_ms,
-            after={"jobs": len(uids), "first_event": first, "last_event": last},
             reason=order.reason,
-            city=city,
-            enterprise=enterprise,
         )
+
+
+def _target(enterprise: str, uids: Sequence[int]) -> str:
+    return f"jobs/{job_id(uids[0])}" if len(uids) == 1 else f"enterprises/{enterprise}/jobs"

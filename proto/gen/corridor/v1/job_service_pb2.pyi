@@ -762,7 +762,7 @@ class ExplainJobResponse(_message.Message):
     not looked at yet.
     """
     waiting_in_city: _builtins.int
-    """Waiting jobs of its city."""
+    """Waiting jobs of its city, this one included; 0 if it does not wait."""
     @_builtins.property
     def reason(self) -> _job_pb2.PendingReason:
         """Why it waits; unset if it does not."""
