@@ -1,8 +1,9 @@
 """JobService: messages in, use cases, messages out."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1 import job_service_pb2_grpc
@@ -12,6 +13,9 @@ from scheduler.rpc.messages import CallContext, page_size, split_page
 from scheduler.services import feed_tail, job_commands, jobs
 from scheduler.services.context import Context
 from scheduler.services.feed_tail import FeedTail, WatchSettings
+
+#: So many jobs are put into messages at a stretch; then other calls have their turn.
+_STRETCH: Final = 200
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -53,10 +57,15 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         before = job_messages.list_before(request.page_token, bound)
         found = await jobs.list_jobs(self._context, who, wanted, size + 1, before)
         views, more = split_page(found, size)
-        return pb.ListJobsResponse(
-            jobs=[job_messages.job_message(view) for view in views],
-            next_page_token=job_messages.list_token(views[-1].row.uid, bound) if more else "",
-        )
+        answer = pb.ListJobsResponse()
+        for first in range(0, len(views), _STRETCH):
+            answer.jobs.extend(
+                job_messages.job_message(view) for view in views[first : first + _STRETCH]
+            )
+            await asyncio.sleep(0)
+        if more:
+            answer.next_page_token = job_messages.list_token(views[-1].row.uid, bound)
+        return answer
 
     async def CancelJobs(
         self, request: pb.CancelJobsRequest, context: CallContext
