@@ -5,17 +5,18 @@ of each job for itself, at its full wall limit.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from scheduler.domain.reasons import PendingReason, ReasonCode
-from scheduler.domain.spec import JobSpec, ResourceOption
+from scheduler.domain.spec import JobSpec, ResourceOption, options_json
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import JobQueued, Option
 from scheduler.services.context import Context
 from scheduler.store import paying
 from scheduler.store.charges import Charge, SubsidyPart
 from scheduler.store.paying import Judgement, Means, Wanted
+from scheduler.store.planner_feed import options_of
 from scheduler.store.submission_book import Home, SubmissionBook
 
 JOBS_MAX: Final = 100
@@ -117,7 +118,8 @@ class _Estimates:
 
     async def of(self, spec: JobSpec, option: ResourceOption) -> PendingReason | None:
         """What would be said of the job if it were queued now; None if nobody can say."""
-        wanted = Option(option.flavor, option.units, option.nodes, spec.wall_limit_s * 1000)
+        alone = options_json(replace(spec, options=(option,)))
+        (wanted,) = options_of(alone, spec.subsidy, spec.self_pay_max_fen)
         key = (spec.priority, wanted)
         if key not in self._known and not self._away:
             city, enterprise = self._home.city, self._home.enterprise

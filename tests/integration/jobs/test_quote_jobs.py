@@ -93,7 +93,7 @@ async def test_what_is_quoted_is_what_is_held(
     """Also where a fund, a cap of the year or the wallet runs short."""
     rng = random.Random(seed)
     limits = f"credit_limit_fen = {rng.randint(200_000, 3_000_000)}"
-    funds = f"credits_posted = {rng.randint(20_000, 300_000)}"
+    funds = f"credits_posted = {rng.randint(1_000, 30_000)}"
     await corridor.db.write(
         lambda c: (
             c.exec_driver_sql(f"UPDATE account SET {limits} WHERE kind = 'WALLET'"),
