@@ -71,7 +71,6 @@ class Watch:
         self._inbox: Inbox | None = None
         self._backlog = after  # up to where the store is read, before the inbox goes on
         self._silent_from_s: float | None = None
-        self._closed = False
 
     @property
     def done(self) -> bool:
@@ -79,11 +78,7 @@ class Watch:
         return self._unended is not None and not self._unended
 
     def close(self) -> None:
-        """Watch no more; a second time changes nothing."""
-        self._closed = True
-        self._leave()
-
-    def _leave(self) -> None:
+        """Take up no room any more; what comes next would be read from the store."""
         if self._inbox is not None:
             self._tail.detach(self._inbox)
             self._inbox = None
@@ -118,17 +113,14 @@ class Watch:
 
     async def _some(self, due_s: float) -> list[Batch]:
         """Take the next step: what it gives, or nothing."""
-        if self._inbox is None and not self._closed:
+        if self._inbox is None:
             self._inbox, self._backlog = await self._tail.attach(self.interest)
-        if self._inbox is None or self._closed:
-            self._leave()
-            raise asyncio.CancelledError("the watch was closed")
         if self.position < self._backlog:
             return await self._from_store()
         inbox = self._inbox
         if not inbox.batches:
             if inbox.lost:
-                self._leave()
+                self.close()
                 return []
             self.position = max(self.position, self._tail.position)
             with contextlib.suppress(TimeoutError):
