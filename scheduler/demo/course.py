@@ -19,10 +19,10 @@ from scheduler.demo.tally import Tally
 from scheduler.demo.texts import Texts
 from scheduler.errors import CorridorError
 
-#: Once nothing waits for placement the clock runs so many times as fast again; if something goes
-#: on waiting (for money that long runs hold), so long after the last arrival.
-TAIL_FACTOR: Final = 20
-_TAIL_AFTER_MS: Final = 12 * 3_600_000
+#: After the last arrival, once nothing waits for placement, the clock runs so many times as fast
+#: again; also if what waits did not start for so long (for want of money that long runs hold).
+TAIL_FACTOR: Final = 40
+_STUCK_S: Final = 3.0
 #: Nothing happened for so long, in real seconds and in scheduling time: something hangs.
 _PATIENCE_S: Final = 60.0
 _PATIENCE_MS: Final = 3 * 86_400_000
@@ -49,6 +49,8 @@ class Course:
     tally: Tally
     progress: Progress
     _hurried: bool = False
+    _starts: int = 0
+    _started_s: float = 0.0
 
     async def finish(self) -> None:
         """Return once all jobs have ended and are settled.
@@ -106,9 +108,11 @@ class Course:
         """Turn the clock up when only runs are left, whose use the centers meter anyhow."""
         if self._hurried or self.driver.submitting:
             return
-        since_ms = self.service.clock.now_ms() - self.driver.last_submit_ms
+        now_s, starts = time.monotonic(), self.tally.kinds["ADMITTED"]
+        if starts != self._starts:
+            self._starts, self._started_s = starts, now_s
         is_quiet = not self.tally.waiting and self._all_known()
-        if is_quiet or since_ms > _TAIL_AFTER_MS:
+        if is_quiet or now_s - self._started_s > _STUCK_S:
             self._hurried = True
             await self.service.set_speed(self.service.clock.speed * TAIL_FACTOR)
             self.display.say(

@@ -145,11 +145,6 @@ class Driver:
                 self.driven.cancelled += len(job_ids)
             await asyncio.sleep(_TICK_S)
 
-    @property
-    def last_submit_ms(self) -> int:
-        """When the last job comes, in epoch milliseconds."""
-        return self._start_ms + self._jobs[-1].submit_ms
-
 
 async def follow(client: AsyncClient, tally: Tally, changed: asyncio.Event) -> None:
     """Watch all jobs from the first event on, for ever; sets ``changed`` when any come."""
