@@ -172,8 +172,8 @@ def seeded_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts services with the sample data; they are stopped after the test.
 
-    ``planner`` and ``centers`` stand in for those of the control loop, ``jobs`` for the job service.
-    Every call that a service ends is noted in its ``calls``.
+    ``planner`` and ``centers`` stand in for those of the control loop, ``jobs`` for the job
+    service. Every call that a service ends is noted in its ``calls``.
     """
     async with contextlib.AsyncExitStack() as stack:
         count = 0
