@@ -12,7 +12,14 @@ from scheduler.cli.failures import Failed
 from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import print_json
 from scheduler.cli.output import Cell, Column
-from scheduler.cli.profiles import SETTINGS, Profile, Profiles, read_profiles, write_profiles
+from scheduler.cli.profiles import (
+    SETTINGS,
+    Profile,
+    Profiles,
+    is_token,
+    read_profiles,
+    write_profiles,
+)
 from scheduler.cli.session import Session
 
 
@@ -104,8 +111,12 @@ def _token(session: Session) -> str | None:
     if session.given.token != "-":
         return session.given.token
     if sys.stdin.isatty():
-        return str(typer.prompt(session.t("profile.ask_token"), hide_input=True, err=True)).strip()
-    return sys.stdin.readline().strip()
+        token = str(typer.prompt(session.t("profile.ask_token"), hide_input=True, err=True))
+    else:
+        token = sys.stdin.readline()
+    if not token.strip() or not is_token(token.strip()):
+        raise Failed("option.token", exits.USAGE)
+    return token.strip()
 
 
 def use(session: Session, name: Name) -> None:

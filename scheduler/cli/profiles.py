@@ -128,6 +128,11 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def is_token(text: str) -> bool:
+    """Whether a text can be sent as a token; an empty one is none."""
+    return all("!" <= char <= "~" for char in text)
+
+
 def is_open_to_others(path: Path) -> bool:
     """Whether someone else on the machine may read the file."""
     try:

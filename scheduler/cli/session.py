@@ -22,6 +22,7 @@ from scheduler.cli.profiles import (
     Profile,
     config_path,
     is_open_to_others,
+    is_token,
     language,
     read_profiles,
 )
@@ -88,6 +89,8 @@ class Session:
         token = self.given.token or self.setting("token")
         if self._profile.token and is_open_to_others(self.config_path):
             complain(self.t("profile.open_to_others", path=self.config_path))
+        if not is_token(token):
+            raise Failed("option.token", exits.USAGE)
         tls_ca = self.given.tls_ca or self.setting("tls_ca") or None
         insecure = self.given.insecure or self.setting("insecure").lower() in ("1", "true", "yes")
         try:

@@ -207,6 +207,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "--server {given}: must be HOST or HOST:PORT",
         "--server {given}：应为 主机 或 主机:端口",
     ),
+    "option.token": (
+        "what was given is no token: it has one word of plain letters and begins with cor_",
+        "所给内容不是令牌：令牌是一串不含空格的字符，以 cor_ 开头",
+    ),
     "option.tls_ca": (
         "--tls-ca {given}: cannot be read ({why})",
         "--tls-ca {given}：无法读取（{why}）",

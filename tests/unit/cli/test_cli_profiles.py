@@ -63,6 +63,16 @@ def test_profiles_are_made_used_listed_and_removed(tmp_path: Path) -> None:
     assert read_profiles(file) == Profiles("", {"lab": Profile(server="lab:7443", token=SECRET)})
 
 
+@pytest.mark.parametrize("given", ["", "two words", "令牌"])
+def test_what_is_no_token_is_not_kept(tmp_path: Path, given: str) -> None:
+    code, _, told = corridor(tmp_path, "profile", "set", "lab", "--token", "-", input=f"{given}\n")
+    assert (code, "is no token" in told) == (2, True)
+    assert not (tmp_path / "corridor/config.toml").exists()
+    if given:
+        code, _, told = corridor(tmp_path, "jobs", CORRIDOR_TOKEN=given)
+        assert (code, "is no token" in told) == (2, True)
+
+
 def test_what_is_not_there_or_not_given_is_told(tmp_path: Path) -> None:
     code, _, told = corridor(tmp_path, "profile", "use", "nope")
     assert (code, told.startswith("corridor profile use: there is no profile nope")) == (2, True)
