@@ -65,7 +65,7 @@ def job(
     """A small job."""
     spec = job_pb2.JobSpec(display_name=name, image="image", command=["run"], held=held)
     spec.options.add(flavor=FLAVOR, units_per_node=2)
-    spec.wall_limit.seconds = 4 * 3600
+    spec.wall_limit.seconds = 2 * runtime_s + 3600
     spec.labels.update({RUNTIME: str(runtime_s), **labels})
     return spec
 
@@ -78,7 +78,7 @@ REQUESTS: Mapping[str, Sequence[job_pb2.JobSpec]] = {
         job("fails", {OUTCOME: "USER_CODE"}),
         job("unanswered", {LOSE: "yes"}),
     ],
-    "one": [job("long", {}, runtime_s=3 * 3600)],
+    "one": [job("long", {}, runtime_s=5 * 86_400)],  # minutes of ours: it waits for its end
     "held": [job("released", {}, held=True), job("dropped", {}, held=True)],
 }
 ENDS = {
@@ -206,7 +206,9 @@ class Story:
         while time.monotonic() < end_s:
             answer = self.call(lambda client: client.jobs.ListJobs(pb.ListJobsRequest()))
             jobs = {one.spec.display_name: one for one in answer.jobs}
-            if len(jobs) == len(self.acknowledged) and until(jobs):
+            lost = set(self.acknowledged.values()) - jobs.keys()
+            assert not lost, f"acknowledged and lost: {sorted(lost)}"
+            if until(jobs):
                 return
             time.sleep(0.005)
         raise AssertionError(f"did not come in {PATIENCE_S:g} s: {answer}")
@@ -254,9 +256,10 @@ class Story:
         if self._client is not None:
             self._client.close()
             self._client = None
-        said = self.zygote.hear()
-        assert "ended" in said, f"{said}, and yet a call was told {told!r}"
-        self._died(said)
+        try:
+            self._died(self.zygote.hear())
+        except AssertionError as error:
+            raise AssertionError(f"{error}; a call was told {told!r}") from error
 
     def _died(self, said: Mapping[str, Any]) -> None:
         assert said == {"ended": -signal.SIGKILL}, f"it ended by itself: {said}"

@@ -40,6 +40,12 @@ def test_the_first_call_that_changes_a_center(stories: Any, point: str, when: st
     assert story.deaths == 1
 
 
+def test_a_service_that_acknowledges_too_early_is_found_out(stories: Any) -> None:
+    # The first commit takes the lead, the second stores the batch: its answer is out already.
+    with pytest.raises(AssertionError, match="acknowledged and lost"):
+        stories.tell(("commit", "before", 2), hasty=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("point", "when"), SWEEPS)
 def test_every_point(stories: Any, point: str, when: str) -> None:
