@@ -205,6 +205,10 @@ class Demonstration:
             )
         )
 
+        if driven.refused:
+            why = next(iter(driven.refused.values()))
+            self._console.print(texts("refused", count=len(driven.refused), why=why))
+
     def _print_places(self, site: Site) -> None:
         texts, console = self._texts, self._console
         console.print(f"[bold]{texts('where')}")

@@ -97,6 +97,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "过程：失败的运行：{failures}；重试{retried:,}次。{unknown}次对中心的调用无应答，均按名称查明。"
         "提交调用{calls:,}次，其中重发{repeated}次；取消作业{cancelled}个。暂缓启动：{refused}。",
     ),
+    "refused": (
+        "{count:,} jobs were refused at submission, the first with: {why}",
+        "提交时拒绝了{count:,}个作业，第一个的原因：{why}",
+    ),
     "none": ("none", "无"),
     # checks
     "checks": ("Checks, each from what the centers wrote down", "核对（依据各中心的记录）"),

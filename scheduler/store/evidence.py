@@ -10,7 +10,7 @@ from scheduler.store.transfers import stream
 
 
 class RunRow(NamedTuple):
-    """One attempt; instants are None for what did not happen. ``held`` says its money still is."""
+    """One attempt; instants are None for what did not happen."""
 
     uid: int
     attempt: int
