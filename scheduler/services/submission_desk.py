@@ -1,8 +1,7 @@
 """Takes submissions that come at the same time into one write, and keeps the book at hand.
 
-While one write is under way, what comes gathers for the next. A call that comes alone is written
-at once. Where several come at a time, a write waits as long as more keep coming, up to
-``GATHER_S``: so their number per transaction grows with the load, and its cost is shared.
+While one write is under way, what comes gathers for the next: so the number of calls a transaction
+grows with the load, and its cost is shared. A call that comes alone is written at once.
 """
 
 import asyncio
@@ -14,11 +13,6 @@ from scheduler.store.database import Database
 from scheduler.store.submission_book import SubmissionBook
 from scheduler.store.submissions import Outcome, Submission
 
-GATHER_S: Final = 0.010
-#: Nothing more comes if so many turns of the event loop brought nothing.
-_QUIET_TURNS: Final = 4
-#: So many jobs are worth a transaction of their own.
-_JOBS_ENOUGH: Final = 500
 #: More jobs than these do not wait for a store that is behind.
 _WAITING_MAX: Final = 200_000
 #: A write takes no more calls once it has so many jobs; a single call may have more.
@@ -36,7 +30,6 @@ class SubmissionDesk:
         self._waiting: list[_Waiting] = []
         self._waiting_jobs = 0
         self._flusher: asyncio.Task[None] | None = None
-        self._crowded = False
 
     async def book(self, db: Database) -> SubmissionBook:
         """Return the book that was read last; whether it is current the store says."""
@@ -76,25 +69,9 @@ class SubmissionDesk:
     async def _flush(self, db: Database) -> None:
         try:
             while self._waiting:
-                if self._crowded:
-                    await self._gather()
-                group = self._take()
-                await self._write(db, group)
-                self._crowded = len(group) + len(self._waiting) > 1
+                await self._write(db, self._take())
         finally:
             self._flusher = None
-
-    async def _gather(self) -> None:
-        """Wait while more calls keep coming."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + GATHER_S
-        seen = quiet = 0
-        while quiet < _QUIET_TURNS and loop.time() < until:
-            if self._waiting_jobs >= _JOBS_ENOUGH:
-                return
-            quiet = quiet + 1 if len(self._waiting) == seen else 0
-            seen = len(self._waiting)
-            await asyncio.sleep(0)
 
     def _take(self) -> list[_Waiting]:
         count = jobs = 0

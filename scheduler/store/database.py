@@ -30,6 +30,8 @@ Call = Callable[[Connection], Any]
 _GROUP_MAX = 512
 _READERS = 4
 _BLOCK_MAX = 256  # rows of one INSERT
+_BLOCK_FREE = 32  # below, a statement is of any size
+_PREPARED = 512  # statements that a connection keeps prepared
 
 
 def open_engine(url: str) -> Engine:
@@ -40,7 +42,7 @@ def open_engine(url: str) -> Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.StaticPool if memory else QueuePool,
-        connect_args={"check_same_thread": False, "timeout": 30},
+        connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": _PREPARED},
     )
 
     @event.listens_for(engine, "connect")
@@ -77,8 +79,8 @@ def bulk_insert(
     """Insert many rows, many to a statement; ``fixed`` columns have the same SQL value in each.
 
     The driver of SQLite lets go of the interpreter's lock for each statement, and a thread that
-    computes makes it wait up to 5 ms for its return. So rows go in by blocks, whose sizes are
-    powers of two: few different statements, which stay prepared.
+    computes makes it wait up to 5 ms for its return. So rows go in by blocks of few different
+    sizes, whose statements stay prepared.
     """
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     fixed = fixed or {}
@@ -87,11 +89,16 @@ def bulk_insert(
     head = f"INSERT INTO {target.name} ({names}) VALUES "
     done = 0
     while done < len(rows):
-        size = min(_BLOCK_MAX, 1 << (len(rows) - done).bit_length() - 1)
+        size = _block(len(rows) - done, _BLOCK_MAX)
         block = rows[done : done + size]
         values = tuple(chain.from_iterable(block))
         connection.exec_driver_sql(head + ", ".join([one] * size), values)
         done += size
+
+
+def _block(left: int, most: int) -> int:
+    """How many rows go next: few at once, many by powers of two."""
+    return min(most, left if left <= _BLOCK_FREE else 1 << left.bit_length() - 1)
 
 
 def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -114,7 +121,7 @@ def bulk_update(
     """
     changed = done = 0
     while done < len(rows):
-        size = min(block, 1 << (len(rows) - done).bit_length() - 1)
+        size = _block(len(rows) - done, block)
         part = rows[done : done + size]
         one = f"({', '.join('?' * len(part[0]))})"
         values = f"(VALUES {', '.join([one] * size)}) AS v"
