@@ -322,7 +322,7 @@ class CenterWorker:
     async def _cancel(self, run: str) -> bool:
         """Ask once; what fails is asked again at the next look."""
         try:
-            await self.adapter.cancel(run)
+            await self._patiently(lambda: self.adapter.cancel(run))
         except AdapterError as error:
             log.warning("cancel_failed", center=self.center, run=run, error=str(error))
             return False

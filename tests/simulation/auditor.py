@@ -72,6 +72,8 @@ class Auditor:
             assert runs[key][:3] == before[:3], f"run {key} was {before} and is {runs[key]}"
             assert before[3] in (None, runs[key][3]), f"run {key} was settled twice"
         self._final_runs = {key: run for key, run in runs.items() if run[0] in _FINAL_RUNS}
+        again = rows("SELECT uid FROM job WHERE cancel_requested AND state = 'QUEUED'")
+        assert not again, f"jobs {again} are queued again though they are to be cancelled"
         active = Counter(key[0] for key, run in runs.items() if run[0] not in _FINAL_RUNS)
         assert all(count == 1 for count in active.values()), "a job has two active runs"
         for uid, (state, _, settled) in jobs.items():

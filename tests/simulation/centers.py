@@ -77,10 +77,13 @@ class CallBook:
     def __init__(self, clock: HandClock) -> None:
         self._clock = clock
         self._doubtful: dict[str, int] = {}
+        self.wrong: list[str] = []
+        self.cancelled: set[str] = set()
 
     def calls(self, run_id: str) -> None:
         """A run is about to be sent."""
-        assert run_id not in self._doubtful, f"{run_id} is sent again blind"
+        if run_id in self._doubtful:  # noted, not raised: a worker survives any error of a call
+            self.wrong.append(f"{run_id} is sent again blind")
         self._doubtful[run_id] = self._clock.ms
 
     def had_no_effect(self, run_id: str) -> None:
@@ -151,6 +154,7 @@ class MortalCenter:
         """See ``CenterAdapter``."""
         self._point("before cancel")
         await self.inner.cancel(run_id)
+        self._book.cancelled.add(run_id)
         self._point("after cancel")
 
     async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:

@@ -16,7 +16,10 @@ from adapters.errors import AdapterError
 from adapters.simulated import SimulatedCenter, accepted_names
 from quota.subsidy import Rule
 from scheduler.control.loop import ControlLoop
+from scheduler.control.planner import LocalPlanner
 from scheduler.control.settings import LoopSettings
+from scheduler.domain.ids import parse_run_id
+from scheduler.domain.reports import Report
 from scheduler.errors import CorridorError
 from scheduler.placement.core import WaitingCounts
 from scheduler.store import centers as store_centers
@@ -64,18 +67,34 @@ class Silence:
     ) -> None: ...
 
 
+class RecordingLoop(ControlLoop):
+    """The real loop, of which the reports are kept, to come again later."""
+
+    heard: list[Report]
+
+    async def report(self, reports: list[Report]) -> None:
+        self.heard += reports
+        await super().report(reports)
+
+
 class Process:
     """One life of the service: a loop that leads, moved by hand."""
 
     def __init__(
-        self, world: World, adapters: Mapping[str, MortalCenter], rng: random.Random, name: str
+        self,
+        world: World,
+        adapters: Mapping[str, MortalCenter],
+        rng: random.Random,
+        name: str,
+        heard: list[Report],
     ) -> None:
         self.metrics = Silence()
-        self.loop = ControlLoop(
+        self.loop = RecordingLoop(
             db=world.db, clock=world.clock, adapters=adapters, metrics=self.metrics,
             settings=SETTINGS, decode_spec=worlds.decode, holder=name, rng=rng,
             pause=world.clock.pause,
         )  # fmt: skip
+        self.loop.heard = heard
         self._ingesting: asyncio.Task[None] | None = None
 
     async def lead(self) -> None:
@@ -113,6 +132,7 @@ class Story:
         self.quiet = False
         self._death_rate = 0.004 if mortal else 0.0
         self._lives = 0
+        self._heard: list[Report] = []
         self._requests: dict[str, tuple[str, list[Any], list[int]]] = {}
 
     def _dies(self, point: str) -> bool:
@@ -138,7 +158,8 @@ class Story:
             )
             for center, one in self.centers.items()
         }
-        self.process = Process(self.world, adapters, self.rng, f"life {self._lives}")
+        name = f"life {self._lives}"
+        self.process = Process(self.world, adapters, self.rng, name, self._heard)
         try:
             await self.process.lead()
         except Crash:
@@ -168,9 +189,36 @@ class Story:
             await self.start(died=True)
         except AdapterError as error:
             self.log.append(f"  {type(error).__name__}")
+        self._check_process()
+
+    def _check_process(self) -> None:
         assert self.process is not None
         assert self.process.metrics.errors == 0, "the loop met something it did not expect"
         assert not self.process.metrics.orphans, "a center has what the store never knew"
+        for book in self.books.values():
+            assert not book.wrong, book.wrong
+        self._check_planner()
+
+    def _check_planner(self) -> None:
+        """Once it was told everything, the planner holds what the store holds."""
+        loop = self.loop
+        [(head,)] = self.world.db.rows("SELECT coalesce(max(seq), 0) FROM event")
+        backend = loop.planner._backend
+        if not isinstance(backend, LocalPlanner) or loop._revision != head or loop._volatile:
+            return
+        stored = {
+            (city, flavor): units
+            for city, flavor, units in self.world.db.rows(
+                "SELECT city, flavor, used_units FROM city_quota WHERE used_units > 0"
+            )
+        }
+        planned = {
+            (city, flavor): units
+            for flavor, pool in backend._core._root.pools.items()
+            for city, units in pool.book.used.items()
+            if units
+        }
+        assert planned == stored, "the planner has lost count"
 
     async def rest(self) -> None:
         """People and centers behave; everything must come to its end."""
@@ -179,6 +227,7 @@ class Story:
             await self.stale.end()
         self._make_peace()
         await self.start()
+        await self._see_cancels_through()
         for number in range(400):
             await self._round()
             self.auditor.check()
@@ -190,6 +239,23 @@ class Story:
         self.auditor.check_end()
         assert self.process is not None
         await self.process.end()
+
+    async def _see_cancels_through(self) -> None:
+        """What is to be cancelled is asked for at its center, before it ends by itself."""
+        running = self.world.db.rows("SELECT uid FROM job WHERE state IN ('ADMITTED', 'RUNNING')")
+        self._command(job_commands.cancel, [uid for (uid,) in running[::2]])
+        for _ in range(12):
+            await self._round()
+            self.auditor.check()
+            self._check_process()
+            self.clock.ms += 300
+        wanted = dict(self.world.db.rows("SELECT uid, cancel_requested FROM job"))
+        for center, one in self.centers.items():
+            for run in one._cluster.active.values():
+                uid = parse_run_id(run.run_id)[0]
+                assert not wanted[uid] or run.run_id in self.books[center].cancelled, (
+                    f"{run.run_id} runs on though its job is to be cancelled"
+                )
 
     def _make_peace(self) -> None:
         rows = self.world.db.rows
@@ -233,7 +299,7 @@ class Story:
     # --- what the process does --------------------------------------------------------------------
 
     @property
-    def loop(self) -> ControlLoop:
+    def loop(self) -> RecordingLoop:
         """The leader."""
         assert self.process is not None
         return self.process.loop
@@ -270,6 +336,12 @@ class Story:
         if self.rng.random() < 0.1:
             await self.stale.end()
             self.stale = None
+
+    async def do_repeat(self) -> None:
+        """Reports come again, long after what they told of."""
+        if self._heard:
+            again = self.rng.sample(self._heard, min(len(self._heard), 5))
+            await self.loop.report(again)
 
     # --- time and centers -------------------------------------------------------------------------
 
@@ -444,5 +516,5 @@ _WEIGHTS: Mapping[str, int] = {
     "cycle": 14, "send": 14, "follow": 18, "all": 14, "wait": 20, "submit": 12, "cancel": 4,
     "hold": 1, "release": 2, "hold_and_release": 2, "deadline": 1, "quota": 2, "cap": 1, "money": 2,
     "period": 1, "rule": 1, "move": 1, "outage": 1, "lose": 2, "cordon": 1, "restart": 2,
-    "stale": 3, "expire": 1,
+    "stale": 3, "expire": 1, "repeat": 3,
 }  # fmt: skip

@@ -209,7 +209,9 @@ def random_job(rng: random.Random) -> JobSpec:
         rng.choice((60, 600, 1800, 7200)),
         priority=rng.choice((0, 0, 0, 5)),
         attempts_max=rng.choice((1, 2, 3)),
-        retry_on=RETRIED_BY_DEFAULT if rng.random() < 0.8 else frozenset(),
+        retry_on=rng.choice(
+            (RETRIED_BY_DEFAULT, RETRIED_BY_DEFAULT, frozenset(), frozenset(FailureClass))
+        ),
         subsidy=rng.choice(("PREFERRED", "PREFERRED", "PREFERRED", "REQUIRED", "NONE")),
         self_pay_max_fen=rng.choice((None, None, None, None, 0, 1_000)),
         held=rng.random() < 0.05,
