@@ -9,7 +9,7 @@ from typing import Final
 
 DURATION_PATTERN: Final = r"^(?=[0-9])([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,12}s)?$"
 SIZE_PATTERN: Final = r"^[0-9]{1,19}(\.[0-9]{1,9})? ?([KMGTP]i?)?B$"
-YUAN_PATTERN: Final = r"^[0-9]{1,13}(\.[0-9]{1,2})?$"
+YUAN_PATTERN: Final = r"^[0-9]{1,14}(\.[0-9]{1,2})?$"
 
 _DURATION: Final = re.compile(DURATION_PATTERN, re.ASCII)
 _SIZE: Final = re.compile(SIZE_PATTERN, re.ASCII)

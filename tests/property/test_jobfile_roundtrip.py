@@ -17,6 +17,7 @@ from scheduler.cli.amounts import (
     size_text,
     yuan_text,
 )
+from scheduler.cli.failures import flaw_line
 from scheduler.cli.flaws import BadFile
 from scheduler.cli.jobfile import document_of, read_jobs
 from scheduler.domain.spec import SIZE_MAX_BYTES, WALL_LIMIT_MAX_S
@@ -149,3 +150,28 @@ def test_amounts_are_exact_both_ways(seconds: int, size_bytes: int, fen: int) ->
     assert parse_duration(duration_text(seconds)) == seconds
     assert parse_size(size_text(size_bytes)) == size_bytes
     assert parse_yuan(yuan_text(fen)) == fen
+
+
+# Pieces of which files are made, put together in any way.
+pieces = st.sampled_from(
+    ["- ", "flavor: x", "units: 1", "wall_limit: 1h", "jobs:", "\n", "  ", "\t", "{", "}", "[", "]",
+     ":", ",", '"', "'", "&a ", "*a", "|", ">", "#", "---\n", "...", "!!str ", "!x ", "? ", "<<: ",
+     "%YAML 1.2\n", "\r\n", "\x00", "\ufeff", "\u2028", "null", "1e999", "-"]
+)  # fmt: skip
+FILES = ("job.yaml", "job.json", "-")
+
+
+@given(
+    st.lists(pieces | st.text(st.characters(codec="utf-8"), max_size=3), max_size=40).map("".join),
+    st.sampled_from(FILES),
+)
+def test_any_text_gives_jobs_or_flaws(text: str, file: str) -> None:
+    try:
+        assert read_jobs(text, file)
+    except BadFile as error:
+        lines = text.count("\n") + text.count("\r") + text.count("\u2028") + 2
+        for flaw in error.flaws:
+            assert flaw.file == file
+            assert 1 <= flaw.line <= lines
+            assert flaw_line("en", flaw).startswith(f"{file}:{flaw.line}: ")
+            assert flaw_line("zh", flaw)

@@ -104,7 +104,7 @@ def test_broken_json_is_told_by_its_line(text: str, line: int, key: str) -> None
         ("max_self_pay: 1.5", "max_self_pay", "field.yuan"),
         ("max_self_pay: '1.555'", "max_self_pay", "field.yuan"),
         ("max_self_pay: -1", "max_self_pay", "field.yuan"),
-        ("max_self_pay: '99999999999999'", "max_self_pay", "field.yuan"),
+        ("max_self_pay: '99999999999999'", "max_self_pay", "field.yuan_range"),
         ("max_self_pay: 99999999999999", "max_self_pay", "field.yuan_range"),
         ("queue_deadline: 2027-01-31", "queue_deadline", "field.instant"),
         ("queue_deadline: 2027-13-31T00:00:00Z", "queue_deadline", "field.instant"),
