@@ -193,7 +193,6 @@ def _build_server(
     def on_submitted(city: str, count: int) -> None:
         metrics.submitted.labels(city).inc(count)
 
-    openers.split_address("server.listen", settings.server.listen)
     try:
         return server.build(
             context,

@@ -28,6 +28,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        prom.ProcessCollector(registry=registry)
 
         def gauge(name: str, text: str, *labels: str) -> prom.Gauge:
             return prom.Gauge(f"corridor_{name}", text, labels, registry=registry)

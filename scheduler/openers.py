@@ -1,7 +1,10 @@
 """Opens the parts of a service, each from its settings; a wrong setting is ``BadConfig``."""
 
+import contextlib
 import ipaddress
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,6 +59,7 @@ def loop_settings(settings: Settings) -> LoopSettings:
 def credentials(settings: Settings) -> grpc.ServerCredentials | None:
     """Return TLS credentials, None for plain text where that is in order."""
     given = settings.server
+    split_address("server.listen", given.listen)
     if not given.tls_cert:
         if not given.insecure and not is_loopback(given.listen):
             raise BadConfig(
@@ -77,7 +81,7 @@ def credentials(settings: Settings) -> grpc.ServerCredentials | None:
 def is_loopback(listen: str) -> bool:
     """Whether an address to listen on can be reached from this machine alone."""
     host = listen.rpartition(":")[0].strip("[]")
-    if listen.startswith("unix:") or host == "localhost":
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -160,7 +164,11 @@ def metrics_endpoint(listen: str, metrics: Metrics) -> tuple[str, Callable[[], N
         ) from error
 
     def close() -> None:
-        http.shutdown()
+        ending = threading.Thread(target=http.shutdown)
+        ending.start()
+        with contextlib.suppress(OSError):  # it looks up only twice a second, or when called
+            socket.create_connection((host, http.server_port), 1.0).close()
+        ending.join()
         http.server_close()
         thread.join()
 

@@ -42,12 +42,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         self._on_call = on_call
         self._wrapped: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
+        self._probes: set[asyncio.Task[Any]] = set()
         self._draining = False
 
     def end_streams(self) -> None:
         """End all open streams with UNAVAILABLE, so that who watches resumes elsewhere or later."""
         self._draining = True
         for task in list(self._streams):
+            task.cancel()
+
+    def end_probes(self) -> None:
+        """End the streams of those who watch the service's health, likewise."""
+        for task in list(self._probes):
             task.cancel()
 
     async def intercept_service(
@@ -60,8 +66,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         handler = self._wrapped.get(method)
         if handler is None:
             original = await continuation(handler_call_details)
-            if original is None or roles.service_of(method) in roles.OPEN_SERVICES:
-                return original
+            if original is None:
+                return None
+            if roles.service_of(method) in roles.OPEN_SERVICES:
+                return self._probe(original) if original.response_streaming else original
             handler = self._wrap(method, original)
             self._wrapped[method] = handler
         try:
@@ -116,6 +124,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
             self._on_call(method, "OK", time.perf_counter() - start)
 
         return serve
+
+    def _probe(self, original: Handler) -> Handler:
+        """A stream that needs no identity and is not counted; it writes its answers itself."""
+
+        async def serve(request: Any, context: CallContext) -> None:
+            task = asyncio.current_task()
+            assert task is not None, "every call is a task"
+            self._probes.add(task)
+            try:
+                await _behavior(original)(request, context)
+            except asyncio.CancelledError:
+                if self._draining:
+                    await abort(context, _STOPPING)
+                raise
+            finally:
+                self._probes.discard(task)
+
+        return _like(original, serve, original.request_deserializer)
 
     async def _fail(
         self, method: str, context: CallContext, error: BaseException, start: float

@@ -31,6 +31,8 @@ from scheduler.services import identity
 from scheduler.services.context import Context
 
 MESSAGE_MAX_BYTES: Final = 64 * 1024 * 1024
+#: Who watches the service's health is told of its end, then let go, before the grace is over.
+_PROBES_TOLD_S: Final = 0.1
 METADATA_MAX_BYTES: Final = 256 * 1024  # a BadRequest of a big batch travels in trailers
 #: A client may ping every 20 s; one that answers no ping for 20 s is gone.
 _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
@@ -79,6 +81,8 @@ class ServingServer:
         stopping = asyncio.ensure_future(self.server.stop(grace_s))
         await asyncio.sleep(0)  # it takes no new calls from here on
         self.calls.end_streams()
+        await asyncio.wait({stopping}, timeout=_PROBES_TOLD_S)
+        self.calls.end_probes()
         await stopping
 
 
