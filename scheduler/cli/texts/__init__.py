@@ -6,14 +6,16 @@ languages with the same placeholders, that each one used exists, and that each i
 
 from typing import Any, Final
 
-from scheduler.cli.texts import faults, reasons, screens
+from scheduler.cli.texts.faults import TEXTS as FAULTS
+from scheduler.cli.texts.reasons import TEXTS as REASONS
+from scheduler.cli.texts.screens import TEXTS as SCREENS
 
 LANGUAGES: Final = ("en", "zh")
 #: Key -> (English, Chinese).
 CATALOG: Final[dict[str, tuple[str, str]]] = {
-    **screens.TEXTS,
-    **reasons.TEXTS,
-    **faults.TEXTS,
+    **SCREENS,
+    **REASONS,
+    **FAULTS,
 }
 
 
