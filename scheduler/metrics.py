@@ -23,26 +23,33 @@ _CYCLE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
+class _Maker:
+    """Makes metrics with our prefix in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def gauge(self, name: str, text: str, *labels: str) -> prom.Gauge:
+        return prom.Gauge(f"corridor_{name}", text, labels, registry=self._registry)
+
+    def counter(self, name: str, text: str, *labels: str) -> prom.Counter:
+        return prom.Counter(f"corridor_{name}", text, labels, registry=self._registry)
+
+    def histogram(
+        self, name: str, text: str, buckets: Sequence[float], *labels: str
+    ) -> prom.Histogram:
+        name = f"corridor_{name}"
+        return prom.Histogram(name, text, labels, registry=self._registry, buckets=tuple(buckets))
+
+
 class Metrics:
     """All metrics of one service; implements ``LoopMetrics``."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        prom.ProcessCollector(registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> prom.Gauge:
-            return prom.Gauge(f"corridor_{name}", text, labels, registry=registry)
-
-        def counter(name: str, text: str, *labels: str) -> prom.Counter:
-            return prom.Counter(f"corridor_{name}", text, labels, registry=registry)
-
-        def histogram(
-            name: str, text: str, buckets: Sequence[float], *labels: str
-        ) -> prom.Histogram:
-            return prom.Histogram(
-                f"corridor_{name}", text, labels, registry=registry, buckets=tuple(buckets)
-            )
-
+        self.registry = CollectorRegistry()
+        prom.ProcessCollector(registry=self.registry)
+        make = _Maker(self.registry)
+        gauge, counter, histogram = make.gauge, make.counter, make.histogram
         where = ("city", "flavor")
         self._waiting = gauge("jobs_waiting", "Jobs that wait for placement.", *where)
         self._oldest = gauge(
