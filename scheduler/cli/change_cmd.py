@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
+from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 
 from scheduler.cli import exits, job_filters
@@ -19,6 +20,17 @@ PANEL = "Jobs"
 IDS_MAX: Final = 10_000
 #: Jobs counted for the question whether so many shall be changed.
 COUNT_MAX: Final = 1000
+#: States of jobs that a verb changes, for that count.
+_CHANGES: Final[dict[str, "tuple[job_pb2.JobState.ValueType, ...]"]] = {
+    "cancel": (
+        job_pb2.JOB_STATE_QUEUED,
+        job_pb2.JOB_STATE_HELD,
+        job_pb2.JOB_STATE_ADMITTED,
+        job_pb2.JOB_STATE_RUNNING,
+    ),
+    "hold": (job_pb2.JOB_STATE_QUEUED,),
+    "release": (job_pb2.JOB_STATE_HELD,),
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -126,6 +138,8 @@ def _ask(session: Session, verb: str, wanted: pb.JobFilter) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or session.as_json:
         raise Failed("option.yes_needed", exits.USAGE)
     request = pb.ListJobsRequest(filter=wanted, page_size=COUNT_MAX)
+    if not request.filter.states:
+        request.filter.states.extend(_CHANGES[verb])
     answer = session.client.jobs.ListJobs(request)
     number = f"{len(answer.jobs)}" + ("+" if answer.next_page_token else "")
     question = session.t("changed.ask", what=session.t(f"verb.{verb}"), n=number)
