@@ -18,6 +18,7 @@ from scheduler.domain import spec as domain
 from scheduler.domain.spec import FlavorLimits, JobSpec, ResourceOption
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import InvalidRequest
+from scheduler.placement.model import Option
 from scheduler.rpc import job_spec
 from scheduler.rpc.job_submission import look_at
 from scheduler.store.planner_feed import options_of
@@ -281,8 +282,8 @@ def test_labels_are_kept_as_a_json_object(labels: dict[str, str]) -> None:
 def test_options_of_a_job_are_those_of_the_planner() -> None:
     shape = job_spec.Shapes(book()).of(HOME, FULL)
     assert options_of(shape.options) == (
-        (NPU.flavor, 16, 2, 3_600_000),
-        (CPU.flavor, 192, 3, 3_600_000),
+        Option(NPU.flavor, 16, 2, 3_600_000),
+        Option(CPU.flavor, 192, 3, 3_600_000),
     )
     assert (shape.subsidy, shape.attempts_max, shape.retry_on) == ("REQUIRED", 5, "IMAGE")
 
