@@ -66,23 +66,24 @@ _DATA: Final = Record(
 _OPTION: Final = Record(
     {
         "flavor": Field(_FLAVOR.kind, _FLAVOR.help, mandatory=True),
-        "units": Field(_UNITS.kind, _UNITS.help, mandatory=True),
+        "units_per_node": Field(_UNITS.kind, _UNITS.help, mandatory=True),
         "nodes": _NODES,
         "memory": _MEMORY,
     },
-    {"units_per_node": "units", "memory_mib_per_node": "memory", "cards": "units"},
+    {"units": "units_per_node", "memory_mib_per_node": "memory", "cards": "units_per_node"},
 )
-_SHORTCUT: Final = ("flavor", "units", "nodes", "memory")
+_SHORTCUT: Final = ("flavor", "units_per_node", "nodes", "memory")
 JOB: Final = Record(
     {
         "name": Field(Text(limits.TEXT_MAX), "A name for people; need not be unique."),
         "flavor": _FLAVOR,
-        "units": _UNITS,
+        "units_per_node": _UNITS,
         "nodes": _NODES,
         "memory": _MEMORY,
         "options": Field(
             ListOf(_OPTION, 1, limits.OPTIONS_MAX),
-            "Ways to run it, the preferred one first; instead of flavor, units, nodes and memory.",
+            "Ways to run it, the preferred one first; instead of flavor, units_per_node, nodes and"
+            " memory.",
         ),
         "wall_limit": Field(
             Duration(1, limits.WALL_LIMIT_MAX_S), "The longest it may run.", mandatory=True
@@ -138,7 +139,8 @@ JOB: Final = Record(
     },
     {
         "display_name": "name", "job_name": "name", "title": "name",
-        "units_per_node": "units", "cards": "units", "gpus": "units", "cores": "units",
+        "units": "units_per_node", "cards": "units_per_node", "gpus": "units_per_node",
+        "cores": "units_per_node",
         "memory_mib_per_node": "memory", "mem": "memory",
         "time": "wall_limit", "time_limit": "wall_limit", "walltime": "wall_limit",
         "env": "environment", "arch": "architecture",
@@ -151,7 +153,6 @@ JOB: Final = Record(
 #: Fields of the message that the file calls otherwise.
 _FILE_NAMES: Final = {
     "display_name": "name",
-    "units_per_node": "units",
     "memory_mib_per_node": "memory",
     "size_bytes": "size",
     "retry_policy": "retry",
@@ -244,7 +245,7 @@ def _check_together(node: Node, notes: Notes) -> None:
         notes.wrong(Node(entry.line, None), several[0], "field.both", other="options")
     if "options" not in written:
         meant = {one.values.get("near") for one in notes.flaws}
-        for name in ("flavor", "units"):
+        for name in ("flavor", "units_per_node"):
             if name not in written and name not in meant:
                 notes.wrong(node, name, "field.missing")
     if "command" in written and "script" in written:
@@ -287,7 +288,7 @@ def _message(values: dict[str, Any]) -> pb.JobSpec:
 def _option(values: dict[str, Any]) -> pb.ResourceOption:
     return pb.ResourceOption(
         flavor=values["flavor"],
-        units_per_node=values["units"],
+        units_per_node=values["units_per_node"],
         nodes=values.get("nodes", 1),
         memory_mib_per_node=values.get("memory", 0),
     )
@@ -354,7 +355,7 @@ def _option_document(option: pb.ResourceOption) -> dict[str, Any]:
     memory = option.memory_mib_per_node
     return {
         "flavor": option.flavor,
-        "units": option.units_per_node,
+        "units_per_node": option.units_per_node,
         "nodes": option.nodes or 1,
         **({"memory": amounts.size_text(memory * MIB)} if memory else {}),
     }
@@ -377,7 +378,7 @@ def schema() -> dict[str, Any]:
     job: dict[str, Any] = {
         **JOB.schema(),
         "oneOf": [
-            {"required": ["flavor", "units"], "not": {"required": ["options"]}},
+            {"required": ["flavor", "units_per_node"], "not": {"required": ["options"]}},
             {
                 "required": ["options"],
                 "not": {"anyOf": [{"required": [name]} for name in _SHORTCUT]},

@@ -17,7 +17,7 @@ _JOB: Final = """\
 # A sample job: 8 NPU cards for at most 2 hours. The center is simulated, nothing is computed.
 name: my-first-job
 flavor: wuhan-ai/ascend-910b
-units: 8
+units_per_node: 8
 wall_limit: 2h
 image: registry.example/sample/train-aarch64:1
 command: [python, train.py]

@@ -36,7 +36,7 @@ sizes = st.integers(1, SIZE_MAX_BYTES).map(size_text)
 memories = st.integers(1, 1 << 30).map(lambda mib: size_text(mib << 20))
 texts_or_numbers = texts | st.integers(-(10**18), 10**18)
 options: Any = st.fixed_dictionaries(
-    {"flavor": words, "units": st.integers(1, 1 << 20)},
+    {"flavor": words, "units_per_node": st.integers(1, 1 << 20)},
     optional={"nodes": st.integers(1, 1 << 20), "memory": memories},
 )
 data: Any = st.fixed_dictionaries({"uri": words}, optional={"size": sizes})
@@ -154,9 +154,10 @@ def test_amounts_are_exact_both_ways(seconds: int, size_bytes: int, fen: int) ->
 
 # Pieces of which files are made, put together in any way.
 pieces = st.sampled_from(
-    ["- ", "flavor: x", "units: 1", "wall_limit: 1h", "jobs:", "\n", "  ", "\t", "{", "}", "[", "]",
-     ":", ",", '"', "'", "&a ", "*a", "|", ">", "#", "---\n", "...", "!!str ", "!x ", "? ", "<<: ",
-     "%YAML 1.2\n", "\r\n", "\x00", "\ufeff", "\u2028", "null", "1e999", "-"]
+    ["- ", "flavor: x", "units_per_node: 1", "wall_limit: 1h", "jobs:", "\n", "  ", "\t", "{", "}",
+     "[", "]", ":", ",",
+     '"', "'", "&a ", "*a", "|", ">", "#", "---\n", "...", "!!str ", "!x ", "? ",
+     "<<: ", "%YAML 1.2\n", "\r\n", "\x00", "\ufeff", "\u2028", "null", "1e999", "-"]
 )  # fmt: skip
 FILES = ("job.yaml", "job.json", "-")
 

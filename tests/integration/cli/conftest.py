@@ -172,7 +172,7 @@ def small_job(name: str, *, runtime_s: int = 60, outcome: str = "", more: str = 
     """A small job as YAML; its simulated run takes ``runtime_s`` seconds of scheduling time."""
     labels = {RUNTIME: str(runtime_s), **({OUTCOME: outcome} if outcome else {})}
     return (
-        f"name: {name}\nflavor: wuhan-sc/kunpeng-920\nunits: 4\nwall_limit: 2h\n"
+        f"name: {name}\nflavor: wuhan-sc/kunpeng-920\nunits_per_node: 4\nwall_limit: 2h\n"
         f"labels: {json.dumps(labels)}\n{more}"
     )
 

@@ -37,7 +37,7 @@ def test_a_failed_job_fails_the_command(served: Any, job_text: Any) -> None:
 
 
 def test_what_can_never_fit_is_refused_as_such(served: Any) -> None:
-    text = "flavor: wuhan-sc/accelerator\nunits: 8\nnodes: 100\nwall_limit: 1h\n"
+    text = "flavor: wuhan-sc/accelerator\nunits_per_node: 8\nnodes: 100\nwall_limit: 1h\n"
     ran = served.run("submit", served.file(text), who=EZHOU)
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith("corridor submit: ")
@@ -48,8 +48,8 @@ def test_what_can_never_fit_is_refused_as_such(served: Any) -> None:
 
 def test_what_the_service_refuses_is_told_by_line_and_nothing_is_stored(served: Any) -> None:
     text = (
-        "name: refused\noptions:\n  - flavor: wuhan-sc/kunpeng-920\n    units: 4\n"
-        "  - flavor: wuhan-sc/quantum\n    units: 4\nwall_limit: 20d\n"
+        "name: refused\noptions:\n  - flavor: wuhan-sc/kunpeng-920\n    units_per_node: 4\n"
+        "  - flavor: wuhan-sc/quantum\n    units_per_node: 4\nwall_limit: 20d\n"
     )
     file = served.file(text)
     ran = served.run("submit", file, who=EZHOU)
@@ -68,7 +68,7 @@ def test_what_the_service_refuses_is_told_by_line_and_nothing_is_stored(served: 
 
 
 def test_a_malformed_file_is_told_before_anything_is_sent(served: Any) -> None:
-    file = served.file("name: x\nflavor: y\n\tunits: 4\n")
+    file = served.file("name: x\nflavor: y\n\tunits_per_node: 4\n")
     ran = served.run("submit", file, CORRIDOR_SERVER="127.0.0.1:1")
     assert (ran.code, ran.err) == (2, f"{file}:3: a tab in the indentation; use spaces\n")
     ran = served.run("submit", str(served.home / "none.yaml"))
@@ -152,9 +152,9 @@ def test_a_dry_run_stores_nothing(served: Any, job_text: Any) -> None:
     assert ran.lines[-2].split()[-3:] == ["¥1.60", "¥0.48", "¥1.12"]
     assert ran.err == "dry run: nothing was stored\n"
     assert served.ok("jobs", "--name", "dry", who=EZHOU).out == "No jobs.\n"
-    bad = served.file(job_text("dry").replace("units: 4", "units: 65"))
+    bad = served.file(job_text("dry").replace("units_per_node: 4", "units_per_node: 65"))
     ran = served.run("submit", "--dry-run", bad, who=EZHOU)
-    assert (ran.code, ran.err.startswith(f"{bad}:3: units: a node of")) == (2, True)
+    assert (ran.code, ran.err.startswith(f"{bad}:3: units_per_node: a node of")) == (2, True)
 
 
 def test_jobs_are_listed_by_filter_and_page(served: Any, job_text: Any) -> None:
@@ -201,7 +201,7 @@ def test_a_wrong_filter_is_told_in_a_line(served: Any, wrong: tuple[str, ...]) -
 
 
 def test_jobs_are_held_released_and_cancelled(served: Any, job_text: Any) -> None:
-    text = job_text("moved").replace("units: 4", "units: 64\nnodes: 50")
+    text = job_text("moved").replace("units_per_node: 4", "units_per_node: 64\nnodes: 50")
     ids = served.ok("submit", "--hold", served.file("---\n".join([text] * 3)), who=EZHOU).lines
     assert served.ok("release", ids[0], who=EZHOU).out == "1 released\n"
     assert served.ok("release", ids[0], who=EZHOU).out == "1 left as they were\n"
@@ -220,7 +220,9 @@ def test_jobs_are_held_released_and_cancelled(served: Any, job_text: Any) -> Non
 
 
 def test_a_waiting_job_is_explained_in_both_languages(served: Any, job_text: Any) -> None:
-    text = job_text("waits").replace("units: 4", "units: 64\nnodes: 100\nwait_if_too_large: true")
+    text = job_text("waits").replace(
+        "units_per_node: 4", "units_per_node: 64\nnodes: 100\nwait_if_too_large: true"
+    )
     (job_id,) = served.ok("submit", served.file(text), who=EZHOU).lines
     ran = served.ok("explain", job_id, who=EZHOU)
     assert ran.lines[0] == f"{job_id} is QUEUED."

@@ -31,7 +31,7 @@ def jobs(served: Any, job_text: Any) -> list[str]:
     ended = job_text("a job with quite a long name, longer than a column")
     running = job_text("running", runtime_s=7000)
     waiting = job_text("waiting").replace(
-        "units: 4", "units: 64\nnodes: 90\nwait_if_too_large: true"
+        "units_per_node: 4", "units_per_node: 64\nnodes: 90\nwait_if_too_large: true"
     )
     held = job_text("held", more="held: true\n")
     wait = served.ok("submit", "--wait", served.file(ended), who="sample-ezhou-1")

@@ -6,7 +6,7 @@ from scheduler.cli.failures import flaw_line
 from scheduler.cli.flaws import BadFile, Flaw
 from scheduler.cli.jobfile import read_jobs
 
-GOOD = "flavor: wuhan-sc/kunpeng-920\nunits: 4\nwall_limit: 2h\n"
+GOOD = "flavor: wuhan-sc/kunpeng-920\nunits_per_node: 4\nwall_limit: 2h\n"
 
 
 def flaws(text: str, file: str = "job.yaml") -> list[tuple[int, str, str]]:
@@ -20,13 +20,13 @@ def flaws(text: str, file: str = "job.yaml") -> list[tuple[int, str, str]]:
 @pytest.mark.parametrize(
     ("text", "line", "key"),
     [
-        ("flavor: x\n\tunits: 4\n", 2, "file.tab"),
+        ("flavor: x\n\tunits_per_node: 4\n", 2, "file.tab"),
         ("\tflavor: x\n", 1, "file.tab"),
         ("flavor: x\nretry:\n  attempts: 2\n after: [node]\n", 4, "file.indentation"),
         ("flavor: x\nname: a: b\n", 2, "file.colon"),
         ("flavor: x\nunits\nwall_limit: 2h\n", 2, "file.no_colon"),
-        ("flavor: x\nname: 'open\nunits: 1\n", 2, "file.open_quote"),
-        ("flavor: x\ncommand: [python, train.py\nunits: 1\n", 2, "file.open_bracket"),
+        ("flavor: x\nname: 'open\nunits_per_node: 1\n", 2, "file.open_quote"),
+        ("flavor: x\ncommand: [python, train.py\nunits_per_node: 1\n", 2, "file.open_bracket"),
         ("flavor: x\nname: @home\n", 2, "file.needs_quotes"),
         ("flavor: x\nname: \x01\n", 2, "file.control_character"),
         ("flavor: x\n1: 2\n", 2, "file.key_not_text"),
@@ -53,10 +53,10 @@ def test_a_broken_file_is_told_by_its_line(text: str, line: int, key: str) -> No
 @pytest.mark.parametrize(
     ("text", "line", "key"),
     [
-        ('{"flavor": "x"\n "units": 1}', 2, "file.open_bracket"),
-        ('{"flavor": "x",\n "units": 1', 1, "file.open_bracket"),
+        ('{"flavor": "x"\n "units_per_node": 1}', 2, "file.open_bracket"),
+        ('{"flavor": "x",\n "units_per_node": 1', 1, "file.open_bracket"),
         ('{"flavor" "x"}', 1, "file.no_colon"),
-        ('{"flavor": "x",\n units: 1}', 2, "file.not_json_key"),
+        ('{"flavor": "x",\n units_per_node: 1}', 2, "file.not_json_key"),
         ('{"flavor": "x",\n}', 2, "file.not_json_key"),
         ('{"flavor":\n "x}', 2, "file.open_quote"),
         ('{"flavor":\n "x}\n', 2, "file.not_json_text"),
@@ -66,7 +66,7 @@ def test_a_broken_file_is_told_by_its_line(text: str, line: int, key: str) -> No
         ('{"flavor":\n', 2, "file.not_json_value"),
         ('[{"flavor": 1},\n 01]', 2, "file.open_bracket"),
         ("[" * 5000, 1, "file.too_deep"),
-        ('{"units": 1,\n "units": 2}', 2, "file.twice"),
+        ('{"units_per_node": 1,\n "units_per_node": 2}', 2, "file.twice"),
     ],
 )
 def test_broken_json_is_told_by_its_line(text: str, line: int, key: str) -> None:
@@ -80,7 +80,7 @@ def test_broken_json_is_told_by_its_line(text: str, line: int, key: str) -> None
         ("wall_limt: 2h", "wall_limt", "field.unknown_near"),
         ("time_limit: 2h", "time_limit", "field.unknown_near"),
         ("colour: red", "colour", "field.unknown"),
-        ("units: 4", "units", "file.twice"),
+        ("units_per_node: 4", "units_per_node", "file.twice"),
         ("name: 7", "name", "field.text_quoted"),
         ("name: true", "name", "field.text_quoted"),
         ("name: 0x10", "name", "field.text_quoted"),
@@ -132,7 +132,7 @@ def test_a_wrong_field_is_told_by_line_and_path(line: str, path: str, key: str) 
 
 
 def test_halves_of_surrogate_pairs_are_refused() -> None:
-    text = '{"flavor": "x", "units": 1, "wall_limit": "1h",\n "labels": {"a": "\\ud800"}}'
+    text = '{"flavor": "x", "units_per_node": 1, "wall_limit": "1h",\n "labels": {"a": "\\ud800"}}'
     assert flaws(text, "job.json") == [(2, "labels.a", "field.not_unicode")]
 
 
@@ -140,20 +140,20 @@ def test_what_is_missing_or_does_not_go_together_is_told() -> None:
     assert flaws("name: x\n") == [
         (1, "wall_limit", "field.missing"),
         (1, "flavor", "field.missing"),
-        (1, "units", "field.missing"),
+        (1, "units_per_node", "field.missing"),
     ]
-    both = GOOD + "options:\n  - {flavor: x, units: 1}\n"
+    both = GOOD + "options:\n  - {flavor: x, units_per_node: 1}\n"
     assert flaws(both) == [(1, "flavor", "field.both")]
     programs = GOOD + "command: [true, x]\nscript: exit 0\n"
     assert (5, "script", "field.both") in flaws(programs)
-    assert flaws("wall_limit: 2h\noptions:\n- flavor: x\n  units: 0\n- flavor: y\n") == [
-        (4, "options[0].units", "field.whole"),
-        (5, "options[1].units", "field.missing"),
+    assert flaws("wall_limit: 2h\noptions:\n- flavor: x\n  units_per_node: 0\n- flavor: y\n") == [
+        (4, "options[0].units_per_node", "field.whole"),
+        (5, "options[1].units_per_node", "field.missing"),
     ]
 
 
 def test_a_misspelled_field_is_not_also_told_as_missing() -> None:
-    assert flaws("flavour: x\nunits: 1\nwall_limt: 2h\n") == [
+    assert flaws("flavour: x\nunits_per_node: 1\nwall_limt: 2h\n") == [
         (1, "flavour", "field.unknown_near"),
         (3, "wall_limt", "field.unknown_near"),
     ]
@@ -161,20 +161,20 @@ def test_a_misspelled_field_is_not_also_told_as_missing() -> None:
 
 @pytest.mark.parametrize("limit", ["2", "2 h", "2h30", "1m1h", "h", "-2h", "0s", "367d", "2hours"])
 def test_wall_limits_need_units_and_bounds(limit: str) -> None:
-    found = flaws(f"flavor: x\nunits: 1\nwall_limit: {limit}\n")
+    found = flaws(f"flavor: x\nunits_per_node: 1\nwall_limit: {limit}\n")
     assert found[0][:2] == (3, "wall_limit")
 
 
 def test_flaws_of_all_jobs_of_a_file_are_told() -> None:
-    text = "- {flavor: x, units: 0, wall_limit: 1h}\n" * 3
-    assert flaws(text) == [(line, "units", "field.whole") for line in (1, 2, 3)]
+    text = "- {flavor: x, units_per_node: 0, wall_limit: 1h}\n" * 3
+    assert flaws(text) == [(line, "units_per_node", "field.whole") for line in (1, 2, 3)]
 
 
 def test_lines_are_of_the_value_wherever_the_file_puts_it() -> None:
-    text = "jobs:\n  - flavor: x\n    units:\n      0\n    wall_limit: 1h\n"
-    assert flaws(text)[0][:2] == (3, "units")
-    document = '[\n {"flavor": "x",\n  "units":\n 0,\n "wall_limit": "1h"}\n]'
-    assert flaws(document, "job.json")[0][:2] == (3, "units")
+    text = "jobs:\n  - flavor: x\n    units_per_node:\n      0\n    wall_limit: 1h\n"
+    assert flaws(text)[0][:2] == (3, "units_per_node")
+    document = '[\n {"flavor": "x",\n  "units_per_node":\n 0,\n "wall_limit": "1h"}\n]'
+    assert flaws(document, "job.json")[0][:2] == (3, "units_per_node")
 
 
 def test_the_line_says_what_to_do_in_both_languages() -> None:
@@ -196,18 +196,20 @@ def test_a_text_may_look_like_a_word_of_old_yaml() -> None:
 def test_where_maps_fields_of_the_message_back_to_lines() -> None:
     text = GOOD + "labels:\n  team: vision\ninputs:\n  - uri: obs://x\n    size: 1GiB\n"
     (job,) = read_jobs(text, "job.yaml")
-    assert job.where("options[0].units_per_node") == (2, "units")
+    assert job.where("options[0].units_per_node") == (2, "units_per_node")
     assert job.where("wall_limit") == (3, "wall_limit")
     assert job.where("labels['team']") == (5, "labels.team")
     assert job.where("inputs[0].size_bytes") == (8, "inputs[0].size")
     assert job.where("retry_policy.attempts_max") == (1, "retry.attempts")
-    (job,) = read_jobs("wall_limit: 1h\noptions:\n  - flavor: x\n    units: 1\n", "job.yaml")
-    assert job.where("options[0].units_per_node") == (4, "options[0].units")
+    (job,) = read_jobs(
+        "wall_limit: 1h\noptions:\n  - flavor: x\n    units_per_node: 1\n", "job.yaml"
+    )
+    assert job.where("options[0].units_per_node") == (4, "options[0].units_per_node")
 
 
 def test_documents_lists_and_jobs_may_stand_in_one_file() -> None:
-    one = "{flavor: x, units: 1, wall_limit: 1h, name: %s}"
+    one = "{flavor: x, units_per_node: 1, wall_limit: 1h, name: %s}"
     text = f"{one % 'a'}\n---\n- {one % 'b'}\n- {one % 'c'}\n---\njobs:\n  - {one % 'd'}\n"
     assert [job.spec.display_name for job in read_jobs(text, "job.yaml")] == ["a", "b", "c", "d"]
-    lines = '{"flavor": "x", "units": 1, "wall_limit": "1h"}\n' * 3
+    lines = '{"flavor": "x", "units_per_node": 1, "wall_limit": "1h"}\n' * 3
     assert [job.line for job in read_jobs(lines, "-")] == [1, 2, 3]
