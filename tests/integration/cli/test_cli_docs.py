@@ -65,8 +65,8 @@ def test_the_example_job_is_taken(served: Any, page: str) -> None:
 
 @pytest.mark.parametrize("page", JOB_PAGES)
 def test_the_alternatives_of_the_page_are_taken(served: Any, page: str) -> None:
-    found = re.search(r"`(options: .*?)`", (ROOT / page).read_text("utf-8"))
     found = re.search(r"`(options: .*?)`", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    assert found is not None
     file = served.file(f"{found[1]}\nwall_limit: 1h\n")
     assert served.ok("quote", file, who="sample-wuhan-1").out.count("unit-hours") == 2
 
