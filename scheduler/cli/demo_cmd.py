@@ -45,7 +45,7 @@ def demo(
     ] = False,
     speed: Annotated[
         float, typer.Option(min=1, help="How many times as fast as real time the clock runs.")
-    ] = 4_320,
+    ] = 4_800,
     days: Annotated[float, typer.Option(min=0, help="Only the first days of the workload.")] = 3,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Only so many jobs of the workload.")

@@ -22,7 +22,7 @@ from scheduler.errors import CorridorError
 #: After the last arrival, once nothing waits for placement, the clock runs so many times as fast
 #: again; also if what waits did not start for so long (for want of money that long runs hold).
 TAIL_FACTOR: Final = 40
-_STUCK_S: Final = 10.0
+_STUCK_S: Final = 5.0
 #: Nothing happened for so long, in real seconds and in scheduling time: something hangs.
 _PATIENCE_S: Final = 60.0
 _PATIENCE_MS: Final = 3 * 86_400_000
