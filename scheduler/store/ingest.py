@@ -112,9 +112,10 @@ class _Reader:
         )
 
     def _observe(self, run: RunNow, report: Report, seen: Observation) -> None:
-        if seen.sequence <= run.sequence and run.state is not RunState.UNKNOWN:
+        known = run.state is not RunState.UNKNOWN
+        if seen.sequence < run.sequence or (known and seen.sequence == run.sequence):
             return
-        run.sequence = max(run.sequence, seen.sequence)
+        run.sequence = seen.sequence
         if run.accept_ms is None:
             self._accept(run, report)
         if seen.phase is Phase.WAITING:

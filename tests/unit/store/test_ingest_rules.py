@@ -83,6 +83,9 @@ def test_an_older_observation_that_comes_late_is_ignored(it: Hands) -> None:
     it.report(it.seen(uid, Phase.RUNNING, 5, start_ms=it.clock.ms))
     it.report(it.seen(uid, Phase.WAITING, 4))
     assert it.db.rows("SELECT state, sequence FROM run") == [("RUNNING", 5)]
+    it.report(silent(uid, 1, "no answer"))
+    it.report(it.seen(uid, Phase.WAITING, 4))
+    assert it.db.rows("SELECT state, sequence FROM run") == [("UNKNOWN", 5)]
 
 
 def test_a_run_nobody_knows_is_to_be_forgotten(it: Hands) -> None:
