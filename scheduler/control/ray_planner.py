@@ -19,9 +19,8 @@ from typing import Any, TypeVar
 from scheduler.control.planner import PlannerAway
 from scheduler.control.settings import LoopSettings
 from scheduler.placement.core import PlanningCore, StaleRevision, WaitingCounts
-from scheduler.placement.intake import Batch
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
-from scheduler.placement.shard import CityShard, ClassKey, Entry, HeadUpdate, Place
+from scheduler.placement.shard import Batch, CityShard, ClassKey, Entry, HeadUpdate, Place
 
 T = TypeVar("T")
 
@@ -55,9 +54,9 @@ class RayShards:
         ]
         return [update for updates in _get(calls) for update in updates]
 
-    def more(self, shard: int, key: ClassKey, taken: list[int]) -> HeadUpdate:
+    def more(self, shard: int, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
         """The next entries of a class."""
-        update: HeadUpdate = _get(self._handles[shard].more.remote(key, taken))
+        update: HeadUpdate = _get(self._handles[shard].more.remote(key, taken, size))
         return update
 
     def locate(self, uid: int, taken: list[list[int]]) -> Place | None:
@@ -95,9 +94,9 @@ class ShardActor:
         """As ``CityShard.apply``."""
         return self._shard.apply(queued, removed, taken)
 
-    def more(self, key: ClassKey, taken: list[int]) -> HeadUpdate:
+    def more(self, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
         """As ``CityShard.more``."""
-        return self._shard.more(key, taken)
+        return self._shard.more(key, taken, size)
 
     def locate(self, uid: int, taken: list[int]) -> Place | None:
         """As ``CityShard.locate``."""

@@ -5,30 +5,19 @@ class. It holds a cache of what the store knows at ``revision``; a caller that g
 revision is told so and gives a new snapshot.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from scheduler.domain.reasons import ReasonCode
+from scheduler.placement.census import WaitingCounts
 from scheduler.placement.explaining import Explainer
-from scheduler.placement.intake import Shards
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
-from scheduler.placement.order import WaitingClass
 from scheduler.placement.root import RootPlanner
-from scheduler.placement.shard import LocalShards
+from scheduler.placement.shard import LocalShards, Shards
+
+__all__ = ["PlanningCore", "StaleRevision", "WaitingCounts"]
 
 
 class StaleRevision(Exception):
     """The planner has not seen the revision that the caller goes on from: load a snapshot."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingCounts:
-    """Waiting jobs: how many by (city, flavor), the oldest's queue time, and reasons."""
-
-    jobs: dict[tuple[str, str], int]
-    oldest_ms: dict[tuple[str, str], int]
-    reasons: dict[tuple[str, str, str], int]
 
 
 class PlanningCore:
@@ -58,6 +47,19 @@ class PlanningCore:
         if now_ms is not None:
             self._take(now_ms)
 
+    def begin(self) -> None:
+        """Forget everything; a snapshot follows in parts, and is whole when ``finish`` says so."""
+        self._reset()
+        self.revision = -1
+
+    def take(self, deltas: Sequence[Delta], now_ms: int) -> None:
+        """Take a part of a snapshot."""
+        self._root.apply(deltas, now_ms)
+
+    def finish(self, revision: int) -> None:
+        """The snapshot is whole."""
+        self.revision = revision
+
     def _take(self, now_ms: int) -> None:
         deltas, self._pending = self._pending, ()
         if deltas:
@@ -86,34 +88,7 @@ class PlanningCore:
         return self._explainer.estimate(job, now_ms)
 
     def counts(self, now_ms: int) -> WaitingCounts:
-        """Count waiting jobs; the reason of a class is that of its first job."""
+        """Count waiting jobs; the reason is the limit that binds the first option."""
         self._take(now_ms)
-        jobs: Counter[tuple[str, str]] = Counter()
-        reasons: Counter[tuple[str, str, str]] = Counter()
-        oldest: dict[tuple[str, str], int] = {}
-        for waiting in self._root.classes.values():
-            key = (waiting.city, waiting.options[0].flavor)
-            jobs[key] += waiting.count
-            reasons[*key, self._reason(waiting)] += waiting.count
-            queued_ms = waiting.window[0][1]
-            oldest[key] = min(oldest.get(key, queued_ms), queued_ms)
-        for parked in self._root.parking.jobs.values():
-            key = (parked.job.city, parked.job.options[0].flavor)
-            jobs[key] += 1
-            reasons[*key, parked.reason.code] += 1
-            oldest[key] = min(oldest.get(key, parked.job.queued_ms), parked.job.queued_ms)
-        return WaitingCounts(dict(jobs), oldest, dict(reasons))
-
-    def _reason(self, waiting: WaitingClass) -> ReasonCode:
-        """The binding limit of the first option; what fits waits for a reservation."""
-        stalled = self._root.parking.stalled.get(waiting.key)
-        if stalled is not None:
-            return stalled.code
-        option = waiting.options[0]
-        pool = self._root.pools.get(option.flavor)
-        if pool is None:
-            return ReasonCode.NO_FLAVOR
-        if not pool.is_open:
-            return ReasonCode.CENTER_DOWN
-        bound = pool.book.bound(waiting.city, waiting.enterprise, option.units)
-        return ReasonCode.WAITING_RESERVATION if bound is None else ReasonCode(bound.limit.value)
+        root = self._root
+        return root.census.counts(root.pools, root.lines, root.parking)

@@ -6,6 +6,8 @@ and nobody came before; ``start_latest_ms`` is the promise, where there is one;
 ``start_likely_ms`` adds to the earliest the work that waits before the job, spread over the pool.
 """
 
+from collections import Counter
+
 from quota.instant import Bound, Limit
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.placement.model import Explanation, JobQueued, Option
@@ -28,7 +30,7 @@ class Explainer:
         parked = root.parking.jobs.get(uid)
         if parked is not None:
             key = (parked.job.city, parked.job.enterprise, parked.job.options)
-            entry = (-parked.job.priority, parked.job.queued_ms, uid)
+            entry = (-parked.job.priority, parked.job.queued_ms, uid, 0)
             position, waiting = self._position(key, entry, None)
             return Explanation(uid, parked.reason, position, waiting)
         place = root.shards.locate(uid, root.pending_takes())
@@ -41,7 +43,7 @@ class Explainer:
     def estimate(self, job: JobQueued, now_ms: int) -> Explanation:
         """Say what would be said of a job if it were queued now."""
         key = (job.city, job.enterprise, job.options)
-        entry = (-job.priority, job.queued_ms, job.uid)
+        entry = (-job.priority, job.queued_ms, job.uid, 0)
         position, waiting = self._position(key, entry, None)
         return Explanation(job.uid, self.reason(key, entry, now_ms), position, waiting + 1)
 
@@ -102,7 +104,7 @@ class Explainer:
     @staticmethod
     def _promise(pool: Pool, entry: Entry) -> int | None:
         holder = pool.holder
-        return holder.start_ms if holder is not None and holder.entry == entry else None
+        return holder.start_ms if holder is not None and holder.entry[2] == entry[2] else None
 
     @staticmethod
     def _next_end(pool: Pool, now_ms: int) -> int | None:
@@ -111,11 +113,12 @@ class Explainer:
     def _queued_ms(self, pool: Pool, entry: Entry) -> int:
         """How long the pool would work on the jobs that were queued before this one."""
         work = 0
-        for units, classes in self._root.by_flavor.get(pool.flavor, {}).items():
-            for waiting in classes:
-                if waiting.window and waiting.window[0][1] < entry[1]:
-                    wall_ms = next(o.wall_ms for o in waiting.options if o.flavor == pool.flavor)
-                    work += waiting.count * units * wall_ms
+        for owners in self._root.lines.owners(pool.flavor).values():
+            for sizes in owners.values():
+                for line in sizes.values():
+                    for first, spot, waiting in line:
+                        if first[1] < entry[1]:
+                            work += waiting.count * spot.units * spot.wall_ms
         return work // max(1, pool.book.capacity)
 
     def _position(self, key: ClassKey, entry: Entry, before: int | None) -> tuple[int, int]:
@@ -123,18 +126,19 @@ class Explainer:
         root, city, enterprise = self._root, key[0], key[1]
         if before is None:
             before = root.shards.before(root.shard_of(city), key, entry)
-        mine = (root.enterprise_key(enterprise), enterprise)
-        ahead = waiting = 0
-        for other in root.classes.values():
-            if other.city != city:
-                continue
-            waiting += other.count
-            if other.enterprise == enterprise:
-                continue
-            if root.policy.order == "fifo":
-                ahead += sum(1 for one in other.window if one[1:] < entry[1:])
-            elif (root.enterprise_key(other.enterprise), other.enterprise) < mine:
-                ahead += other.count
-        return ahead + before + 1, waiting + sum(
-            1 for parked in root.parking.jobs.values() if parked.job.city == city
-        )
+        members = root.census.by_member.get(city) or Counter[str]()
+        if root.policy.order == "fifo":
+            ahead = sum(
+                sum(1 for one in other.window if one[1:3] < entry[1:3])
+                for other in root.classes.values()
+                if other.city == city and other.enterprise != enterprise
+            )
+        else:
+            mine = (root.keys.enterprise_key(enterprise), enterprise)
+            ahead = sum(
+                jobs
+                for other, jobs in members.items()
+                if jobs and (root.keys.enterprise_key(other), other) < mine
+            )
+        parked = sum(1 for one in root.parking.jobs.values() if one.job.city == city)
+        return ahead + before + 1, sum(members.values()) + parked

@@ -1,12 +1,13 @@
 """What the root planner is told, taken into its state: pools, runs, classes, parked jobs, use."""
 
 from collections.abc import Iterable
-from math import lcm
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from quota.instant import CityLimits, FlavorBook
 from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.placement.census import Census
+from scheduler.placement.keys import Keys
 from scheduler.placement.model import (
     CityQuotaSet,
     CitySet,
@@ -25,41 +26,12 @@ from scheduler.placement.model import (
     Unparked,
     UsageSet,
 )
-from scheduler.placement.order import CityKey, WaitingClass
 from scheduler.placement.parking import Parking, class_of
 from scheduler.placement.pools import Pool
-from scheduler.placement.shard import ClassKey, Entry, HeadUpdate, Place
-from scheduler.placement.usage import FadingUse
+from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
+from scheduler.placement.waiting import Spot, WaitingClass, WaitingLines
 
-_NORM_BITS = 40
-
-
-Batch = tuple[int, list[JobQueued], list[int], list[int]]
-
-
-class Shards(Protocol):
-    """The queues by shard: in this process or actors of Ray."""
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        ...
-
-    def apply(self, batches: list[Batch]) -> list[HeadUpdate]:
-        """Apply (shard, queued, removed, taken) batches."""
-        ...
-
-    def more(self, shard: int, key: ClassKey, taken: list[int]) -> HeadUpdate:
-        """The next entries of a class."""
-        ...
-
-    def locate(self, uid: int, taken: list[list[int]]) -> Place | None:
-        """Where a job waits."""
-        ...
-
-    def before(self, shard: int, key: ClassKey, entry: Entry) -> int:
-        """How many waiting jobs of the same city and enterprise come before an entry."""
-        ...
+_WINDOW_MAX: Final = 4096
 
 
 class ActiveRun(NamedTuple):
@@ -79,11 +51,11 @@ class Intake:
     def __init__(self, policy: PolicySettings, shards: Shards) -> None:
         self.policy, self.shards = policy, shards
         self.pools: dict[str, Pool] = {}
-        self.city_weights: dict[str, int] = {}
-        self.enterprise_weights: dict[str, int] = {}
+        self.keys = Keys(self.pools, policy.usage_half_life_ms)
         self.classes: dict[ClassKey, WaitingClass] = {}
-        #: flavor -> units -> classes that ask for them.
-        self.by_flavor: dict[str, dict[int, dict[WaitingClass, None]]] = {}
+        is_fifo = policy.order == "fifo"
+        self.lines = WaitingLines(by_age=policy.backfill and not is_fifo, by_size=is_fifo)
+        self.census = Census()
         self.active: dict[int, ActiveRun] = {}
         self.parking = Parking()
         self.holders: dict[int, str] = {}
@@ -91,13 +63,11 @@ class Intake:
         self.dirty: set[str] = set()
         self.fresh: dict[WaitingClass, None] = {}
         self._taken: list[list[int]] = [[] for _ in range(shards.count)]
-        self._quotas: dict[tuple[str, str], CityLimits] = {}
-        self._caps: dict[tuple[str, str], int] = {}
-        self._member_use = FadingUse(policy.usage_half_life_ms)
-        self._city_use = FadingUse(policy.usage_half_life_ms)
-        self._shares: dict[str, int] = {}
-        self._share_unit = 1
-        self._weights_lcm: tuple[int, int] = (1, 1)
+        self._shard_of: dict[str, int] = {}
+        self._limits_moved = False
+        #: Spots of classes that are alike in it: (city, capped enterprise, options).
+        self._spots: dict[ClassKey, tuple[Spot, ...]] = {}
+        self._capped: set[str] = set()
 
     # --- taking in --------------------------------------------------------------------------------
 
@@ -105,7 +75,6 @@ class Intake:
         """Take in what happened, in order."""
         queued: dict[int, JobQueued] = {}
         removed: list[int] = []
-        rules_changed = False
         for delta in deltas:
             match delta:
                 case JobQueued():
@@ -129,19 +98,22 @@ class Intake:
                 case Unparked(city):
                     self._unpark(self.parking.refused_in(city), queued)
                 case _:
-                    rules_changed = True
                     self._rule(delta)
-        if rules_changed:
-            self._reweigh()
+        if self._limits_moved:
+            self._reline()
         self._unpark(self.parking.due(now_ms), queued)
         self._tell_shards(queued, removed)
 
     def _queue(self, job: JobQueued, now_ms: int, queued: dict[int, JobQueued]) -> None:
-        if self.policy.order == "fifo":
+        uid = job.uid
+        if job.priority and self.policy.order == "fifo":
             job = job._replace(priority=0)
-        if job.uid in self.active:
-            self._release(job.uid)
-        self._leave_parked(job.uid)
+        if uid in self.active:
+            self._release(uid)
+        if uid in self.parking.jobs:
+            self._leave_parked(uid)
+        if uid in self.holders:
+            self.free_holder(uid)
         if job.not_before_ms > now_ms:
             reason = PendingReason(
                 ReasonCode.RETRY_BACKOFF,
@@ -151,38 +123,34 @@ class Intake:
             )
             self.parking.park(job, reason, job.not_before_ms)
         else:
-            queued[job.uid] = job
+            queued[uid] = job
 
     def _refused(self, uid: int, reason: PendingReason, retry_ms: int) -> None:
-        run = self.active.get(uid)
-        self._release(uid)
+        run = self._release(uid)
         if run is None or run.job is None:
             return
         self.parking.park(run.job, reason, retry_ms)
         key = class_of(run.job)
-        if key in self.parking.stalled:
-            if key in self.classes:
-                self.classes[key].stalled = True
-            for pool in self.pools.values():  # nothing is kept for what cannot be paid
-                if pool.holder is not None and pool.holder.key == key:
-                    self.free_holder(pool.holder.entry[2])
+        if key not in self.parking.stalled:
+            return
+        if key in self.classes:
+            self._respot(self.classes[key])
+        for pool in self.pools.values():  # nothing is kept for what cannot be paid
+            if pool.holder is not None and pool.holder.key == key:
+                self.free_holder(pool.holder.entry[2])
 
     def _leave_parked(self, uid: int) -> None:
         """A job is parked no more, and the class that waited with it may be tried again."""
         key = self.parking.leave(uid)
         if key is not None and key in self.classes:
             waiting = self.classes[key]
-            waiting.stalled = False
+            self._respot(waiting)
             self.fresh[waiting] = None
 
     def _unpark(self, jobs: Iterable[JobQueued], queued: dict[int, JobQueued]) -> None:
         for job in jobs:
             self._leave_parked(job.uid)
             queued[job.uid] = job
-
-    def wake_ms(self) -> int | None:
-        """When a parked job becomes due; None if none is parked."""
-        return self.parking.wake_ms()
 
     # --- rules ------------------------------------------------------------------------------------
 
@@ -191,20 +159,33 @@ class Intake:
             case PoolSet(flavor, center, capacity, is_open):
                 pool = self._pool(flavor)
                 pool.center, pool.is_open = center, is_open
-                pool.book.set_capacity(capacity)
+                if not is_open:
+                    self.release_holder(pool)
+                if pool.book.capacity != capacity:
+                    pool.book.set_capacity(capacity)
+                    self.keys.capacity_moved()
+                    self._limits_moved = True
                 self.dirty.add(flavor)
             case CitySet(city, weight):
-                self.city_weights[city] = weight
-            case EnterpriseSet(enterprise, _, weight):
-                self.enterprise_weights[enterprise] = weight
+                self.keys.set_city(city, weight)
+            case EnterpriseSet(enterprise, city, weight):
+                self.keys.set_enterprise(enterprise, city, weight)
             case CityQuotaSet(city, flavor, nominal, borrow, lend):
-                self._pool(flavor).book.set_limits(city, CityLimits(nominal, borrow, lend))
-                self.dirty.add(flavor)
+                limits = CityLimits(nominal, borrow, lend)
+                book = self._pool(flavor).book
+                if book.limits.get(city) != limits:
+                    book.set_limits(city, limits)
+                    self.keys.quota_moved()
+                    self._limits_moved = True
+                    self.dirty.add(flavor)
             case EnterpriseQuotaSet(enterprise, flavor, cap):
-                self._pool(flavor).book.set_cap(enterprise, cap, self._held(enterprise, flavor))
-                self.dirty.add(flavor)
-            case UsageSet(enterprise, unit_seconds, at_ms):
-                self._note_use(enterprise, unit_seconds << _NORM_BITS, at_ms)
+                book = self._pool(flavor).book
+                if book.caps.get(enterprise) != cap:
+                    book.set_cap(enterprise, cap, self._held(enterprise, flavor))
+                    self._limits_moved = True
+                    self.dirty.add(flavor)
+            case UsageSet(enterprise, flavor, unit_seconds, at_ms):
+                self.keys.note(enterprise, flavor, unit_seconds, at_ms)
             case _:
                 raise TypeError(f"not a delta: {delta!r}")
 
@@ -222,20 +203,6 @@ class Intake:
             if run.enterprise == enterprise and run.option.flavor == flavor
         )
 
-    def _note_use(self, enterprise: str, amount: int, at_ms: int) -> None:
-        self._member_use.add(enterprise, amount, at_ms)
-
-    def _reweigh(self) -> None:
-        """Recompute the common multiples that keep comparisons of shares in exact integers."""
-        capacities = [pool.book.capacity for pool in self.pools.values() if pool.book.capacity]
-        cities = list(self.city_weights.values()) or [1]
-        members = list(self.enterprise_weights.values()) or [1]
-        self._share_unit = lcm(*capacities, 1) * lcm(*cities)
-        self._weights_lcm = (lcm(*cities), lcm(*members))
-        for pool in self.pools.values():
-            pool.norm = (1 << _NORM_BITS) // max(1, pool.book.capacity)
-        self._shares.clear()
-
     # --- runs -------------------------------------------------------------------------------------
 
     def _occupy(
@@ -244,14 +211,9 @@ class Intake:
     ) -> None:  # fmt: skip
         pool = self._pool(option.flavor)
         pool.take(uid, start_ms + option.wall_ms, option.units, city, enterprise)
-        score = self._charge(city, enterprise, option, option.wall_ms, now_ms)
+        score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
+        self.keys.held(city)
         self.active[uid] = ActiveRun(city, enterprise, option, start_ms, score, job)
-        self._shares.pop(city, None)
-
-    def _charge(self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int) -> int:
-        amount = option.units * used_ms * self._pool(option.flavor).norm // 1000
-        self._city_use.add(city, amount, now_ms)
-        return self._member_use.add(enterprise, amount, now_ms)
 
     def _release(self, uid: int) -> ActiveRun | None:
         """Free a run's units and take its charge away."""
@@ -260,16 +222,15 @@ class Intake:
             return None
         pool, option = self._pool(run.option.flavor), run.option
         pool.give_back(uid, run.start_ms + option.wall_ms, option.units, run.city, run.enterprise)
-        self._member_use.remove(run.enterprise, run.score)
-        self._city_use.remove(run.city, run.score)
-        self._shares.pop(run.city, None)
+        self.keys.refund(run.city, run.enterprise, run.score)
+        self.keys.held(run.city)
         self.dirty.add(option.flavor)
         return run
 
     def _ended(self, uid: int, used_ms: int, now_ms: int) -> None:
         run = self._release(uid)
         if run is not None and used_ms > 0:
-            self._charge(run.city, run.enterprise, run.option, used_ms, now_ms)
+            self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
 
     def _started(self, uid: int, start_ms: int) -> None:
         run = self.active.get(uid)
@@ -287,16 +248,91 @@ class Intake:
     def begin(self, waiting: WaitingClass, entry: Entry, option: Option, now_ms: int) -> None:
         """A waiting job starts: it leaves its class and holds units from now on."""
         uid = entry[2]
-        if entry in waiting.window:  # a promised job may stand behind the window
-            waiting.window.remove(entry)
-        waiting.count -= 1
         self._taken[waiting.shard].append(uid)
-        if not waiting.count:
-            self._drop(waiting)
+        self.census.add(waiting, -1)
+        window = waiting.window
+        if window[0] == entry:
+            self.lines.take(waiting, entry)
+            del window[0]
+            self._next_head(waiting)
+        else:
+            if entry in window:  # a promised job may stand behind the window
+                window.remove(entry)
+            waiting.count -= 1
         job = JobQueued(uid, waiting.city, waiting.enterprise, -entry[0], entry[1], waiting.options)
         self._occupy(uid, waiting.city, waiting.enterprise, option, now_ms, now_ms, job)
 
+    def _next_head(self, waiting: WaitingClass) -> None:
+        """The first of a class left: the next one stands in its lines."""
+        waiting.count -= 1
+        if not waiting.count:
+            self._drop(waiting)
+            return
+        if not waiting.window:
+            waiting.wanted = min(_WINDOW_MAX, 4 * waiting.wanted)
+            taken, self._taken[waiting.shard] = self._taken[waiting.shard], []
+            update = self.shards.more(waiting.shard, waiting.key, taken, waiting.wanted)
+            waiting.window = list(update.window)
+        self.lines.put(waiting)
+
     # --- classes ----------------------------------------------------------------------------------
+
+    def _reline(self) -> None:
+        """Limits moved: which classes could ever start, and whose caps bind, is found anew."""
+        self._limits_moved = False
+        self.lines.clear()
+        self._spots.clear()
+        self._capped = {name for pool in self.pools.values() for name in pool.book.caps}
+        self.census = Census()
+        for pool in self.pools.values():
+            pool.gates.clear()
+        for waiting in self.classes.values():
+            self._spot(waiting)
+            self.lines.put(waiting)
+            self.census.add(waiting, waiting.count)
+
+    def _respot(self, waiting: WaitingClass) -> None:
+        """Let a class stand where it should stand now."""
+        self.lines.take(waiting, waiting.window[0])
+        self._spot(waiting)
+        self.lines.put(waiting)
+
+    def _spot(self, waiting: WaitingClass) -> None:
+        """Find where a class stands: one spot for each flavor and size that could ever start.
+
+        A class that waits with a parked job for want of money stands nowhere.
+        """
+        city, enterprise = waiting.city, waiting.enterprise
+        is_capped = enterprise in self._capped
+        # One line for all enterprises is enough where neither order nor caps tell them apart.
+        waiting.owner = enterprise if is_capped or self.policy.order == "corridor" else ""
+        first = self.pools.get(waiting.options[0].flavor)
+        waiting.capped = enterprise if first is not None and enterprise in first.book.caps else ""
+        if waiting.key in self.parking.stalled:
+            waiting.spots = ()
+        else:
+            shape = (city, enterprise if is_capped else "", waiting.options)
+            known = self._spots.get(shape)
+            if known is None:
+                known = self._spots[shape] = self._spots_of(city, enterprise, waiting.options)
+            waiting.spots = known
+        self.census.stands(waiting, somewhere=bool(waiting.spots))
+
+    def _spots_of(
+        self, city: str, enterprise: str, options: tuple[Option, ...]
+    ) -> tuple[Spot, ...]:
+        spots: dict[tuple[str, int], Spot] = {}
+        for flavor, units, _, wall_ms, _ in options:
+            pool = self.pools.get(flavor)
+            if pool is None:
+                continue
+            capped = enterprise if enterprise in pool.book.caps else ""
+            known = spots.get((flavor, units))
+            if known is not None:
+                wall_ms = min(wall_ms, known.wall_ms)
+            if units <= pool.book.most(city, enterprise):
+                spots[flavor, units] = Spot(flavor, units, wall_ms, capped)
+        return tuple(spots.values())
 
     def _tell_shards(self, queued: dict[int, JobQueued], removed: list[int]) -> None:
         if not queued and not removed:
@@ -315,7 +351,10 @@ class Intake:
 
     def shard_of(self, city: str) -> int:
         """Which shard keeps a city's queues."""
-        return crc32(city.encode()) % self.shards.count
+        shard = self._shard_of.get(city)
+        if shard is None:
+            shard = self._shard_of[city] = crc32(city.encode()) % self.shards.count
+        return shard
 
     def _mirror(self, update: HeadUpdate) -> None:
         waiting = self.classes.get(update.key)
@@ -325,86 +364,45 @@ class Intake:
             waiting = self.classes[update.key] = WaitingClass(
                 update.key, self.shard_of(update.key[0])
             )
-            waiting.stalled = update.key in self.parking.stalled
-            for option in waiting.options:
-                index = self.by_flavor.setdefault(option.flavor, {})
-                index.setdefault(option.units, {})[waiting] = None
+            self._spot(waiting)
         first = waiting.window[0] if waiting.window else None
+        self.census.add(waiting, update.total - waiting.count)
         waiting.window, waiting.count = list(update.window), update.total
-        if not waiting.count:
+        waiting.wanted = WINDOW
+        head = waiting.window[0] if waiting.window else None
+        if head == first:
+            return
+        if first is not None:
+            self.lines.take(waiting, first)
+        if head is None:
             self._drop(waiting)
-        elif waiting.window[0] != first:
+        else:
+            self.lines.put(waiting)
             self.fresh[waiting] = None
 
     def _drop(self, waiting: WaitingClass) -> None:
         del self.classes[waiting.key]
         self.fresh.pop(waiting, None)
-        for option in waiting.options:
-            index = self.by_flavor[option.flavor]
-            same = index.get(option.units)  # options of one size on more or fewer nodes share one
-            if same is not None:
-                same.pop(waiting, None)
-                if not same:
-                    del index[option.units]
-
-    def refill(self, waiting: WaitingClass) -> None:
-        """Ask the shard for more entries of a class whose window was used up."""
-        taken, self._taken[waiting.shard] = self._taken[waiting.shard], []
-        update = self.shards.more(waiting.shard, waiting.key, taken)
-        waiting.window, waiting.count = list(update.window), update.total
+        self.census.stands(waiting, somewhere=True)
 
     def pending_takes(self) -> list[list[int]]:
         """Hand over, by shard, the started jobs that the shards were not told of yet."""
         taken, self._taken = self._taken, [[] for _ in range(self.shards.count)]
         return taken
 
-    # --- reservations and keys ------------------------------------------------------------------
+    # --- promises ---------------------------------------------------------------------------------
 
     def free_holder(self, uid: int) -> None:
         """A promised job needs its promise no more."""
         flavor = self.holders.get(uid)
         if flavor is not None:
-            self.release_holder(self.pools[flavor])
+            pool = self.pools[flavor]
+            self.release_holder(pool)
+            pool.waits = True
             self.dirty.add(flavor)
 
     def release_holder(self, pool: Pool) -> None:
         """A pool is promised to nobody."""
         if pool.holder is not None:
             self.holders.pop(pool.holder.entry[2], None)
-        pool.holder = pool.promised = None
-
-    def enterprise_key(self, enterprise: str) -> int:
-        """Faded use per weight, scaled to an integer."""
-        score = self._member_use.scores.get(enterprise, 0)
-        return score * (self._weights_lcm[1] // self.enterprise_weights.get(enterprise, 1))
-
-    def city_key(self, waiting: WaitingClass) -> CityKey:
-        """The key of a city's head between the cities."""
-        city = waiting.city
-        weight = self.city_weights.get(city, 1)
-        share = min(
-            (
-                pool.book.borrowed_after(city, option.units)
-                * (self._share_unit // (pool.book.capacity * weight or 1))
-                for option in waiting.options
-                if (pool := self.pools.get(option.flavor)) is not None
-            ),
-            default=0,
-        )
-        score = self._city_use.scores.get(city, 0) * (self._weights_lcm[0] // weight)
-        _, queued_ms, uid = waiting.window[0]
-        if not share:
-            return 0, 0, score, queued_ms, uid
-        return 1, max(share, self._dominant(city, weight)), score, queued_ms, uid
-
-    def _dominant(self, city: str, weight: int) -> int:
-        """The city's largest borrowed share of any flavor, per weight."""
-        share = self._shares.get(city)
-        if share is None:
-            share = max(
-                pool.book.borrowed_after(city, 0)
-                * (self._share_unit // (pool.book.capacity * weight or 1))
-                for pool in self.pools.values()
-            )
-            self._shares[city] = share
-        return share
+            pool.hold(None)

@@ -142,9 +142,13 @@ class EnterpriseQuotaSet(NamedTuple):
 
 
 class UsageSet(NamedTuple):
-    """Past use of an enterprise as of ``at_ms`` in decayed unit-seconds (loading a snapshot)."""
+    """Past use of a flavor by an enterprise as of ``at_ms``, in decayed unit-seconds.
+
+    Part of a snapshot, after the enterprises and the pools.
+    """
 
     enterprise: str
+    flavor: str
     unit_seconds: int
     at_ms: int
 
@@ -221,15 +225,17 @@ class PolicySettings:
 
     ``order`` is ``corridor`` (cities, enterprises, priority, time) or ``fifo`` (submission order
     alone); without ``backfill`` a blocked head of a flavor blocks that flavor (FCFS).
-    A job that waited ``ageing_ms`` and would not borrow is the first to be given a
-    reservation. ``starts_max`` bounds the starts of one cycle (the rest follows in the next at
-    once).
+    A pool is promised first to a job that has waited ``starving_ms``; then to one that has waited
+    ``ageing_ms`` and would not borrow; then, if nobody who would not borrow is blocked, to one
+    that has waited ``ageing_ms``; else to the first in order. Of several the oldest. ``starts_max``
+    bounds the starts of one cycle (the rest follows in the next at once).
     """
 
     order: str = "corridor"
     backfill: bool = True
     usage_half_life_ms: int = 7 * 24 * 3_600_000
     ageing_ms: int = 2 * 3_600_000
+    starving_ms: int = 96 * 3_600_000
     starts_max: int = 2_000
 
 

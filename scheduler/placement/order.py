@@ -1,36 +1,146 @@
-"""In what order waiting classes are tried within one cycle.
+"""In what order waiting classes are tried within one pass.
 
 ``FifoOrder`` is submission order alone. ``CorridorOrder`` is two tournaments: inside a city the
 enterprise with the least faded use per weight offers its next job; between the cities the least
 of (borrows, weighted borrowed dominant share after the start, faded use per weight, queue time,
 uid) goes first. Every key is made of exact integers and ends in the uid: the order is total.
+
+Within a pass units and quotas only shrink. So what a gate shut out once is never looked at again,
+and a pass costs what it starts, not what waits.
 """
 
-from collections.abc import Callable, Iterable
-from heapq import heapify, heappop, heappush
-from typing import Protocol
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Final, Protocol
 
-from scheduler.placement.shard import ClassKey, Entry
+from scheduler.placement.keys import CityKey
+from scheduler.placement.pools import Gate
+from scheduler.placement.shard import Entry
+from scheduler.placement.waiting import Item, Spot, WaitingClass, WaitingLines
 
-CityKey = tuple[int, int, int, int, int]
+#: Flavor, city, owner to what passes there now.
+Gates = Callable[[str, str, str], Gate]
+#: Entry, where it stands, the class; (entry, ("",), class) of one that is tried anywhere.
+_Offer = tuple[Entry, Spot, WaitingClass]
+
+_ANYWHERE: Final = Spot("", 0, 0, "")
 
 
-class WaitingClass:
-    """The root planner's mirror of a class: its first entries, and how many there are in all."""
+class Pass:
+    """What one pass looks at: flavors where something moved, classes with new first jobs."""
 
-    __slots__ = (
-        "city", "count", "enterprise", "key", "looked", "options", "shard", "stalled", "window",
-    )  # fmt: skip
+    def __init__(
+        self,
+        lines: WaitingLines,
+        flavors: Mapping[str, None],
+        fresh: Iterable[WaitingClass],
+        gates: Gates,
+    ) -> None:
+        self.lines, self.flavors, self.gates = lines, flavors, gates
+        #: Those that the lines of the flavors do not offer in any case.
+        self.fresh = [
+            waiting
+            for waiting in fresh
+            if waiting.window and any(spot.flavor not in flavors for spot in waiting.spots)
+        ]
+        #: Classes that were offered and can start no more.
+        self.failed: set[WaitingClass] = set()
 
-    def __init__(self, key: ClassKey, shard: int) -> None:
-        self.key, self.shard = key, shard
-        self.city, self.enterprise, self.options = key
-        self.window: list[Entry] = []
-        self.count = 0
-        #: Reason code given when it was last looked at, empty if it never was.
-        self.looked = ""
-        #: Whether admission refused one of it for want of money: then none of it is tried.
-        self.stalled = False
+    def members(self) -> dict[str, set[str]]:
+        """Owners by city that may have something to offer."""
+        found: dict[str, set[str]] = {}
+        for flavor in self.flavors:
+            for city, owners in self.lines.owners(flavor).items():
+                if self.gates(flavor, city, "").most > 0:
+                    found.setdefault(city, set()).update(owners)
+        for waiting in self.fresh:
+            found.setdefault(waiting.city, set()).add(waiting.owner)
+        return found
+
+
+class Offers:
+    """Candidates in the order of their entries; those that a gate shuts out are passed over."""
+
+    def __init__(self, of: Pass) -> None:
+        self._pass = of
+        self._heap: list[_Offer] = []
+
+    def add_line(self, city: str, owner: str) -> None:
+        """Add what an owner has waiting for the flavors of the pass."""
+        of, heap = self._pass, self._heap
+        for flavor in of.flavors:
+            sizes = of.lines.owners(flavor).get(city, {}).get(owner)
+            if sizes:
+                gate = of.gates(flavor, city, owner)
+                if gate.most > 0:
+                    for size, line in sizes.items():
+                        if size <= gate.most and (found := self._next(line, 0, gate)):
+                            heap.append(found)
+        heapify(heap)
+
+    def add(self, waiting: WaitingClass) -> None:
+        """Add a class that is tried with all its options."""
+        heappush(self._heap, (waiting.window[0], _ANYWHERE, waiting))
+
+    def _next(self, line: Sequence[Item], at: int, gate: Gate) -> _Offer | None:
+        """The first of a line from ``at`` on that passes the gate."""
+        most, beside, wall_most_ms = gate
+        failed = self._pass.failed
+        for index in range(at, len(line)):
+            item = line[index]
+            _, units, wall_ms, _ = item[1]
+            passes = units <= most and (units <= beside or wall_ms <= wall_most_ms)
+            if passes and item[2] not in failed:
+                return item
+        return None
+
+    def best(self) -> WaitingClass | None:
+        """The first class that may start, or be promised something."""
+        heap, of = self._heap, self._pass
+        while heap:
+            entry, spot, waiting = heap[0]
+            same = bool(waiting.window) and waiting.window[0] == entry
+            same = same and waiting not in of.failed
+            if spot is _ANYWHERE:
+                if same and self._passes_any(waiting):
+                    return waiting
+                if waiting.window and not same and waiting not in of.failed:
+                    heapreplace(heap, (waiting.window[0], spot, waiting))
+                else:
+                    heappop(heap)
+                continue
+            gate = of.gates(spot.flavor, waiting.city, waiting.owner)
+            if same and gate.passes(spot.units, spot.wall_ms):
+                return waiting
+            following = self._following(entry, spot, waiting, gate)
+            if following is None:
+                heappop(heap)
+            else:
+                heapreplace(heap, following)
+        return None
+
+    def _following(
+        self, entry: Entry, spot: Spot, waiting: WaitingClass, gate: Gate
+    ) -> _Offer | None:
+        """The next of the line in which an offer stood."""
+        if gate.most <= 0:
+            return None
+        sizes = self._pass.lines.owners(spot.flavor).get(waiting.city, {}).get(waiting.owner, {})
+        line = sizes.get(self._pass.lines.size(spot))
+        if line is None:
+            return None
+        at = bisect_left(line, (entry, spot))
+        if at < len(line) and line[at][:2] == (entry, spot):
+            at += 1
+        return self._next(line, at, gate)
+
+    def _passes_any(self, waiting: WaitingClass) -> bool:
+        gates, city, owner = self._pass.gates, waiting.city, waiting.owner
+        return any(
+            gates(spot.flavor, city, owner).passes(spot.units, spot.wall_ms)
+            for spot in waiting.spots
+        )
 
 
 class Order(Protocol):
@@ -48,20 +158,22 @@ class Order(Protocol):
 class FifoOrder:
     """Submission order, whatever the city or enterprise."""
 
-    def __init__(self, classes: Iterable[WaitingClass]) -> None:
-        self._heap = [(c.window[0][1], c.window[0][2], c) for c in classes if c.window]
-        heapify(self._heap)
+    def __init__(self, of: Pass) -> None:
+        self._pass, self._offers = of, Offers(of)
+        for city, owners in of.members().items():
+            for owner in owners:
+                self._offers.add_line(city, owner)
+        for waiting in of.fresh:
+            self._offers.add(waiting)
 
     def next(self) -> WaitingClass | None:
         """The class with the oldest first job."""
-        return self._heap[0][2] if self._heap else None
+        return self._offers.best()
 
     def settle(self, offered: WaitingClass, started: bool) -> None:
         """Go on with the next one."""
-        heappop(self._heap)
-        if started and offered.window:
-            _, queued_ms, uid = offered.window[0]
-            heappush(self._heap, (queued_ms, uid, offered))
+        if not started:
+            self._pass.failed.add(offered)
 
 
 class CorridorOrder:
@@ -69,65 +181,61 @@ class CorridorOrder:
 
     def __init__(
         self,
-        classes: Iterable[WaitingClass],
+        of: Pass,
         enterprise_key: Callable[[str], int],
         city_key: Callable[[WaitingClass], CityKey],
-        is_dead: Callable[[WaitingClass], bool],
     ) -> None:
-        self._enterprise_key, self._city_key, self._is_dead = enterprise_key, city_key, is_dead
-        self._members: dict[tuple[str, str], list[tuple[Entry, WaitingClass]]] = {}
-        for waiting in classes:
-            if waiting.window:
-                member = self._members.setdefault((waiting.city, waiting.enterprise), [])
-                member.append((waiting.window[0], waiting))
-        self._cities: dict[str, list[tuple[int, str]]] = {}
-        for (city, enterprise), heap in self._members.items():
-            heapify(heap)
-            self._cities.setdefault(city, []).append((enterprise_key(enterprise), enterprise))
-        for ranked in self._cities.values():
+        self._pass = of
+        self._enterprise_key, self._city_key = enterprise_key, city_key
+        self._fresh: dict[tuple[str, str], list[WaitingClass]] = {}
+        for waiting in of.fresh:
+            self._fresh.setdefault((waiting.city, waiting.owner), []).append(waiting)
+        self._offers: dict[tuple[str, str], Offers] = {}
+        self._ranked: dict[str, list[tuple[int, str]]] = {}
+        for city, owners in of.members().items():
+            ranked = self._ranked[city] = [(enterprise_key(owner), owner) for owner in owners]
             heapify(ranked)
-        self._keys: dict[str, tuple[CityKey, WaitingClass] | None] = dict.fromkeys(
-            sorted(self._cities)
-        )
+        self._keys: dict[str, tuple[CityKey, WaitingClass]] = {}
 
     def next(self) -> WaitingClass | None:
         """The best city's best enterprise's first job."""
         best: tuple[CityKey, WaitingClass] | None = None
-        for city, cached in list(self._keys.items()):
-            found = cached
-            if found is None or self._is_dead(found[1]):
-                found = self._head(city)
-                if found is None:
-                    del self._keys[city]
-                    continue
-                self._keys[city] = found
+        for city in tuple(self._ranked):
+            waiting = self._first(city)
+            if waiting is None:
+                del self._ranked[city]
+                continue
+            found = self._keys.get(city)
+            if found is None or found[1] is not waiting:
+                found = self._keys[city] = (self._city_key(waiting), waiting)
             if best is None or found[0] < best[0]:
                 best = found
         return None if best is None else best[1]
 
-    def _head(self, city: str) -> tuple[CityKey, WaitingClass] | None:
-        """The first class of a city that may still start, dropping those that cannot."""
-        ranked = self._cities[city]
+    def _first(self, city: str) -> WaitingClass | None:
+        """The first class of a city that may start, leaving out enterprises that have none."""
+        ranked = self._ranked[city]
         while ranked:
-            heap = self._members[city, ranked[0][1]]
-            while heap:
-                waiting = heap[0][1]
-                if not self._is_dead(waiting):
-                    return self._city_key(waiting), waiting
-                heappop(heap)
+            waiting = self._of(city, ranked[0][1]).best()
+            if waiting is not None:
+                return waiting
             heappop(ranked)
         return None
 
+    def _of(self, city: str, owner: str) -> Offers:
+        offers = self._offers.get((city, owner))
+        if offers is None:
+            offers = self._offers[city, owner] = Offers(self._pass)
+            offers.add_line(city, owner)
+            for waiting in self._fresh.get((city, owner), ()):
+                offers.add(waiting)
+        return offers
+
     def settle(self, offered: WaitingClass, started: bool) -> None:
         """Go on; a start raised its enterprise's use, so the enterprise is ranked anew."""
-        city = offered.city
-        self._keys[city] = None
-        ranked = self._cities[city]
-        heap = self._members[city, offered.enterprise]
-        heappop(heap)
+        self._keys.pop(offered.city, None)
         if not started:
+            self._pass.failed.add(offered)
             return
-        if offered.window:
-            heappush(heap, (offered.window[0], offered))
-        heappop(ranked)
-        heappush(ranked, (self._enterprise_key(offered.enterprise), offered.enterprise))
+        ranked = self._ranked[offered.city]
+        heapreplace(ranked, (self._enterprise_key(offered.owner), offered.owner))

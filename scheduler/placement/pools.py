@@ -6,51 +6,96 @@ start before it only if they end by then, or if at that instant the promised job
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from quota.instant import FlavorBook
+from scheduler.placement.model import Option
 from scheduler.placement.shard import ClassKey, Entry
 
 #: A run past its limit is expected to take as long again as it is late, at least this.
-_LATE_MIN_MS = 60_000
+_LATE_MIN_MS: Final = 60_000
+
+#: (end at limit, uid, units, city, enterprise) of a run.
+RunEnd = tuple[int, int, int, str, str]
 
 
 @dataclass(slots=True)
 class Holder:
-    """The job a pool is promised to."""
+    """The job a pool is promised to, and the option that is meant."""
 
     key: ClassKey
     entry: Entry
-    units: int
-    city: str
-    enterprise: str
+    option: Option
     start_ms: int = 0
+
+    @property
+    def city(self) -> str:
+        """The city of the job."""
+        return self.key[0]
+
+    @property
+    def enterprise(self) -> str:
+        """The enterprise of the job."""
+        return self.key[1]
+
+    @property
+    def units(self) -> int:
+        """The units it was promised."""
+        return self.option.units
+
+
+class Gate(NamedTuple):
+    """What may start now: up to ``most`` units; above ``beside`` only with a limit in ``wall_ms``.
+
+    While a pool is promised to nobody also what is blocked passes, to be promised the pool.
+    """
+
+    most: int
+    beside: int
+    wall_ms: int
+
+    def passes(self, units: int, wall_ms: int) -> bool:
+        """Whether a start of this size and limit is to be tried."""
+        return units <= self.most and (units <= self.beside or wall_ms <= self.wall_ms)
+
+
+SHUT: Final = Gate(0, 0, 0)
 
 
 @dataclass(slots=True)
 class Pool:
-    """A flavor's units and runs. ``ends`` holds (end at limit, uid, units, city, enterprise)."""
+    """A flavor's units and runs; ``ends`` are in order."""
 
     flavor: str
     center: str
     book: FlavorBook
     is_open: bool = True
-    ends: list[tuple[int, int, int, str, str]] = field(default_factory=list)
+    ends: list[RunEnd] = field(default_factory=list)
     holder: Holder | None = None
     #: The book at the instant of the promise with the promised job in it; None without backfill.
     promised: FlavorBook | None = None
+    #: Freed in the midst of a pass: it is for the next one, in which all may ask for it.
+    waits: bool = False
+    #: Promises made to starving jobs: every other one may go to a job that its own quota blocks.
+    turns: int = 0
     #: What jobs of one unit-second of this flavor weigh against those of others, in 2**-40.
     norm: int = 0
+    #: Gates by city until something changes.
+    gates: dict[str, Gate] = field(default_factory=dict)
 
     def take(self, uid: int, end_ms: int, units: int, city: str, enterprise: str) -> None:
         """Hold units for a run until its limit."""
         self.book.take(city, enterprise, units)
         insort(self.ends, (end_ms, uid, units, city, enterprise))
+        self.gates.clear()
 
     def give_back(self, uid: int, end_ms: int, units: int, city: str, enterprise: str) -> None:
         """A run ended."""
         self.book.give_back(city, enterprise, units)
         self._forget(uid, end_ms)
+        self.gates.clear()
 
     def move_end(
         self, uid: int, old_ms: int, new_ms: int, units: int, city: str, enterprise: str
@@ -63,9 +108,15 @@ class Pool:
         at = bisect_left(self.ends, (end_ms, uid))
         del self.ends[at]
 
+    def hold(self, holder: Holder | None) -> None:
+        """Mean the pool for this job, or for nobody; nothing is promised yet."""
+        self.holder, self.promised = holder, None
+        self.gates.clear()
+
     def promise(self, now_ms: int) -> None:
         """Compute anew when the holder can start, and the book at that instant."""
         holder = self.holder
+        self.gates.clear()
         if holder is None:
             self.promised = None
             return
@@ -83,28 +134,28 @@ class Pool:
         The book is None when they do not fit even with nothing running (a quota forbids it): the
         instant is then the last end.
         """
-        ends = self._expected_ends(now_ms)
         book = self.book.copy()
         if book.fits(city, enterprise, units):
             return now_ms, book
-        used, capped = book.used, book.capped_used
-        last = len(ends) - 1
-        for at, (end_ms, _, freed, owner, member) in enumerate(ends):
-            limits = book.limits.get(owner)
-            guarantee = 0 if limits is None else limits.guarantee
-            before = used[owner]
-            used[owner] = before - freed
-            book.free += freed
-            book.committed += max(before - freed, guarantee) - max(before, guarantee)
-            if member in capped:
-                capped[member] -= freed
-            if book.free < units or (at < last and ends[at + 1][0] == end_ms):
-                continue
+        ends = self._expected_ends(now_ms)
+        count = len(ends)
+        # No instant will do before enough units are free: skip to it.
+        at, free = 0, book.free
+        while at < count and free < units:
+            free += ends[at][2]
+            at += 1
+        done = 0
+        while at <= count:
+            while 0 < at < count and ends[at][0] == ends[at - 1][0]:
+                at += 1  # all that end at one instant
+            _end(book, ends[done:at])
+            done = at
             if book.fits(city, enterprise, units):
-                return end_ms, book
+                return ends[at - 1][0], book
+            at += 1
         return (ends[-1][0] if ends else now_ms), None
 
-    def _expected_ends(self, now_ms: int) -> list[tuple[int, int, int, str, str]]:
+    def _expected_ends(self, now_ms: int) -> list[RunEnd]:
         """Ends in order; those that are past their limit are expected later than now."""
         if not self.ends or self.ends[0][0] > now_ms:
             return self.ends
@@ -127,3 +178,14 @@ class Pool:
         holder = self.holder
         if holder is not None and self.promised is not None and end_ms > holder.start_ms:
             self.promised.take(city, enterprise, units)
+            self.gates.clear()
+
+
+def _end(book: FlavorBook, ends: Sequence[RunEnd]) -> None:
+    """Take runs out of a book."""
+    by_owner: dict[tuple[str, str], int] = {}
+    for _, _, units, city, enterprise in ends:
+        owner = (city, enterprise)
+        by_owner[owner] = by_owner.get(owner, 0) + units
+    for (city, enterprise), units in by_owner.items():
+        book.give_back(city, enterprise, units)

@@ -8,16 +8,24 @@ started them all: so what is planned does not depend on how cities are spread ov
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from scheduler.placement.model import JobQueued, Option
 
-WINDOW: Final = 64
+#: Entries of a class that are told unasked; a class that starts more asks for more each time.
+WINDOW: Final = 16
 
 #: (city, enterprise, options): what makes jobs alike.
 ClassKey = tuple[str, str, tuple[Option, ...]]
-#: (-priority, queued_ms, uid): the order within an enterprise.
-Entry = tuple[int, int, int]
+#: (-priority, queued_ms, uid, number of the class in its shard): the order within an enterprise.
+#: Uids differ, so the number never decides; four integers cost the garbage collector nothing.
+Entry = tuple[int, int, int, int]
+
+
+#: (shard, queued, removed, taken).
+Batch = tuple[int, list[JobQueued], list[int], list[int]]
+
+_GONE: Final[Entry] = (0, 0, 0, 0)
 
 
 class HeadUpdate(NamedTuple):
@@ -36,34 +44,59 @@ class Place(NamedTuple):
     before_in_enterprise: int
 
 
+class Shards(Protocol):
+    """The queues by shard: in this process or actors of Ray."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    def apply(self, batches: list[Batch]) -> list[HeadUpdate]:
+        """Apply (shard, queued, removed, taken) batches."""
+        ...
+
+    def more(self, shard: int, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
+        """The next ``size`` entries of a class."""
+        ...
+
+    def locate(self, uid: int, taken: list[list[int]]) -> Place | None:
+        """Where a job waits."""
+        ...
+
+    def before(self, shard: int, key: ClassKey, entry: Entry) -> int:
+        """How many waiting jobs of the same city and enterprise come before an entry."""
+        ...
+
+
 class _Queue:
     """The jobs of one class in order, with a cheap way to take from the front."""
 
-    __slots__ = ("entries", "first", "key")
+    __slots__ = ("entries", "first", "key", "number")
 
-    def __init__(self, key: ClassKey) -> None:
-        self.key = key
-        self.entries: list[tuple[int, int, int, _Queue]] = []
+    def __init__(self, key: ClassKey, number: int) -> None:
+        self.key, self.number = key, number
+        self.entries: list[Entry] = []
         self.first = 0
 
     def __len__(self) -> int:
         return len(self.entries) - self.first
 
-    def add(self, entry: "tuple[int, int, int, _Queue]") -> None:
-        """Insert in order. Uids differ, so a comparison never reaches the queue itself."""
+    def add(self, entry: Entry) -> None:
+        """Insert in order."""
         entries = self.entries
         if not entries or len(entries) == self.first or entries[-1] < entry:
             entries.append(entry)
         else:
             insort(entries, entry, lo=self.first)
 
-    def discard(self, entry: "tuple[int, int, int, _Queue]") -> None:
+    def discard(self, entry: Entry) -> None:
         """Remove an entry."""
         at = bisect_left(self.entries, entry, lo=self.first)
         if at == self.first:
-            self.entries[at] = None  # type: ignore[call-overload]
+            self.entries[at] = _GONE
             self.first += 1
-            if self.first > 512 and self.first * 2 > len(self.entries):
+            if self.first > 64 and self.first * 2 > len(self.entries):
                 del self.entries[: self.first]
                 self.first = 0
         else:
@@ -73,9 +106,9 @@ class _Queue:
         """How many entries come before ``entry``."""
         return bisect_left(self.entries, entry, lo=self.first) - self.first
 
-    def window(self) -> tuple[Entry, ...]:
+    def window(self, size: int) -> tuple[Entry, ...]:
         """The first entries."""
-        return tuple(entry[:3] for entry in self.entries[self.first : self.first + WINDOW])
+        return tuple(self.entries[self.first : self.first + size])
 
 
 class CityShard:
@@ -83,8 +116,10 @@ class CityShard:
 
     def __init__(self) -> None:
         self._queues: dict[ClassKey, _Queue] = {}
+        self._by_number: dict[int, _Queue] = {}
         self._by_enterprise: dict[tuple[str, str], dict[ClassKey, _Queue]] = {}
-        self._jobs: dict[int, tuple[int, int, int, _Queue]] = {}
+        self._jobs: dict[int, Entry] = {}
+        self._numbers = 0
 
     def apply(
         self, queued: Iterable[JobQueued], removed: Iterable[int], taken: Iterable[int]
@@ -94,28 +129,33 @@ class CityShard:
         self._take(taken)
         for uid in removed:
             self._remove(uid, touched)
-        for job in queued:
-            self._remove(job.uid, touched)
-            queue = self._queue((job.city, job.enterprise, job.options))
-            entry = (-job.priority, job.queued_ms, job.uid, queue)
-            self._jobs[job.uid] = entry
+        jobs, queues = self._jobs, self._queues
+        for uid, city, enterprise, priority, queued_ms, options, _ in queued:
+            if uid in jobs:
+                self._remove(uid, touched)
+            key = (city, enterprise, options)
+            queue = queues.get(key)
+            if queue is None:
+                queue = self._queue(key)
+            entry = (-priority, queued_ms, uid, queue.number)
+            jobs[uid] = entry
             queue.add(entry)
             touched[queue.key] = queue
-        return [self._head(queue) for queue in touched.values()]
+        return [self._head(queue, WINDOW) for queue in touched.values()]
 
-    def more(self, key: ClassKey, taken: Iterable[int]) -> HeadUpdate:
+    def more(self, key: ClassKey, taken: Iterable[int], size: int) -> HeadUpdate:
         """Take out what was started and return the next entries of a class."""
         self._take(taken)
         queue = self._queues.get(key)
-        return HeadUpdate(key, (), 0) if queue is None else self._head(queue)
+        return HeadUpdate(key, (), 0) if queue is None else self._head(queue, size)
 
     def locate(self, uid: int, taken: Iterable[int]) -> Place | None:
         """Return where a job waits, None if it does not wait here."""
         self._take(taken)
-        found = self._jobs.get(uid)
-        if found is None:
+        entry = self._jobs.get(uid)
+        if entry is None:
             return None
-        queue, entry = found[3], found[:3]
+        queue = self._by_number[entry[3]]
         return Place(queue.key, entry, self.before(queue.key, entry))
 
     def before(self, key: ClassKey, entry: Entry) -> int:
@@ -131,31 +171,31 @@ class CityShard:
         for queue in touched.values():
             self._prune(queue)
 
-    def _head(self, queue: _Queue) -> HeadUpdate:
-        head = HeadUpdate(queue.key, queue.window(), len(queue))
+    def _head(self, queue: _Queue, size: int) -> HeadUpdate:
+        head = HeadUpdate(queue.key, queue.window(size), len(queue))
         self._prune(queue)
         return head
 
     def _prune(self, queue: _Queue) -> None:
-        if len(queue):
+        if len(queue) or self._queues.pop(queue.key, None) is None:
             return
-        self._queues.pop(queue.key, None)
-        mine = self._by_enterprise.get(queue.key[:2])
-        if mine is not None and mine.pop(queue.key, None) is not None and not mine:
+        del self._by_number[queue.number]
+        mine = self._by_enterprise[queue.key[:2]]
+        del mine[queue.key]
+        if not mine:
             del self._by_enterprise[queue.key[:2]]
 
     def _queue(self, key: ClassKey) -> _Queue:
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = _Queue(key)
-            self._by_enterprise.setdefault(key[:2], {})[key] = queue
+        self._numbers += 1
+        queue = self._queues[key] = self._by_number[self._numbers] = _Queue(key, self._numbers)
+        self._by_enterprise.setdefault(key[:2], {})[key] = queue
         return queue
 
     def _remove(self, uid: int, touched: dict[ClassKey, _Queue]) -> None:
         entry = self._jobs.pop(uid, None)
         if entry is None:
             return
-        queue = entry[3]
+        queue = self._by_number[entry[3]]
         queue.discard(entry)
         touched[queue.key] = queue
 
@@ -180,9 +220,9 @@ class LocalShards:
             updates += self._shards[shard].apply(queued, removed, taken)
         return updates
 
-    def more(self, shard: int, key: ClassKey, taken: Sequence[int]) -> HeadUpdate:
+    def more(self, shard: int, key: ClassKey, taken: Sequence[int], size: int) -> HeadUpdate:
         """Return the next entries of a class."""
-        return self._shards[shard].more(key, taken)
+        return self._shards[shard].more(key, taken, size)
 
     def locate(self, uid: int, taken: Sequence[Sequence[int]]) -> Place | None:
         """Return where a job waits."""

@@ -136,18 +136,18 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
 
 
 def _usage(connection: Connection, now_ms: int, half_life_ms: int) -> Iterator[Delta]:
-    """One decayed figure per enterprise, as of ``now_ms``, from its use by UTC day."""
+    """One decayed figure per enterprise and flavor, as of ``now_ms``, from its use by UTC day."""
     since = now_ms // DAY_MS - _USAGE_DAYS
-    decayed: dict[str, float] = {}
-    for enterprise, day, unit_seconds in connection.exec_driver_sql(
-        "SELECT enterprise, day, sum(unit_seconds) FROM enterprise_usage"
-        f" WHERE day >= {since} GROUP BY enterprise, day ORDER BY enterprise, day"
+    decayed: dict[tuple[str, str], float] = {}
+    for enterprise, flavor, day, unit_seconds in connection.exec_driver_sql(
+        "SELECT enterprise, flavor, day, unit_seconds FROM enterprise_usage"
+        f" WHERE day >= {since} ORDER BY enterprise, flavor, day"
     ):
         age_ms = max(0, now_ms - (day * DAY_MS + DAY_MS // 2))
         part = int(unit_seconds) * 0.5 ** (age_ms / half_life_ms)
-        decayed[enterprise] = decayed.get(enterprise, 0.0) + part
-    for enterprise, total in decayed.items():
-        yield UsageSet(enterprise, round(total), now_ms)
+        decayed[enterprise, flavor] = decayed.get((enterprise, flavor), 0.0) + part
+    for (enterprise, flavor), total in decayed.items():
+        yield UsageSet(enterprise, flavor, round(total), now_ms)
 
 
 def read_deltas(

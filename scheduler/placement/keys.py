@@ -1,0 +1,135 @@
+"""What enterprises and cities are ordered by: faded use and borrowed shares, in exact integers.
+
+Use is weighed by the pool: a unit-second counts as its part of the pool's capacity, so that a
+card and a core compare. All keys are scaled by common multiples of the weights and capacities;
+nothing is rounded when two of them are compared.
+"""
+
+from collections.abc import Mapping
+from math import lcm
+from typing import Final
+
+from scheduler.placement.model import Option
+from scheduler.placement.pools import Pool
+from scheduler.placement.usage import FadingUse
+from scheduler.placement.waiting import WaitingClass
+
+#: (borrows, weighted borrowed share, weighted faded use, queue time, uid) of a city's head.
+CityKey = tuple[int, int, int, int, int]
+
+_NORM_BITS: Final = 40
+
+
+class Keys:
+    """Weights, use and shares; ``pools`` are those of the planner."""
+
+    def __init__(self, pools: Mapping[str, Pool], half_life_ms: int) -> None:
+        self._pools = pools
+        self._city_weights: dict[str, int] = {}
+        self._enterprise_weights: dict[str, int] = {}
+        self._cities: dict[str, str] = {}
+        self._member_use = FadingUse(half_life_ms)
+        self._city_use = FadingUse(half_life_ms)
+        self._shares: dict[str, int] = {}
+        self._share_unit = self._city_lcm = self._member_lcm = 1
+        self._stale = True
+
+    def set_city(self, city: str, weight: int) -> None:
+        """Set a city's weight."""
+        self._city_weights[city] = weight
+        self._stale = True
+
+    def set_enterprise(self, enterprise: str, city: str, weight: int) -> None:
+        """Set an enterprise's city and its weight inside the city."""
+        self._enterprise_weights[enterprise] = weight
+        self._cities[enterprise] = city
+        self._stale = True
+
+    def capacity_moved(self) -> None:
+        """A pool's capacity is another one."""
+        self._stale = True
+
+    def quota_moved(self) -> None:
+        """A city's nominal quota is another one."""
+        self._shares.clear()
+
+    def _reweigh(self) -> None:
+        """Recompute the common multiples that keep comparisons exact."""
+        capacities = [pool.book.capacity for pool in self._pools.values() if pool.book.capacity]
+        self._city_lcm = lcm(*self._city_weights.values())
+        self._member_lcm = lcm(*self._enterprise_weights.values())
+        self._share_unit = lcm(*capacities) * self._city_lcm
+        for pool in self._pools.values():
+            pool.norm = (1 << _NORM_BITS) // max(1, pool.book.capacity)
+        self._shares.clear()
+        self._stale = False
+
+    # --- use --------------------------------------------------------------------------------------
+
+    def charge(self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int) -> int:
+        """Add the use of a run; returns the score, to be taken away by ``refund``."""
+        return self._add(city, enterprise, option.flavor, option.units * used_ms, now_ms)
+
+    def refund(self, city: str, enterprise: str, score: int) -> None:
+        """Take a charge away."""
+        self._member_use.remove(enterprise, score)
+        self._city_use.remove(city, score)
+
+    def note(self, enterprise: str, flavor: str, unit_seconds: int, at_ms: int) -> None:
+        """Add past use of an enterprise, and of its city."""
+        city = self._cities.get(enterprise, "")
+        self._add(city, enterprise, flavor, unit_seconds * 1000, at_ms)
+
+    def _add(self, city: str, enterprise: str, flavor: str, unit_ms: int, at_ms: int) -> int:
+        if self._stale:
+            self._reweigh()
+        pool = self._pools.get(flavor)
+        amount = 0 if pool is None else unit_ms * pool.norm // 1000
+        self._city_use.add(city, amount, at_ms)
+        return self._member_use.add(enterprise, amount, at_ms)
+
+    def held(self, city: str) -> None:
+        """A city holds more or less than before."""
+        self._shares.pop(city, None)
+
+    # --- keys -------------------------------------------------------------------------------------
+
+    def enterprise_key(self, enterprise: str) -> int:
+        """Faded use per weight, scaled to an integer."""
+        if self._stale:
+            self._reweigh()
+        score = self._member_use.scores.get(enterprise, 0)
+        return score * (self._member_lcm // self._enterprise_weights.get(enterprise, 1))
+
+    def city_key(self, waiting: WaitingClass) -> CityKey:
+        """The key of a city's head between the cities."""
+        if self._stale:
+            self._reweigh()
+        city = waiting.city
+        weight = self._city_weights.get(city, 1)
+        share = min(
+            (
+                pool.book.borrowed_after(city, option.units)
+                * (self._share_unit // (pool.book.capacity * weight or 1))
+                for option in waiting.options
+                if (pool := self._pools.get(option.flavor)) is not None
+            ),
+            default=0,
+        )
+        score = self._city_use.scores.get(city, 0) * (self._city_lcm // weight)
+        _, queued_ms, uid, _ = waiting.window[0]
+        if not share:
+            return 0, 0, score, queued_ms, uid
+        return 1, max(share, self._dominant(city, weight)), score, queued_ms, uid
+
+    def _dominant(self, city: str, weight: int) -> int:
+        """The city's largest borrowed share of any flavor, per weight."""
+        share = self._shares.get(city)
+        if share is None:
+            share = max(
+                pool.book.borrowed_after(city, 0)
+                * (self._share_unit // (pool.book.capacity * weight or 1))
+                for pool in self._pools.values()
+            )
+            self._shares[city] = share
+        return share

@@ -1,0 +1,140 @@
+"""Who is promised a pool: one job of those that it blocks, by EASY, with ageing.
+
+A pool is promised to a job for want of units alone, whose own quota and cap allow it: a city or an
+enterprise at its limit must not bar others from a pool by a promise. Cities below their nominal
+quota come before those that borrow (what frees goes to the lender first), except before a job
+that has waited so long that it would starve. A job that its own limit blocks is promised a pool
+that nobody else waits for, and every other turn of the starving.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from scheduler.placement.intake import Intake
+from scheduler.placement.model import Option
+from scheduler.placement.pools import SHUT, Gate, Holder, Pool
+from scheduler.placement.shard import Entry
+from scheduler.placement.waiting import Aged, WaitingClass
+
+
+class _Blocked(NamedTuple):
+    """The oldest blocked class of a line, and the units it asks for."""
+
+    queued_ms: int
+    uid: int
+    units: int
+    waiting: WaitingClass
+
+    def or_older(self, other: "_Blocked | None") -> "_Blocked":
+        """The older of two."""
+        return self if other is None or self[:2] < other[:2] else other
+
+
+class Reserving(Intake):
+    """The promises of pools."""
+
+    _now_ms = 0
+
+    def gate(self, flavor: str, city: str, owner: str) -> Gate:
+        """What of a city's (and a capped owner's) waiting jobs may start now on a flavor."""
+        pool = self.pools.get(flavor)
+        if pool is None or not pool.is_open or pool.waits:
+            return SHUT
+        gate = pool.gates.get(city)
+        if gate is None:
+            gate = pool.gates[city] = self._gate(pool, city)
+        cap = pool.book.caps.get(owner)
+        if cap is None or gate is SHUT:
+            return gate
+        most = min(gate.most, cap - pool.book.capped_used[owner])
+        if pool.promised is None:
+            return Gate(most, most, 0)
+        return Gate(most, min(gate.beside, cap - pool.promised.capped_used[owner]), gate.wall_ms)
+
+    def _gate(self, pool: Pool, city: str) -> Gate:
+        book = pool.book
+        if pool.holder is None:
+            # By submission order whatever is blocked first blocks; else only for want of units.
+            fifo = self.policy.order == "fifo"
+            most = book.capacity if fifo else book.own_room(city, "")
+            return Gate(most, most, 0)
+        if pool.promised is None:
+            return SHUT
+        room = min(book.pool_room(city), book.own_room(city, ""))
+        beside = min(pool.promised.pool_room(city), pool.promised.own_room(city, ""))
+        return Gate(room, beside, pool.holder.start_ms - self._now_ms)
+
+    def reserve(self, waiting: WaitingClass, entry: Entry, option: Option) -> None:
+        """Promise an option's pool to a waiting job, if it can be promised anything."""
+        pool = self.pools[option.flavor]
+        pool.hold(Holder(waiting.key, entry, option))
+        self.holders[entry[2]] = pool.flavor
+        self.promise(pool)
+
+    def promise(self, pool: Pool) -> None:
+        """Say anew when the holder starts; a pool that can promise it nothing is freed."""
+        if not self.policy.backfill:
+            return
+        pool.promise(self._now_ms)
+        if pool.promised is None:  # a quota was cut: it cannot start however many runs end
+            self.release_holder(pool)
+
+    def reserve_for_aged(self, pool: Pool) -> None:
+        """Promise a pool to a job that it blocks and that has waited for long, if there is one."""
+        starving_ms = self._now_ms - self.policy.starving_ms
+        aged_ms = self._now_ms - self.policy.ageing_ms
+        book = pool.book
+        starving = limited = lender = borrower = None
+        is_lender_blocked = False
+        for city, capped, units, line in self.lines.oldest(pool.flavor):
+            room, own = book.pool_room(city), book.own_room(city, capped)
+            if units <= room and units <= own:
+                continue
+            found = self._oldest(units, line)
+            if found is None:
+                continue
+            if units > own:
+                if found.queued_ms <= starving_ms:
+                    limited = found.or_older(limited)
+                continue
+            if found.queued_ms <= starving_ms:
+                starving = found.or_older(starving)
+            if book.borrowed_after(city, units):
+                if found.queued_ms <= aged_ms:
+                    borrower = found.or_older(borrower)
+                continue
+            is_lender_blocked = True
+            if found.queued_ms <= aged_ms:
+                lender = found.or_older(lender)
+        if limited is not None:
+            pool.turns += 1
+            if not pool.turns % 2:
+                starving = limited
+        chosen = starving or lender or (None if is_lender_blocked else borrower)
+        if chosen is not None:
+            self._reserve_blocked(chosen, pool)
+
+    def reserve_for_limited(self, pool: Pool) -> None:
+        """Promise a pool that nobody waits for to the oldest job that its own limit blocks."""
+        aged_ms = self._now_ms - self.policy.ageing_ms
+        book = pool.book
+        oldest = None
+        for city, capped, units, line in self.lines.oldest(pool.flavor):
+            if units > book.own_room(city, capped):
+                found = self._oldest(units, line)
+                if found is not None and found.queued_ms <= aged_ms:
+                    oldest = found.or_older(oldest)
+        if oldest is not None:
+            self._reserve_blocked(oldest, pool)
+
+    def _oldest(self, units: int, line: Sequence[Aged]) -> _Blocked | None:
+        """The oldest of a line that is promised nothing yet."""
+        for queued_ms, uid, waiting in line:
+            if uid not in self.holders:
+                return _Blocked(queued_ms, uid, units, waiting)
+        return None
+
+    def _reserve_blocked(self, blocked: _Blocked, pool: Pool) -> None:
+        asked = (pool.flavor, blocked.units)
+        option = next(one for one in blocked.waiting.options if one[:2] == asked)
+        self.reserve(blocked.waiting, blocked.waiting.window[0], option)

@@ -1,0 +1,201 @@
+"""No unit idles that a waiting job could use, no promise is missed: proven by a second opinion."""
+
+import heapq
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.placement.core import PlanningCore
+from scheduler.placement.model import (
+    CORRIDOR,
+    EASY,
+    CityQuotaSet,
+    CitySet,
+    Delta,
+    EnterpriseQuotaSet,
+    EnterpriseSet,
+    JobQueued,
+    JobRemoved,
+    Option,
+    PolicySettings,
+    PoolSet,
+    RunEnded,
+)
+from scheduler.replay.reading import read_trace
+from scheduler.replay.setup import Setup, corridor
+from tests.property.idle_checker import IdleChecker
+
+THREE_DAYS = Path(__file__).parents[2] / "scheduler/data/traces/corridor_open_3days.csv.gz"
+CITIES = ("ezhou", "huanggang", "wuhan")
+MEMBERS = {"e1": "ezhou", "e2": "huanggang", "e3": "wuhan", "e4": "wuhan"}
+#: Ageing within the few minutes of a random day, so that every rank of promises is met.
+HASTY = PolicySettings(ageing_ms=5_000, starving_ms=40_000, starts_max=3)
+
+Happening = tuple[int, JobQueued | JobRemoved, int]
+
+
+class Course:
+    """A planner driven through happenings (instant, delta, run time), followed by a checker."""
+
+    def __init__(
+        self, told: list[Delta], checker: IdleChecker, policy: PolicySettings, every: int = 1
+    ) -> None:
+        self._core = PlanningCore(policy)
+        self._core.load(0, told)
+        self._checker, self._every = checker, every
+        self._ends: list[tuple[int, int]] = []
+        self._revision = 0
+
+    def run(self, happenings: list[Happening]) -> None:
+        """Drive to the end; prove every so many instants."""
+        run_ms: dict[int, int] = {}
+        at = instants = 0
+        checker = self._checker
+        while at < len(happenings) or self._ends:
+            coming = [happenings[at][0]] if at < len(happenings) else []
+            now_ms = min(coming + [end for end, _ in self._ends[:1]])
+            deltas: list[Delta] = []
+            while self._ends and self._ends[0][0] == now_ms:
+                _, uid = heapq.heappop(self._ends)
+                deltas.append(RunEnded(uid, run_ms[uid]))
+                checker.ended(uid)
+            while at < len(happenings) and happenings[at][0] == now_ms:
+                _, delta, long_ms = happenings[at]
+                at += 1
+                if isinstance(delta, JobQueued):
+                    checker.queued(delta)
+                    run_ms[delta.uid] = long_ms
+                elif delta.uid in checker.waiting:
+                    checker.gone(delta.uid)
+                else:
+                    continue
+                deltas.append(delta)
+            instants += 1
+            self._plan(deltas, now_ms, run_ms, prove=instants % self._every == 0)
+
+    def _plan(self, deltas: list[Delta], now_ms: int, run_ms: dict[int, int], prove: bool) -> None:
+        more = True
+        while more:
+            plan = self._core.cycle(self._revision, deltas, self._revision + 1, now_ms)
+            self._revision += 1
+            deltas, more = [], plan.more
+            self._checker.planned(plan)
+            for start in plan.starts:
+                heapq.heappush(self._ends, (now_ms + run_ms[start.uid], start.uid))
+        if prove:
+            self._checker.settled(plan)
+
+
+@st.composite
+def machines(draw: st.DrawFn, limits: bool) -> tuple[list[Delta], IdleChecker]:
+    """A corridor with two flavors, three cities and four enterprises."""
+    capacities = {flavor: draw(st.integers(3, 16)) for flavor in ("a", "b")}
+    quotas: dict[tuple[str, str], CityQuotaSet] = {}
+    caps: dict[tuple[str, str], int] = {}
+    for flavor, units in capacities.items():
+        left = units
+        for city in CITIES:
+            nominal = draw(st.integers(0, left))
+            left -= nominal
+            borrow = draw(st.none() | st.integers(0, units)) if limits else None
+            lend = draw(st.none() | st.integers(0, nominal)) if limits else None
+            quotas[city, flavor] = CityQuotaSet(city, flavor, nominal, borrow, lend)
+        if limits and draw(st.booleans()):
+            caps[draw(st.sampled_from(sorted(MEMBERS))), flavor] = draw(st.integers(0, 10))
+    told: list[Delta] = [CitySet(city, 1 + 3 * at) for at, city in enumerate(CITIES)]
+    told += [EnterpriseSet(name, city) for name, city in MEMBERS.items()]
+    told += [PoolSet(flavor, "c", units) for flavor, units in capacities.items()]
+    told += [*quotas.values(), *(EnterpriseQuotaSet(*key, cap) for key, cap in caps.items())]
+    return told, IdleChecker(capacities, quotas, caps)
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> list[Happening]:
+    """Jobs with one to three options, also several of one flavor; some are cancelled."""
+    shapes = draw(st.lists(_options(), min_size=1, max_size=8))
+    happenings: list[Happening] = []
+    at_s = 0
+    for uid in range(1, draw(st.integers(1, 45)) + 1):
+        at_s += draw(st.sampled_from([0, 0, 0, 1, 2, 7]))
+        options = draw(st.sampled_from(shapes))
+        member = draw(st.sampled_from(sorted(MEMBERS)))
+        priority = draw(st.sampled_from([0, 0, 0, 5]))
+        job = JobQueued(uid, MEMBERS[member], member, priority, at_s * 1000, options)
+        least_ms = min(option.wall_ms for option in options)
+        happenings.append((at_s * 1000, job, draw(st.integers(1, least_ms))))
+        if draw(st.integers(0, 9)) == 0:
+            happenings.append(((at_s + draw(st.integers(0, 20))) * 1000, JobRemoved(uid), 0))
+    return sorted(happenings, key=lambda one: one[0])
+
+
+@st.composite
+def _options(draw: st.DrawFn) -> tuple[Option, ...]:
+    flavors = draw(
+        st.sampled_from([("a",), ("b",), ("a", "b"), ("b", "a"), ("a", "a"), ("a", "a", "b")])
+    )
+    return tuple(
+        Option(flavor, draw(st.integers(1, 12)), 1, draw(st.integers(1, 60)) * 1000)
+        for flavor in flavors
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(machines(limits=False), workloads(), st.sampled_from([CORRIDOR, EASY, HASTY]))
+def test_nothing_idles_and_no_promise_is_missed(
+    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+) -> None:
+    told, checker = machine
+    Course(told, checker, policy).run(workload)
+    # What is left asks for more than there is.
+    assert all(
+        option.units > checker.capacities[option.flavor]
+        for job in checker.waiting.values()
+        for option in job.options
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(machines(limits=True), workloads(), st.sampled_from([CORRIDOR, EASY, HASTY]))
+def test_nothing_idles_whatever_the_quotas_and_caps(
+    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+) -> None:
+    told, checker = machine
+    Course(told, checker, policy).run(workload)
+    # Alone on the machine, none of those that are left could start either.
+    assert not any(
+        checker.fits((), job, option) for job in checker.waiting.values() for option in job.options
+    )
+
+
+def replayed(setup: Setup, policy: PolicySettings, every: int) -> IdleChecker:
+    """The 3-day workload through a planner and the checker."""
+    jobs, _ = setup.placeable(read_trace(THREE_DAYS).jobs)
+    checker = IdleChecker(setup.capacities, setup.quotas)
+    happenings: list[Happening] = [
+        (
+            job.submit_ms,
+            JobQueued(
+                uid, job.city, job.enterprise, 0, job.submit_ms,
+                (Option(job.kind, job.units, job.nodes, job.wall_ms),),
+            ),
+            job.run_ms,
+        )
+        for uid, job in enumerate(jobs)
+    ]  # fmt: skip
+    Course(setup.deltas(jobs), checker, policy, every).run(happenings)
+    assert not checker.waiting
+    return checker
+
+
+def test_nothing_idles_in_the_three_day_workload() -> None:
+    setup = corridor({"cpu": 3328, "npu": 632, "gpu": 24})
+    assert replayed(setup, CORRIDOR, every=10).proven > 5_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", [CORRIDOR, EASY], ids=["corridor", "easy"])
+def test_nothing_idles_at_any_instant_of_the_three_day_workload(policy: PolicySettings) -> None:
+    setup = corridor({"cpu": 3328, "npu": 632, "gpu": 24})
+    assert replayed(setup, policy, every=1).proven > 50_000
