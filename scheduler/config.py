@@ -73,6 +73,7 @@ class PlannerSettings:
     backfill: bool = True
     usage_half_life_h: float = 168.0
     ageing_h: float = 2.0
+    starving_h: float = 96.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ _RANGES = {
     "planner.shards": (1, 64),
     "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),
     "planner.ageing_h": (0, _YEAR_S / 3_600),
+    "planner.starving_h": (0, _YEAR_S / 3_600),
     "loop.tick_s": (0.01, 60),
     "loop.gather_s": (0, 10),
     "loop.follow_s": (0.01, 600),
