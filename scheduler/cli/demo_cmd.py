@@ -46,7 +46,9 @@ def demo(
     speed: Annotated[
         float, typer.Option(min=1, help="How many times as fast as real time the clock runs.")
     ] = 4_800,
-    days: Annotated[float, typer.Option(min=0.001, help="Only the first days of the workload.")] = 3,
+    days: Annotated[
+        float, typer.Option(min=0.001, help="Only the first days of the workload.")
+    ] = 3,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Only so many jobs of the workload.")
     ] = None,
