@@ -116,7 +116,6 @@ class ControlLoop:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is to be woken
                 loop.call_soon_threadsafe(self._wake.set)
 
-        self._woken_by = wake
         self.db.after_commit.append(wake)
         self._hooks.append(wake)
         for worker in self.workers.values():
@@ -130,8 +129,6 @@ class ControlLoop:
 
     async def stop(self) -> None:
         """Stop deciding; runs at the centers go on, and the next leader finds them."""
-        if self._woken_by in self.db.after_commit:
-            self.db.after_commit.remove(self._woken_by)
         while self._hooks:
             self.db.after_commit.remove(self._hooks.pop())
         for task in self._tasks:
