@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.load ORDER`` takes an order as JSON and says what it measured as JSON:
 ``submit`` (callers, jobs a call, seconds), ``latency`` (jobs, one after another), ``drive``
-(seconds, jobs open at once, jobs a call) and ``first`` (until a job is taken and placed).
+(seconds, jobs open at once, jobs a call) and ``check`` (how all jobs ended, and the ledger).
 """
 
 import asyncio
@@ -162,7 +162,7 @@ async def latency(client: AsyncClient, *, jobs: int, pause_s: float) -> dict[str
 async def drive(
     client: AsyncClient, *, seconds: float, open_max: int, jobs: int, runtime_s: float
 ) -> dict[str, float]:
-    """Keep at most so many jobs open for so long; then wait for the last and check what is left.
+    """Keep at most so many jobs open for so long; then wait until the last is settled.
 
     The rate is of jobs settled within the time, after a tenth of it to warm up.
     """
@@ -200,11 +200,10 @@ async def drive(
         "jobs_per_s": (settled - warm[1]) / (ended_s - warm[0]),
         "drained_s": perf_counter() - ended_s,
         "client_cpu_s": process_time() - cpu_s,
-        **await _check(client),
     }
 
 
-async def _check(client: AsyncClient) -> dict[str, float]:
+async def check(client: AsyncClient) -> dict[str, float]:
     """How many jobs ended well, how many did not, and what is wrong with the ledger."""
     good = bad = 0
     token = ""
@@ -224,21 +223,8 @@ async def _check(client: AsyncClient) -> dict[str, float]:
     return {"good": good, "bad": bad, "ledger_problems": len(verified.problems)}
 
 
-async def first(client: AsyncClient) -> dict[str, float]:
-    """Submit a job as soon as the service takes it, and see it placed. In seconds from now."""
-    began_s = perf_counter()
-    watch = Watch(client)
-    following = asyncio.create_task(watch.follow(keep=True))
-    await watch.begun()
-    (job,) = await _call(client, pb.SubmitJobsRequest(jobs=[spec(0, 0.01)]), 0)
-    taken_s = perf_counter()
-    placed_s = await watch.until(job, "ADMITTED")
-    following.cancel()
-    return {"taken_s": taken_s - began_s, "placed_s": placed_s - began_s}
-
-
 KINDS: Final[Mapping[str, Any]] = {
-    "submit": submit, "latency": latency, "drive": drive, "first": first
+    "submit": submit, "latency": latency, "drive": drive, "check": check
 }  # fmt: skip
 
 

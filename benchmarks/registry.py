@@ -2,10 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import replaying
+from benchmarks import driving, moving, planning, replaying, starting, submitting
 from benchmarks.report import Figure
 
 #: A benchmark takes whether it is to be quick and returns its figures.
 Benchmark = Callable[[bool], list[Figure]]
 
-ALL: Mapping[str, Benchmark] = {"replay": replaying.run}
+ALL: Mapping[str, Benchmark] = {
+    "submit": submitting.run,
+    "drive": driving.run,
+    "start": starting.run,
+    "plan": planning.run,
+    "move": moving.run,
+    "replay": replaying.run,
+}

@@ -7,6 +7,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+#: Columns where there is no terminal.
+_WIDTH = 140
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -53,4 +56,7 @@ def show(name: str, figures: Sequence[Figure]) -> None:
         if figure.peer_value is not None:
             peer += f" {number(figure.peer_value)}"
         table.add_row(figure.what, f"{number(figure.value)} {figure.unit}", target, verdict, peer)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(table)
