@@ -92,7 +92,7 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     # A call whose message does not fit into this buffer would not be repeated.
     ("grpc.per_rpc_retry_buffer_size", MESSAGE_MAX_BYTES),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Not min_reconnect_backoff_ms: that is also how long an attempt to connect may take.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
