@@ -104,6 +104,7 @@ class PlannerHost:
         self._backend: PlannerBackend | None = None
         self._ready: PlannerBackend | None = None  # a better backend, to be moved to
         self._raising: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
         self.wake_ms: int | None = None
@@ -125,8 +126,9 @@ class PlannerHost:
             self._raising.cancel()
             await asyncio.gather(self._raising, return_exceptions=True)
         for backend in (self._backend, self._ready):
-            if backend is not None:
-                await backend.close()
+            self._let_go(backend)
+        self._backend = self._ready = None
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _raise_ray(self) -> None:
         if self._raising is None or self._raising.done():
@@ -134,7 +136,7 @@ class PlannerHost:
 
     async def _ray_forever(self) -> None:
         """Try to get a planner on Ray until there is one; the loop moves to it between cycles."""
-        from scheduler.control.ray_planner import RayPlanner
+        from scheduler.control.ray_link import RayPlanner
 
         pause_s = 1.0
         while True:
@@ -164,12 +166,13 @@ class PlannerHost:
         """Tell what changed and plan; a planner that is away or behind is replaced or refilled."""
         async with self._lock:
             if self._ready is not None:
-                await self._move()
-            elif self.revision == before:
-                with contextlib.suppress(PlannerAway, StaleRevision):
-                    return await self._plan(before, deltas, after)
-                await self._fall_back()
-            await self._load()
+                await self._move()  # with a snapshot that has these changes in it
+            else:
+                if self.revision == before:
+                    with contextlib.suppress(PlannerAway, StaleRevision):
+                        return await self._plan(before, deltas, after)
+                    self._fall_back()
+                await self._load()
             return await self._plan(self.revision, (), self.revision)
 
     async def _plan(self, before: int, deltas: Sequence[Delta], after: int) -> Plan:
@@ -181,25 +184,31 @@ class PlannerHost:
 
     async def _move(self) -> None:
         old, self._backend, self._ready = self._backend, self._ready, None
+        self._let_go(old)
         try:
             await self._load()
         except PlannerAway:
-            await self._fall_back()
-            return
-        log.info("planner_moved", backend=self.backend_name)
-        if old is not None:
-            await old.close()
+            self._fall_back()
+            await self._load()
+        else:
+            log.info("planner_moved", backend=self.backend_name)
 
-    async def _fall_back(self) -> None:
+    def _fall_back(self) -> None:
         """Plan in process from now on, and raise Ray again."""
         old = self._backend
         if isinstance(old, LocalPlanner):
             return
         log.warning("planner_away", backend=self.backend_name)
         self._backend = LocalPlanner(self._settings.policy, self._settings.shards)
-        if old is not None:
-            await old.close()
+        self._let_go(old)
         self._raise_ray()
+
+    def _let_go(self, backend: PlannerBackend | None) -> None:
+        """Close a backend beside: planning must not wait for it."""
+        if backend is not None:
+            task = asyncio.create_task(backend.close(), name="close-planner")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     # --- PlannerView --------------------------------------------------------------------------
 

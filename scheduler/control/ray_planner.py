@@ -1,34 +1,32 @@
 """The planner on Ray: one actor per shard of cities, one root actor that plans.
 
-The only module that imports Ray, and only when it is used: a start of Ray takes seconds, and the
-service accepts jobs long before. Actors hold a cache: each call to the root carries the revision
-it starts from, an actor that was restarted says it is stale and is refilled from the store. One
-call a cycle with the deltas in it, so Ray costs a few milliseconds a cycle whatever the number of
-jobs; a shard is called only when its cities' queues change.
+The only module that imports Ray, and a program of its own: what ``ray_link`` starts beside the
+service. Actors hold a cache: each call to the root carries the revision it starts from, an actor
+that was restarted says it is stale and is refilled from the store. One call a cycle with the
+deltas in it, so Ray costs a few milliseconds a cycle whatever the number of jobs; a shard is called
+only when its cities' queues change. Between the service and the root actor arguments and answers
+stay packed, so nothing is packed twice.
 """
 
 import asyncio
 import contextlib
-import logging
 import os
-import signal
-import threading
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
 
-from scheduler.control.planner import PlannerAway
+from scheduler.control import frames
 from scheduler.control.settings import LoopSettings
 from scheduler.placement.core import PlanningCore, StaleRevision, WaitingCounts
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
 from scheduler.placement.shard import Batch, CityShard, ClassKey, Entry, HeadUpdate, Place
 
-T = TypeVar("T")
-
-_LOAD_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 60.0
 _CALL_TIMEOUT_S = 10.0
+_CLOSE_TIMEOUT_S = 3.0
 _OBJECT_STORE_BYTES = 128 << 20
 _NAMESPACE = "corridor"
-_start_lock = threading.Lock()
 
 
 class RayShards:
@@ -116,11 +114,23 @@ class RootActor:
     def __init__(self, policy: PolicySettings, shards: Sequence[Any]) -> None:
         self._shards = RayShards(shards)
         self._core = PlanningCore(policy, shards=len(shards), remote=self._shards)
+        self._staged: list[Delta] = []
 
-    def load(self, revision: int, deltas: Sequence[Delta], now_ms: int) -> None:
-        """Forget everything and take a snapshot."""
+    def call(self, method: str, arguments: bytes) -> bytes:
+        """Make one of the calls below; arguments and answer are packed."""
+        return frames.pack(getattr(self, method)(*frames.unpack(arguments)))
+
+    def stage(self, deltas: Sequence[Delta], first: bool) -> None:
+        """Take a part of the snapshot that ``load`` will begin with."""
+        if first:
+            self._staged.clear()
+        self._staged.extend(deltas)
+
+    def load(self, revision: int, now_ms: int) -> None:
+        """Forget everything and take the snapshot that was staged."""
         self._shards.reset()
-        self._core.load(revision, deltas, now_ms)
+        staged, self._staged = self._staged, []
+        self._core.load(revision, staged, now_ms)
 
     def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan | None:
         """One cycle; None if the cache is stale."""
@@ -142,127 +152,95 @@ class RootActor:
         return self._core.counts(now_ms)
 
 
-class RayPlanner:
-    """A planner backend whose root and shards are actors. Raises ``PlannerAway``."""
+class Driver:
+    """The child's end: joins or starts Ray, makes the actors and passes calls on to the root."""
 
-    name = "ray"
+    def __init__(self) -> None:
+        self._root: Any = None
+        self._actors: list[Any] = []
 
-    def __init__(self, root: Any, shards: Sequence[Any]) -> None:
-        self._root, self._actors = root, [root, *shards]
+    def open(self, settings: LoopSettings) -> None:
+        """Join or start Ray and make the actors; takes seconds."""
+        import ray
 
-    @classmethod
-    async def open(cls, settings: LoopSettings) -> "RayPlanner":
-        """Join or start Ray and make the actors; takes seconds, in a thread."""
-        try:
-            return await _in_thread(lambda: cls._open(settings))
-        finally:
-            _restore_signals()
+        _connect(settings.ray_address)
+        shard = ray.remote(num_cpus=0)(ShardActor)
+        root = ray.remote(num_cpus=0)(RootActor)
+        shards = [shard.remote() for _ in range(settings.shards)]
+        made = root.remote(settings.policy, shards)
+        ray.get(made.counts.remote(0), timeout=_START_TIMEOUT_S)
+        self._root, self._actors = made, [made, *shards]
 
-    @classmethod
-    def _open(cls, settings: LoopSettings) -> "RayPlanner":
-        try:
-            import ray
-        except ImportError as error:
-            raise PlannerAway("Ray is not installed: pip install 'corridor[server]'") from error
-        try:
-            _connect(settings.ray_address)
-            shard = ray.remote(num_cpus=0)(ShardActor)
-            root = ray.remote(num_cpus=0)(RootActor)
-            shards = [shard.remote() for _ in range(settings.shards)]
-            made = root.remote(settings.policy, shards)
-            ray.get(made.counts.remote(0), timeout=_LOAD_TIMEOUT_S)
-        except Exception as error:
-            _disconnect()
-            raise PlannerAway(f"{type(error).__name__}: {error}") from error
-        return cls(made, shards)
+    async def call(self, method: str, arguments: bytes) -> bytes:
+        """Call the root actor; raises whatever Ray raises."""
+        if method == "open":
+            await asyncio.to_thread(self.open, *frames.unpack(arguments))
+            return frames.pack(None)
+        answer: bytes = await asyncio.wrap_future(
+            self._root.call.remote(method, arguments).future()
+        )
+        return answer
 
-    async def load(self, revision: int, deltas: Sequence[Delta], now_ms: int) -> None:
-        """Forget everything and take this snapshot."""
-        await self._ask(self._root.load.remote(revision, list(deltas), now_ms), _LOAD_TIMEOUT_S)
-
-    async def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan:
-        """One cycle; raises ``StaleRevision`` if an actor was restarted."""
-        call = self._root.cycle.remote(before, list(deltas), after, now_ms)
-        plan: Plan | None = await self._ask(call, _CALL_TIMEOUT_S)
-        if plan is None:
-            raise StaleRevision("the planner's actor was restarted")
-        return plan
-
-    async def explain(self, uid: int, now_ms: int) -> Explanation | None:
-        """Why a job waits."""
-        found: Explanation | None = await self._ask(self._root.explain.remote(uid, now_ms))
-        return found
-
-    async def estimate(self, job: JobQueued, now_ms: int) -> Explanation:
-        """What would be said of the job if it were queued now."""
-        found: Explanation = await self._ask(self._root.estimate.remote(job, now_ms))
-        return found
-
-    async def counts(self, now_ms: int) -> WaitingCounts:
-        """Waiting jobs by city, flavor and reason."""
-        found: WaitingCounts = await self._ask(self._root.counts.remote(now_ms))
-        return found
-
-    async def close(self) -> None:
+    def close(self) -> None:
         """End the actors and leave Ray (a local Ray ends with it)."""
-        await _in_thread(self._close)
-
-    def _close(self) -> None:
         import ray
 
         for actor in self._actors:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
-        _disconnect()
-
-    @staticmethod
-    async def _ask(call: Any, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(call.future()), timeout_s)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # whatever Ray raises: the planner does not answer
-            raise PlannerAway(f"{type(error).__name__}: {error}"[:300]) from error
-
-
-def _connect(address: str) -> None:
-    import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)  # what matters to us is raised
-    with _start_lock:
-        if ray.is_initialized():
-            return
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-        # By default Ray's workers are nice (15) and starve beside a busy service; ours plan.
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        if address:
-            ray.init(address=address, namespace=_NAMESPACE, log_to_driver=False)
-            return
-        ray.init(
-            num_cpus=1,
-            namespace=_NAMESPACE,
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            configure_logging=False,
-        )
-
-
-def _restore_signals() -> None:
-    """Ray takes SIGTERM to print a native trace; give it back to whom it belonged in Python."""
-    if threading.current_thread() is threading.main_thread():
-        handler = signal.getsignal(signal.SIGTERM)
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)
-
-
-def _disconnect() -> None:
-    import ray
-
-    with _start_lock, contextlib.suppress(Exception):
         ray.shutdown()
 
 
-async def _in_thread(call: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, call)
+def _connect(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # By default Ray's workers are nice (15) and starve beside a busy service; ours plan.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    import ray
+
+    if address:
+        ray.init(address=address, namespace=_NAMESPACE, log_to_driver=False)
+        return
+    ray.init(
+        num_cpus=1,
+        namespace=_NAMESPACE,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        configure_logging=False,
+    )
+
+
+async def serve(connection: socket.socket) -> None:
+    """Answer the service's calls until it closes the connection or is gone."""
+    reader, writer = await asyncio.open_connection(sock=connection)
+    driver = Driver()
+    answering: set[asyncio.Task[None]] = set()
+
+    async def answer(number: int, method: str, arguments: bytes) -> None:
+        try:
+            message = (number, True, await driver.call(method, arguments))
+        except Exception as error:  # whatever Ray raises: the planner does not answer
+            message = (number, False, f"{type(error).__name__}: {error}"[:300].encode())
+        frames.write(writer, message)
+        await writer.drain()
+
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            task = asyncio.create_task(answer(*await frames.read(reader)))
+            answering.add(task)
+            task.add_done_callback(answering.discard)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(asyncio.to_thread(driver.close), _CLOSE_TIMEOUT_S)
+
+
+def main() -> None:
+    """Serve on the socket whose descriptor is given; ends with the service, and Ray with it."""
+    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    # Under its own name, so that the actors' classes are found by it in Ray's workers.
+    from scheduler.control import ray_planner
+
+    ray_planner.main()

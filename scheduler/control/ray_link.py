@@ -1,0 +1,177 @@
+"""The service's end of the planner on Ray, which lives in a child process.
+
+Ray's core ends the process it lives in when it has lost its cluster for a minute, takes its signals
+and shares its interpreter; so it lives in a process of its own, whose end means no more than that
+planning moves into the service until Ray is back.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+
+from scheduler.control import frames
+from scheduler.control.planner import PlannerAway
+from scheduler.control.settings import LoopSettings
+from scheduler.placement.core import StaleRevision, WaitingCounts
+from scheduler.placement.model import Delta, Explanation, JobQueued, Plan
+
+log = structlog.get_logger()
+
+_PROGRAM: Final = "scheduler.control.ray_planner"
+_OPEN_TIMEOUT_S: Final = 120.0
+_LOAD_TIMEOUT_S: Final = 60.0
+_CALL_TIMEOUT_S: Final = 10.0
+_CLOSE_TIMEOUT_S: Final = 5.0
+#: A snapshot is sent in parts, so that packing one does not keep the service from its calls.
+_STAGE_MAX: Final = 10_000
+
+
+class RayPlanner:
+    """A planner backend whose root and shards are actors. Raises ``PlannerAway``."""
+
+    name = "ray"
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process, self._writer = process, writer
+        self._number = 0
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._away: str | None = None
+        self._last_words = b""
+        self._tasks = [
+            asyncio.create_task(self._listen(reader), name="ray-answers"),
+            asyncio.create_task(self._overhear(), name="ray-last-words"),
+        ]
+
+    @classmethod
+    async def open(cls, settings: LoopSettings) -> "RayPlanner":
+        """Start the child, which joins or starts Ray and makes the actors; takes seconds."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # nothing of the directory that the service was started in
+                "-m",
+                _PROGRAM,
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,  # what Ray has to say is in its own logs
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the service, which ends it in order
+            )
+        planner = cls(process, *await asyncio.open_connection(sock=ours))
+        try:
+            await planner._ask("open", settings, timeout_s=_OPEN_TIMEOUT_S)
+        except BaseException:
+            await planner.kill()
+            raise
+        return planner
+
+    async def load(self, revision: int, deltas: Sequence[Delta], now_ms: int) -> None:
+        """Forget everything and take this snapshot."""
+        for first in range(0, len(deltas) or 1, _STAGE_MAX):
+            part = deltas[first : first + _STAGE_MAX]
+            await self._ask("stage", part, first == 0, timeout_s=_LOAD_TIMEOUT_S)
+        await self._ask("load", revision, now_ms, timeout_s=_LOAD_TIMEOUT_S)
+
+    async def cycle(self, before: int, deltas: Sequence[Delta], after: int, now_ms: int) -> Plan:
+        """One cycle; raises ``StaleRevision`` if an actor was restarted."""
+        plan: Plan | None = await self._ask("cycle", before, deltas, after, now_ms)
+        if plan is None:
+            raise StaleRevision("the planner's actor was restarted")
+        return plan
+
+    async def explain(self, uid: int, now_ms: int) -> Explanation | None:
+        """Why a job waits."""
+        found: Explanation | None = await self._ask("explain", uid, now_ms)
+        return found
+
+    async def estimate(self, job: JobQueued, now_ms: int) -> Explanation:
+        """What would be said of the job if it were queued now."""
+        found: Explanation = await self._ask("estimate", job, now_ms)
+        return found
+
+    async def counts(self, now_ms: int) -> WaitingCounts:
+        """Waiting jobs by city, flavor and reason."""
+        found: WaitingCounts = await self._ask("counts", now_ms)
+        return found
+
+    async def close(self) -> None:
+        """End the actors and leave Ray (a local Ray ends with it); at once if it is away."""
+        if self._away is None:
+            self._writer.close()  # the child ends when it sees this
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await self._process.wait()
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End the child at once, and with it a Ray that it started."""
+        self._lost("closed")
+        for task in self._tasks:
+            task.cancel()
+        self._writer.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    async def _ask(self, method: str, *arguments: Any, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
+        if self._away is not None:
+            raise PlannerAway(self._away)
+        self._number += 1
+        number = self._number
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            async with asyncio.timeout(timeout_s):
+                frames.write(self._writer, (number, method, frames.pack(arguments)))
+                await self._writer.drain()
+                return frames.unpack(await answer)
+        except TimeoutError:
+            raise PlannerAway(f"no answer to {method} in {timeout_s:g} s") from None
+        except OSError as error:
+            raise PlannerAway(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                number, ok, answer = await frames.read(reader)
+                waiting = self._waiting.get(number)
+                if waiting is None or waiting.done():
+                    continue
+                if ok:
+                    waiting.set_result(answer)
+                else:
+                    waiting.set_exception(PlannerAway(answer.decode()))
+        except (EOFError, OSError):
+            code = await self._process.wait()
+            await asyncio.wait(self._tasks[1:], timeout=1.0)  # Ray's own processes may hold it open
+            words = self._last_words.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            self._lost(f"the process of the planner on Ray ended with {code}: {words}"[:500])
+
+    async def _overhear(self) -> None:
+        """Keep the last of what the child says on stderr: why it ended, if it does."""
+        stderr = self._process.stderr
+        assert stderr is not None, "it was asked for"
+        while said := await stderr.read(4096):
+            self._last_words = (self._last_words + said)[-4096:]
+
+    def _lost(self, why: str) -> None:
+        self._away = self._away or why
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(PlannerAway(why))
