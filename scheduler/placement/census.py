@@ -35,7 +35,10 @@ class Census:
         """Count more (or fewer) jobs of a class."""
         option = waiting.options[0]
         self._alike[waiting.city, option.flavor, option.units, waiting.capped] += jobs
-        self.by_member.setdefault(waiting.city, Counter())[waiting.enterprise] += jobs
+        members = self.by_member.get(waiting.city)
+        if members is None:
+            members = self.by_member[waiting.city] = Counter()
+        members[waiting.enterprise] += jobs
 
     def stands(self, waiting: WaitingClass, somewhere: bool) -> None:
         """Note whether a class stands in a line."""

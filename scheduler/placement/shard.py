@@ -84,11 +84,7 @@ class _Queue:
 
     def add(self, entry: Entry) -> None:
         """Insert in order."""
-        entries = self.entries
-        if not entries or len(entries) == self.first or entries[-1] < entry:
-            entries.append(entry)
-        else:
-            insort(entries, entry, lo=self.first)
+        insort(self.entries, entry, lo=self.first)
 
     def discard(self, entry: Entry) -> None:
         """Remove an entry."""
@@ -125,7 +121,7 @@ class CityShard:
         self, queued: Iterable[JobQueued], removed: Iterable[int], taken: Iterable[int]
     ) -> list[HeadUpdate]:
         """Take jobs out, then in; returns the heads of classes whose window or count changed."""
-        touched: dict[ClassKey, _Queue] = {}
+        touched: dict[int, _Queue] = {}
         self._take(taken)
         for uid in removed:
             self._remove(uid, touched)
@@ -137,10 +133,13 @@ class CityShard:
             queue = queues.get(key)
             if queue is None:
                 queue = self._queue(key)
-            entry = (-priority, queued_ms, uid, queue.number)
-            jobs[uid] = entry
-            queue.add(entry)
-            touched[queue.key] = queue
+            number, entries = queue.number, queue.entries
+            entry = jobs[uid] = (-priority, queued_ms, uid, number)
+            if not entries or entries[-1] < entry:
+                entries.append(entry)
+            else:
+                queue.add(entry)
+            touched[number] = queue
         return [self._head(queue, WINDOW) for queue in touched.values()]
 
     def more(self, key: ClassKey, taken: Iterable[int], size: int) -> HeadUpdate:
@@ -165,7 +164,7 @@ class CityShard:
 
     def _take(self, taken: Iterable[int]) -> None:
         """Forget jobs that the root planner started: it knows that already."""
-        touched: dict[ClassKey, _Queue] = {}
+        touched: dict[int, _Queue] = {}
         for uid in taken:
             self._remove(uid, touched)
         for queue in touched.values():
@@ -191,13 +190,13 @@ class CityShard:
         self._by_enterprise.setdefault(key[:2], {})[key] = queue
         return queue
 
-    def _remove(self, uid: int, touched: dict[ClassKey, _Queue]) -> None:
+    def _remove(self, uid: int, touched: dict[int, _Queue]) -> None:
         entry = self._jobs.pop(uid, None)
         if entry is None:
             return
         queue = self._by_number[entry[3]]
         queue.discard(entry)
-        touched[queue.key] = queue
+        touched[queue.number] = queue
 
 
 class LocalShards:
