@@ -80,6 +80,6 @@ def test_weights_divide_use() -> None:
     first = core.cycle(0, [job(1, "small", 1)], 1, 0)
     second = core.cycle(1, [RunEnded(1, HOUR_MS), job(2, "large", 2)], 2, HOUR_MS)
     # Two hours of three parts are less than one hour of one part.
-    waiting = [RunEnded(2, 2 * HOUR_MS), job(3, "small", 1), job(4, "large", 1)]
+    waiting: list[Delta] = [RunEnded(2, 2 * HOUR_MS), job(3, "small", 1), job(4, "large", 1)]
     third = core.cycle(2, waiting, 3, 3 * HOUR_MS)
     assert [started(plan) for plan in (first, second, third)] == [[1], [2], [4]]
