@@ -28,6 +28,7 @@ from adapters.simulated.settings import SimulatedSettings
 KIND = "simulated"
 API_VERSION = "1"
 PAGE_RUNS_MAX = 1000
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, check_circular=False).encode
 
 
 class SimulatedCenter:
@@ -317,7 +318,7 @@ def _metered(center: str, run: SimulatedRun) -> tuple[Usage, ...]:
         "submit_ms": run.submit_ms,
         "units": run.units,
     }
-    canonical = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    canonical = _encode(record).encode()
     usage = Usage(
         run_id=run.run_id,
         native_id=run.native_id,

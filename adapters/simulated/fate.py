@@ -34,8 +34,13 @@ class CallFate:
     lost_answer: bool
 
 
+_TAKEN = CallFate(unavailable=False, lost_call=False, lost_answer=False)
+
+
 def draw_call(settings: SimulatedSettings, name: str, call: int) -> CallFate:
     """The fate of the ``call``-th call about the run ``name``, whatever happened in between."""
+    if not (settings.unavailable_rate or settings.lost_call_rate or settings.lost_answer_rate):
+        return _TAKEN
     rng = random.Random(f"{settings.seed}/{settings.center}/{name}/call/{call}")
     return CallFate(
         unavailable=rng.random() < settings.unavailable_rate,
@@ -46,13 +51,16 @@ def draw_call(settings: SimulatedSettings, name: str, call: int) -> CallFate:
 
 def draw(settings: SimulatedSettings, request: RunRequest) -> Fate:
     """The run's fate, cut at its wall limit. Raises ``Rejected`` for a label that says nonsense."""
-    rng = random.Random(f"{settings.seed}/{settings.center}/{request.name}/run")
-    failure_draw, runtime_draw, moment_draw = rng.random(), rng.random(), rng.random()
     wall_ms = request.wall_limit_s * 1000
     failure = _labelled_failure(request)
+    runtime_ms = _labelled_runtime_ms(request)
+    if runtime_ms is not None and (OUTCOME_LABEL in request.labels or not settings.failure_rates):
+        failure_draw = runtime_draw = moment_draw = 1.0  # nothing is left to be drawn
+    else:
+        rng = random.Random(f"{settings.seed}/{settings.center}/{request.name}/run")
+        failure_draw, runtime_draw, moment_draw = rng.random(), rng.random(), rng.random()
     if OUTCOME_LABEL not in request.labels:
         failure = _drawn_failure(settings, failure_draw)
-    runtime_ms = _labelled_runtime_ms(request)
     if runtime_ms is None:
         spread = settings.runtime_spread * (2 * runtime_draw - 1)
         runtime_ms = int(wall_ms * settings.runtime_fraction * (1 + spread))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 Event = dict[str, object]
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Journal:
@@ -30,7 +31,7 @@ class Journal:
 
     def append(self, events: Sequence[Event]) -> None:
         """Write events all together. Raises ``OSError``; then nothing of them remains."""
-        text = "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events)
+        text = "".join([_encode(event) + "\n" for event in events])
         file = self._open()
         size = os.fstat(file).st_size
         left = memoryview(text.encode())
