@@ -95,7 +95,11 @@ class ControlLoop:
     # --- life -------------------------------------------------------------------------------------
 
     async def lead(self) -> None:
-        """Take the lead and take over open runs; nothing moves by itself yet."""
+        """Take the lead, take over open runs and fill the planner; nothing moves by itself yet."""
+        await self._take_over()
+        await self.load()
+
+    async def _take_over(self) -> None:
         now_ms = self.clock.now_ms()
         self.epoch = await self.db.write(
             lambda c: leader.take_over(c, self._holder, now_ms), alone=True
@@ -104,12 +108,11 @@ class ControlLoop:
         self._heard, open_runs = await self.db.read(lambda c: (feed.head(c), runs.open_runs(c)))
         self._track(open_runs)
         await self.planner.start()
-        await self.load()
         log.info("leading", epoch=self.epoch, centers=sorted(self.workers))
 
     async def start(self) -> None:
-        """Take the lead, take over open runs, and begin."""
-        await self.lead()
+        """Take the lead, take over open runs, and begin; the planner is filled beside."""
+        await self._take_over()
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
