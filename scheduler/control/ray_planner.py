@@ -25,6 +25,7 @@ from scheduler.placement.shard import Batch, CityShard, ClassKey, Entry, HeadUpd
 _START_TIMEOUT_S = 60.0
 _CALL_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 3.0
+_STAGE_MAX = 20_000
 _OBJECT_STORE_BYTES = 128 << 20
 _NAMESPACE = "corridor"
 
@@ -45,12 +46,17 @@ class RayShards:
         _get([handle.reset.remote() for handle in self._handles])
 
     def apply(self, batches: list[Batch]) -> list[HeadUpdate]:
-        """Apply the batches, all shards at once."""
-        calls = [
-            self._handles[shard].apply.remote(queued, removed, taken)
-            for shard, queued, removed, taken in batches
-        ]
-        return [update for updates in _get(calls) for update in updates]
+        """Apply the batches, all shards at once; what is many jobs is sent in parts."""
+        staged, calls = [], []
+        for shard, queued, removed, taken in batches:
+            handle = self._handles[shard]
+            while len(queued) > _STAGE_MAX:
+                staged.append(handle.stage.remote(queued[:_STAGE_MAX]))
+                queued = queued[_STAGE_MAX:]
+            calls.append(handle.apply.remote(queued, removed, taken))
+        for call in staged:
+            _get(call)
+        return [update for call in calls for update in _get(call)]
 
     def more(self, shard: int, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
         """The next entries of a class."""
@@ -81,16 +87,23 @@ class ShardActor:
 
     def __init__(self) -> None:
         self._shard = CityShard()
+        self._staged: list[JobQueued] = []
 
     def reset(self) -> None:
         """Forget all jobs."""
         self._shard = CityShard()
+        self._staged.clear()
+
+    def stage(self, queued: list[JobQueued]) -> None:
+        """Take a part of the jobs that ``apply`` will begin with."""
+        self._staged += queued
 
     def apply(
         self, queued: list[JobQueued], removed: list[int], taken: list[int]
     ) -> list[HeadUpdate]:
         """As ``CityShard.apply``."""
-        return self._shard.apply(queued, removed, taken)
+        staged, self._staged = self._staged, []
+        return self._shard.apply([*staged, *queued], removed, taken)
 
     def more(self, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
         """As ``CityShard.more``."""
