@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
@@ -34,6 +36,17 @@ def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, SQLModel.metadata) == []
     migrate.check(engine)
+
+
+def test_revisions_are_found_by_the_names_of_their_files() -> None:
+    folder = Path(migrate.__file__).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    script = ScriptDirectory.from_config(config)
+    in_order = [revision.revision for revision in script.walk_revisions()][::-1]
+    names = sorted(path.name for path in (folder / "versions").glob("rev_*.py"))
+    assert [name.split("_")[1] for name in names] == in_order
+    assert migrate.head() == script.get_current_head()
 
 
 def test_checks_indexes_and_primary_keys_are_those_of_the_tables(
