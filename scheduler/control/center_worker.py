@@ -176,14 +176,14 @@ class CenterWorker:
             return
         hint = asyncio.ensure_future(self.adapter.wait_for_change(self.settings.follow_s))
         woken = asyncio.ensure_future(self._wake.wait())
-        done, rest = await asyncio.wait(
-            {hint, woken}, timeout=self.settings.follow_s, return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
-        for task in done:
-            task.exception()
+        try:
+            await asyncio.wait(
+                {hint, woken}, timeout=self.settings.follow_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:  # also when we are stopped: nothing may ask a center that was closed
+            hint.cancel()
+            woken.cancel()
+            await asyncio.gather(hint, woken, return_exceptions=True)
         self._wake.clear()
 
     async def send_once(self) -> bool:

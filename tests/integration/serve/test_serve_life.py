@@ -191,6 +191,14 @@ class SlowLogs(Gate):
     def __init__(self, inner: CenterAdapter) -> None:
         super().__init__(inner, GateSettings(), lambda: 0.0)
         self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.waiting = 0
+
+    async def wait_for_change(self, timeout_s: float) -> bool:
+        self.waiting += 1
+        try:
+            return await super().wait_for_change(timeout_s)
+        finally:
+            self.waiting -= 1
 
     async def logs(self, run_id: str, offset: int, limit: int) -> LogChunk:
         self.asked.set()
@@ -238,6 +246,7 @@ async def test_drain_finishes_calls_under_way_and_ends_watches(
         center.may_answer.set()
         assert (await logs).data
         await stopping
+        assert center.waiting == 0  # a center is not asked any more once it is closed
 
 
 async def test_drain_gives_up_on_calls_that_take_too_long(
