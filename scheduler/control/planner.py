@@ -145,6 +145,8 @@ class PlannerHost:
                 return
             except PlannerAway as error:
                 log.warning("ray_away", error=str(error), retry_s=pause_s)
+            except Exception:  # this task must not end before there is a planner on Ray
+                log.exception("ray_away", retry_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 30.0)
 
