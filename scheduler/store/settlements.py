@@ -27,6 +27,7 @@ from scheduler.store import accounts, pricing
 from scheduler.store.database import bulk_insert, bulk_update
 from scheduler.store.tables import RatedLine, SubsidyLine, UsageRecord, table
 from scheduler.store.transfers import append_transfers
+from scheduler.store.usage_records import digest
 
 RunKey = tuple[int, int]
 
@@ -60,7 +61,7 @@ class Settlements:
 
 
 _USAGE_COLUMNS: Final = (
-    "center", "native_id", "submit_ms", "segment", "revision", "job_uid", "attempt", "start_ms",
+    "job_uid", "attempt", "center", "native_id", "submit_ms", "segment", "revision", "start_ms",
     "end_ms", "units", "raw_sha256", "source",
 )  # fmt: skip
 _RATED_COLUMNS: Final = (
@@ -175,13 +176,14 @@ def _settle_one(work: _Settling, one: Ended, frozen: _Frozen, legs: list[_Leg]) 
     else:
         bill = void(plain)
     uid, attempt = one.uid, one.attempt
+    used: list[tuple[object, ...]] = []
     for line, (use, segment) in enumerate(zip(one.usage, segments, strict=True)):
-        work.usage.append(
-            (
-                one.center, use.native_id, use.submit_ms, use.segment, use.revision, uid, attempt,
-                use.start_ms, use.end_ms, use.units, use.raw_sha256, use.source,
-            )
+        row = (
+            one.center, use.native_id, use.submit_ms, use.segment, use.revision, use.start_ms,
+            use.end_ms, use.units, use.raw_sha256, use.source,
         )  # fmt: skip
+        used.append(row)
+        work.usage.append((uid, attempt, *row))
         fen = bill.segments_fen[line] if bill.segments_fen else 0
         work.rated.append(
             (
@@ -189,8 +191,9 @@ def _settle_one(work: _Settling, one: Ended, frozen: _Frozen, legs: list[_Leg]) 
                 one.billed,
             )
         )  # fmt: skip
+    basis = f"use {digest(used)}" if used else ""
     for stored in legs:
-        _settle_leg(work, one, stored, bill.posted_fen[stored.leg.leg])
+        _settle_leg(work, one, stored, bill.posted_fen[stored.leg.leg], basis)
     if bill.gross_fen:
         _note_subsidies(work, one, legs, bill, frozen)
     if bill.receivable_fen:
@@ -200,14 +203,14 @@ def _settle_one(work: _Settling, one: Ended, frozen: _Frozen, legs: list[_Leg]) 
     return Settled(bill.gross_fen, bill.subsidy_fen, bill.gross_fen - bill.subsidy_fen)
 
 
-def _settle_leg(work: _Settling, one: Ended, stored: _Leg, posted: int) -> None:
+def _settle_leg(work: _Settling, one: Ended, stored: _Leg, posted: int, basis: str) -> None:
     (number, amount, programme, _), debit, credit, cap_year = stored
     name = leg_id(one.uid, one.attempt, 0, number)
     shard = wallet_shard(one.city) if programme is None else debit
     work.entries.append(
         Entry(
             shard, Kind.POST if posted else Kind.VOID, "SETTLE", debit, credit, posted, work.now_ms,
-            f"settle:{name}", one.uid, one.attempt, name,
+            f"settle:{name}", one.uid, one.attempt, name, reason=basis,
         )
     )  # fmt: skip
     work.moves.add(debit, credit, -amount, posted)

@@ -1,6 +1,8 @@
 """What a center metered, checked before money follows from it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any
 
 import structlog
 
@@ -36,3 +38,14 @@ def sound(run: tuple[int, int], usage: Sequence[Usage]) -> tuple[Usage, ...] | N
         )
         return None
     return tuple(records)
+
+
+def digest(rows: Iterable[tuple[Any, ...]]) -> str:
+    """Return the digest of a run's metered use, which the ledger's entries of it carry.
+
+    So the chain of entries also shows a change of what they rest on. ``rows`` are (center, native
+    id, submit_ms, segment, revision, start_ms, end_ms, units, raw_sha256, source), in any order.
+    """
+    by_segment = sorted(rows, key=lambda row: int(row[3]))
+    text = "\n".join("\t".join(map(str, row)) for row in by_segment)
+    return sha256(text.encode()).hexdigest()[:32]

@@ -17,6 +17,7 @@ from quota.amounts import gross_fen, slices_fen
 from quota.audit import Auditor, Balance, leg_id
 from scheduler.domain.ids import run_id
 from scheduler.store import transfers
+from scheduler.store.usage_records import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _holds(connection: Connection) -> Iterator[str]:
             yield f"{where}: says {gross} fen, its legs {legs}, its size and price another sum"
         if not posted == ledger == rated:
             yield f"{where}: posted {posted} fen, the ledger says {ledger}, its use {rated}"
-        if (state == "SETTLED") != (posted > 0):
+        if state not in ("HELD", "SETTLED", "VOIDED") or (state == "SETTLED") != (posted > 0):
             yield f"{where}: is {state} and posted {posted} fen"
 
 
@@ -203,6 +204,25 @@ def _usage_without_lines(connection: Connection) -> Iterator[str]:
         yield f"usage_record {center} {native_id} of run {run_id(uid, attempt)}: was not rated"
 
 
+def _evidence(connection: Connection) -> Iterator[str]:
+    """The entries of a run carry the digest of the use they rest on."""
+    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(
+        "SELECT u.job_uid, u.attempt, u.center, u.native_id, u.submit_ms, u.segment, u.revision,"
+        " u.start_ms, u.end_ms, u.units, u.raw_sha256, u.source,"
+        " (SELECT min(t.reason) FROM transfer t WHERE t.job_uid = u.job_uid"
+        " AND t.attempt = u.attempt AND t.code = 'SETTLE') FROM usage_record u"
+        " ORDER BY u.job_uid, u.attempt, u.segment"
+    )
+    for (uid, attempt), records in groupby(rows, key=lambda row: (row[0], row[1])):
+        used = [tuple(row) for row in records]
+        basis = used[0][-1]  # None if the run cost nothing, and so has no entries
+        if basis is not None and basis != f"use {digest(row[2:-1] for row in used)}":
+            yield (
+                f"usage_record {used[0][2]} {used[0][3]} of run {run_id(uid, attempt)}: is not what"
+                " was settled"
+            )
+
+
 def _subsidies(connection: Connection) -> Iterator[str]:
     """Each subsidy line is what its leg posted, and each subsidy that was posted has its line."""
     for uid, attempt, programme, said, posted in connection.exec_driver_sql(
@@ -271,10 +291,10 @@ def _jobs(connection: Connection) -> Iterator[str]:
 
 
 def _rules(connection: Connection) -> Iterator[str]:
-    for programme, version, body, digest in connection.exec_driver_sql(
+    for programme, version, body, written in connection.exec_driver_sql(
         "SELECT programme, version, body, sha256 FROM rule_version ORDER BY programme, version"
     ):
-        if sha256(str(body).encode()).hexdigest() != digest:
+        if sha256(str(body).encode()).hexdigest() != written:
             yield f"rule_version {programme}/{version}: was changed after it was written"
 
 
@@ -293,6 +313,7 @@ _CHECKS: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
     _runs_without_holds,
     _rated,
     _usage_without_lines,
+    _evidence,
     _subsidies,
     _caps,
     _jobs,
