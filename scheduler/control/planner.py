@@ -17,7 +17,14 @@ from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.core import PlanningCore, StaleRevision, WaitingCounts
-from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
+from scheduler.placement.model import (
+    Delta,
+    Explanation,
+    JobQueued,
+    Plan,
+    PolicySettings,
+    Promised,
+)
 from scheduler.store.database import Connection, Database
 
 log = structlog.get_logger()
@@ -106,6 +113,7 @@ class PlannerHost:
         self._raising: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
+        self._promises: tuple[Promised, ...] = ()
         self.revision = 0
         self.wake_ms: int | None = None
 
@@ -155,11 +163,12 @@ class PlannerHost:
         async with self._lock:
             return await self._load()
 
-    async def _load(self) -> int:
-        backend = self._backend
+    async def _load(self, into: PlannerBackend | None = None) -> int:
+        """Fill the planner, or another one, from the store; promises of the last plan are kept."""
+        backend = into or self._backend
         assert backend is not None, "start() makes a backend"
         revision, told = await self._db.read(self._snapshot)
-        await backend.load(revision, told, self._clock.now_ms())
+        await backend.load(revision, [*told, *self._promises], self._clock.now_ms())
         self.revision, self.wake_ms = revision, None
         log.info("planner_loaded", backend=backend.name, revision=revision, told=len(told))
         return revision
@@ -167,14 +176,13 @@ class PlannerHost:
     async def cycle(self, before: int, deltas: Sequence[Delta], after: int) -> Plan:
         """Tell what changed and plan; a planner that is away or behind is replaced or refilled."""
         async with self._lock:
-            if self._ready is not None:
-                await self._move()  # with a snapshot that has these changes in it
-            else:
-                if self.revision == before:
-                    with contextlib.suppress(PlannerAway, StaleRevision):
-                        return await self._plan(before, deltas, after)
-                    self._fall_back()
-                await self._load()
+            if self._ready is not None and await self._move():
+                return await self._plan(self.revision, (), self.revision)
+            if self.revision == before:
+                with contextlib.suppress(PlannerAway, StaleRevision):
+                    return await self._plan(before, deltas, after)
+                self._fall_back()
+            await self._load()
             return await self._plan(self.revision, (), self.revision)
 
     async def _plan(self, before: int, deltas: Sequence[Delta], after: int) -> Plan:
@@ -182,18 +190,32 @@ class PlannerHost:
         assert backend is not None, "start() makes a backend"
         plan = await backend.cycle(before, deltas, after, self._clock.now_ms())
         self.revision, self.wake_ms = after, plan.wake_ms
+        self._promises = tuple(
+            Promised(one.uid, one.flavor, one.units) for one in plan.reservations
+        )
         return plan
 
-    async def _move(self) -> None:
-        old, self._backend, self._ready = self._backend, self._ready, None
-        self._let_go(old)
+    async def _move(self) -> bool:
+        """Fill the better backend with a snapshot, and go on with it if that works.
+
+        Until then the old one answers questions. What the caller was about to tell is in the
+        snapshot.
+        """
+        ready, self._ready = self._ready, None
+        assert ready is not None, "the caller has looked"
         try:
-            await self._load()
-        except PlannerAway:
-            self._fall_back()
-            await self._load()
-        else:
-            log.info("planner_moved", backend=self.backend_name)
+            await self._load(into=ready)
+        except BaseException as error:
+            log.warning("planner_away", backend=ready.name, error=str(error))
+            self._let_go(ready)
+            self._raise_ray()
+            if isinstance(error, PlannerAway):
+                return False
+            raise
+        old, self._backend = self._backend, ready
+        self._let_go(old)
+        log.info("planner_moved", backend=self.backend_name)
+        return True
 
     def _fall_back(self) -> None:
         """Plan in process from now on, and raise Ray again."""

@@ -19,6 +19,7 @@ from scheduler.placement.model import (
     Option,
     PolicySettings,
     PoolSet,
+    Promised,
     RunActive,
     RunEnded,
     RunStarted,
@@ -59,6 +60,8 @@ class Intake:
         self.active: dict[int, ActiveRun] = {}
         self.parking = Parking()
         self.holders: dict[int, str] = {}
+        #: Promises of another planner, to be kept by the next plan.
+        self.promised: list[Promised] = []
         #: Flavors where something was freed or moved, classes with new first jobs.
         self.dirty: set[str] = set()
         self.fresh: dict[WaitingClass, None] = {}
@@ -95,6 +98,8 @@ class Intake:
                 case RunActive(uid, city, enterprise, option, start_ms):
                     if uid not in self.active:
                         self._occupy(uid, city, enterprise, option, start_ms, now_ms, None)
+                case Promised():
+                    self.promised.append(delta)
                 case Unparked(city):
                     self._unpark(self.parking.refused_in(city), queued)
                 case _:

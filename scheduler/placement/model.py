@@ -78,6 +78,14 @@ class RunEnded(NamedTuple):
     used_ms: int
 
 
+class Promised(NamedTuple):
+    """Another planner promised a waiting job this pool: keep it (moving to another planner)."""
+
+    uid: int
+    flavor: str
+    units: int
+
+
 class StartRefused(NamedTuple):
     """A planned start did not pass admission: the job waits again, parked for ``reason``.
 
@@ -159,6 +167,7 @@ Delta = (
     | RunActive
     | RunStarted
     | RunEnded
+    | Promised
     | StartRefused
     | Unparked
     | PoolSet

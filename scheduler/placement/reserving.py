@@ -79,6 +79,20 @@ class Reserving(Intake):
         if pool.promised is None:  # a quota was cut: it cannot start however many runs end
             self.release_holder(pool)
 
+    def keep_promises(self) -> None:
+        """Make the promises of another planner one's own, as far as the jobs still wait."""
+        promised, self.promised = self.promised, []
+        for one in promised:
+            pool = self.pools.get(one.flavor)
+            place = self.shards.locate(one.uid, self.pending_takes())
+            if pool is None or not pool.is_open or pool.holder is not None or place is None:
+                continue
+            waiting = self.classes[place.key]
+            asked = (one.flavor, one.units)
+            option = next((option for option in waiting.options if option[:2] == asked), None)
+            if option is not None and waiting.spots:
+                self.reserve(waiting, place.entry, option)
+
     def reserve_for_aged(self, pool: Pool) -> None:
         """Promise a pool to a job that it blocks and that has waited for long, if there is one."""
         starving_ms = self._now_ms - self.policy.starving_ms

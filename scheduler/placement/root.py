@@ -40,6 +40,8 @@ class RootPlanner(Reserving):
             # must.
             if pool.promised is not None and pool.holder and pool.holder.start_ms <= now_ms:
                 self.dirty.add(pool.flavor)
+        if self.promised:
+            self.keep_promises()
         while (self.dirty or self.fresh) and len(self._starts) < self.policy.starts_max:
             self._pass()
         more = bool(self.dirty or self.fresh)

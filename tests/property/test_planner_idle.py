@@ -21,6 +21,8 @@ from scheduler.placement.model import (
     Option,
     PolicySettings,
     PoolSet,
+    Promised,
+    RunActive,
     RunEnded,
 )
 from scheduler.replay.reading import read_trace
@@ -37,19 +39,24 @@ Happening = tuple[int, JobQueued | JobRemoved, int]
 
 
 class Course:
-    """A planner driven through happenings (instant, delta, run time), followed by a checker."""
+    """A planner driven through happenings (instant, delta, run time), followed by a checker.
+
+    It proves every so many instants; every so many (0: never) another planner takes over.
+    """
 
     def __init__(
-        self, told: list[Delta], checker: IdleChecker, policy: PolicySettings, every: int = 1
-    ) -> None:
-        self._core = PlanningCore(policy)
+        self, told: list[Delta], checker: IdleChecker, policy: PolicySettings, every: int = 1,
+        anew: int = 0,
+    ) -> None:  # fmt: skip
+        self._core, self._told, self._policy = PlanningCore(policy), told, policy
         self._core.load(0, told)
-        self._checker, self._every = checker, every
+        self._checker, self._every, self._anew = checker, every, anew
         self._ends: list[tuple[int, int]] = []
+        self._promises: list[Delta] = []
         self._revision = 0
 
     def run(self, happenings: list[Happening]) -> None:
-        """Drive to the end; prove every so many instants."""
+        """Drive to the end."""
         run_ms: dict[int, int] = {}
         at = instants = 0
         checker = self._checker
@@ -73,7 +80,20 @@ class Course:
                     continue
                 deltas.append(delta)
             instants += 1
+            if self._anew and instants % self._anew == 0:
+                self._move()
+                deltas = []  # the snapshot has them in it
             self._plan(deltas, now_ms, run_ms, prove=instants % self._every == 0)
+
+    def _move(self) -> None:
+        """Go on with another planner: a snapshot, and what was promised."""
+        told = list(self._told)
+        for uid, run in self._checker.running.items():
+            start_ms = run.limit_ms - run.option.wall_ms
+            told.append(RunActive(uid, run.city, run.enterprise, run.option, start_ms))
+        told += [*self._checker.waiting.values(), *self._promises]
+        self._core = PlanningCore(self._policy, shards=2)
+        self._core.load(self._revision, told)
 
     def _plan(self, deltas: list[Delta], now_ms: int, run_ms: dict[int, int], prove: bool) -> None:
         more = True
@@ -84,6 +104,7 @@ class Course:
             self._checker.planned(plan)
             for start in plan.starts:
                 heapq.heappush(self._ends, (now_ms + run_ms[start.uid], start.uid))
+        self._promises = [Promised(one.uid, one.flavor, one.units) for one in plan.reservations]
         if prove:
             self._checker.settled(plan)
 
@@ -167,6 +188,21 @@ def test_nothing_idles_whatever_the_quotas_and_caps(
     assert not any(
         checker.fits((), job, option) for job in checker.waiting.values() for option in job.options
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    machines(limits=True), workloads(), st.sampled_from([CORRIDOR, EASY, HASTY]),
+    st.integers(1, 4),
+)  # fmt: skip
+def test_another_planner_keeps_what_was_promised(
+    machine: tuple[list[Delta], IdleChecker],
+    workload: list[Happening],
+    policy: PolicySettings,
+    anew: int,
+) -> None:
+    told, checker = machine
+    Course(told, checker, policy, anew=anew).run(workload)
 
 
 def replayed(setup: Setup, policy: PolicySettings, every: int) -> IdleChecker:
