@@ -5,6 +5,7 @@ that may have had an effect makes the run UNKNOWN, and following finds out by it
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -84,25 +85,38 @@ class Sender:
 
     async def _send_all(self, ready: list[tuple[Tracked, RunRequest]]) -> None:
         """Call for each run, several at once, and report what is known while others go on."""
-        limit = asyncio.Semaphore(self._settings.send_concurrency)
+        left = deque(ready)
         open_runs = {run.run_id: run for run, _ in ready}
+        outcomes: list[tuple[Tracked, Report | None]] = []
+        news = asyncio.Event()
 
-        async def one(run: Tracked, request: RunRequest) -> tuple[Tracked, Report | None]:
-            async with limit:
-                return run, await self._submit(run, request)
+        async def call() -> None:
+            while left:
+                run, request = left.popleft()
+                outcomes.append((run, await self._submit(run, request)))
+                news.set()
 
-        calls = [asyncio.create_task(one(run, request)) for run, request in ready]
+        calls = [
+            asyncio.create_task(call())
+            for _ in range(min(self._settings.send_concurrency, len(ready)))
+        ]
+        for one in calls:
+            one.add_done_callback(lambda _: news.set())
         try:
-            while calls:
-                done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-                outcomes = [call.result() for call in calls if call in done]
-                calls = [call for call in calls if call not in done]
-                await self._report([(run, report) for run, report in outcomes if report])
-                for run, _ in outcomes:
+            while open_runs:
+                await news.wait()
+                news.clear()
+                for one in calls:
+                    if one.done():
+                        one.result()  # raises what nobody foresaw
+                known = outcomes.copy()
+                outcomes.clear()
+                await self._report([(run, report) for run, report in known if report])
+                for run, _ in known:
                     del open_runs[run.run_id]
         finally:
-            for call in calls:
-                call.cancel()
+            for one in calls:
+                one.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
             for run in open_runs.values():  # followed, and so looked up by name
                 run.in_flight, run.missing_ms = False, None

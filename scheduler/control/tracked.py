@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.contract import Observation, Phase
@@ -43,11 +43,11 @@ class Tracked:
     reported: Observation | None = None
     missing_ms: int | None = None
     cancel_ms: int | None = None
+    #: The run's id in text.
+    run_id: str = field(init=False)
 
-    @property
-    def run_id(self) -> str:
-        """The run's id in text."""
-        return run_id(self.uid, self.attempt)
+    def __post_init__(self) -> None:
+        self.run_id = run_id(self.uid, self.attempt)
 
     def is_news(self, seen: Observation) -> bool:
         """Whether an observation says more than is stored already."""
