@@ -7,6 +7,8 @@ planning moves into the service until Ray is back.
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -121,8 +123,8 @@ class RayPlanner:
         for task in self._tasks:
             task.cancel()
         self._writer.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        with contextlib.suppress(ProcessLookupError):  # its group: helpers of Ray may outlive it
+            os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
 
     # --- inside -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ stay packed, so nothing is packed twice.
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -172,6 +173,11 @@ class Driver:
         self._root: Any = None
         self._actors: list[Any] = []
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there are actors."""
+        return self._root is not None
+
     def open(self, settings: LoopSettings) -> None:
         """Join or start Ray and make the actors; takes seconds."""
         import ray
@@ -243,8 +249,14 @@ async def serve(connection: socket.socket) -> None:
             task = asyncio.create_task(answer(*await frames.read(reader)))
             answering.add(task)
             task.add_done_callback(answering.discard)
-    with contextlib.suppress(Exception):
-        await asyncio.wait_for(asyncio.to_thread(driver.close), _CLOSE_TIMEOUT_S)
+    if driver.is_open:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(asyncio.to_thread(driver.close), _CLOSE_TIMEOUT_S)
+    # Not an end in order: that would wait for a start of Ray that is under way, and leave helpers
+    # of Ray behind that notice only after a minute.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
 
 
 def main() -> None:

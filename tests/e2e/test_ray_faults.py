@@ -3,6 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +75,18 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
             yield from descendants(int(folder.name))
 
 
+def members(session: int) -> list[str]:
+    """Command lines of all processes of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # it has ended meanwhile
+            continue
+    return [command for command in found if command]  # not those that nobody has waited for yet
+
+
 def kill(name: str) -> None:
     """Kill the process of ours that has ``name`` in its command line."""
     found = [pid for pid, command in descendants(os.getpid()) if name in command]
@@ -125,3 +140,25 @@ async def test_it_is_away_at_the_start(installed: tuple[Settings, str]) -> None:
             assert service.loop.planner.backend_name == "local"
     finally:
         await service.stop()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_nothing_of_it_outlives_a_service_that_is_killed(installed: tuple[Settings, str]) -> None:
+    data_dir = installed[0].store.data_dir
+    arguments = ["serve", "--data-dir", data_dir, "--listen", "127.0.0.1:0", "--metrics", ""]
+    service = subprocess.Popen(
+        [sys.executable, "-c", "from scheduler.cli.main import main; main()", *arguments],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert service.stderr is not None
+    with service.stderr:
+        assert any('"planner_moved"' in line for line in service.stderr)
+        session = next(pid for pid, name in descendants(service.pid) if "ray_planner" in name)
+        assert any("raylet/raylet" in command for command in members(session))
+        service.kill()
+        service.wait()
+    end_s = time.monotonic() + PATIENCE_S
+    while members(session):
+        assert time.monotonic() < end_s, members(session)
+        time.sleep(0.02)
