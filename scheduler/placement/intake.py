@@ -217,7 +217,7 @@ class Intake:
         pool = self._pool(option.flavor)
         pool.take(uid, start_ms + option.wall_ms, option.units, city, enterprise)
         score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
-        self.keys.held(city)
+        self.keys.held(city, pool)
         self.active[uid] = ActiveRun(city, enterprise, option, start_ms, score, job)
 
     def _release(self, uid: int) -> ActiveRun | None:
@@ -228,7 +228,7 @@ class Intake:
         pool, option = self._pool(run.option.flavor), run.option
         pool.give_back(uid, run.start_ms + option.wall_ms, option.units, run.city, run.enterprise)
         self.keys.refund(run.city, run.enterprise, run.score)
-        self.keys.held(run.city)
+        self.keys.held(run.city, pool)
         self.dirty.add(option.flavor)
         return run
 

@@ -30,7 +30,8 @@ class Keys:
         self._cities: dict[str, str] = {}
         self._member_use = FadingUse(half_life_ms)
         self._city_use = FadingUse(half_life_ms)
-        self._shares: dict[str, int] = {}
+        #: Borrowed shares above 0 by city and flavor, of cities that were asked for.
+        self._shares: dict[str, dict[str, int]] = {}
         self._share_unit = self._city_lcm = self._member_lcm = 1
         self._stale = True
 
@@ -88,9 +89,15 @@ class Keys:
         self._city_use.add(city, amount, at_ms)
         return self._member_use.add(enterprise, amount, at_ms)
 
-    def held(self, city: str) -> None:
-        """A city holds more or less than before."""
-        self._shares.pop(city, None)
+    def held(self, city: str, pool: Pool) -> None:
+        """A city holds more or less of a pool than before."""
+        shares = self._shares.get(city)
+        if shares is not None:
+            share = self._share(pool, city)
+            if share:
+                shares[pool.flavor] = share
+            else:
+                shares.pop(pool.flavor, None)
 
     # --- keys -------------------------------------------------------------------------------------
 
@@ -109,8 +116,7 @@ class Keys:
         weight = self._city_weights.get(city, 1)
         share = min(
             (
-                pool.book.borrowed_after(city, option.units)
-                * (self._share_unit // (pool.book.capacity * weight or 1))
+                self._share(pool, city, option.units)
                 for option in waiting.options
                 if (pool := self._pools.get(option.flavor)) is not None
             ),
@@ -120,16 +126,22 @@ class Keys:
         _, queued_ms, uid, _ = waiting.window[0]
         if not share:
             return 0, 0, score, queued_ms, uid
-        return 1, max(share, self._dominant(city, weight)), score, queued_ms, uid
+        return 1, max(share, self._dominant(city)), score, queued_ms, uid
 
-    def _dominant(self, city: str, weight: int) -> int:
+    def _share(self, pool: Pool, city: str, units: int = 0) -> int:
+        """What a city would hold above its nominal with ``units`` more, per capacity and weight."""
+        above = pool.book.borrowed_after(city, units)
+        if not above:
+            return 0
+        weight = self._city_weights.get(city, 1)
+        return above * (self._share_unit // (pool.book.capacity * weight or 1))
+
+    def _dominant(self, city: str) -> int:
         """The city's largest borrowed share of any flavor, per weight."""
-        share = self._shares.get(city)
-        if share is None:
-            share = max(
-                pool.book.borrowed_after(city, 0)
-                * (self._share_unit // (pool.book.capacity * weight or 1))
-                for pool in self._pools.values()
-            )
-            self._shares[city] = share
-        return share
+        shares = self._shares.get(city)
+        if shares is None:
+            found = {flavor: self._share(pool, city) for flavor, pool in self._pools.items()}
+            shares = self._shares[city] = {
+                flavor: share for flavor, share in found.items() if share
+            }
+        return max(shares.values(), default=0)
