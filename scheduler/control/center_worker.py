@@ -23,7 +23,7 @@ from adapters.errors import AdapterError, Throttled
 from scheduler.clock import Clock
 from scheduler.control.sending import Sender
 from scheduler.control.settings import LoopSettings
-from scheduler.control.tracked import Outbox
+from scheduler.control.tracked import Outbox, Roster
 from scheduler.control.tracked import Tracked as Tracked
 from scheduler.domain.reports import Report, observed, silent, vanished
 from scheduler.domain.states import RUN_TERMINAL, RunState
@@ -85,7 +85,8 @@ class CenterWorker:
     ) -> None:
         self.center, self.adapter, self.port = center, adapter, port
         self.clock, self.settings, self.on_orphan = clock, settings, on_orphan
-        self.tracked: dict[str, Tracked] = {}
+        self._roster = Roster()
+        self.tracked: Mapping[str, Tracked] = self._roster.runs
         self.reachable = True
         self.detail = ""
         self.last_answer_ms = 0
@@ -103,22 +104,22 @@ class CenterWorker:
     def track(self, runs: Iterable[Tracked]) -> None:
         """Take over runs: those PENDING are sent, the others followed."""
         taken = list(runs)
-        self.tracked.update((run.run_id, run) for run in taken)
+        for run in taken:
+            self._roster.add(run)
         self._outbox.put([run for run in taken if run.state is RunState.PENDING])
         self._wake.set()
 
     def cancel(self, uid: int) -> bool:
         """Ask for the end of a job's run here; False if this center has none."""
-        mine = [run for run in self.tracked.values() if run.uid == uid]
+        mine = self._roster.cancel(uid)
         for run in mine:
-            run.cancel = True
             self._outbox.hurry(run)
             self._wake.set()
         return bool(mine)
 
     def forget(self, run: str) -> None:
         """The run is settled with; follow it no more."""
-        self.tracked.pop(run, None)
+        self._roster.forget(run)
 
     def status(self) -> CenterStatus:
         """How the center answers."""
@@ -156,7 +157,9 @@ class CenterWorker:
                 await asyncio.sleep(self.settings.retry_s)
 
     async def _follow_forever(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            began_s = loop.time()
             try:
                 await self.follow_once()
             except Fenced:
@@ -166,11 +169,16 @@ class CenterWorker:
             except Exception:
                 log.exception("follow_failed", center=self.center)
                 await asyncio.sleep(self.settings.retry_s)
-            await self._until_change()
+            await self._until_change(loop.time() - began_s)
 
-    async def _until_change(self) -> None:
-        """Wait for a hint of change, new work or the poll interval; never less than a tick."""
-        await asyncio.sleep(self.settings.follow_tick_s)
+    async def _until_change(self, spent_s: float) -> None:
+        """Wait for a hint of change, new work or the poll interval; never less than a tick.
+
+        Nor less than the last look took: what a look costs grows with the runs at the center, and
+        it must leave time for everything else.
+        """
+        settings = self.settings
+        await asyncio.sleep(max(settings.follow_tick_s, min(spent_s, settings.follow_s)))
         if self._wake.is_set():
             self._wake.clear()
             return
@@ -302,8 +310,8 @@ class CenterWorker:
         now_ms = self.clock.now_ms()
         wanted = [
             run
-            for key in active
-            if (run := self.tracked.get(key)) is not None and run.cancel and self._due(run, now_ms)
+            for run in self._roster.to_cancel()
+            if run.run_id in active and self._due(run, now_ms)
         ]
         limit = asyncio.Semaphore(self.settings.send_concurrency)
 

@@ -63,6 +63,45 @@ class Tracked:
         self.reported, self.state, self.taken = seen, STATE_OF[seen.phase], True
 
 
+class Roster:
+    """The runs that a worker follows, found by their id and by their job."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Tracked] = {}
+        self._of_job: dict[int, dict[str, Tracked]] = {}
+        self._to_cancel: dict[str, Tracked] = {}
+
+    def add(self, run: Tracked) -> None:
+        """Follow a run."""
+        self.runs[run.run_id] = run
+        self._of_job.setdefault(run.uid, {})[run.run_id] = run
+        if run.cancel:
+            self._to_cancel[run.run_id] = run
+
+    def forget(self, run_id: str) -> None:
+        """Follow it no more."""
+        run = self.runs.pop(run_id, None)
+        if run is None:
+            return
+        self._to_cancel.pop(run_id, None)
+        attempts = self._of_job[run.uid]
+        del attempts[run_id]
+        if not attempts:
+            del self._of_job[run.uid]
+
+    def cancel(self, uid: int) -> list[Tracked]:
+        """Note that a job's runs are to end; gives them."""
+        runs = list(self._of_job.get(uid, {}).values())
+        for run in runs:
+            run.cancel = True
+            self._to_cancel[run.run_id] = run
+        return runs
+
+    def to_cancel(self) -> list[Tracked]:
+        """Return the runs that are to end, in the order in which that was wished."""
+        return list(self._to_cancel.values())
+
+
 class Outbox:
     """Runs that wait to be sent, some of them not before a pause in real seconds has passed."""
 
