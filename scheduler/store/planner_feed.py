@@ -48,6 +48,21 @@ _RELOADED: Final = frozenset(
         EventKind.CENTER_CHANGED,
     }
 )
+#: Events that mean something to the planner, for SQL.
+_TOLD: Final = ", ".join(
+    f"'{kind}'"
+    for kind in sorted(
+        _QUEUED
+        | _REMOVED
+        | _RELOADED
+        | {
+            EventKind.RUN_STARTED,
+            EventKind.RUN_ENDED,
+            EventKind.CANCEL_REQUESTED,
+            EventKind.FUND_CHANGED,
+        }
+    )
+)
 
 _JOB_COLUMNS: Final = (
     "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms, j.subsidy,"
@@ -158,13 +173,18 @@ def read_deltas(
     Gives (revision reached, deltas, jobs to cancel, whether settings
     changed). Jobs are told as they stand now: one that was queued and left again is not told.
     """
-    events = connection.exec_driver_sql(
-        f"SELECT seq, kind, job_uid, city, at_ms, detail FROM event WHERE seq > {after}"
-        f" ORDER BY seq LIMIT {limit}"
-    ).all()
-    if not events:
+    last = int(
+        connection.exec_driver_sql(
+            f"SELECT coalesce(max(seq), {after}) FROM"
+            f" (SELECT seq FROM event WHERE seq > {after} ORDER BY seq LIMIT {limit}) AS batch"
+        ).scalar_one()
+    )
+    if last == after:
         return after, [], [], False
-    last = int(events[-1][0])
+    events = connection.exec_driver_sql(
+        "SELECT seq, kind, job_uid, city, at_ms, detail FROM event"
+        f" WHERE seq > {after} AND seq <= {last} AND kind IN ({_TOLD}) ORDER BY seq"
+    ).all()
     waiting = _queued_rows(connection, after, last)
     held = any(row[1] == EventKind.HELD for row in events)
     started = _started_since_held(connection, after, last) if held else set()
