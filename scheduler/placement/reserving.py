@@ -14,7 +14,7 @@ from scheduler.placement.intake import Intake
 from scheduler.placement.model import Option
 from scheduler.placement.pools import SHUT, Gate, Holder, Pool
 from scheduler.placement.shard import Entry
-from scheduler.placement.waiting import Aged, WaitingClass
+from scheduler.placement.waiting import Item, WaitingClass
 
 
 class _Blocked(NamedTuple):
@@ -141,9 +141,9 @@ class Reserving(Intake):
         if oldest is not None:
             self._reserve_blocked(oldest, pool)
 
-    def _oldest(self, units: int, line: Sequence[Aged]) -> _Blocked | None:
+    def _oldest(self, units: int, line: Sequence[Item]) -> _Blocked | None:
         """The oldest of a line that is promised nothing yet."""
-        for queued_ms, uid, waiting in line:
+        for (_, queued_ms, uid, _), _, waiting in line:
             if uid not in self.holders:
                 return _Blocked(queued_ms, uid, units, waiting)
         return None

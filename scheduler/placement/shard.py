@@ -111,11 +111,10 @@ class CityShard:
     """All waiting jobs of this shard's cities. Pure: no clock, no I/O."""
 
     def __init__(self) -> None:
-        self._queues: dict[ClassKey, _Queue] = {}
-        self._by_number: dict[int, _Queue] = {}
-        self._by_enterprise: dict[tuple[str, str], dict[ClassKey, _Queue]] = {}
+        self._queues: dict[tuple[str, str], dict[tuple[Option, ...], _Queue]] = {}
+        self._by_number: list[_Queue | None] = []
+        self._free_numbers: list[int] = []
         self._jobs: dict[int, Entry] = {}
-        self._numbers = 0
 
     def apply(
         self, queued: Iterable[JobQueued], removed: Iterable[int], taken: Iterable[int]
@@ -129,10 +128,10 @@ class CityShard:
         for uid, city, enterprise, priority, queued_ms, options, _ in queued:
             if uid in jobs:
                 self._remove(uid, touched)
-            key = (city, enterprise, options)
-            queue = queues.get(key)
+            member = queues.get((city, enterprise))
+            queue = None if member is None else member.get(options)
             if queue is None:
-                queue = self._queue(key)
+                queue = self._queue((city, enterprise, options))
             number, entries = queue.number, queue.entries
             entry = jobs[uid] = (-priority, queued_ms, uid, number)
             if not entries or entries[-1] < entry:
@@ -145,7 +144,7 @@ class CityShard:
     def more(self, key: ClassKey, taken: Iterable[int], size: int) -> HeadUpdate:
         """Take out what was started and return the next entries of a class."""
         self._take(taken)
-        queue = self._queues.get(key)
+        queue = self._queues.get(key[:2], {}).get(key[2])
         return HeadUpdate(key, (), 0) if queue is None else self._head(queue, size)
 
     def locate(self, uid: int, taken: Iterable[int]) -> Place | None:
@@ -154,12 +153,12 @@ class CityShard:
         entry = self._jobs.get(uid)
         if entry is None:
             return None
-        queue = self._by_number[entry[3]]
+        queue = self._numbered(entry)
         return Place(queue.key, entry, self.before(queue.key, entry))
 
     def before(self, key: ClassKey, entry: Entry) -> int:
         """How many waiting jobs of the same city and enterprise come before ``entry``."""
-        queues = self._by_enterprise.get(key[:2], {})
+        queues = self._queues.get(key[:2], {})
         return sum(queue.before(entry) for queue in queues.values())
 
     def _take(self, taken: Iterable[int]) -> None:
@@ -176,25 +175,36 @@ class CityShard:
         return head
 
     def _prune(self, queue: _Queue) -> None:
-        if len(queue) or self._queues.pop(queue.key, None) is None:
+        if len(queue) or self._by_number[queue.number] is not queue:
             return
-        del self._by_number[queue.number]
-        mine = self._by_enterprise[queue.key[:2]]
-        del mine[queue.key]
-        if not mine:
-            del self._by_enterprise[queue.key[:2]]
+        self._by_number[queue.number] = None
+        self._free_numbers.append(queue.number)
+        city, enterprise, options = queue.key
+        member = self._queues[city, enterprise]
+        del member[options]
+        if not member:
+            del self._queues[city, enterprise]
 
     def _queue(self, key: ClassKey) -> _Queue:
-        self._numbers += 1
-        queue = self._queues[key] = self._by_number[self._numbers] = _Queue(key, self._numbers)
-        self._by_enterprise.setdefault(key[:2], {})[key] = queue
+        if self._free_numbers:
+            number = self._free_numbers.pop()
+        else:
+            number = len(self._by_number)
+            self._by_number.append(None)
+        queue = self._by_number[number] = _Queue(key, number)
+        self._queues.setdefault(key[:2], {})[key[2]] = queue
+        return queue
+
+    def _numbered(self, entry: Entry) -> _Queue:
+        queue = self._by_number[entry[3]]
+        assert queue is not None, "a queue keeps its number while a job waits in it"
         return queue
 
     def _remove(self, uid: int, touched: dict[int, _Queue]) -> None:
         entry = self._jobs.pop(uid, None)
         if entry is None:
             return
-        queue = self._by_number[entry[3]]
+        queue = self._numbered(entry)
         queue.discard(entry)
         touched[queue.number] = queue
 

@@ -9,7 +9,7 @@ option that could start if nothing ran: what asks for more than any quota allows
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scheduler.placement.shard import ClassKey, Entry
 
@@ -25,8 +25,8 @@ class Spot(NamedTuple):
 
 #: First entry of a class, where it stands, the class.
 Item = tuple[Entry, Spot, "WaitingClass"]
-#: Queue time and uid of the first entry of a class, the class.
-Aged = tuple[int, int, "WaitingClass"]
+#: By city, then owner or capped enterprise, then size.
+_Lines = dict[str, dict[str, dict[int, list[Item]]]]
 
 
 class WaitingClass:
@@ -54,8 +54,8 @@ class WaitingClass:
 class FlavorLines:
     """Lines of one flavor: ``owners`` by city, owner, size; ``ages`` by city, capped, units."""
 
-    owners: dict[str, dict[str, dict[int, list[Item]]]] = field(default_factory=dict)
-    ages: dict[str, dict[str, dict[int, list[Aged]]]] = field(default_factory=dict)
+    owners: _Lines = field(default_factory=dict)
+    ages: _Lines = field(default_factory=dict)
 
 
 class WaitingLines:
@@ -84,22 +84,27 @@ class WaitingLines:
             lines = self.flavors.get(spot.flavor)
             if lines is None:
                 lines = self.flavors[spot.flavor] = FlavorLines()
-            size = self.size(spot)
-            _add(lines.owners, city, waiting.owner, size, (entry, spot, waiting))
+            item = (entry, spot, waiting)
+            insort(_line(lines.owners, city, waiting.owner, self.size(spot)), item)
             if self._by_age:
-                _add(lines.ages, city, spot.capped, spot.units, (entry[1], entry[2], waiting))
+                insort(_line(lines.ages, city, spot.capped, spot.units), item, key=_age)
 
     def take(self, waiting: WaitingClass, entry: Entry) -> None:
         """Take a class out of its lines, in which it stood with ``entry``."""
         city = waiting.city
         for spot in waiting.spots:
             lines = self.flavors[spot.flavor]
-            size = self.size(spot)
-            _remove(lines.owners, city, waiting.owner, size, (entry, spot))
+            line = lines.owners[city][waiting.owner][self.size(spot)]
+            del line[bisect_left(line, (entry, spot))]
+            if not line:
+                _forget(lines.owners, city, waiting.owner, self.size(spot))
             if self._by_age:
-                _remove(lines.ages, city, spot.capped, spot.units, entry[1:3])
+                line = lines.ages[city][spot.capped][spot.units]
+                del line[bisect_left(line, entry[1:3], key=_age)]
+                if not line:
+                    _forget(lines.ages, city, spot.capped, spot.units)
 
-    def owners(self, flavor: str) -> dict[str, dict[str, dict[int, list[Item]]]]:
+    def owners(self, flavor: str) -> _Lines:
         """Lines of a flavor by city, owner and size."""
         lines = self.flavors.get(flavor)
         return {} if lines is None else lines.owners
@@ -111,12 +116,12 @@ class WaitingLines:
             return
         if self._by_age:
             for ages in lines.ages.get(city, {}).values():
-                yield from (line[0][0] for line in ages.values())
+                yield from (line[0][0][1] for line in ages.values())
         else:  # then entries are in the order of time
             for sizes in lines.owners.get(city, {}).values():
                 yield from (line[0][0][1] for line in sizes.values())
 
-    def oldest(self, flavor: str) -> Iterator[tuple[str, str, int, list[Aged]]]:
+    def oldest(self, flavor: str) -> Iterator[tuple[str, str, int, list[Item]]]:
         """Yield (city, capped enterprise or "", units, classes by age)."""
         lines = self.flavors.get(flavor)
         if lines is not None:
@@ -126,38 +131,30 @@ class WaitingLines:
                         yield city, capped, units, line
 
 
-def _add(
-    lines: dict[str, dict[str, dict[int, list[Any]]]], city: str, name: str, size: int,
-    item: tuple[object, ...],
-) -> None:  # fmt: skip
-    """Insert an item in order."""
+def _age(item: Item) -> tuple[int, int]:
+    """Queue time and uid: what orders lines by age."""
+    return item[0][1:3]
+
+
+def _line(lines: _Lines, city: str, name: str, size: int) -> list[Item]:
+    """The line of a name and size, made if there is none."""
     names = lines.get(city)
     if names is None:
         names = lines[city] = {}
     sizes = names.get(name)
     if sizes is None:
-        names[name] = {size: [item]}
-        return
+        sizes = names[name] = {}
     line = sizes.get(size)
     if line is None:
-        sizes[size] = [item]
-    else:
-        insort(line, item)
+        line = sizes[size] = []
+    return line
 
 
-def _remove(
-    lines: dict[str, dict[str, dict[int, list[Any]]]], city: str, name: str, size: int,
-    first: tuple[object, ...],
-) -> None:  # fmt: skip
-    """Delete the item that begins with ``first``, and what is empty without it."""
+def _forget(lines: _Lines, city: str, name: str, size: int) -> None:
+    """Forget an empty line, and what is empty without it."""
     names = lines[city]
-    sizes = names[name]
-    line = sizes[size]
-    del line[bisect_left(line, first)]
-    if line:
-        return
-    del sizes[size]
-    if not sizes:
+    del names[name][size]
+    if not names[name]:
         del names[name]
         if not names:
             del lines[city]
