@@ -13,7 +13,7 @@ from corridor.v1 import job_service_pb2 as pb
 from scheduler.domain.principal import Principal
 from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.rpc.job_messages import (
-    event_message,
+    fill_event,
     interest_digest,
     resume_after,
     resume_token,
@@ -27,7 +27,9 @@ from scheduler.store.feed import Interest, JobEvent
 
 def encode(event: JobEvent) -> bytes:
     """Return the piece of a response that tells one event."""
-    return pb.WatchJobsResponse(events=[event_message(event)]).SerializeToString()
+    piece = pb.WatchJobsResponse()
+    fill_event(piece.events.add(), event)
+    return piece.SerializeToString()
 
 
 async def watch_jobs(
