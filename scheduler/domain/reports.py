@@ -5,8 +5,8 @@ monotonic: one that says nothing new changes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from adapters.contract import Observation, Usage
 
@@ -22,8 +22,7 @@ class ReportKind(StrEnum):
     SILENT = "SILENT"  # not known: the answer was lost or the center does not speak
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """One report on attempt ``attempt`` of job ``uid``."""
 
     uid: int
