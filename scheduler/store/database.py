@@ -19,8 +19,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.exc import OperationalError as StoreFailure
 from sqlalchemy.pool import QueuePool
+
+from scheduler.errors import CorridorError
 
 log = structlog.get_logger()
 
@@ -34,10 +37,25 @@ _BLOCK_FREE = 32  # below, a statement is of any size
 _PREPARED = 512  # statements that a connection keeps prepared
 
 
+class BadDatabase(CorridorError):
+    """The database cannot be used; the message says what is wrong with it or its URL."""
+
+    reason = "BAD_DATABASE"
+
+
 def open_engine(url: str) -> Engine:
-    """Open an engine for ``url`` with this service's pragmas; creates nothing."""
+    """Open an engine for ``url`` with this service's pragmas; creates nothing.
+
+    Raises ``BadDatabase`` for what is no URL of a database that there is a driver for.
+    """
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True)
+        try:
+            return sa.create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise BadDatabase(
+                f"store.url: {error}; give sqlite:///FILE, or leave it empty for SQLite in"
+                " store.data_dir"
+            ) from error
     memory = url in ("sqlite://", "sqlite:///:memory:")
     engine = sa.create_engine(
         url,
@@ -285,6 +303,7 @@ def _run_one(connection: Connection, call: Call, single: bool) -> tuple[Any, Bas
 
 
 __all__ = [
+    "BadDatabase",
     "Connection",
     "Database",
     "StoreFailure",

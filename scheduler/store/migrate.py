@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.exc import DatabaseError
 
 from scheduler.errors import CorridorError
+from scheduler.store.database import BadDatabase
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -34,12 +36,16 @@ def _revisions() -> list[str]:
 
 
 def current(engine: Engine) -> str | None:
-    """Return the revision of a database, None for an empty one."""
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        return None if found is None else str(found)
+    """Return the revision of a database, None for an empty one. Raises ``BadDatabase``."""
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            return None if found is None else str(found)
+    except DatabaseError as error:
+        shown = engine.url.render_as_string(hide_password=True)
+        raise BadDatabase(f"the database {shown} cannot be read: {error.orig}") from error
 
 
 def upgrade(engine: Engine) -> str:

@@ -164,6 +164,8 @@ def test_one_that_is_replaced_ends_with_one_clear_line(
         (["--set", "loop.tick=1"], 2, "unknown setting 'loop.tick' (flag)"),
         (["--data-dir", "elsewhere"], 1, "run `corridor init` first"),
         (["--config", "none.toml"], 2, "cannot read none.toml"),
+        (["--database", "foo"], 1, "store.url: Could not parse"),
+        (["--database", "sqlite:///corridor.toml"], 1, "cannot be read: file is not a database"),
     ],
 )
 def test_what_is_wrong_is_one_line(home: Path, arguments: list[str], code: int, told: str) -> None:
