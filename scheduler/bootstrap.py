@@ -99,8 +99,10 @@ class Service:
         await asyncio.shield(self._stopping)
 
     async def _stop(self, grace_s: float) -> None:
+        log.info("stopping", grace_s=grace_s)
         await self._serving.drain(grace_s)
         await self._opened.aclose()
+        log.info("stopped")
 
 
 async def start_service(
