@@ -105,7 +105,7 @@ def read_corridor_csv(path: Path) -> Trace:
                 jobs.append(job)
     except csv.Error as error:
         raise ReplayError(f"{path}:{reader.line_num}: {error}") from error
-    jobs.sort(key=lambda job: job.submit_ms)
+    jobs.sort(key=lambda job: (job.submit_ms, job.job_id))
     return Trace(path.name, tuple(jobs), dict(skipped), by_city=True)
 
 

@@ -1,7 +1,7 @@
 """A planner in virtual time: ends, arrivals, planning; the same planner as in the service.
 
-At one instant all ends come first, then all arrivals in the order of the file, then the planner
-plans until nothing more starts. A job that starts holds its units for min(run, limit).
+At one instant all ends come first, then all arrivals by job number, then the planner plans
+until nothing more starts. A job that starts holds its units for min(run, limit).
 """
 
 from collections.abc import Callable, Mapping, Sequence

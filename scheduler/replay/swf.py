@@ -125,5 +125,5 @@ def _select(rows: list[_Row], machine: int) -> tuple[tuple[TraceJob, ...], dict[
                     KIND,
                 )
             )
-    jobs.sort(key=lambda job: job.submit_ms)
+    jobs.sort(key=lambda job: (job.submit_ms, job.job_id))
     return tuple(jobs), dict(skipped)

@@ -34,7 +34,7 @@ class TraceJob(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The jobs that a replay may run, by submission and then by place in the file.
+    """The jobs that a replay may run, by submission and then by number, whatever the file's order.
 
     ``skipped`` counts what was left out, by reason. ``procs`` is the size of the machine if the
     file names one. ``by_city`` says that its jobs belong to the cities of the corridor.

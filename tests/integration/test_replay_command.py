@@ -1,5 +1,6 @@
 """``corridor replay`` from its arguments to what it prints and writes."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -88,6 +89,19 @@ def test_the_same_command_gives_the_same_bytes(tmp_path: Path) -> None:
     for out, shards in ((first, 1), (second, 5)):
         run(THREE_DAYS, "--capacity", CAPACITY, "--shards", shards, "--out", out, "--no-alone")
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_order_of_lines_does_not_matter(tmp_path: Path) -> None:
+    with gzip.open(THREE_DAYS, "rt", encoding="utf-8") as file:
+        header, *lines = file.read().splitlines()[:1_500]
+    written = []
+    for name, rows in (("there", lines), ("back", lines[::-1])):
+        workload, out = tmp_path / f"{name}.csv", tmp_path / f"{name}-starts.csv"
+        workload.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        result = run(workload, "--capacity", "cpu=1344,npu=100,gpu=8", "--out", out, "--no-alone")
+        assert result.exit_code == 0, result.output
+        written.append(out.read_bytes())
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize(

@@ -59,13 +59,15 @@ def test_swf_without_any_limit_takes_the_run_time(tmp_path: Path) -> None:
     assert trace.jobs[0].wall_ms == 7_000
 
 
-def test_swf_orders_by_submission_then_by_file(tmp_path: Path) -> None:
+def test_swf_orders_by_submission_then_by_number_whatever_the_order_of_lines(
+    tmp_path: Path,
+) -> None:
     path = written(
         tmp_path, "log.swf", swf_line(3, "2.5"), swf_line(2, "1"), swf_line(1, "2.5"), swf_line(9)
     )
     trace = read_swf(path, procs=4)
     assert [(job.job_id, job.submit_ms) for job in trace.jobs] == [
-        (9, 0), (2, 1_000), (3, 2_500), (1, 2_500),
+        (9, 0), (2, 1_000), (1, 2_500), (3, 2_500),
     ]  # fmt: skip
 
 
