@@ -10,6 +10,7 @@ first time it is passed, the second, and so on.
 
 import asyncio
 import contextlib
+import ctypes
 import faulthandler
 import json
 import os
@@ -34,6 +35,7 @@ from scheduler.store.database import Database
 
 #: The first answer to the submission of a run with this label is lost.
 LOSE_LABEL = "test/lose-answer"
+_PR_SET_PDEATHSIG = 1
 
 
 class Killer:
@@ -133,8 +135,14 @@ async def serve(settings: Settings, killer: Killer, hasty: bool) -> None:
     await service.stop()
 
 
+def die_with_parent() -> None:
+    """Let nothing of a test outlive it, however it ends (Linux)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def child(order: Mapping[str, Any]) -> None:
     """Be one service."""
+    die_with_parent()
     faulthandler.register(signal.SIGUSR1)
     settings = load_settings(None, {}, order["settings"])
     logs.set_up("json", settings.log.level)
@@ -145,6 +153,7 @@ def child(order: Mapping[str, Any]) -> None:
 
 def main() -> None:
     """Fork a service for each order, and tell how it ended."""
+    die_with_parent()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
