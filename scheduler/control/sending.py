@@ -29,6 +29,7 @@ from scheduler.domain.states import RunState
 log = structlog.get_logger()
 
 _BACKOFF_MAX = 32  # times the first pause
+_HOLD_MIN_S = 0.001
 
 
 class SenderPort(Protocol):
@@ -57,11 +58,13 @@ class Sender:
     ) -> None:
         self._center, self._adapter, self._port = center, adapter, port
         self._clock, self._settings, self._outbox = clock, settings, outbox
+        #: A busy center is sent as many as it took the last time, else twice as many.
+        self._most = settings.send_batch
 
     async def send(self, tracked: Mapping[str, Tracked]) -> bool:
         """Send at most ``send_batch`` runs of those tracked; False if nothing waited."""
-        taken = self._outbox.take(self._settings.send_batch)
-        batch = [run for run in taken if tracked.get(run.run_id) is run]
+        taken = {run.run_id: run for run in self._outbox.take(self._most)}
+        batch = [run for key, run in taken.items() if tracked.get(key) is run]
         if not batch:
             return bool(taken)
         try:
@@ -81,6 +84,11 @@ class Sender:
                 run.state, run.sent_ms = RunState.SUBMITTING, self._clock.now_ms()
                 ready.append((run, request))
         await self._send_all(ready)
+        if self._outbox.held_s <= 0:
+            self._most = min(self._settings.send_batch, 2 * self._most)
+        else:
+            put_back = sum(run.in_flight for run, _ in ready)
+            self._most = max(1, len(ready) - put_back)
         return True
 
     async def _send_all(self, ready: list[tuple[Tracked, RunRequest]]) -> None:
@@ -111,8 +119,12 @@ class Sender:
                         one.result()  # raises what nobody foresaw
                 known = outcomes.copy()
                 outcomes.clear()
-                await self._report([(run, report) for run, report in known if report])
-                for run, _ in known:
+                for run, report in known:
+                    if report is None:
+                        del open_runs[run.run_id]
+                told = [(run, report) for run, report in known if report is not None]
+                await self._report(told)
+                for run, _ in told:
                     del open_runs[run.run_id]
         finally:
             for one in calls:
@@ -135,7 +147,8 @@ class Sender:
 
     async def _submit(self, run: Tracked, request: RunRequest) -> Report | None:
         """Call the center once; None if the run waits to be sent again."""
-        if run.cancel:  # asked for since the intent was made durable: it ends unsent
+        if run.cancel or self._outbox.held_s > 0:
+            # To end unsent, as it was asked for since; or to wait until the center has time.
             self._outbox.put([run])
             return None
         try:
@@ -143,7 +156,8 @@ class Sender:
         except Rejected as error:
             return refused(run.uid, run.attempt, error.reason, str(error))
         except Throttled as error:  # no failure: the center is well, and busy
-            self._outbox.put_later(run, max(self._settings.retry_s, error.retry_after_s))
+            self._outbox.hold(max(error.retry_after_s, _HOLD_MIN_S))
+            self._outbox.put([run])
             return None
         except (Unavailable, Unauthorized) as error:
             return self._send_later(run, str(error))

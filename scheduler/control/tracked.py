@@ -103,12 +103,17 @@ class Roster:
 
 
 class Outbox:
-    """Runs that wait to be sent, some of them not before a pause in real seconds has passed."""
+    """Runs that wait to be sent, some of them not before a pause in real seconds has passed.
+
+    While a center asks to be left alone (``hold``), none is given out but those to be cancelled,
+    which need no call.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due: deque[Tracked] = deque()
         self._later: dict[str, tuple[Tracked, int, float]] = {}
+        self._held: tuple[int, float] = (0, 0.0)
         self._news = asyncio.Event()
 
     def __len__(self) -> int:
@@ -127,10 +132,21 @@ class Outbox:
         self._later[run.run_id] = (run, self._clock.now_ms(), pause_s)
         self._news.set()
 
+    def hold(self, pause_s: float) -> None:
+        """Send nothing before so many real seconds have passed."""
+        if pause_s > self.held_s:
+            self._held = (self._clock.now_ms(), pause_s)
+
+    @property
+    def held_s(self) -> float:
+        """Real seconds for which nothing is to be sent; not positive if it may be."""
+        return self._left_s(*self._held)
+
     def hurry(self, run: Tracked) -> None:
-        """Let a run wait no longer."""
+        """Let a run that is to be cancelled wait no longer."""
         if self._later.pop(run.run_id, None) is not None:
             self.put([run])
+        self._news.set()
 
     def take(self, most: int) -> list[Tracked]:
         """Return at most so many runs whose time has come; they are the caller's now."""
@@ -138,21 +154,33 @@ class Outbox:
             if self._left_s(since_ms, pause_s) <= 0:
                 del self._later[run.run_id]
                 self._due.append(run)
-        return [self._due.popleft() for _ in range(min(most, len(self._due)))]
+        if self.held_s <= 0:
+            return [self._due.popleft() for _ in range(min(most, len(self._due)))]
+        unsent = [run for run in self._due if run.cancel][:most]
+        if unsent:
+            self._due = deque(run for run in self._due if run not in unsent)
+        return unsent
 
     def _left_s(self, since_ms: int, pause_s: float) -> float:
         return pause_s - self._clock.real_s(self._clock.now_ms() - since_ms)
+
+    def _wait_s(self) -> float | None:
+        """Real seconds until a run may be sent; None if none waits."""
+        if any(run.cancel for run in self._due):
+            return 0.0
+        left_s = [self._left_s(since, pause) for _, since, pause in self._later.values()]
+        if self._due:
+            left_s.append(0.0)
+        return max(self.held_s, min(left_s)) if left_s else None
 
     async def wait(self) -> None:
         """Return when a run may be sent."""
         while True:
             self._news.clear()
-            if self._due:
-                return
-            left_s = [self._left_s(since, pause) for _, since, pause in self._later.values()]
-            if left_s and min(left_s) <= 0:
+            wait_s = self._wait_s()
+            if wait_s is not None and wait_s <= 0:
                 return
             # Not wait_for: before Python 3.12 it may swallow the cancellation that ends its caller.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left_s) if left_s else None):
+                async with asyncio.timeout(wait_s):
                     await self._news.wait()

@@ -108,6 +108,28 @@ async def test_a_busy_center_is_waited_for_however_often_it_asks(bench: Any) -> 
     assert bench.loop.reachable == [], "a center that throttles is well"
 
 
+async def test_a_busy_center_is_sent_no_more_than_it_takes(bench: Any) -> None:
+    """Three of forty are taken at a time: the rest is not marked and called for again and again."""
+    for uid in range(1, 41):
+        bench.track(uid)
+    taken = 0
+    for _ in range(60):
+        bench.center.answers = [None] * 3 + [Throttled("slowly", 1.0)] * 40
+        await bench.worker.send_once()
+        taken += bench.loop.told().count(ACCEPTED)
+        bench.wait(1.0)
+    assert taken == 40
+    assert len(bench.center.submitted) <= 2 * 40
+    assert len(bench.loop.marked) <= 3 * 40
+    bench.center.answers.clear()
+    for uid in range(50, 90):
+        bench.track(uid)
+    rounds = 0
+    while await bench.worker.send_once():
+        rounds += 1
+    assert rounds <= 6, "a center that has time again is sent more and more"
+
+
 async def test_a_refusal_is_final(bench: Any) -> None:
     bench.track()
     bench.center.answers = [Rejected("too large", "TOO_LARGE")]
