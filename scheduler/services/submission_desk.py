@@ -1,10 +1,12 @@
 """Takes submissions that come at the same time into one write, and keeps the book at hand.
 
-While one write is under way, what comes gathers for the next: so the number of calls a transaction
+While one write is under way, what comes gathers for the next. Where several calls came together,
+the next write waits a moment until as many are there again: so the number of calls a transaction
 grows with the load, and its cost is shared. A call that comes alone is written at once.
 """
 
 import asyncio
+import contextlib
 from typing import Final
 
 from scheduler.errors import TemporarilyAway
@@ -13,6 +15,10 @@ from scheduler.store.database import Database
 from scheduler.store.submission_book import SubmissionBook
 from scheduler.store.submissions import Outcome, Submission
 
+#: A write waits at most so long for calls that may come.
+_GATHER_S: Final = 0.005
+#: So many jobs are worth a write, however few calls they came by.
+_JOBS_ENOUGH: Final = 500
 #: More jobs than these do not wait for a store that is behind.
 _WAITING_MAX: Final = 200_000
 #: A write takes no more calls once it has so many jobs; a single call may have more.
@@ -24,12 +30,14 @@ _Waiting = tuple[Submission, asyncio.Future[Outcome]]
 class SubmissionDesk:
     """One for each service; used from its event loop only."""
 
-    def __init__(self, waiting_max: int = _WAITING_MAX) -> None:
-        self._waiting_max = waiting_max
+    def __init__(self, waiting_max: int = _WAITING_MAX, gather_s: float = _GATHER_S) -> None:
+        self._waiting_max, self._gather_s = waiting_max, gather_s
         self._book: SubmissionBook | None = None
         self._waiting: list[_Waiting] = []
         self._waiting_jobs = 0
         self._flusher: asyncio.Task[None] | None = None
+        self._crowd = 1  # calls that were there together last time
+        self._enough = asyncio.Event()
 
     async def book(self, db: Database) -> SubmissionBook:
         """Return the book that was read last; whether it is current the store says."""
@@ -62,6 +70,8 @@ class SubmissionDesk:
         self._waiting_jobs += len(submission.jobs)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((submission, future))
+        if self._is_enough():
+            self._enough.set()
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush(db))
         return await future
@@ -69,9 +79,22 @@ class SubmissionDesk:
     async def _flush(self, db: Database) -> None:
         try:
             while self._waiting:
-                await self._write(db, self._take())
+                if not self._is_enough():
+                    await self._gather()
+                group = self._take()
+                await self._write(db, group)
+                self._crowd = len(group) + len(self._waiting)
         finally:
             self._flusher = None
+
+    def _is_enough(self) -> bool:
+        return len(self._waiting) >= self._crowd or self._waiting_jobs >= _JOBS_ENOUGH
+
+    async def _gather(self) -> None:
+        self._enough.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._gather_s):
+                await self._enough.wait()
 
     def _take(self) -> list[_Waiting]:
         count = jobs = 0

@@ -43,6 +43,24 @@ async def test_what_waits_together_shares_a_transaction(corridor: Any, hold: Any
     assert len(commits) <= 3
 
 
+async def test_where_two_came_together_the_next_write_waits_for_as_many(corridor: Any) -> None:
+    desk, db = SubmissionDesk(gather_s=3600.0), corridor.db
+    stored = [prepared(corridor, f"n{uid}", uid) for uid in range(1, 5)]
+    await asyncio.gather(desk.store(db, stored[0]), desk.store(db, stored[1]))
+    third = asyncio.create_task(desk.store(db, stored[2]))
+    await db.write(lambda c: None)  # time enough for a write that waits for nobody
+    assert not third.done()
+    assert await desk.store(db, stored[3]) is Fate.STORED
+    assert await third is Fate.STORED
+
+
+async def test_a_call_that_comes_alone_after_a_crowd_waits_a_moment(corridor: Any) -> None:
+    desk, db = SubmissionDesk(gather_s=0.001), corridor.db
+    stored = [prepared(corridor, f"n{uid}", uid) for uid in range(1, 4)]
+    await asyncio.gather(desk.store(db, stored[0]), desk.store(db, stored[1]))
+    assert await desk.store(db, stored[2]) is Fate.STORED
+
+
 async def test_of_equal_keys_in_one_transaction_the_first_is_stored(corridor: Any) -> None:
     first, second = prepared(corridor, "key", 1), prepared(corridor, "key", 2)
     outcomes = await corridor.db.write(lambda c: submissions.store(c, [first, second]))
