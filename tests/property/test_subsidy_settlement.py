@@ -1,5 +1,6 @@
 """From quote to settlement: sums, who pays what, and that splitting a run changes nothing."""
 
+import random
 from collections.abc import Sequence
 
 from hypothesis import given, settings
@@ -35,7 +36,7 @@ def rules_of(draw: st.DrawFn) -> tuple[list[Rule], dict[str, Left]]:
 
 def hold(gross: int, rules: Sequence[Rule], left: dict[str, Left]) -> list[Leg]:
     """The legs that admission would hold."""
-    legs = []
+    legs: list[Leg] = []
     for part in quote(gross, rules, left):
         if part.amount_fen:
             legs.append(Leg(len(legs), part.amount_fen, part.programme, part.rule_version))
@@ -124,14 +125,14 @@ def test_a_fund_gives_what_its_rule_says_of_the_metered_charge(
 @CASES
 @given(cases(), st.randoms(use_true_random=False))
 def test_splitting_a_run_into_segments_changes_nothing(
-    case: tuple[list[Rule], list[Leg], int, list[Segment]], rng: object
+    case: tuple[list[Rule], list[Leg], int, list[Segment]], rng: random.Random
 ) -> None:
     """I13: the same seconds in other slices give the same bill but for its lines."""
     rules, legs, price, segments = case
     whole = settle(legs, by_version(rules), segments, price)
     slices: list[Segment] = []
     for one in segments:
-        cut = rng.randint(0, one.seconds)  # type: ignore[attr-defined]
+        cut = rng.randint(0, one.seconds)
         slices += [one._replace(seconds=cut), one._replace(seconds=one.seconds - cut)]
     sliced = settle(legs, by_version(rules), slices, price)
     assert sliced._replace(segments_fen=()) == whole._replace(segments_fen=())
@@ -139,7 +140,7 @@ def test_splitting_a_run_into_segments_changes_nothing(
 
 @CASES
 @given(cases(), st.integers(0, 200_000))
-def test_a_longer_run_costs_no_payer_less(
+def test_a_longer_run_never_costs_less(
     case: tuple[list[Rule], list[Leg], int, list[Segment]], more_s: int
 ) -> None:
     rules, legs, price, segments = case
