@@ -234,12 +234,11 @@ class LocalShards:
         return self._shards[shard].more(key, taken, size)
 
     def locate(self, uid: int, taken: Sequence[Sequence[int]]) -> Place | None:
-        """Return where a job waits."""
-        for shard, gone in zip(self._shards, taken, strict=True):
-            place = shard.locate(uid, gone)
-            if place is not None:
-                return place
-        return None
+        """Return where a job waits; every shard hears what was started."""
+        places = [
+            shard.locate(uid, gone) for shard, gone in zip(self._shards, taken, strict=True)
+        ]
+        return next((place for place in places if place is not None), None)
 
     def before(self, shard: int, key: ClassKey, entry: Entry) -> int:
         """How many waiting jobs of the same city and enterprise come before ``entry``."""

@@ -83,8 +83,14 @@ class IdleChecker:
                 continue
             seen.add(alike)
             for option in job.options:
-                assert not self.could_run(job, option, promises.get(option.flavor), plan.now_ms), (
+                promise = promises.get(option.flavor)
+                assert not self.could_run(job, option, promise, plan.now_ms), (
                     f"at {plan.now_ms} {job} could run on {option}"
+                )
+                # Units that a city lends to nobody are its own, whoever is promised the pool.
+                is_own = promise is None or promise[0].city == job.city
+                assert is_own or not self.is_guaranteed(job, option), (
+                    f"at {plan.now_ms} {job} waits for units guaranteed to its city"
                 )
                 self.proven += 1
 
@@ -101,6 +107,18 @@ class IdleChecker:
         still = [run for run in self.running.values() if run.limit_ms > start_ms]
         still.append(Running(job.city, job.enterprise, option, now_ms + option.wall_ms))
         return self.fits(still, holder, held)
+
+    def is_guaranteed(self, job: JobQueued, option: Option) -> bool:
+        """Whether a job fits into what its city lends to nobody, and its enterprise's cap."""
+        quota = self.quotas.get((job.city, option.flavor))
+        if quota is None or quota.lend_limit_units is None:
+            return False
+        mine = [run for run in self.running.values() if run.option.flavor == option.flavor]
+        used = sum(run.option.units for run in mine if run.city == job.city)
+        by_enterprise = sum(run.option.units for run in mine if run.enterprise == job.enterprise)
+        cap = self.caps.get((job.enterprise, option.flavor))
+        kept = quota.nominal_units - quota.lend_limit_units
+        return used + option.units <= kept and (cap is None or by_enterprise + option.units <= cap)
 
     def earliest(self, job: JobQueued, option: Option, now_ms: int) -> int:
         """The first instant at which a job fits if all runs end at their limits."""

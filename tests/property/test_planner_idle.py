@@ -48,7 +48,7 @@ class Course:
         self, told: list[Delta], checker: IdleChecker, policy: PolicySettings, every: int = 1,
         anew: int = 0,
     ) -> None:  # fmt: skip
-        self._core, self._told, self._policy = PlanningCore(policy), told, policy
+        self._core, self._told, self._policy = PlanningCore(policy, shards=3), told, policy
         self._core.load(0, told)
         self._checker, self._every, self._anew = checker, every, anew
         self._ends: list[tuple[int, int]] = []
@@ -107,6 +107,20 @@ class Course:
         self._promises = [Promised(one.uid, one.flavor, one.units) for one in plan.reservations]
         if prove:
             self._checker.settled(plan)
+            self._ask(now_ms)
+
+    def _ask(self, now_ms: int) -> None:
+        """Questions are answered, and change nothing: the next plans are proven too."""
+        waiting = self._checker.waiting
+        assert sum(self._core.counts(now_ms).jobs.values()) == len(waiting)
+        asked = next(iter(waiting.values()), None)
+        if asked is not None:
+            for uid in (asked.uid, 0):
+                explained = self._core.explain(uid, now_ms)
+                assert (explained is not None) == (uid in waiting)
+            in_city = sum(job.city == asked.city for job in waiting.values())
+            estimate = self._core.estimate(asked._replace(uid=10**6), now_ms)
+            assert 1 <= estimate.position_in_city <= estimate.waiting_in_city == in_city + 1
 
 
 @st.composite
