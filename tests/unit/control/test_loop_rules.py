@@ -19,7 +19,7 @@ from scheduler.store.database import StoreFailure
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
 from tests.simulation.centers import CallBook, MortalCenter, open_center
-from tests.simulation.story import Process
+from tests.simulation.process import Process
 from tests.simulation.world import CENTERS, CPU, NPU, OPERATOR, World, job
 
 

@@ -1,0 +1,204 @@
+"""What people do in a story: enterprises, city admins, operators; by the store's own calls."""
+
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any
+
+from quota.subsidy import Rule
+from scheduler.errors import CorridorError
+from scheduler.store import centers as store_centers
+from scheduler.store import funds, job_commands, quotas
+from scheduler.store.quotas import Change, CityLimits
+from tests.simulation import world as worlds
+from tests.simulation.auditor import Auditor
+from tests.simulation.world import CENTERS, CITIES, ENTERPRISES, OPERATOR, HandClock, World
+
+NEW_YEAR_MS = 1_798_732_800_000  # 2027-01-01 in Shanghai
+
+
+class People:
+    """Everybody who may call the API; each method does one thing at random."""
+
+    def __init__(self, world: World, auditor: Auditor, rng: random.Random) -> None:
+        self.world, self.auditor, self.rng = world, auditor, rng
+        self.clock: HandClock = world.clock
+        self._requests: dict[str, tuple[str, list[Any], list[int]]] = {}
+
+    def do_submit(self) -> None:
+        """Submit some jobs, or the same again under the same key."""
+        if self._requests and self.rng.random() < 0.2:
+            key = self.rng.choice([*self._requests])
+            enterprise, specs, uids = self._requests[key]
+            assert self.world.submit(enterprise, specs, request_id=key) == uids
+            return
+        enterprise = self.rng.choice([*ENTERPRISES])
+        specs = [worlds.random_job(self.rng) for _ in range(self.rng.randint(1, 6))]
+        key = f"r-{len(self._requests)}"
+        uids = self.world.submit(enterprise, specs, request_id=key)
+        self._requests[key] = (enterprise, specs, uids)
+        self.auditor.acknowledged.update(uids)
+
+    def _some(self) -> list[int]:
+        uids = sorted(self.auditor.acknowledged)
+        return self.rng.sample(uids, min(len(uids), self.rng.randint(1, 3)))
+
+    def command(self, command: Callable[..., Any], uids: list[int]) -> None:
+        if uids:
+            order = job_commands.Order(OPERATOR, "test", self.clock.ms, 0)
+            self.world.db.do(lambda c: command(c, uids, order))
+
+    def do_cancel(self) -> None:
+        self.command(job_commands.cancel, self._some())
+
+    def do_hold(self) -> None:
+        self.command(job_commands.hold, self._some())
+
+    def do_release(self) -> None:
+        self.command(job_commands.release, self._some())
+
+    def do_hold_and_release(self) -> None:
+        """Between a plan and its admission nothing seems to have happened."""
+        some = self._some()
+        self.command(job_commands.hold, some)
+        self.command(job_commands.release, some)
+
+    def do_deadline(self) -> None:
+        """A job gets a queue deadline soon, as if it had been submitted with it."""
+        listed = ", ".join(map(str, self._some())) or "0"
+        soon_ms = self.clock.ms + 30_000
+        self.world.db.do(
+            lambda c: c.exec_driver_sql(
+                f"UPDATE job SET deadline_ms = {soon_ms} WHERE uid IN ({listed})"
+            )
+        )
+
+    def do_quota(self) -> None:
+        city, flavor = self.rng.choice(
+            [(c, f) for c in CITIES for one in CENTERS.values() for f in one]
+        )
+        nominal = self.rng.randint(0, rows_capacity(self.world.db.rows, flavor) // 3)
+        borrow = self.rng.choice((None, None, 0, 3))
+        lend = self.rng.choice((None, None, 0, nominal))
+        self.set_quota(city, flavor, nominal, borrow, lend)
+
+    def set_quota(
+        self, city: str, flavor: str, nominal: int, borrow: int | None, lend: int | None
+    ) -> None:
+        etag = self.world.db.rows(
+            f"SELECT version FROM city_quota WHERE city = '{city}' AND flavor = '{flavor}'"
+        )[0][0]
+        limits = CityLimits(nominal, borrow, None if lend is None else min(lend, nominal))
+        with contextlib.suppress(CorridorError):
+            self.world.db.do(
+                lambda c: quotas.update_city_quota(c, city, flavor, limits, self._change(etag))
+            )
+        self.auditor.limits_changed()
+
+    def do_cap(self) -> None:
+        flavor = self.rng.choice([f for one in CENTERS.values() for f in one])
+        self.set_cap(self.rng.choice([*ENTERPRISES]), flavor, self.rng.choice((None, 0, 2, 8, 40)))
+
+    def set_cap(self, enterprise: str, flavor: str, cap: int | None) -> None:
+        found = self.world.db.rows(
+            "SELECT version FROM enterprise_quota"
+            f" WHERE enterprise = '{enterprise}' AND flavor = '{flavor}'"
+        )
+        etag = found[0][0] if found and found[0][0] else ""
+        self.world.db.do(
+            lambda c: quotas.update_enterprise_quota(c, enterprise, flavor, cap, self._change(etag))
+        )
+        self.auditor.limits_changed()
+
+    def _change(self, etag: object) -> Change:
+        return Change(OPERATOR, str(etag), "test", self.clock.ms, 0)
+
+    def do_money(self) -> None:
+        """A city pays into its fund; now and then the same request comes twice."""
+        if self.clock.ms >= NEW_YEAR_MS:
+            return
+        rule = self.rng.choice([rule for rule, _ in worlds.RULES])
+        key = f"m-{self.rng.randrange(1_000)}"
+        amount = self.rng.randint(1, 5_000)
+        for _ in range(self.rng.choice((1, 2))):
+            with contextlib.suppress(CorridorError):
+                worlds.pay_into(self.world, rule.programme, amount, key)
+
+    def do_period(self) -> None:
+        """The next year's funds are opened, some late, some never."""
+        rule = self.rng.choice([rule for rule, _ in worlds.RULES])
+        there = self.world.db.rows(
+            f"SELECT 1 FROM fund_period WHERE programme = '{rule.programme}' AND period = '2027'"
+        )
+        if not there:
+            self.world.db.do(lambda c: funds.open_period(c, rule.programme, "2027"))
+
+    def do_rule(self) -> None:
+        """A programme's rule changes: another rate and cap."""
+        rule, _ = self.rng.choice(worlds.RULES)
+        version = (
+            1
+            + self.world.db.rows(
+                f"SELECT max(version) FROM rule_version WHERE programme = '{rule.programme}'"
+            )[0][0]
+        )
+        new = Rule(
+            rule.programme, version, rule.city, self.rng.choice((1000, 4000, 9000)),
+            rule.priority, rule.exclusive_group, rule.base,
+            year_cap_fen=self.rng.choice((None, 0, 1_000, 50_000)), ceiling_bp=rule.ceiling_bp,
+        )  # fmt: skip
+        self.world.db.do(
+            lambda c: funds.create_programme(
+                c, city=rule.city, name="", document_ref="", sample=True, rule=new,
+                now_ms=self.clock.ms,
+            )
+        )  # fmt: skip
+
+    def do_move(self) -> None:
+        """An enterprise moves to another city, or is blocked, or free again."""
+        code, city = self.rng.choice([*ENTERPRISES]), self.rng.choice(CITIES)
+        blocked = "TRUE" if self.rng.random() < 0.1 else "FALSE"
+        self.world.db.do(
+            lambda c: c.exec_driver_sql(
+                f"UPDATE enterprise SET city = '{city}', blocked = {blocked} WHERE code = '{code}'"
+            )
+        )
+
+    def set_center(self, center: str, state: str) -> None:
+        self.world.db.do(
+            lambda c: store_centers.set_state(
+                c, OPERATOR, center, state, reason="test", now_ms=self.clock.ms, wall_ms=0
+            )
+        )
+
+    def do_cordon(self) -> None:
+        self.set_center(self.rng.choice([*CENTERS]), self.rng.choice(("OPEN", "OPEN", "CORDONED")))
+
+    def make_peace(self) -> None:
+        """All centers are open, all units may be borrowed, nothing is held or blocked."""
+        rows = self.world.db.rows
+        for center in CENTERS:
+            self.set_center(center, "OPEN")
+        for city, flavor in rows("SELECT city, flavor FROM city_quota"):
+            self.set_quota(city, flavor, 0, None, None)  # all may borrow all
+        for enterprise, flavor in rows(
+            "SELECT enterprise, flavor FROM enterprise_quota WHERE cap_units IS NOT NULL"
+        ):
+            self.set_cap(enterprise, flavor, None)
+        held = [uid for (uid,) in rows("SELECT uid FROM job WHERE state = 'HELD'")]
+        self.command(job_commands.release, held)
+        self.world.db.do(lambda c: c.exec_driver_sql("UPDATE enterprise SET blocked = FALSE"))
+        self.auditor.limits_changed()
+
+    def give_up(self) -> None:
+        """Cancel what nobody may ever be able to pay for: it would wait for ever."""
+        waiting = self.world.db.rows(
+            "SELECT uid FROM job WHERE state = 'QUEUED' AND (subsidy = 'REQUIRED'"
+            " OR self_pay_max_fen IS NOT NULL OR enterprise IN ('w2', 'e2', 'x2'))"
+        )
+        self.command(job_commands.cancel, [uid for (uid,) in waiting])
+
+
+def rows_capacity(rows: Callable[[str], list[tuple[Any, ...]]], flavor: str) -> int:
+    """What a center grants of a flavor."""
+    return int(rows(f"SELECT capacity_units FROM flavor WHERE code = '{flavor}'")[0][0])

@@ -1,0 +1,145 @@
+"""Metered use that comes late, odd, twice or revised: each run is charged once, and rightly."""
+
+from typing import Any
+
+import pytest
+
+from adapters.contract import FailureClass, Phase
+from quota.subsidy import Rule
+from scheduler.store import job_commands
+from tests.simulation import world as worlds
+from tests.simulation.hands import Hands
+from tests.simulation.world import OPERATOR, job
+
+DAY_MS = 86_400_000
+#: 222222 micro-fen a unit-second.
+PRICE_UFEN = 222_222
+
+
+@pytest.fixture
+def it() -> Hands:
+    """A corridor without programmes."""
+    return Hands(worlds.build(rules=()))
+
+
+def cancel(it: Hands, uid: int) -> None:
+    """As its user does."""
+    order = job_commands.Order(OPERATOR, "", it.clock.ms, 0)
+    it.db.do(lambda c: job_commands.cancel(c, [uid], order))
+
+
+def running(it: Hands, **terms: Any) -> int:
+    """A job that runs."""
+    [uid] = it.world.submit("w1", [job(**terms)])
+    it.run(uid)
+    return uid
+
+
+def test_late_usage_settles_the_attempt_it_is_of(it: Hands) -> None:
+    """The first attempt ends unmetered; the second one runs when its usage comes."""
+    uid = running(it, retry_on=frozenset({FailureClass.USER_CODE}))
+    start_ms = it.clock.ms
+    it.end(uid, 100, Phase.FAILED, FailureClass.USER_CODE, metered=False)
+    it.clock.ms = it.job(uid, "not_before_ms")
+    it.run(uid)
+    first = it.seen(
+        uid, Phase.FAILED, 2, attempt=1, start_ms=start_ms, end_ms=start_ms + 100_000,
+        failure=FailureClass.USER_CODE,
+        usage=[it.usage(uid, start_ms, start_ms + 100_000, attempt=1)],
+    )  # fmt: skip
+    it.report(first)
+    assert it.job(uid, "state, attempt, gross_fen, settled") == ("RUNNING", 2, 22, 0)
+    assert it.db.rows("SELECT attempt, settled_ms IS NULL FROM run ORDER BY 1") == [(1, 0), (2, 1)]
+    it.end(uid, 50)
+    assert it.job(uid, "state, gross_fen, settled") == ("SUCCEEDED", 33, 1)
+    it.verify()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_job_is_settled_once_all_its_attempts_are(it: Hands, together: bool) -> None:
+    """The second attempt is settled first, or both in one batch."""
+    uid = running(it, retry_on=frozenset({FailureClass.USER_CODE}))
+    start_ms = it.clock.ms
+    it.end(uid, 100, Phase.FAILED, FailureClass.USER_CODE, metered=False)
+    it.clock.ms = it.job(uid, "not_before_ms")
+    it.run(uid)
+    again_ms = it.clock.ms
+    late = it.seen(
+        uid, Phase.FAILED, 2, attempt=1, failure=FailureClass.USER_CODE,
+        usage=[it.usage(uid, start_ms, start_ms + 100_000, attempt=1)],
+    )  # fmt: skip
+    last = it.seen(
+        uid, Phase.SUCCEEDED, 2, start_ms=again_ms, end_ms=again_ms + 50_000,
+        usage=[it.usage(uid, again_ms, again_ms + 50_000)],
+    )  # fmt: skip
+    it.clock.ms += 60_000
+    if together:
+        it.report(last, late)
+    else:
+        it.report(last)
+        assert it.job(uid, "state, gross_fen, settled") == ("SUCCEEDED", 11, 0)
+        it.report(late)
+    assert it.job(uid, "state, gross_fen, settled") == ("SUCCEEDED", 33, 1)
+    states = [state for (state,) in it.db.rows("SELECT state FROM event WHERE kind = 'SETTLED'")]
+    assert states == ["SUCCEEDED", "SUCCEEDED"]
+    it.verify()
+
+
+def test_usage_that_makes_no_sense_bills_nothing_and_frees_nothing(it: Hands) -> None:
+    uid = running(it)
+    at_ms = it.clock.ms
+    it.end(uid, 100, metered=False)
+    for wrong in (
+        [it.usage(uid, at_ms, at_ms - 1)],
+        [it.usage(uid, at_ms, at_ms + 9_000, units=0)],
+        [
+            it.usage(uid, at_ms, at_ms + 9_000),
+            it.usage(uid, at_ms + 8_000, at_ms + 9_500, segment=1),
+        ],
+    ):
+        it.report(it.seen(uid, Phase.SUCCEEDED, 2, usage=wrong))
+        assert it.job(uid, "state, settled") == ("SUCCEEDED", 0)
+    assert it.db.rows("SELECT state FROM hold") == [("HELD",)]
+    it.report(it.seen(uid, Phase.SUCCEEDED, 2, usage=[it.usage(uid, at_ms, at_ms + 100_000)]))
+    assert it.job(uid, "settled, gross_fen") == (1, 22)
+    it.verify()
+
+
+def test_the_newest_revision_of_each_segment_is_billed(it: Hands) -> None:
+    uid = running(it)
+    at_ms = it.clock.ms
+    it.end(uid, 100, metered=False)
+    usage = [
+        it.usage(uid, at_ms + 60_000, at_ms + 100_000, segment=1, revision=2),
+        it.usage(uid, at_ms, at_ms + 30_000, segment=0, revision=1),
+        it.usage(uid, at_ms + 60_000, at_ms + 300_000, segment=1, revision=1),
+        it.usage(uid, at_ms, at_ms + 30_000, segment=0, revision=1),
+    ]
+    it.report(it.seen(uid, Phase.SUCCEEDED, 2, usage=usage))
+    assert it.db.rows("SELECT segment, revision FROM usage_record ORDER BY segment") == [
+        (0, 1), (1, 2),
+    ]  # fmt: skip
+    assert it.job(uid, "gross_fen") == (2 * 70 * PRICE_UFEN + 1_000_000) // 2_000_000
+    it.verify()
+
+
+def test_what_was_metered_beyond_the_wall_limit_is_the_enterprises_debt() -> None:
+    it = Hands(worlds.build(rules=((Rule("v", 1, "wuhan", 5000), 10**6),)))
+    [uid] = it.world.submit("w1", [job(wall_s=60)])
+    it.run(uid)
+    it.end(uid, 90)
+    assert it.job(uid, "gross_fen, subsidy_fen, self_pay_fen") == (20, 6, 14)
+    [(owed,)] = it.db.rows("SELECT debits_posted FROM account WHERE account_id = 'receivable:w1'")
+    assert owed == 20 - 13
+    it.verify()
+
+
+def test_a_run_that_never_started_costs_nothing(it: Hands) -> None:
+    [uid] = it.world.submit("w1", [job()])
+    it.admit(uid)
+    it.send(uid)
+    it.accept(uid)
+    cancel(it, uid)
+    it.report(it.seen(uid, Phase.CANCELLED, 2, end_ms=it.clock.ms, usage=[]))
+    assert it.job(uid, "state, gross_fen, settled") == ("CANCELLED", 0, 1)
+    it.verify()
