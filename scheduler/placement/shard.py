@@ -235,9 +235,7 @@ class LocalShards:
 
     def locate(self, uid: int, taken: Sequence[Sequence[int]]) -> Place | None:
         """Return where a job waits; every shard hears what was started."""
-        places = [
-            shard.locate(uid, gone) for shard, gone in zip(self._shards, taken, strict=True)
-        ]
+        places = [shard.locate(uid, gone) for shard, gone in zip(self._shards, taken, strict=True)]
         return next((place for place in places if place is not None), None)
 
     def before(self, shard: int, key: ClassKey, entry: Entry) -> int:
