@@ -54,7 +54,7 @@ class ControlLoop:
     """Runs between ``start`` and ``stop``; ``fenced`` is set if another leader took over.
 
     ``decode_spec`` turns a stored spec into data; ``holder`` names this process in the leader row;
-    ``pause`` waits real seconds for centers that ask for it. After ``lead`` alone, ``cycle``,
+    ``pause`` waits real seconds for centers that ask. After ``lead`` and ``load``, ``cycle``,
     ``expire_once`` and the steps of the workers move the loop by hand, beside ``ingest_forever``.
     """
 

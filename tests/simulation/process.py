@@ -80,6 +80,7 @@ class Process:
     async def lead(self) -> None:
         """Take over, and make reports durable from now on."""
         await self.loop.lead()
+        await self.loop.load()
         self._ingesting = asyncio.create_task(self.loop.ingest_forever())
 
     async def end(self) -> None:
