@@ -59,6 +59,8 @@ class Parking:
         parked = self.jobs.pop(uid, None)
         if parked is None:
             return None
+        if parked.reason.code not in _FOR_ALL_OF_CLASS:
+            return None
         key = class_of(parked.job)
         return key if self.stalled.pop(key, None) is not None else None
 

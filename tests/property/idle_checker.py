@@ -31,6 +31,11 @@ class IdleChecker:
     quotas: Mapping[tuple[str, str], CityQuotaSet]
     #: By (enterprise, flavor).
     caps: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: Whether rules stay as they are, so that every promise must be kept.
+    steady: bool = True
+    #: Jobs and flavors that must not be tried for now.
+    parked: set[int] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
     waiting: dict[int, JobQueued] = field(default_factory=dict)
     running: dict[int, Running] = field(default_factory=dict)
     promised_ms: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -56,9 +61,11 @@ class IdleChecker:
             job = self.waiting.pop(start.uid)
             option = start.option
             assert option in job.options, f"{start}: not an option of the job"
+            assert start.uid not in self.parked, f"{start}: is parked"
+            assert option.flavor not in self.closed, f"{start}: the pool is closed"
             assert self.fits(self.running.values(), job, option), f"{start}: breaks a limit"
             at_ms = self.promised_ms.get((start.uid, option.flavor), plan.now_ms)
-            assert plan.now_ms <= at_ms, f"{start}: promised for {at_ms}"
+            assert plan.now_ms <= at_ms or not self.steady, f"{start}: promised for {at_ms}"
             self.running[start.uid] = Running(
                 job.city, job.enterprise, option, plan.now_ms + option.wall_ms
             )
@@ -72,24 +79,29 @@ class IdleChecker:
             earliest_ms = self.earliest(job, option, plan.now_ms)
             assert one.start_ms == earliest_ms, f"{one}: could start at {earliest_ms}"
             before_ms = self.promised_ms.get((one.uid, one.flavor), one.start_ms)
-            assert one.start_ms <= before_ms, f"{one}: was promised for {before_ms}"
+            assert one.start_ms <= before_ms or not self.steady, f"{one}: was for {before_ms}"
             self.promised_ms[one.uid, one.flavor] = one.start_ms
             assert one.flavor not in promises, f"{one}: a second promise"
             promises[one.flavor] = (job, option, one.start_ms)
         seen: set[tuple[str, str, tuple[Option, ...]]] = set()
         for job in self.waiting.values():
+            if job.uid in self.parked:
+                continue
             alike = (job.city, job.enterprise, job.options)
             if alike in seen:
                 continue
             seen.add(alike)
             for option in job.options:
+                if option.flavor in self.closed:
+                    continue
                 promise = promises.get(option.flavor)
                 assert not self.could_run(job, option, promise, plan.now_ms), (
                     f"at {plan.now_ms} {job} could run on {option}"
                 )
                 # Units that a city lends to nobody are its own, whoever is promised the pool.
                 is_own = promise is None or promise[0].city == job.city
-                assert is_own or not self.is_guaranteed(job, option), (
+                fits = self.fits(self.running.values(), job, option)
+                assert is_own or not fits or not self.is_guaranteed(job, option), (
                     f"at {plan.now_ms} {job} waits for units guaranteed to its city"
                 )
                 self.proven += 1
@@ -113,6 +125,9 @@ class IdleChecker:
         quota = self.quotas.get((job.city, option.flavor))
         if quota is None or quota.lend_limit_units is None:
             return False
+        owned = sum(q.nominal_units for (_, of), q in self.quotas.items() if of == option.flavor)
+        if owned > self.capacities[option.flavor]:
+            return False  # more is promised to the cities than there is
         mine = [run for run in self.running.values() if run.option.flavor == option.flavor]
         used = sum(run.option.units for run in mine if run.city == job.city)
         by_enterprise = sum(run.option.units for run in mine if run.enterprise == job.enterprise)
