@@ -223,8 +223,8 @@ class Told:
 @given(st.data(), st.sampled_from([CORRIDOR, EASY, HASTY]))
 def test_no_limit_breaks_and_nothing_idles(data: st.DataObject, policy: PolicySettings) -> None:
     told = Told(data.draw, policy)
-    happenings = (told.job,) * 6 + (told.end, told.end, told.begin, told.cancel, told.money)
-    happenings += (told.pool, told.quota, told.cap)
+    happenings = [told.job] * 6 + [told.end, told.end, told.begin, told.cancel, told.money]
+    happenings += [told.pool, told.quota, told.cap]
     for _ in range(data.draw(st.integers(1, 25))):
         for _ in range(data.draw(st.integers(0, 5))):
             happenings[told.pick(*happenings)]()
