@@ -21,7 +21,7 @@ def main(first: int, count: int, steps: int) -> int:
             story = Story(seed, Path(folder))
             try:
                 asyncio.run(story.run(steps))
-            except AssertionError as error:
+            except Exception as error:
                 wrong += 1
                 print(f"seed {seed}: {error}", *story.log[-12:], sep="\n  ", flush=True)
                 traceback.print_exc(limit=-3)

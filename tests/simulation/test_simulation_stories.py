@@ -3,6 +3,7 @@
 ``python -m tests.simulation 1000 200`` tells 200 stories from seed 1000 on.
 """
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ async def tell(seed: int, folder: Path, steps: int = STEPS) -> Story:
     """Tell a story; what goes wrong says where."""
     story = Story(seed, folder)
     try:
-        await story.run(steps)
-    except AssertionError as error:
+        async with asyncio.timeout(300):  # a story that waits for something waits for ever
+            await story.run(steps)
+    except Exception as error:
         last = "\n".join(story.log[-20:])
-        raise AssertionError(f"seed {seed}, after\n{last}\n{error}") from error
+        raise AssertionError(f"seed {seed}, after\n{last}\n{error!r}") from error
     return story
 
 
