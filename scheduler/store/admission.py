@@ -20,7 +20,7 @@ from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import JobState, RunState
 from scheduler.placement.model import Delta, JobQueued, JobRemoved, Option, Start, StartRefused
 from scheduler.store import feed, holds, leader, paying
-from scheduler.store.database import bulk_execute, bulk_insert, bulk_update
+from scheduler.store.database import bulk_execute, bulk_insert, bulk_read, bulk_update
 from scheduler.store.holds import Held
 from scheduler.store.paying import Wanted
 from scheduler.store.planner_feed import options_of
@@ -127,9 +127,10 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
     listed = ", ".join(str(start.uid) for start in starts)
     jobs = {
         row[0]: row
-        for row in connection.exec_driver_sql(
+        for row in bulk_read(
+            connection,
             "SELECT uid, attempt, options, subsidy, self_pay_max_fen, priority, submit_ms FROM job"
-            f" WHERE uid IN ({listed}) AND state = 'QUEUED'"
+            f" WHERE uid IN ({listed}) AND state = 'QUEUED'",
         )
     }
     alive: list[_Candidate] = []
@@ -219,9 +220,13 @@ def _books(
         for city, units in held[flavor].items():
             book.take(city, "", units)
     marks = ", ".join(["(?, ?)"] * len(used))
-    for enterprise, flavor, cap, units in connection.exec_driver_sql(
-        "SELECT enterprise, flavor, cap_units, used_units FROM enterprise_quota"
-        f" WHERE (enterprise, flavor) IN (VALUES {marks}) AND cap_units IS NOT NULL",
+    for enterprise, flavor, cap, units in bulk_read(
+        connection,
+        # The join is written in its order: SQLite would scan all quotas for `IN (VALUES ...)`.
+        f"WITH asked (enterprise, flavor) AS (VALUES {marks})"
+        " SELECT q.enterprise, q.flavor, q.cap_units, q.used_units"
+        " FROM asked CROSS JOIN enterprise_quota q WHERE q.enterprise = asked.enterprise"
+        " AND q.flavor = asked.flavor AND q.cap_units IS NOT NULL",
         tuple(chain.from_iterable(sorted(used))),
     ):
         books[flavor].set_cap(enterprise, cap, units)

@@ -119,6 +119,19 @@ def _block(left: int, most: int) -> int:
     return min(most, left if left <= _BLOCK_FREE else 1 << left.bit_length() - 1)
 
 
+def bulk_read(
+    connection: Connection, sql: str, values: Sequence[Any] = ()
+) -> Sequence[tuple[Any, ...]]:
+    """Return all rows of a query, fetched at one go as plain tuples.
+
+    For queries of many rows: as with ``bulk_insert``, each fetch by itself may wait for its return.
+    """
+    result = connection.exec_driver_sql(sql, tuple(values))
+    rows = result.cursor.fetchall()
+    result.close()
+    return rows
+
+
 def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """Run one statement (``?`` marks) for many rows; returns how many rows it changed in all."""
     if not rows:
@@ -309,6 +322,7 @@ __all__ = [
     "StoreFailure",
     "bulk_execute",
     "bulk_insert",
+    "bulk_read",
     "bulk_update",
     "open_engine",
 ]

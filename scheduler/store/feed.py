@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Scope
 from scheduler.store import scoping
-from scheduler.store.database import bulk_insert
+from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.tables import Event, table
 
 _COLUMNS: Final = (
@@ -100,9 +100,7 @@ def head(connection: Connection) -> int:
 
 def read_all(connection: Connection, after: int, limit: int) -> tuple[int, list[JobEvent]]:
     """Return how far was read, at most ``limit`` events after ``after``, and those about jobs."""
-    rows = connection.exec_driver_sql(
-        f"{_EVENTS} WHERE seq > {after} ORDER BY seq LIMIT {limit}"
-    ).all()
+    rows = bulk_read(connection, f"{_EVENTS} WHERE seq > {after} ORDER BY seq LIMIT {limit}")
     if not rows:
         return after, []
     return rows[-1][0], [JobEvent(*row) for row in rows if row[2]]

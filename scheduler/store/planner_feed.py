@@ -30,6 +30,7 @@ from scheduler.placement.model import (
     UsageSet,
 )
 from scheduler.store import feed
+from scheduler.store.database import bulk_read
 from scheduler.store.job_filter import OPEN
 
 DAY_MS: Final = 86_400_000
@@ -181,10 +182,11 @@ def read_deltas(
     )
     if last == after:
         return after, [], [], False
-    events = connection.exec_driver_sql(
+    events = bulk_read(
+        connection,
         "SELECT seq, kind, job_uid, city, at_ms, detail FROM event"
-        f" WHERE seq > {after} AND seq <= {last} AND kind IN ({_TOLD}) ORDER BY seq"
-    ).all()
+        f" WHERE seq > {after} AND seq <= {last} AND kind IN ({_TOLD}) ORDER BY seq",
+    )
     waiting = _queued_rows(connection, after, last)
     held = any(row[1] == EventKind.HELD for row in events)
     started = _started_since_held(connection, after, last) if held else set()
@@ -215,12 +217,13 @@ def read_deltas(
 
 def _queued_rows(connection: Connection, after: int, last: int) -> dict[int, JobQueued]:
     kinds = ", ".join(f"'{kind}'" for kind in sorted(_QUEUED))
-    rows = connection.exec_driver_sql(
+    rows = bulk_read(
+        connection,
         f"SELECT {_JOB_COLUMNS} FROM event e JOIN job j ON j.uid = e.job_uid"
         f" WHERE e.seq > {after} AND e.seq <= {last} AND e.kind IN ({kinds})"
-        " AND j.state = 'QUEUED'"
+        " AND j.state = 'QUEUED'",
     )
-    return {row[0]: _job(tuple(row)) for row in rows}
+    return {row[0]: _job(row) for row in rows}
 
 
 def _started_since_held(connection: Connection, after: int, last: int) -> set[int]:

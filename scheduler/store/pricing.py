@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from quota.subsidy import Applicant, Left, Rule, eligible
+from scheduler.store.database import bulk_read
 
 
 class Price(NamedTuple):
@@ -106,7 +107,8 @@ def load_payers(connection: Connection, enterprises: Iterable[str]) -> dict[str,
     codes = sorted(set(enterprises))
     if not codes:
         return {}
-    rows = connection.exec_driver_sql(
+    rows = bulk_read(
+        connection,
         "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
         f" WHERE code IN ({_marks(codes)})",
         tuple(codes),
@@ -122,7 +124,8 @@ def available(connection: Connection, accounts: Iterable[str]) -> dict[str, int]
     names = sorted(set(accounts))
     if not names:
         return {}
-    rows = connection.exec_driver_sql(
+    rows = bulk_read(
+        connection,
         "SELECT account_id, credits_posted + credit_limit_fen - debits_posted - debits_pending"
         f" FROM account WHERE account_id IN ({_marks(names)})",
         tuple(names),
@@ -136,7 +139,8 @@ def cap_used(
     """Read what programmes gave and hold for enterprises in a natural year."""
     if not programmes or not enterprises:
         return {}
-    rows = connection.exec_driver_sql(
+    rows = bulk_read(
+        connection,
         "SELECT programme, enterprise, pending_fen + posted_fen FROM cap_counter"
         f" WHERE programme IN ({_marks(programmes)}) AND enterprise IN ({_marks(enterprises)})"
         f" AND year = {year}",

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import FailureClass, Usage
 from scheduler.domain.states import RUN_TERMINAL, JobState, RunState
+from scheduler.store.database import bulk_read
 
 RunKey = tuple[int, int]
 
@@ -72,9 +73,10 @@ _JOB_STATES: Final = {str(state): state for state in JobState}
 def load_runs(connection: Connection, uids: Iterable[int]) -> dict[RunKey, RunNow]:
     """Load all runs of some jobs; at most the last of a job is active."""
     listed = ", ".join(map(str, sorted(set(uids)))) or "0"
-    rows = connection.exec_driver_sql(
+    rows = bulk_read(
+        connection,
         f"SELECT {_COLUMNS} FROM run r JOIN job j ON j.uid = r.job_uid"
-        f" WHERE r.job_uid IN ({listed})"
+        f" WHERE r.job_uid IN ({listed})",
     )
     runs: dict[RunKey, RunNow] = {}
     for row in rows:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from scheduler.domain.events import EventKind
 from scheduler.domain.states import JobState, RunState
 from scheduler.store import feed, leader
-from scheduler.store.database import bulk_update
+from scheduler.store.database import bulk_read, bulk_update
 from scheduler.store.ingest import cancel_unsent
 from scheduler.store.run_changes import Ingested
 from scheduler.store.run_state import RunKey, load_runs
@@ -93,10 +93,11 @@ def _to_send(connection: Connection, keys: Sequence[RunKey]) -> list[ToSend]:
     if not keys:
         return []
     listed = ", ".join(str(uid) for uid, _ in keys)
-    rows = connection.exec_driver_sql(
+    rows = bulk_read(
+        connection,
         "SELECT r.job_uid, r.attempt, r.city, r.enterprise, r.flavor, r.option_index, r.units,"
         " r.nodes, r.wall_limit_s, j.spec FROM run r JOIN job j ON j.uid = r.job_uid"
-        f" WHERE r.job_uid IN ({listed}) AND r.state = 'SUBMITTING'"
+        f" WHERE r.job_uid IN ({listed}) AND r.state = 'SUBMITTING'",
     )
     found = {(row[0], row[1]): ToSend(*row) for row in rows}
     return [found[key] for key in keys if key in found]

@@ -24,7 +24,7 @@ from quota.transfers import (
     wallet_shard,
 )
 from scheduler.store import accounts, pricing
-from scheduler.store.database import bulk_insert, bulk_update
+from scheduler.store.database import bulk_insert, bulk_read, bulk_update
 from scheduler.store.tables import RatedLine, SubsidyLine, UsageRecord, table
 from scheduler.store.transfers import append_transfers
 from scheduler.store.usage_records import digest
@@ -115,9 +115,10 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
     uids = ", ".join(str(one.uid) for one in ended)
     holds = {
         (uid, attempt): _Frozen(price_id, price, frozen)
-        for uid, attempt, price_id, price, frozen in connection.exec_driver_sql(
+        for uid, attempt, price_id, price, frozen in bulk_read(
+            connection,
             "SELECT job_uid, attempt, price_id, price_ufen, frozen FROM hold"
-            f" WHERE job_uid IN ({uids}) AND state = 'HELD'"
+            f" WHERE job_uid IN ({uids}) AND state = 'HELD'",
         )
     }
     legs = _stored_legs(connection, uids)
@@ -152,10 +153,11 @@ def _stored_legs(connection: Connection, uids: str) -> dict[RunKey, list[_Leg]]:
         debit,
         credit,
         year,
-    ) in connection.exec_driver_sql(
+    ) in bulk_read(
+        connection,
         "SELECT job_uid, attempt, leg, amount_fen, programme, rule_version, debit_account,"
         f" credit_account, cap_year FROM hold_leg WHERE job_uid IN ({uids})"
-        " ORDER BY job_uid, attempt, leg"
+        " ORDER BY job_uid, attempt, leg",
     ):
         stored = _Leg(Leg(number, amount, programme, version), debit, credit, year)
         found = legs.get((uid, attempt))
