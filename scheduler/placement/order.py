@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from scheduler.placement.keys import CityKey
 from scheduler.placement.pools import Gate
 from scheduler.placement.shard import Entry
-from scheduler.placement.waiting import Item, Spot, WaitingClass, WaitingLines
+from scheduler.placement.waiting import Item, Owners, Spot, WaitingClass, WaitingLines
 
 #: Flavor, city, owner to what passes there now.
 Gates = Callable[[str, str, str], Gate]
@@ -46,6 +46,7 @@ class Pass:
         ]
         #: Classes that were offered and can start no more.
         self.failed: set[WaitingClass] = set()
+        self._in_city: dict[str, list[tuple[str, Owners]]] = {}
 
     def members(self) -> dict[str, set[str]]:
         """Owners by city that may have something to offer."""
@@ -54,9 +55,39 @@ class Pass:
             for city, owners in self.lines.owners(flavor).items():
                 if self.gates(flavor, city, "").most > 0:
                     found.setdefault(city, set()).update(owners)
+                    self._in_city.setdefault(city, []).append((flavor, owners))
         for waiting in self.fresh:
             found.setdefault(waiting.city, set()).add(waiting.owner)
         return found
+
+    def offered(self, city: str, owner: str) -> list[_Offer]:
+        """What passes first in each line of an owner.
+
+        To be asked once, before any of the owner's jobs starts in this pass.
+        """
+        found: list[_Offer] = []
+        for flavor, owners in self._in_city.get(city, ()):
+            sizes = owners.get(owner)
+            if sizes is not None:
+                gate = self.gates(flavor, city, owner)
+                for size, line in sizes.items():
+                    if size <= gate.most and (first := self.next(line, 0, gate)) is not None:
+                        found.append(first)
+        return found
+
+    def next(self, line: Sequence[Item], at: int, gate: Gate) -> _Offer | None:
+        """The first of a line from ``at`` on that passes the gate."""
+        most, beside, wall_most_ms = gate
+        if most <= 0:
+            return None
+        failed = self.failed
+        for index in range(at, len(line)):
+            item = line[index]
+            _, units, wall_ms, _ = item[1]
+            passes = units <= most and (units <= beside or wall_ms <= wall_most_ms)
+            if passes and item[2] not in failed:
+                return item
+        return None
 
 
 class Offers:
@@ -66,34 +97,14 @@ class Offers:
         self._pass = of
         self._heap: list[_Offer] = []
 
-    def add_line(self, city: str, owner: str) -> None:
+    def add_lines(self, city: str, owner: str) -> None:
         """Add what an owner has waiting for the flavors of the pass."""
-        of, heap = self._pass, self._heap
-        for flavor in of.flavors:
-            sizes = of.lines.owners(flavor).get(city, {}).get(owner)
-            if sizes:
-                gate = of.gates(flavor, city, owner)
-                if gate.most > 0:
-                    for size, line in sizes.items():
-                        if size <= gate.most and (found := self._next(line, 0, gate)):
-                            heap.append(found)
-        heapify(heap)
+        self._heap += self._pass.offered(city, owner)
+        heapify(self._heap)
 
     def add(self, waiting: WaitingClass) -> None:
         """Add a class that is tried with all its options."""
         heappush(self._heap, (waiting.window[0], _ANYWHERE, waiting))
-
-    def _next(self, line: Sequence[Item], at: int, gate: Gate) -> _Offer | None:
-        """The first of a line from ``at`` on that passes the gate."""
-        most, beside, wall_most_ms = gate
-        failed = self._pass.failed
-        for index in range(at, len(line)):
-            item = line[index]
-            _, units, wall_ms, _ = item[1]
-            passes = units <= most and (units <= beside or wall_ms <= wall_most_ms)
-            if passes and item[2] not in failed:
-                return item
-        return None
 
     def best(self) -> WaitingClass | None:
         """The first class that may start, or be promised something."""
@@ -133,7 +144,7 @@ class Offers:
         at = bisect_left(line, (entry, spot))
         if at < len(line) and line[at][:2] == (entry, spot):
             at += 1
-        return self._next(line, at, gate)
+        return self._pass.next(line, at, gate)
 
     def _passes_any(self, waiting: WaitingClass) -> bool:
         gates, city, owner = self._pass.gates, waiting.city, waiting.owner
@@ -162,7 +173,7 @@ class FifoOrder:
         self._pass, self._offers = of, Offers(of)
         for city, owners in of.members().items():
             for owner in owners:
-                self._offers.add_line(city, owner)
+                self._offers.add_lines(city, owner)
         for waiting in of.fresh:
             self._offers.add(waiting)
 
@@ -226,7 +237,7 @@ class CorridorOrder:
         offers = self._offers.get((city, owner))
         if offers is None:
             offers = self._offers[city, owner] = Offers(self._pass)
-            offers.add_line(city, owner)
+            offers.add_lines(city, owner)
             for waiting in self._fresh.get((city, owner), ()):
                 offers.add(waiting)
         return offers

@@ -25,8 +25,10 @@ class Spot(NamedTuple):
 
 #: First entry of a class, where it stands, the class.
 Item = tuple[Entry, Spot, "WaitingClass"]
-#: By city, then owner or capped enterprise, then size.
-_Lines = dict[str, dict[str, dict[int, list[Item]]]]
+#: By owner or capped enterprise, then size.
+Owners = dict[str, dict[int, list[Item]]]
+#: By city.
+_Lines = dict[str, Owners]
 
 
 class WaitingClass:
