@@ -97,6 +97,20 @@ def test_kth_easy_is_within_three_percent() -> None:
 
 
 @pytest.mark.slow
+def test_second_lublin_is_exact() -> None:
+    path = further("lublin_256_new2.swf.gz")
+    _, found = replay(path, "fcfs")
+    assert round(found.waits.mean_wait_s, 1) == 1_172_120.1
+    assert round(found.waits.avebsld, 3) == 54_575.246
+    assert found.kinds["cpu"].makespan_s == 6_886_877
+    _, found = replay(path, "easy")
+    assert round(found.waits.mean_wait_s, 1) == 9_703.6
+    assert (found.waits.median_wait_s, round(found.waits.p95_wait_s, 1)) == (0, 47_902.8)
+    assert round(found.waits.avebsld, 3) == 256.629
+    assert found.kinds["cpu"].makespan_s == 4_707_047
+
+
+@pytest.mark.slow
 def test_ctc() -> None:
     path = further("CTC-SP2-1996-3.1-cln.swf.gz")
     _, found = replay(path, "fcfs")
