@@ -1,4 +1,4 @@
-"""How fast the store moves runs through their states, with events, holds and ledger entries."""
+"""How fast the store moves jobs through their states, with events, holds and ledger entries."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -18,8 +18,9 @@ from scheduler.store.database import Connection, Database
 
 T = TypeVar("T")
 _RUN_S: Final = 300
-#: Made, submitting, accepted, running, ended.
-_MOVES: Final = 5
+#: Guarded moves for each job: its run's to SUBMITTING, ACCEPTED, RUNNING and SUCCEEDED, its own to
+#: ADMITTED, RUNNING and SUCCEEDED. Each with an event, beside them six ledger entries.
+_MOVES: Final = 7
 
 
 def run(quick: bool) -> list[Figure]:
@@ -40,7 +41,8 @@ def _figures(db: Database, count: int) -> list[Figure]:
     total_s = sum(mover.spent_s.values())
     figures = [
         Figure(
-            "move", "moves of runs with events, holds and ledger", _MOVES * count / total_s,
+            "move", "moves of jobs and runs with events, holds and ledger",
+            _MOVES * count / total_s,
             "moves/s", 15_000, at_most=False, peer="jobs/s", peer_value=count / total_s,
         )
     ]  # fmt: skip
