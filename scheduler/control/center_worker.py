@@ -206,6 +206,7 @@ class CenterWorker:
         Raises the ``AdapterError`` of a center that did not answer, after its runs were reported
         silent if it has been so for long.
         """
+        asked_ms = self.clock.now_ms()
         thought = {key: run for key, run in self.tracked.items() if not run.in_flight}
         try:
             active = await self._sweep()
@@ -217,14 +218,14 @@ class CenterWorker:
                 await self._tell_silence()
             raise
         self._answered()
-        await self._tell(thought, {**found, **active})
+        await self._tell(thought, {**found, **active}, asked_ms)
         await self._cancel_wanted(active)
         await self._look_at_orphans([key for key in active if key not in self.tracked])
 
     async def _tell(
-        self, thought: Mapping[str, Tracked], seen_now: Mapping[str, Observation]
+        self, thought: Mapping[str, Tracked], seen_now: Mapping[str, Observation], asked_ms: int
     ) -> None:
-        """Report what is new of the runs we follow."""
+        """Report what is new of the runs we follow; the center was asked from ``asked_ms`` on."""
         usage = await self._usage(
             [key for key in thought if key in seen_now and seen_now[key].phase not in ACTIVE_PHASES]
         )
@@ -239,7 +240,9 @@ class CenterWorker:
         for key, run in thought.items():
             if key in seen_now:
                 run.missing_ms = None
-        reports += self._absent([run for key, run in thought.items() if key not in seen_now])
+        reports += self._absent(
+            [run for key, run in thought.items() if key not in seen_now], asked_ms
+        )
         if reports:
             await self.port.report(reports)
         for run, seen in news:  # only now: what could not be stored is reported again
@@ -279,21 +282,21 @@ class CenterWorker:
             log.warning("usage_unknown", center=self.center, runs=len(ended), error=str(error))
             return {}
 
-    def _absent(self, missing: Sequence[Tracked]) -> list[Report]:
+    def _absent(self, missing: Sequence[Tracked], asked_ms: int) -> list[Report]:
         """Runs that the center did not have at any look through its settle window.
 
         Those that it once had are gone; those that it certainly never took are sent again, under
-        the same name.
+        the same name. What counts is when the center was asked: an answer that is old by now, for
+        other calls of the look had to wait, says nothing of the time since.
         """
-        now_ms = self.clock.now_ms()
         reports: list[Report] = []
         never_taken: list[Tracked] = []
         for run in missing:
             if run.state in RUN_TERMINAL:
                 continue
             if run.missing_ms is None:
-                run.missing_ms = now_ms
-            if self.clock.real_s(now_ms - run.missing_ms) < self.adapter.settle_s:
+                run.missing_ms = asked_ms
+            if self.clock.real_s(asked_ms - run.missing_ms) < self.adapter.settle_s:
                 continue
             if run.taken:
                 reports.append(vanished(run.uid, run.attempt))

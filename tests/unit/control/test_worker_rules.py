@@ -63,6 +63,22 @@ async def test_a_lost_call_is_sent_again_once_its_settle_window_has_passed(bench
     assert bench.center.submitted == [run.run_id, run.run_id]
 
 
+async def test_an_answer_that_is_old_when_it_is_judged_says_nothing_of_the_time_since(
+    bench: Any,
+) -> None:
+    bench.track()
+    bench.center.answers = [OutcomeUnknown("lost")]
+    await bench.worker.send_once()
+    await bench.worker.follow_once()
+    ended = bench.track(2, RunState.RUNNING)
+    bench.center.has(ended.run_id, Phase.SUCCEEDED, 2)
+    bench.center.usage_error = Throttled("busy", 10.0)  # keeps the look longer than the window
+    before_ms = bench.clock.ms
+    await bench.worker.follow_once()
+    assert bench.clock.ms - before_ms >= 10_000
+    assert not await bench.worker.send_once()
+
+
 async def test_the_settle_window_begins_anew_when_the_center_has_it_after_all(bench: Any) -> None:
     run = bench.track(state=RunState.SUBMITTING)
     await bench.worker.follow_once()
