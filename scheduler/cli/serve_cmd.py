@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KILLED = 130
+_GC_THRESHOLDS = (10_000, 20, 20)
 
 
 def register(app: typer.Typer) -> None:
@@ -106,6 +107,8 @@ def run(settings: "Settings") -> int:
         # hold up every call for some 50 ms each time.
         gc.collect()
         gc.freeze()
+        # Batches make very many objects that live for some milliseconds, and hardly any cycles.
+        gc.set_threshold(*_GC_THRESHOLDS)
         reason = await service.wait_stopped()
         await service.stop()
         if reason is bootstrap.StopReason.FENCED:
