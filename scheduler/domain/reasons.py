@@ -15,6 +15,8 @@ class ReasonCode(StrEnum):
     MISCONFIGURED = "MISCONFIGURED"
     NO_FLAVOR = "NO_FLAVOR"
     QUEUE_HELD = "QUEUE_HELD"
+    DEPENDENCY = "DEPENDENCY"  # another job has to end first
+    NOT_BEFORE = "NOT_BEFORE"  # its submitter wants it to start later
     CENTER_DOWN = "CENTER_DOWN"
     EXCEEDS_MAX = "EXCEEDS_MAX"
     BUDGET_ENTERPRISE = "BUDGET_ENTERPRISE"

@@ -327,7 +327,7 @@ class Intake:
         self, city: str, enterprise: str, options: tuple[Option, ...]
     ) -> tuple[Spot, ...]:
         spots: dict[tuple[str, int], Spot] = {}
-        for flavor, units, _, wall_ms, _ in options:
+        for flavor, units, _, wall_ms, *_ in options:
             pool = self.pools.get(flavor)
             if pool is None:
                 continue

@@ -17,6 +17,10 @@ class Option(NamedTuple):
 
     ``terms`` says who may pay for it (empty: anybody). The planner only tells terms apart: jobs
     with other terms are of another class, as admission may refuse one and take the other.
+    ``index`` is its place among the options that the job was submitted with. An elastic option may
+    start on fewer nodes, down to ``units_min`` units (0: only on all). ``net_fen`` is what the
+    enterprise would pay itself at the limit, ``stage_ms`` how long its inputs take to the center;
+    both are 0 where nothing is known.
     """
 
     flavor: str
@@ -24,6 +28,10 @@ class Option(NamedTuple):
     nodes: int
     wall_ms: int
     terms: str = ""
+    index: int = 0
+    units_min: int = 0
+    net_fen: int = 0
+    stage_ms: int = 0
 
 
 # --- what the planner is told -------------------------------------------------------------------
@@ -36,7 +44,10 @@ class JobQueued(NamedTuple):
     taken; their order breaks ties.
 
     ``queued_ms`` is the time that orders the job (kept over retries and preemption);
-    ``not_before_ms`` bars it from starting earlier (retry back-off), 0 for at once.
+    ``not_before_ms`` bars it from starting earlier (retry back-off), 0 for at once. ``user`` is who
+    submitted it (run times are learned per user). An ``interruptible`` job's run may be evicted to
+    give lent units back; ``evictions`` counts how often that happened to the job. ``emergency``,
+    granted by an operator alone, goes before all cities' other jobs.
     """
 
     uid: int
@@ -46,6 +57,10 @@ class JobQueued(NamedTuple):
     queued_ms: int
     options: tuple[Option, ...]
     not_before_ms: int = 0
+    user: str = ""
+    interruptible: bool = False
+    evictions: int = 0
+    emergency: bool = False
 
 
 class JobRemoved(NamedTuple):
@@ -62,6 +77,24 @@ class RunActive(NamedTuple):
     enterprise: str
     option: Option
     start_ms: int
+    priority: int = 0
+    user: str = ""
+    interruptible: bool = False
+    evictions: int = 0
+
+
+class RunHistory(NamedTuple):
+    """How long an earlier run of this shape really ran: what run times are predicted from.
+
+    Part of a snapshot, the oldest first; later ones are learned from ``RunEnded``.
+    """
+
+    enterprise: str
+    user: str
+    flavor: str
+    units: int
+    wall_ms: int
+    used_ms: int
 
 
 class RunStarted(NamedTuple):
@@ -107,13 +140,44 @@ class Unparked(NamedTuple):
 class PoolSet(NamedTuple):
     """Capacity that a center grants for a flavor; ``open`` False (cordoned, down) starts nothing.
 
-    ``capacity_units`` below what runs hold is legal: nothing is killed, nothing starts.
+    ``capacity_units`` below what runs hold is legal: nothing is killed, nothing starts. It is the
+    effective capacity: what is granted, or less if the center reports less. ``corridor_units`` are
+    the corridor's own, which any city may borrow; None for what the nominal quotas leave.
     """
 
     flavor: str
     center: str
     capacity_units: int
     open: bool = True
+    corridor_units: int | None = None
+
+
+class ReclaimSet(NamedTuple):
+    """How lent units of a flavor come back to the city that owns them.
+
+    ``mode`` is ``churn`` (as runs end), ``lease`` (a run that borrows has a limit of at most
+    ``lease_ms``) or ``evict`` (interruptible runs that borrow and have run ``run_min_ms`` are
+    stopped after a notice of ``grace_ms``, at most ``rate_bps`` basis points of all units within
+    ``rate_ms``).
+    """
+
+    flavor: str
+    mode: str = "churn"
+    lease_ms: int = 4 * 3_600_000
+    run_min_ms: int = 30 * 60_000
+    grace_ms: int = 5 * 60_000
+    rate_bps: int = 1_000
+    rate_ms: int = 5 * 60_000
+
+
+class StopSet(NamedTuple):
+    """A city or enterprise is OPEN, on HOLD (starts nothing, runs go on) or DRAIN (runs end too).
+
+    ``node`` is ``cities/<code>`` or ``enterprises/<code>``.
+    """
+
+    node: str
+    state: str
 
 
 class CitySet(NamedTuple):
@@ -142,11 +206,12 @@ class CityQuotaSet(NamedTuple):
 
 
 class EnterpriseQuotaSet(NamedTuple):
-    """Cap of (enterprise, flavor); ``cap_units`` None means no cap."""
+    """Cap of (enterprise, flavor), None for none, and what its city keeps for it alone."""
 
     enterprise: str
     flavor: str
     cap_units: int | None = None
+    guarantee_units: int = 0
 
 
 class UsageSet(NamedTuple):
@@ -165,12 +230,15 @@ Delta = (
     JobQueued
     | JobRemoved
     | RunActive
+    | RunHistory
     | RunStarted
     | RunEnded
     | Promised
     | StartRefused
     | Unparked
     | PoolSet
+    | ReclaimSet
+    | StopSet
     | CitySet
     | EnterpriseSet
     | CityQuotaSet
@@ -201,6 +269,19 @@ class Reservation(NamedTuple):
     start_ms: int
 
 
+class Eviction(NamedTuple):
+    """Stop this run, by notice and grace, so that ``for_uid`` (its city owns the units) can start.
+
+    The units are free when the run has ended, not before.
+    """
+
+    uid: int
+    flavor: str
+    units: int
+    for_uid: int
+    grace_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One cycle's answer, in a fixed order.
@@ -216,6 +297,7 @@ class Plan:
     looked_at: int
     more: bool
     wake_ms: int | None
+    evictions: tuple[Eviction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class CityShard:
         for uid in removed:
             self._remove(uid, touched)
         jobs, queues = self._jobs, self._queues
-        for uid, city, enterprise, priority, queued_ms, options, _ in queued:
+        for uid, city, enterprise, priority, queued_ms, options, *_ in queued:
             if uid in jobs:
                 self._remove(uid, touched)
             member = queues.get((city, enterprise))

@@ -213,6 +213,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "wait; a higher priority goes first inside your enterprise",
         "请等待；提高优先级可在本企业内提前",
     ),
+    "why.DEPENDENCY": ("It waits for other jobs to end", "正在等待其他作业结束"),
+    "advice.DEPENDENCY": (
+        "`corridor job JOB` names them; nothing to do until they end",
+        "用 `corridor job JOB` 查看所依赖的作业；在其结束前无需操作",
+    ),
+    "why.NOT_BEFORE": ("It is not to start before the time it names", "未到作业指定的最早开始时间"),
+    "advice.NOT_BEFORE": ("nothing to do until then", "在此之前无需操作"),
     "why.NOT_EVALUATED": ("The planner has not looked at it yet", "规划器尚未处理"),
     "advice.NOT_EVALUATED": ("ask again in a moment", "请稍后再看"),
 }

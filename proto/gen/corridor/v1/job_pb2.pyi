@@ -289,6 +289,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Others stand before it in the queue."""
     REASON_CODE_NOT_EVALUATED: _ReasonCode.ValueType  # 22
     """Not looked at yet."""
+    REASON_CODE_DEPENDENCY: _ReasonCode.ValueType  # 23
+    """Another job has to end first. Stands after QUEUE_HELD."""
+    REASON_CODE_NOT_BEFORE: _ReasonCode.ValueType  # 24
+    """Its submitter wants it to start later. Stands after DEPENDENCY."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Why a job waits, in order of precedence."""
@@ -339,6 +343,10 @@ REASON_CODE_BEHIND_HEAD: ReasonCode.ValueType  # 21
 """Others stand before it in the queue."""
 REASON_CODE_NOT_EVALUATED: ReasonCode.ValueType  # 22
 """Not looked at yet."""
+REASON_CODE_DEPENDENCY: ReasonCode.ValueType  # 23
+"""Another job has to end first. Stands after QUEUE_HELD."""
+REASON_CODE_NOT_BEFORE: ReasonCode.ValueType  # 24
+"""Its submitter wants it to start later. Stands after DEPENDENCY."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 @_typing.final

@@ -1,0 +1,10 @@
+"""What jobs can say: users, arrays, dependencies, earliest start, inputs."""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply it."""

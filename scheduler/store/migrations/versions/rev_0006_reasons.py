@@ -1,0 +1,10 @@
+"""How long jobs waited for which reason, and how long runs took."""
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply it."""
