@@ -14,7 +14,7 @@ READY_DEV := $(VENV)/.ready-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow lint proto bench lock clean
+.PHONY: help setup setup-dev demo test test-slow mutants lint proto bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
 
 test-slow: $(READY_DEV) ## Run the slow tests
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+mutants: $(READY_DEV) ## Seed faults in copies of the tree and see their tests fail; ARGS chooses
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: $(READY_DEV) ## Check style, types, boundaries and protos
 	$(BIN)/ruff check .
