@@ -25,6 +25,16 @@ def _big(default: int | None = None, *, pk: bool = False, null: bool = False) ->
     return Field(default=default, sa_type=BigInteger)
 
 
+def _count() -> Any:
+    """A small number that begins at 0, also for rows of before the column was there."""
+    return Field(default=0, sa_column_kwargs={"server_default": text("0")})
+
+
+def _flag() -> Any:
+    """A yes or no that begins as no, also for rows of before the column was there."""
+    return Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+
+
 def _states(states: Any) -> str:
     return ", ".join(f"'{state}'" for state in sorted(states))
 
@@ -167,8 +177,11 @@ class RequestKey(SQLModel, table=True):
 class Job(SQLModel, table=True):
     """A job. ``options`` is the planner's compact JSON of its options; ``spec`` the whole request.
 
-    ``attempt`` is the number of runs made so far. ``gross_fen`` and the two parts of it are what
-    its settled runs cost in sum.
+    ``attempt`` is the number of runs made so far; ``attempts_free`` of them cost none of
+    ``attempts_max``, for the platform or the center ended them or never took them. ``evictions``
+    counts runs that gave lent units back, ``start_tries`` those in a row that no center began;
+    after too many the job is ``deactivated``: HELD by policy, not by its user. ``gross_fen`` and
+    the two parts of it are what its settled runs cost in sum.
     """
 
     __table_args__ = (
@@ -220,10 +233,21 @@ class Job(SQLModel, table=True):
     subsidy_fen: int = _big(0)
     self_pay_fen: int = _big(0)
     settled: bool = False
+    interruptible: bool = _flag()
+    emergency: bool = _flag()
+    deactivated: bool = _flag()
+    evictions: int = _count()
+    attempts_free: int = _count()
+    start_tries: int = _count()
 
 
 class Run(SQLModel, table=True):
-    """One attempt of a job at one center; at most one per job is active."""
+    """One attempt of a job at one center; at most one per job is active.
+
+    A run that the platform ends has an ``evict_cause`` (``scheduler.domain.evicting``) from
+    ``evict_ms`` on, so that job ``evict_for`` can start if that is why. Its program was told at
+    ``notice_ms``, and is ended at ``evict_deadline_ms`` unless it ends before.
+    """
 
     __table_args__ = (
         CheckConstraint(f"state IN ({_states(RunState)})", name="state"),
@@ -265,6 +289,12 @@ class Run(SQLModel, table=True):
     exit_code: int | None = None
     message: str = ""
     settled_ms: int | None = _big(null=True)
+    evict_cause: str | None = None
+    evict_ms: int | None = _big(null=True)
+    evict_for: int | None = _big(null=True)
+    evict_grace_ms: int | None = _big(null=True)
+    notice_ms: int | None = _big(null=True)
+    evict_deadline_ms: int | None = _big(null=True)
 
 
 class Event(SQLModel, table=True):
