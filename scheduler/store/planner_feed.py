@@ -23,13 +23,15 @@ from scheduler.placement.model import (
     JobRemoved,
     Option,
     PoolSet,
+    ReclaimSet,
     RunActive,
     RunEnded,
     RunStarted,
+    StopSet,
     Unparked,
     UsageSet,
 )
-from scheduler.store import feed
+from scheduler.store import feed, pools
 from scheduler.store.database import bulk_read
 from scheduler.store.job_filter import OPEN
 
@@ -44,6 +46,9 @@ _RELOADED: Final = frozenset(
     {
         EventKind.QUOTA_CHANGED,
         EventKind.ENTERPRISE_QUOTA_CHANGED,
+        EventKind.FLAVOR_QUOTA_CHANGED,
+        EventKind.CAPACITY_CHANGED,
+        EventKind.STOP_CHANGED,
         EventKind.CATALOG_CHANGED,
         EventKind.ENTERPRISE_CHANGED,
         EventKind.CENTER_CHANGED,
@@ -95,7 +100,7 @@ def _job(row: tuple[int, str, str, int, int, str, int, str, int | None]) -> JobQ
 
 
 def settings(connection: Connection) -> list[Delta]:
-    """Return cities, enterprises, pools and quotas as deltas: small, told again when one changes.
+    """Return cities, enterprises, pools, quotas and stops: small, told again when one changes.
 
     A blocked enterprise keeps its queue; admission refuses its starts with the reason.
     """
@@ -106,10 +111,17 @@ def settings(connection: Connection) -> list[Delta]:
         for row in run("SELECT code, city, weight FROM enterprise ORDER BY code")
     ]
     told += [
-        PoolSet(flavor, center, capacity, state == "OPEN")
-        for flavor, center, capacity, state in run(
-            "SELECT f.code, f.center, f.capacity_units, c.state"
-            " FROM flavor f JOIN center c ON c.code = f.center ORDER BY f.code"
+        PoolSet(
+            pool.flavor, pool.center, pool.effective_units, pool.state == "OPEN",
+            pool.corridor_units,
+        )
+        for pool in pools.read(connection).values()
+    ]  # fmt: skip
+    told += [
+        ReclaimSet(flavor, mode, *(seconds * 1000 for seconds in times), bps, rate_s * 1000)
+        for flavor, mode, *times, bps, rate_s in run(
+            "SELECT flavor, reclaim, lease_s, run_min_s, grace_s, rate_bps, rate_s"
+            " FROM flavor_quota ORDER BY flavor"
         )
     ]
     told += [
@@ -122,10 +134,11 @@ def settings(connection: Connection) -> list[Delta]:
     told += [
         EnterpriseQuotaSet(*row)
         for row in run(
-            "SELECT enterprise, flavor, cap_units FROM enterprise_quota"
+            "SELECT enterprise, flavor, cap_units, guarantee_units FROM enterprise_quota"
             " WHERE version > 0 ORDER BY enterprise, flavor"
         )
     ]
+    told += [StopSet(*row) for row in run("SELECT node, state FROM stop_state ORDER BY node")]
     return told
 
 

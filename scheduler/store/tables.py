@@ -138,12 +138,20 @@ class CityQuota(SQLModel, table=True):
 
 
 class EnterpriseQuota(SQLModel, table=True):
-    """Cap of (enterprise, flavor) and the units its runs hold now; made when first used."""
+    """Cap and guarantee of (enterprise, flavor) and the units its runs hold now; made when first
+    used."""
 
     __tablename__ = "enterprise_quota"
     __table_args__ = (
         CheckConstraint("used_units >= 0", name="units_not_negative"),
         CheckConstraint("cap_units IS NULL OR cap_units >= 0", name="cap"),
+        CheckConstraint("guarantee_units >= 0", name="guarantee"),
+        Index(
+            "enterprise_quota_guaranteed",
+            "flavor",
+            sqlite_where=text("guarantee_units > 0"),
+            postgresql_where=text("guarantee_units > 0"),
+        ),
     )
     enterprise: str = Field(primary_key=True, foreign_key="enterprise.code")
     flavor: str = Field(primary_key=True, foreign_key="flavor.code")
@@ -151,6 +159,9 @@ class EnterpriseQuota(SQLModel, table=True):
     used_units: int = _big(0)
     version: int = _big(1)
     updated_ms: int = _big()
+    guarantee_units: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
+    )
 
 
 class EnterpriseUsage(SQLModel, table=True):

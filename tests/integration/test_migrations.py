@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
-from scheduler.store import migrate, tables
+from scheduler.store import migrate, quota_tables, tables
 from scheduler.store.database import open_engine
 
 GUARDED = (
@@ -27,6 +27,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_engine(f"sqlite:///{tmp_path / 'corridor.db'}")
     yield engine
     engine.dispose()
+
+
+#: Modules of tables, whose import fills the metadata that a database is compared with.
+TABLES = (tables, quota_tables)
 
 
 def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:

@@ -3,9 +3,11 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from scheduler.store import tables
+from scheduler.store import quota_tables, tables
 
-assert tables.City.metadata is SQLModel.metadata  # importing the tables fills the metadata
+# Importing the tables fills the metadata.
+for one in (tables.City, quota_tables.FlavorQuota):
+    assert one.metadata is SQLModel.metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
