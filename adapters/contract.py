@@ -212,6 +212,15 @@ class CenterAdapter(Protocol):
         """Ask for the run's end; idempotent; the end is confirmed by a later observation."""
         ...
 
+    async def notify(self, run_id: str, grace_s: int) -> None:
+        """Tell the run's program that it will be ended in ``grace_s`` seconds of its time.
+
+        The program may save its work and exit; it is ended by a ``cancel`` after the grace, never
+        by the notice. Idempotent: the first notice counts. A run that does not run, has ended or
+        is unknown is told nothing, and that is no error; nor is a center that cannot tell.
+        """
+        ...
+
     async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
         """Metered segments of ended runs; a run not metered yet is left out."""
         ...

@@ -236,6 +236,11 @@ class Gate:
         with _Passage(self, "cancel"):
             await self.inner.cancel(run_id)
 
+    async def notify(self, run_id: str, grace_s: int) -> None:
+        """See ``CenterAdapter``."""
+        with _Passage(self, "notify"):
+            await self.inner.notify(run_id, grace_s)
+
     async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
         """See ``CenterAdapter``."""
         with _Passage(self, "usage"):

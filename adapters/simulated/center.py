@@ -16,6 +16,7 @@ from adapters.contract import (
     LogChunk,
     Observation,
     Page,
+    Phase,
     RunRequest,
     Usage,
 )
@@ -144,6 +145,20 @@ class SimulatedCenter:
             raise Unavailable(f"{self.settings.center}: simulated refusal of a call")
         if not run.cancelled:
             self._happen({"event": "cancel", "name": run.name, "at_ms": now_ms})
+            self._news.set()
+
+    async def notify(self, run_id: str, grace_s: int) -> None:
+        """Tell a running run; one with a checkpoint label saves and exits if it has the time."""
+        now_ms = self._answer()
+        run = self._cluster.by_run_id.get(run_id)
+        if run is None or run.phase is not Phase.RUNNING:
+            return
+        self._calls[run.name] += 1
+        if draw_call(self.settings, run.name, self._calls[run.name]).unavailable:
+            raise Unavailable(f"{self.settings.center}: simulated refusal of a call")
+        if run.notice_ms is None:
+            grace = {"grace_s": grace_s}
+            self._happen({"event": "notice", "name": run.name, "at_ms": now_ms, **grace})
             self._news.set()
 
     async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
@@ -343,6 +358,8 @@ def _log_text(center: str, run: SimulatedRun) -> bytes:
     ]
     if run.start_ms is not None:
         lines.append(f"[simulated] {run.start_ms} started")
+    if run.notice_ms is not None:
+        lines.append(f"[simulated] {run.notice_ms} told: {run.grace_s} s left")
     if run.end_ms is not None:
         seen = run.observation()
         lines.append(f"[simulated] {run.end_ms} {seen.phase} {seen.message}".rstrip())

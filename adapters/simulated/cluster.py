@@ -22,6 +22,8 @@ from adapters.simulated.fate import SUCCEEDED, Fate
 from adapters.simulated.journal import Event
 
 _EXIT_CODES = {FailureClass.USER_CODE: 1, FailureClass.OUT_OF_MEMORY: 137}
+#: With which a simulated program exits that has saved its work (EX_TEMPFAIL: try again).
+SAVED_EXIT_CODE = 75
 
 
 @dataclass(slots=True)
@@ -43,6 +45,9 @@ class SimulatedRun:
     end_ms: int | None = None
     due_ms: int = 0
     cancelled: bool = False
+    notice_ms: int | None = None
+    grace_s: int = 0
+    saves: bool = False
     seen: Observation | None = None
 
     @property
@@ -53,10 +58,12 @@ class SimulatedRun:
     def observation(self) -> Observation:
         """What the center says of it now."""
         if self.seen is None:
-            failure = self.fate.failure
+            failure = FailureClass.USER_CODE if self.saves else self.fate.failure
             if self.phase not in (Phase.FAILED, Phase.PREEMPTED):
                 failure = None
             exit_code = _EXIT_CODES.get(failure) if failure else None
+            if failure and self.saves:
+                exit_code = SAVED_EXIT_CODE
             if self.phase is Phase.SUCCEEDED:
                 exit_code = 0
             self.seen = Observation(
@@ -69,9 +76,14 @@ class SimulatedRun:
                 end_ms=self.end_ms,
                 failure=failure,
                 exit_code=exit_code,
-                message=f"simulated failure: {failure}" if failure else "",
+                message=self._message(failure),
             )
         return self.seen
+
+    def _message(self, failure: FailureClass | None) -> str:
+        if failure is None:
+            return ""
+        return "simulated checkpoint saved" if self.saves else f"simulated failure: {failure}"
 
 
 @dataclass(slots=True)
@@ -155,6 +167,7 @@ class Cluster:
             "ready_ms": ready_ms,
             "runtime_ms": fate.runtime_ms,
             "outcome": fate.failure or SUCCEEDED,
+            "checkpoint_ms": fate.checkpoint_ms,
         }
 
     def apply(self, event: Event) -> None:
@@ -173,6 +186,8 @@ class Cluster:
             self._end(run, at_ms)
         elif kind == "cancel":
             self._cancel(run, at_ms)
+        elif kind == "notice" and run.phase is Phase.RUNNING:
+            self._notice(run, at_ms, cast(int, event["grace_s"]))
         else:
             raise ValueError(f"{kind!r} of {name!r}, which is {run.phase}")
 
@@ -194,7 +209,11 @@ class Cluster:
             units=cast(int, event["units"]),
             submit_ms=cast(int, event["submit_ms"]),
             ready_ms=cast(int, event["ready_ms"]),
-            fate=Fate(cast(int, event["runtime_ms"]), failure),
+            fate=Fate(
+                cast(int, event["runtime_ms"]),
+                failure,
+                cast("int | None", event.get("checkpoint_ms")),
+            ),
         )
         self.by_name[name] = self.by_run_id[run.run_id] = self.active[run.serial] = run
         self.lanes[flavor].waiting.append(run)
@@ -211,6 +230,8 @@ class Cluster:
         failure = run.fate.failure
         if run.cancelled:
             phase = Phase.CANCELLED
+        elif run.saves:
+            phase = Phase.FAILED
         elif failure is FailureClass.PREEMPTED:
             phase = Phase.PREEMPTED
         else:
@@ -224,8 +245,23 @@ class Cluster:
             return
         end_ms = at_ms + self._cancel_delay_ms
         if not run.cancelled and end_ms < run.due_ms:
-            run.cancelled, run.due_ms = True, end_ms
-            heapq.heappush(self.lanes[run.flavor].ends, (end_ms, run.serial, run))
+            run.cancelled, run.saves = True, False
+            self._due(run, end_ms)
+
+    def _notice(self, run: SimulatedRun, at_ms: int, grace_s: int) -> None:
+        """A program that saves its work exits when it has, unless it ends before."""
+        run.notice_ms, run.grace_s = at_ms, grace_s
+        saving_ms = run.fate.checkpoint_ms
+        if saving_ms is None or run.cancelled or saving_ms > grace_s * 1000:
+            return
+        if at_ms + saving_ms < run.due_ms:
+            run.saves = True
+            self._due(run, at_ms + saving_ms)
+
+    def _due(self, run: SimulatedRun, end_ms: int) -> None:
+        """The run ends sooner than it would have."""
+        run.due_ms = end_ms
+        heapq.heappush(self.lanes[run.flavor].ends, (end_ms, run.serial, run))
 
     def _finish(self, run: SimulatedRun, phase: Phase, at_ms: int) -> None:
         run.end_ms = at_ms

@@ -10,6 +10,7 @@ from adapters.simulated.settings import SimulatedSettings
 
 RUNTIME_LABEL = "corridor.simulated/runtime-s"
 OUTCOME_LABEL = "corridor.simulated/outcome"
+CHECKPOINT_LABEL = "corridor.simulated/checkpoint-s"
 SUCCEEDED = "SUCCEEDED"
 
 # These show as soon as a run starts, not in the course of it.
@@ -19,10 +20,15 @@ _AT_ONCE_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How long a run will run, in milliseconds from its start, and how it fails (None: not)."""
+    """How long a run will run, in milliseconds from its start, and how it fails (None: not).
+
+    ``checkpoint_ms`` is how long its program takes to save its work and exit once it was told that
+    it will be ended; None if it does not heed that.
+    """
 
     runtime_ms: int
     failure: FailureClass | None
+    checkpoint_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ def draw(settings: SimulatedSettings, request: RunRequest) -> Fate:
     """The run's fate, cut at its wall limit. Raises ``Rejected`` for a label that says nonsense."""
     wall_ms = request.wall_limit_s * 1000
     failure = _labelled_failure(request)
-    runtime_ms = _labelled_runtime_ms(request)
+    runtime_ms = _labelled_ms(request, RUNTIME_LABEL)
+    checkpoint_ms = _labelled_ms(request, CHECKPOINT_LABEL)
     if runtime_ms is not None and (OUTCOME_LABEL in request.labels or not settings.failure_rates):
         failure_draw = runtime_draw = moment_draw = 1.0  # nothing is left to be drawn
     else:
@@ -69,8 +76,8 @@ def draw(settings: SimulatedSettings, request: RunRequest) -> Fate:
         elif failure is not None and OUTCOME_LABEL not in request.labels:
             runtime_ms = int(runtime_ms * moment_draw)
     if failure is FailureClass.TIME_LIMIT or runtime_ms > wall_ms:
-        return Fate(wall_ms, FailureClass.TIME_LIMIT)
-    return Fate(max(1, runtime_ms), failure)
+        return Fate(wall_ms, FailureClass.TIME_LIMIT, checkpoint_ms)
+    return Fate(max(1, runtime_ms), failure, checkpoint_ms)
 
 
 def _drawn_failure(settings: SimulatedSettings, drawn: float) -> FailureClass | None:
@@ -95,14 +102,14 @@ def _labelled_failure(request: RunRequest) -> FailureClass | None:
     return FailureClass(outcome)
 
 
-def _labelled_runtime_ms(request: RunRequest) -> int | None:
-    text = request.labels.get(RUNTIME_LABEL)
+def _labelled_ms(request: RunRequest, label: str) -> int | None:
+    text = request.labels.get(label)
     if text is None:
         return None
     try:
-        runtime_s = float(text)
+        duration_s = float(text)
     except ValueError:
-        runtime_s = -1.0
-    if not 0 <= runtime_s < math.inf:
-        raise Rejected(f"label {RUNTIME_LABEL}: {text!r} is no duration", "INVALID_LABEL")
-    return round(runtime_s * 1000)
+        duration_s = -1.0
+    if not 0 <= duration_s < math.inf:
+        raise Rejected(f"label {label}: {text!r} is no duration", "INVALID_LABEL")
+    return round(duration_s * 1000)

@@ -107,6 +107,11 @@ class KillableCenter(Gate):
         await super().cancel(run_id)
         self._killer.passed("cancel", "after")
 
+    async def notify(self, run_id: str, grace_s: int) -> None:
+        self._killer.passed("notify", "before")
+        await super().notify(run_id, grace_s)
+        self._killer.passed("notify", "after")
+
     async def find(self, run_ids: Sequence[str]) -> Mapping[str, Observation]:
         self._killer.passed("find", "before")
         answer = await super().find(run_ids)

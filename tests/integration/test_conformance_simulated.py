@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from adapters.conformance import (
     finds_after_a_lost_answer,
     submits_once_per_name,
 )
+from adapters.conformance_ending import tells_before_it_ends
 from adapters.contract import Accepted, CenterAdapter, RunRequest
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import SimulatedCenter, SimulatedSettings, accepted_names
+from adapters.simulated.fate import CHECKPOINT_LABEL
 
 FLAVOR = {
     "flavor": "wuhan-ai/ascend-910b",
@@ -70,6 +73,10 @@ class SimulatedSubject:
             labels={"corridor.simulated/runtime-s": str(runtime_s)},
         )
 
+    def saving_request(self) -> RunRequest:
+        request = self.request(3600)
+        return replace(request, labels={**request.labels, CHECKPOINT_LABEL: "3"})
+
     async def let_pass(self) -> None:
         self._now_ms += 1000
 
@@ -116,6 +123,20 @@ async def test_the_suite_notices_a_broken_adapter(subject: SimulatedSubject) -> 
     subject.adapter = Forgetful(settings, lambda: subject._now_ms, lambda ms: ms / 1000)
     with pytest.raises(Nonconformance, match="first one's answer"):
         await submits_once_per_name(subject)
+
+
+class Hasty(SimulatedCenter):
+    """A broken center: it ends whom it should only tell."""
+
+    async def notify(self, run_id: str, grace_s: int) -> None:
+        await self.cancel(run_id)
+
+
+async def test_the_suite_notices_a_notice_that_ends(subject: SimulatedSubject) -> None:
+    settings = SimulatedSettings.parse("wuhan-ai", {"flavors": [FLAVOR]})
+    subject.adapter = Hasty(settings, lambda: subject._now_ms, lambda ms: ms / 1000)
+    with pytest.raises(Nonconformance, match="a notice ends no run"):
+        await tells_before_it_ends(subject)
 
 
 async def test_what_cannot_be_brought_about_is_said(subject: SimulatedSubject) -> None:

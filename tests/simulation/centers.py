@@ -157,6 +157,12 @@ class MortalCenter:
         self._book.cancelled.add(run_id)
         self._point("after cancel")
 
+    async def notify(self, run_id: str, grace_s: int) -> None:
+        """See ``CenterAdapter``."""
+        self._point("before notify")
+        await self.inner.notify(run_id, grace_s)
+        self._point("after notify")
+
     async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
         """See ``CenterAdapter``."""
         found = await self.inner.usage(run_ids)

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from adapters.contract import FailureClass, Observation, Phase, RunRequest
 from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unavailable
 from adapters.simulated import SimulatedCenter
+from adapters.simulated.fate import CHECKPOINT_LABEL
+from adapters.simulated.journal import read_events
 
 Run = Callable[..., RunRequest]
 
@@ -320,3 +324,60 @@ async def test_a_call_lost_once_is_not_lost_forever(world: World, run: Run) -> N
             continue
         break
     assert set(await center.find(["j1.1"])) == {"j1.1"}
+
+
+async def test_a_told_program_saves_its_work_and_exits(world: World, run: Run) -> None:
+    center = world.open()
+    await center.submit(with_checkpoint(run("j1", runtime_s=50), 4))
+    world.let_pass(5)
+    await center.notify("j1.1", 30)
+    world.let_pass(2)
+    await center.notify("j1.1", 30)  # told again: the first notice counts
+    world.let_pass(20)
+    ended = await seen(center, "j1.1")
+    assert (ended.phase, ended.failure, ended.exit_code) == (
+        Phase.FAILED,
+        FailureClass.USER_CODE,
+        75,
+    )
+    assert (ended.end_ms or 0) - (ended.start_ms or 0) == 9_000
+    log = (await center.logs("j1.1", 0, 4096)).data.decode()
+    assert "told: 30 s left" in log
+    assert "checkpoint saved" in log
+
+
+@pytest.mark.parametrize(("checkpoint_s", "runtime_s"), [(None, 50), (40, 50), (10, 8)])
+async def test_a_notice_ends_nothing_that_does_not_save_in_time(
+    world: World, run: Run, checkpoint_s: int | None, runtime_s: int
+) -> None:
+    center = world.open()
+    request = run("j1", runtime_s=runtime_s)
+    await center.submit(with_checkpoint(request, checkpoint_s) if checkpoint_s else request)
+    world.let_pass(1)
+    await center.notify("j1.1", 30)
+    world.let_pass(60)
+    assert (await seen(center, "j1.1")).phase is Phase.SUCCEEDED
+
+
+async def test_a_waiting_run_is_told_nothing(world: World, run: Run) -> None:
+    center = world.open(start_delay_s=5)
+    await center.submit(with_checkpoint(run("j1", runtime_s=10), 1))
+    await center.notify("j1.1", 30)
+    world.let_pass(60)
+    assert (await seen(center, "j1.1")).phase is Phase.SUCCEEDED
+
+
+async def test_a_notice_outlives_the_process(world: World, run: Run, journal: Path) -> None:
+    first = world.open(journal=str(journal))
+    await first.submit(with_checkpoint(run("j1", runtime_s=50), 4))
+    world.let_pass(1)
+    await first.notify("j1.1", 30)
+    second = world.open(journal=str(journal))
+    world.let_pass(60)
+    assert (await seen(second, "j1.1")).exit_code == 75
+    assert [e["grace_s"] for e in read_events(journal) if e["event"] == "notice"] == [30]
+
+
+def with_checkpoint(request: RunRequest, seconds: int) -> RunRequest:
+    """A run whose program saves its work and exits so long after it was told."""
+    return replace(request, labels={**request.labels, CHECKPOINT_LABEL: str(seconds)})

@@ -37,12 +37,14 @@ class ScriptedCenter:
     error: Exception | None = None
     usage_error: Exception | None = None
     cancel_error: Exception | None = None
+    notify_error: Exception | None = None
     #: Lost answers of ``OutcomeUnknown``: whether the run was taken all the same.
     takes: bool = False
     runs: dict[str, Observation] = field(default_factory=dict)
     metered: dict[str, tuple[Usage, ...]] = field(default_factory=dict)
     submitted: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    told: list[tuple[str, int]] = field(default_factory=list)
     throttled: int = 0
     settle_s: float = 5.0
 
@@ -86,6 +88,11 @@ class ScriptedCenter:
         if self.cancel_error is not None:
             raise self.cancel_error
         self.cancelled.append(run_id)
+
+    async def notify(self, run_id: str, grace_s: int) -> None:
+        if self.notify_error is not None:
+            raise self.notify_error
+        self.told.append((run_id, grace_s))
 
     async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
         if self.usage_error is not None:
