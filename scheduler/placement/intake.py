@@ -14,6 +14,7 @@ from scheduler.placement.model import (
     Delta,
     EnterpriseQuotaSet,
     EnterpriseSet,
+    EvictionRefused,
     JobQueued,
     JobRemoved,
     Option,
@@ -29,6 +30,7 @@ from scheduler.placement.model import (
 )
 from scheduler.placement.parking import Parking, class_of
 from scheduler.placement.pools import Pool
+from scheduler.placement.refusals import Refusals
 from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
 from scheduler.placement.waiting import Spot, WaitingClass, WaitingLines
 
@@ -46,6 +48,13 @@ class ActiveRun(NamedTuple):
     job: JobQueued | None
 
 
+def rule_key(rule: Delta) -> tuple[str, ...]:
+    """What a rule is about: a later one with an equal key takes its place."""
+    subject = tuple(word for word in rule[:2] if isinstance(word, str))
+    named = isinstance(rule, CityQuotaSet | EnterpriseQuotaSet | UsageSet)
+    return (type(rule).__name__, *(subject if named else subject[:1]))
+
+
 class Intake:
     """State of the root planner and how deltas change it."""
 
@@ -59,6 +68,9 @@ class Intake:
         self.census = Census()
         self.active: dict[int, ActiveRun] = {}
         self.parking = Parking()
+        self.refusals = Refusals()
+        #: The last word on each pool, city, enterprise and quota, by what it is about.
+        self.rules: dict[tuple[str, ...], Delta] = {}
         self.holders: dict[int, str] = {}
         #: Promises of another planner, to be kept by the next plan.
         self.promised: list[Promised] = []
@@ -95,6 +107,8 @@ class Intake:
                     self._started(uid, start_ms)
                 case StartRefused(uid, reason, retry_ms):
                     self._refused(uid, reason, retry_ms)
+                case EvictionRefused():
+                    pass
                 case RunActive(uid, city, enterprise, option, start_ms):
                     if uid not in self.active:
                         self._occupy(uid, city, enterprise, option, start_ms, now_ms, None)
@@ -136,6 +150,7 @@ class Intake:
             return
         self.parking.park(run.job, reason, retry_ms)
         key = class_of(run.job)
+        self.refusals.note(key, reason)
         if key not in self.parking.stalled:
             return
         if key in self.classes:
@@ -160,6 +175,7 @@ class Intake:
     # --- rules ------------------------------------------------------------------------------------
 
     def _rule(self, delta: Delta) -> None:
+        self.rules[rule_key(delta)] = delta
         match delta:
             case PoolSet(flavor, center, capacity, is_open):
                 pool = self._pool(flavor)
@@ -241,6 +257,8 @@ class Intake:
         run = self.active.get(uid)
         if run is None or run.start_ms == start_ms:
             return
+        if run.job is not None:
+            self.refusals.forget(class_of(run.job))
         pool, option = self._pool(run.option.flavor), run.option
         pool.move_end(
             uid, run.start_ms + option.wall_ms, start_ms + option.wall_ms, option.units,
@@ -311,8 +329,7 @@ class Intake:
         is_capped = enterprise in self._capped
         # One line for all enterprises is enough where neither order nor caps tell them apart.
         waiting.owner = enterprise if is_capped or self.policy.order == "corridor" else ""
-        first = self.pools.get(waiting.options[0].flavor)
-        waiting.capped = enterprise if first is not None and enterprise in first.book.caps else ""
+        waiting.capped = enterprise if is_capped else ""
         if waiting.key in self.parking.stalled:
             waiting.spots = ()
         else:

@@ -70,7 +70,11 @@ class JobRemoved(NamedTuple):
 
 
 class RunActive(NamedTuple):
-    """A run holds units at a center: in a snapshot, or one that the planner did not start."""
+    """A run holds units at a center: in a snapshot, or one that the planner did not start.
+
+    One with ``ending_ms`` above 0 is being evicted, for job ``ending_for`` if not 0: its end is
+    due then, and it is not evicted again.
+    """
 
     uid: int
     city: str
@@ -81,6 +85,8 @@ class RunActive(NamedTuple):
     user: str = ""
     interruptible: bool = False
     evictions: int = 0
+    ending_ms: int = 0
+    ending_for: int = 0
 
 
 class RunHistory(NamedTuple):
@@ -129,6 +135,13 @@ class StartRefused(NamedTuple):
     uid: int
     reason: PendingReason
     retry_ms: int
+
+
+class EvictionRefused(NamedTuple):
+    """An eviction of the last plan was not begun (the run's job was cancelled, its center does not
+    speak, or whom it was for waits no more): the run goes on, and may be planned for again."""
+
+    uid: int
 
 
 class Unparked(NamedTuple):
@@ -235,6 +248,7 @@ Delta = (
     | RunEnded
     | Promised
     | StartRefused
+    | EvictionRefused
     | Unparked
     | PoolSet
     | ReclaimSet
