@@ -73,6 +73,54 @@ SUBSIDY_PREFERENCE_NONE: SubsidyPreference.ValueType  # 3
 """Pay all of it."""
 Global___SubsidyPreference: _TypeAlias = SubsidyPreference  # noqa: Y015
 
+class _PriorityClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriorityClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_CLASS_UNSPECIFIED: _PriorityClass.ValueType  # 0
+    """As NORMAL."""
+    PRIORITY_CLASS_NORMAL: _PriorityClass.ValueType  # 1
+    """In the order that shares, priority and time make."""
+    PRIORITY_CLASS_EMERGENCY: _PriorityClass.ValueType  # 2
+    """Before all other jobs; only an operator may submit it."""
+
+class PriorityClass(_PriorityClass, metaclass=_PriorityClassEnumTypeWrapper):
+    """Which jobs of its city a job goes before."""
+
+PRIORITY_CLASS_UNSPECIFIED: PriorityClass.ValueType  # 0
+"""As NORMAL."""
+PRIORITY_CLASS_NORMAL: PriorityClass.ValueType  # 1
+"""In the order that shares, priority and time make."""
+PRIORITY_CLASS_EMERGENCY: PriorityClass.ValueType  # 2
+"""Before all other jobs; only an operator may submit it."""
+Global___PriorityClass: _TypeAlias = PriorityClass  # noqa: Y015
+
+class _DependencyCondition:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DependencyConditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DependencyCondition.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPENDENCY_CONDITION_UNSPECIFIED: _DependencyCondition.ValueType  # 0
+    """As AFTER_SUCCESS."""
+    DEPENDENCY_CONDITION_AFTER_SUCCESS: _DependencyCondition.ValueType  # 1
+    """The other has SUCCEEDED; if it ends otherwise, this one is cancelled."""
+    DEPENDENCY_CONDITION_AFTER_ANY_END: _DependencyCondition.ValueType  # 2
+    """The other has ended, however."""
+
+class DependencyCondition(_DependencyCondition, metaclass=_DependencyConditionEnumTypeWrapper):
+    """What a job needs of another one's end before it may start."""
+
+DEPENDENCY_CONDITION_UNSPECIFIED: DependencyCondition.ValueType  # 0
+"""As AFTER_SUCCESS."""
+DEPENDENCY_CONDITION_AFTER_SUCCESS: DependencyCondition.ValueType  # 1
+"""The other has SUCCEEDED; if it ends otherwise, this one is cancelled."""
+DEPENDENCY_CONDITION_AFTER_ANY_END: DependencyCondition.ValueType  # 2
+"""The other has ended, however."""
+Global___DependencyCondition: _TypeAlias = DependencyCondition  # noqa: Y015
+
 class _JobState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -359,6 +407,8 @@ class ResourceOption(_message.Message):
     UNITS_PER_NODE_FIELD_NUMBER: _builtins.int
     NODES_FIELD_NUMBER: _builtins.int
     MEMORY_MIB_PER_NODE_FIELD_NUMBER: _builtins.int
+    WALL_LIMIT_FIELD_NUMBER: _builtins.int
+    NODES_MIN_FIELD_NUMBER: _builtins.int
     flavor: _builtins.str
     """Flavor as `<center>/<device>`, such as "wuhan-ai/ascend-910b"."""
     units_per_node: _builtins.int
@@ -367,6 +417,12 @@ class ResourceOption(_message.Message):
     """Nodes; 0 stands for 1."""
     memory_mib_per_node: _builtins.int
     """Memory on each node in MiB; 0 for the flavor's default."""
+    nodes_min: _builtins.int
+    """It may start on as few nodes as this if not all are free; 0 for all of `nodes`."""
+    @_builtins.property
+    def wall_limit(self) -> _duration_pb2.Duration:
+        """The longest it may run on this option, whole seconds; unset for the job's wall limit."""
+
     def __init__(
         self,
         *,
@@ -374,10 +430,12 @@ class ResourceOption(_message.Message):
         units_per_node: _builtins.int = ...,
         nodes: _builtins.int = ...,
         memory_mib_per_node: _builtins.int = ...,
+        wall_limit: _duration_pb2.Duration | None = ...,
+        nodes_min: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wall_limit", b"wall_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flavor", b"flavor", "memory_mib_per_node", b"memory_mib_per_node", "nodes", b"nodes", "units_per_node", b"units_per_node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flavor", b"flavor", "memory_mib_per_node", b"memory_mib_per_node", "nodes", b"nodes", "nodes_min", b"nodes_min", "units_per_node", b"units_per_node", "wall_limit", b"wall_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,23 +449,87 @@ class DataRef(_message.Message):
 
     URI_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     """Where it lies."""
     size_bytes: _builtins.int
     """Its size in bytes; 0 if not known."""
+    location: _builtins.str
+    """Of an input: the city or center where it lies, "cities/wuhan" or "centers/wuhan-sc"; empty if
+    that does not matter. With the size it says how long the input takes to each center.
+    """
     def __init__(
         self,
         *,
         uri: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
+        location: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["size_bytes", b"size_bytes", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["location", b"location", "size_bytes", b"size_bytes", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DataRef: _TypeAlias = DataRef  # noqa: Y015
+
+@_typing.final
+class JobArray(_message.Message):
+    """Many runs of one program that differ in their index alone. The job is one until its elements
+    start; each element then is a job of its own, with the id `<job id>[<index>]` or its own.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_MAX_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Elements; 1 to 10,000, with indexes from 0. The environment of element i has
+    CORRIDOR_ARRAY_INDEX=i, CORRIDOR_ARRAY_SIZE and CORRIDOR_ARRAY_ID.
+    """
+    concurrency_max: _builtins.int
+    """At most so many elements wait for placement or run at the same time; 0 for no limit."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        concurrency_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency_max", b"concurrency_max", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobArray: _TypeAlias = JobArray  # noqa: Y015
+
+@_typing.final
+class Dependency(_message.Message):
+    """A job of the same enterprise that has to end first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """The id of a job that was submitted before; or of a job of the same call "#" and its place in it
+    from 0 ("#2"), or its display name if no other job of the call has it. Of an array, its end.
+    """
+    condition: Global___DependencyCondition.ValueType
+    """How it has to end."""
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        condition: Global___DependencyCondition.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dependency: _TypeAlias = Dependency  # noqa: Y015
 
 @_typing.final
 class RetryPolicy(_message.Message):
@@ -501,6 +623,13 @@ class JobSpec(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     WAIT_IF_TOO_LARGE_FIELD_NUMBER: _builtins.int
+    START_NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    FINISH_BY_FIELD_NUMBER: _builtins.int
+    INTERRUPTIBLE_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_NOTICE_FIELD_NUMBER: _builtins.int
+    PRIORITY_CLASS_FIELD_NUMBER: _builtins.int
+    ARRAY_FIELD_NUMBER: _builtins.int
+    DEPENDS_ON_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """A name for people; need not be unique."""
     image: _builtins.str
@@ -519,6 +648,10 @@ class JobSpec(_message.Message):
     """Start in state HELD."""
     wait_if_too_large: _builtins.bool
     """Wait even if today's quota and capacity can never fit it."""
+    interruptible: _builtins.bool
+    """Its run may be stopped to give lent units back, and then starts anew; see retry_policy."""
+    priority_class: Global___PriorityClass.ValueType
+    """Emergencies go before all other jobs."""
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceOption]:
         """Ways to run it, the preferred one first; 1 to 8."""
@@ -555,6 +688,30 @@ class JobSpec(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels to filter by; at most 32."""
 
+    @_builtins.property
+    def start_not_before(self) -> _timestamp_pb2.Timestamp:
+        """Do not start it before."""
+
+    @_builtins.property
+    def finish_by(self) -> _timestamp_pb2.Timestamp:
+        """It must have ended by then. A start that leaves less than the wall limit until then makes no
+        sense: when it becomes too late for every option, the job expires.
+        """
+
+    @_builtins.property
+    def checkpoint_notice(self) -> _duration_pb2.Duration:
+        """How long before such a stop the program wishes to be told, to save its work; whole seconds,
+        at most an hour. A center or the corridor may give less.
+        """
+
+    @_builtins.property
+    def array(self) -> Global___JobArray:
+        """Run it so many times, as one job."""
+
+    @_builtins.property
+    def depends_on(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dependency]:
+        """Jobs that have to end first; at most 1,000."""
+
     def __init__(
         self,
         *,
@@ -576,10 +733,17 @@ class JobSpec(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         held: _builtins.bool = ...,
         wait_if_too_large: _builtins.bool = ...,
+        start_not_before: _timestamp_pb2.Timestamp | None = ...,
+        finish_by: _timestamp_pb2.Timestamp | None = ...,
+        interruptible: _builtins.bool = ...,
+        checkpoint_notice: _duration_pb2.Duration | None = ...,
+        priority_class: Global___PriorityClass.ValueType = ...,
+        array: Global___JobArray | None = ...,
+        depends_on: _abc.Iterable[Global___Dependency] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen", "queue_deadline", b"queue_deadline", "retry_policy", b"retry_policy", "self_pay_max_fen", b"self_pay_max_fen", "wall_limit", b"wall_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen", "array", b"array", "checkpoint_notice", b"checkpoint_notice", "finish_by", b"finish_by", "queue_deadline", b"queue_deadline", "retry_policy", b"retry_policy", "self_pay_max_fen", b"self_pay_max_fen", "start_not_before", b"start_not_before", "wall_limit", b"wall_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen", "architecture", b"architecture", "command", b"command", "display_name", b"display_name", "environment", b"environment", "held", b"held", "image", b"image", "inputs", b"inputs", "labels", b"labels", "options", b"options", "outputs", b"outputs", "priority", b"priority", "queue_deadline", b"queue_deadline", "retry_policy", b"retry_policy", "script", b"script", "self_pay_max_fen", b"self_pay_max_fen", "subsidy", b"subsidy", "wait_if_too_large", b"wait_if_too_large", "wall_limit", b"wall_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen", "architecture", b"architecture", "array", b"array", "checkpoint_notice", b"checkpoint_notice", "command", b"command", "depends_on", b"depends_on", "display_name", b"display_name", "environment", b"environment", "finish_by", b"finish_by", "held", b"held", "image", b"image", "inputs", b"inputs", "interruptible", b"interruptible", "labels", b"labels", "options", b"options", "outputs", b"outputs", "priority", b"priority", "priority_class", b"priority_class", "queue_deadline", b"queue_deadline", "retry_policy", b"retry_policy", "script", b"script", "self_pay_max_fen", b"self_pay_max_fen", "start_not_before", b"start_not_before", "subsidy", b"subsidy", "wait_if_too_large", b"wait_if_too_large", "wall_limit", b"wall_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__self_pay_max_fen: _TypeAlias = _typing.Literal["self_pay_max_fen"]  # noqa: Y015
     _WhichOneofArgType__self_pay_max_fen: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen"]  # noqa: Y015
@@ -845,8 +1009,66 @@ class Charge(_message.Message):
 Global___Charge: _TypeAlias = Charge  # noqa: Y015
 
 @_typing.final
+class ElementCount(_message.Message):
+    """How many elements of an array stand where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    state: Global___JobState.ValueType
+    """The state."""
+    count: _builtins.int
+    """Elements in it."""
+    def __init__(
+        self,
+        *,
+        state: Global___JobState.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ElementCount: _TypeAlias = ElementCount  # noqa: Y015
+
+@_typing.final
+class DependencyStatus(_message.Message):
+    """A job that has to end before another may start."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    condition: Global___DependencyCondition.ValueType
+    """How it has to end."""
+    state: Global___JobState.ValueType
+    """Where it stands."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        condition: Global___DependencyCondition.ValueType = ...,
+        state: Global___JobState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "job_id", b"job_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DependencyStatus: _TypeAlias = DependencyStatus  # noqa: Y015
+
+@_typing.final
 class Job(_message.Message):
-    """A job."""
+    """A job. An array is QUEUED or HELD while elements wait that have not been started, RUNNING once
+    all have, and ends when all have ended: SUCCEEDED only if all did.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -866,6 +1088,11 @@ class Job(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    ELEMENTS_FIELD_NUMBER: _builtins.int
+    ARRAY_JOB_ID_FIELD_NUMBER: _builtins.int
+    ARRAY_INDEX_FIELD_NUMBER: _builtins.int
+    DEPENDENCIES_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """"j" and 13 characters."""
     enterprise: _builtins.str
@@ -884,6 +1111,12 @@ class Job(_message.Message):
     """Cancellation was asked for."""
     message: _builtins.str
     """One line for people about its end."""
+    user: _builtins.str
+    """Who submitted it: the subject of the token."""
+    array_job_id: _builtins.str
+    """Of an element: its array."""
+    array_index: _builtins.int
+    """Of an element: its index, from 0."""
     @_builtins.property
     def spec(self) -> Global___JobSpec:
         """What was asked for."""
@@ -912,6 +1145,14 @@ class Job(_message.Message):
     def charge(self) -> Global___Charge:
         """What is held for its run now; else what its ended runs were charged."""
 
+    @_builtins.property
+    def elements(self) -> _containers.RepeatedCompositeFieldContainer[Global___ElementCount]:
+        """Of an array: its elements by state."""
+
+    @_builtins.property
+    def dependencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___DependencyStatus]:
+        """Jobs that have to end first; only from GetJob."""
+
     def __init__(
         self,
         *,
@@ -931,10 +1172,15 @@ class Job(_message.Message):
         version: _builtins.int = ...,
         cancel_requested: _builtins.bool = ...,
         message: _builtins.str = ...,
+        user: _builtins.str = ...,
+        elements: _abc.Iterable[Global___ElementCount] | None = ...,
+        array_job_id: _builtins.str = ...,
+        array_index: _builtins.int = ...,
+        dependencies: _abc.Iterable[Global___DependencyStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "end_time", b"end_time", "pending_reason", b"pending_reason", "spec", b"spec", "start_time", b"start_time", "submit_time", b"submit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "charge", b"charge", "city", b"city", "end_time", b"end_time", "enterprise", b"enterprise", "failure_class", b"failure_class", "job_id", b"job_id", "message", b"message", "pending_reason", b"pending_reason", "runs", b"runs", "settled", b"settled", "spec", b"spec", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_index", b"array_index", "array_job_id", b"array_job_id", "cancel_requested", b"cancel_requested", "charge", b"charge", "city", b"city", "dependencies", b"dependencies", "elements", b"elements", "end_time", b"end_time", "enterprise", b"enterprise", "failure_class", b"failure_class", "job_id", b"job_id", "message", b"message", "pending_reason", b"pending_reason", "runs", b"runs", "settled", b"settled", "spec", b"spec", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from corridor.v1 import job_pb2 as corridor_dot_v1_dot_job__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63orridor/v1/job_service.proto\x12\x0b\x63orridor.v1\x1a\x15\x63orridor/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"w\n\x11SubmitJobsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\"\n\x04jobs\x18\x03 \x03(\x0b\x32\x14.corridor.v1.JobSpec\x12\x16\n\x0e\x61ll_or_nothing\x18\x04 \x01(\x08\"P\n\x0cSubmitResult\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"R\n\x12SubmitJobsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.corridor.v1.SubmitResult\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"J\n\x10QuoteJobsRequest\x12\x12\n\nenterprise\x18\x01 \x01(\t\x12\"\n\x04jobs\x18\x02 \x03(\x0b\x32\x14.corridor.v1.JobSpec\"\xfb\x01\n\x0bOptionQuote\x12+\n\x06option\x18\x01 \x01(\x0b\x32\x1b.corridor.v1.ResourceOption\x12#\n\x06\x63harge\x18\x02 \x01(\x0b\x32\x13.corridor.v1.Charge\x12\x37\n\x13start_earliest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11start_likely_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06reason\x18\x05 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\"g\n\x08JobQuote\x12\r\n\x05index\x18\x01 \x01(\x05\x12)\n\x07options\x18\x02 \x03(\x0b\x32\x18.corridor.v1.OptionQuote\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\":\n\x11QuoteJobsResponse\x12%\n\x06quotes\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobQuote\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x0eGetJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.corridor.v1.Job\"\xd1\x02\n\tJobFilter\x12%\n\x06states\x18\x01 \x03(\x0e\x32\x15.corridor.v1.JobState\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x32\n\x06labels\x18\x04 \x03(\x0b\x32\".corridor.v1.JobFilter.LabelsEntry\x12\x1b\n\x13\x64isplay_name_prefix\x18\x05 \x01(\t\x12\x0e\n\x06\x66lavor\x18\x06 \x01(\t\x12\x34\n\x10submit_time_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11submit_time_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"`\n\x0fListJobsRequest\x12&\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x16.corridor.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.corridor.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0cJobSelection\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12&\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x16.corridor.v1.JobFilter\"Q\n\x11\x43\x61ncelJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"v\n\x12\x43\x61ncelJobsResponse\x12\x17\n\x0f\x63\x61ncelled_count\x18\x01 \x01(\x03\x12\x17\n\x0frequested_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nded_count\x18\x03 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x04 \x03(\t\"O\n\x0fHoldJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"X\n\x10HoldJobsResponse\x12\x12\n\nheld_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"R\n\x12ReleaseJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"_\n\x13ReleaseJobsResponse\x12\x16\n\x0ereleased_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"\x84\x01\n\x10WatchJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x12\n\nfrom_start\x18\x05 \x01(\x08\x12\x13\n\x0buntil_ended\x18\x06 \x01(\x08\"P\n\x11WatchJobsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobEvent\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"#\n\x11\x45xplainJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x99\x01\n\x12\x45xplainJobResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.corridor.v1.JobState\x12*\n\x06reason\x18\x02 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\x12\x18\n\x10position_in_city\x18\x03 \x01(\x03\x12\x17\n\x0fwaiting_in_city\x18\x04 \x01(\x03\"Z\n\x12ReadJobLogsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x04 \x01(\x05\"E\n\x13ReadJobLogsResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x32\x8c\x06\n\nJobService\x12M\n\nSubmitJobs\x12\x1e.corridor.v1.SubmitJobsRequest\x1a\x1f.corridor.v1.SubmitJobsResponse\x12J\n\tQuoteJobs\x12\x1d.corridor.v1.QuoteJobsRequest\x1a\x1e.corridor.v1.QuoteJobsResponse\x12\x41\n\x06GetJob\x12\x1a.corridor.v1.GetJobRequest\x1a\x1b.corridor.v1.GetJobResponse\x12G\n\x08ListJobs\x12\x1c.corridor.v1.ListJobsRequest\x1a\x1d.corridor.v1.ListJobsResponse\x12M\n\nCancelJobs\x12\x1e.corridor.v1.CancelJobsRequest\x1a\x1f.corridor.v1.CancelJobsResponse\x12G\n\x08HoldJobs\x12\x1c.corridor.v1.HoldJobsRequest\x1a\x1d.corridor.v1.HoldJobsResponse\x12P\n\x0bReleaseJobs\x12\x1f.corridor.v1.ReleaseJobsRequest\x1a .corridor.v1.ReleaseJobsResponse\x12L\n\tWatchJobs\x12\x1d.corridor.v1.WatchJobsRequest\x1a\x1e.corridor.v1.WatchJobsResponse0\x01\x12M\n\nExplainJob\x12\x1e.corridor.v1.ExplainJobRequest\x1a\x1f.corridor.v1.ExplainJobResponse\x12P\n\x0bReadJobLogs\x12\x1f.corridor.v1.ReadJobLogsRequest\x1a .corridor.v1.ReadJobLogsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63orridor/v1/job_service.proto\x12\x0b\x63orridor.v1\x1a\x15\x63orridor/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"w\n\x11SubmitJobsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\"\n\x04jobs\x18\x03 \x03(\x0b\x32\x14.corridor.v1.JobSpec\x12\x16\n\x0e\x61ll_or_nothing\x18\x04 \x01(\x08\"P\n\x0cSubmitResult\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"R\n\x12SubmitJobsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.corridor.v1.SubmitResult\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"J\n\x10QuoteJobsRequest\x12\x12\n\nenterprise\x18\x01 \x01(\t\x12\"\n\x04jobs\x18\x02 \x03(\x0b\x32\x14.corridor.v1.JobSpec\"\xa8\x02\n\x0bOptionQuote\x12+\n\x06option\x18\x01 \x01(\x0b\x32\x1b.corridor.v1.ResourceOption\x12#\n\x06\x63harge\x18\x02 \x01(\x0b\x32\x13.corridor.v1.Charge\x12\x37\n\x13start_earliest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11start_likely_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06reason\x18\x05 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\x12+\n\x08transfer\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"g\n\x08JobQuote\x12\r\n\x05index\x18\x01 \x01(\x05\x12)\n\x07options\x18\x02 \x03(\x0b\x32\x18.corridor.v1.OptionQuote\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\":\n\x11QuoteJobsResponse\x12%\n\x06quotes\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobQuote\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x0eGetJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.corridor.v1.Job\"\xe7\x02\n\tJobFilter\x12%\n\x06states\x18\x01 \x03(\x0e\x32\x15.corridor.v1.JobState\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x32\n\x06labels\x18\x04 \x03(\x0b\x32\".corridor.v1.JobFilter.LabelsEntry\x12\x1b\n\x13\x64isplay_name_prefix\x18\x05 \x01(\t\x12\x0e\n\x06\x66lavor\x18\x06 \x01(\t\x12\x34\n\x10submit_time_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11submit_time_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61rray_job_id\x18\t \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"`\n\x0fListJobsRequest\x12&\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x16.corridor.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.corridor.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0cJobSelection\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12&\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x16.corridor.v1.JobFilter\"Q\n\x11\x43\x61ncelJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"v\n\x12\x43\x61ncelJobsResponse\x12\x17\n\x0f\x63\x61ncelled_count\x18\x01 \x01(\x03\x12\x17\n\x0frequested_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nded_count\x18\x03 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x04 \x03(\t\"O\n\x0fHoldJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"X\n\x10HoldJobsResponse\x12\x12\n\nheld_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"R\n\x12ReleaseJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"_\n\x13ReleaseJobsResponse\x12\x16\n\x0ereleased_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"\x84\x01\n\x10WatchJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x12\n\nfrom_start\x18\x05 \x01(\x08\x12\x13\n\x0buntil_ended\x18\x06 \x01(\x08\"P\n\x11WatchJobsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobEvent\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"#\n\x11\x45xplainJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x99\x01\n\x12\x45xplainJobResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.corridor.v1.JobState\x12*\n\x06reason\x18\x02 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\x12\x18\n\x10position_in_city\x18\x03 \x01(\x03\x12\x17\n\x0fwaiting_in_city\x18\x04 \x01(\x03\"Z\n\x12ReadJobLogsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x04 \x01(\x05\"E\n\x13ReadJobLogsResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x32\x8c\x06\n\nJobService\x12M\n\nSubmitJobs\x12\x1e.corridor.v1.SubmitJobsRequest\x1a\x1f.corridor.v1.SubmitJobsResponse\x12J\n\tQuoteJobs\x12\x1d.corridor.v1.QuoteJobsRequest\x1a\x1e.corridor.v1.QuoteJobsResponse\x12\x41\n\x06GetJob\x12\x1a.corridor.v1.GetJobRequest\x1a\x1b.corridor.v1.GetJobResponse\x12G\n\x08ListJobs\x12\x1c.corridor.v1.ListJobsRequest\x1a\x1d.corridor.v1.ListJobsResponse\x12M\n\nCancelJobs\x12\x1e.corridor.v1.CancelJobsRequest\x1a\x1f.corridor.v1.CancelJobsResponse\x12G\n\x08HoldJobs\x12\x1c.corridor.v1.HoldJobsRequest\x1a\x1d.corridor.v1.HoldJobsResponse\x12P\n\x0bReleaseJobs\x12\x1f.corridor.v1.ReleaseJobsRequest\x1a .corridor.v1.ReleaseJobsResponse\x12L\n\tWatchJobs\x12\x1d.corridor.v1.WatchJobsRequest\x1a\x1e.corridor.v1.WatchJobsResponse0\x01\x12M\n\nExplainJob\x12\x1e.corridor.v1.ExplainJobRequest\x1a\x1f.corridor.v1.ExplainJobResponse\x12P\n\x0bReadJobLogs\x12\x1f.corridor.v1.ReadJobLogsRequest\x1a .corridor.v1.ReadJobLogsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,58 +37,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBFILTER_LABELSENTRY']._loaded_options = None
   _globals['_JOBFILTER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_SUBMITJOBSREQUEST']._serialized_start=127
-  _globals['_SUBMITJOBSREQUEST']._serialized_end=246
-  _globals['_SUBMITRESULT']._serialized_start=248
-  _globals['_SUBMITRESULT']._serialized_end=328
-  _globals['_SUBMITJOBSRESPONSE']._serialized_start=330
-  _globals['_SUBMITJOBSRESPONSE']._serialized_end=412
-  _globals['_QUOTEJOBSREQUEST']._serialized_start=414
-  _globals['_QUOTEJOBSREQUEST']._serialized_end=488
-  _globals['_OPTIONQUOTE']._serialized_start=491
-  _globals['_OPTIONQUOTE']._serialized_end=742
-  _globals['_JOBQUOTE']._serialized_start=744
-  _globals['_JOBQUOTE']._serialized_end=847
-  _globals['_QUOTEJOBSRESPONSE']._serialized_start=849
-  _globals['_QUOTEJOBSRESPONSE']._serialized_end=907
-  _globals['_GETJOBREQUEST']._serialized_start=909
-  _globals['_GETJOBREQUEST']._serialized_end=940
-  _globals['_GETJOBRESPONSE']._serialized_start=942
-  _globals['_GETJOBRESPONSE']._serialized_end=989
-  _globals['_JOBFILTER']._serialized_start=992
-  _globals['_JOBFILTER']._serialized_end=1329
-  _globals['_JOBFILTER_LABELSENTRY']._serialized_start=1284
-  _globals['_JOBFILTER_LABELSENTRY']._serialized_end=1329
-  _globals['_LISTJOBSREQUEST']._serialized_start=1331
-  _globals['_LISTJOBSREQUEST']._serialized_end=1427
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1429
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1504
-  _globals['_JOBSELECTION']._serialized_start=1506
-  _globals['_JOBSELECTION']._serialized_end=1577
-  _globals['_CANCELJOBSREQUEST']._serialized_start=1579
-  _globals['_CANCELJOBSREQUEST']._serialized_end=1660
-  _globals['_CANCELJOBSRESPONSE']._serialized_start=1662
-  _globals['_CANCELJOBSRESPONSE']._serialized_end=1780
-  _globals['_HOLDJOBSREQUEST']._serialized_start=1782
-  _globals['_HOLDJOBSREQUEST']._serialized_end=1861
-  _globals['_HOLDJOBSRESPONSE']._serialized_start=1863
-  _globals['_HOLDJOBSRESPONSE']._serialized_end=1951
-  _globals['_RELEASEJOBSREQUEST']._serialized_start=1953
-  _globals['_RELEASEJOBSREQUEST']._serialized_end=2035
-  _globals['_RELEASEJOBSRESPONSE']._serialized_start=2037
-  _globals['_RELEASEJOBSRESPONSE']._serialized_end=2132
-  _globals['_WATCHJOBSREQUEST']._serialized_start=2135
-  _globals['_WATCHJOBSREQUEST']._serialized_end=2267
-  _globals['_WATCHJOBSRESPONSE']._serialized_start=2269
-  _globals['_WATCHJOBSRESPONSE']._serialized_end=2349
-  _globals['_EXPLAINJOBREQUEST']._serialized_start=2351
-  _globals['_EXPLAINJOBREQUEST']._serialized_end=2386
-  _globals['_EXPLAINJOBRESPONSE']._serialized_start=2389
-  _globals['_EXPLAINJOBRESPONSE']._serialized_end=2542
-  _globals['_READJOBLOGSREQUEST']._serialized_start=2544
-  _globals['_READJOBLOGSREQUEST']._serialized_end=2634
-  _globals['_READJOBLOGSRESPONSE']._serialized_start=2636
-  _globals['_READJOBLOGSRESPONSE']._serialized_end=2705
-  _globals['_JOBSERVICE']._serialized_start=2708
-  _globals['_JOBSERVICE']._serialized_end=3488
+  _globals['_SUBMITJOBSREQUEST']._serialized_start=159
+  _globals['_SUBMITJOBSREQUEST']._serialized_end=278
+  _globals['_SUBMITRESULT']._serialized_start=280
+  _globals['_SUBMITRESULT']._serialized_end=360
+  _globals['_SUBMITJOBSRESPONSE']._serialized_start=362
+  _globals['_SUBMITJOBSRESPONSE']._serialized_end=444
+  _globals['_QUOTEJOBSREQUEST']._serialized_start=446
+  _globals['_QUOTEJOBSREQUEST']._serialized_end=520
+  _globals['_OPTIONQUOTE']._serialized_start=523
+  _globals['_OPTIONQUOTE']._serialized_end=819
+  _globals['_JOBQUOTE']._serialized_start=821
+  _globals['_JOBQUOTE']._serialized_end=924
+  _globals['_QUOTEJOBSRESPONSE']._serialized_start=926
+  _globals['_QUOTEJOBSRESPONSE']._serialized_end=984
+  _globals['_GETJOBREQUEST']._serialized_start=986
+  _globals['_GETJOBREQUEST']._serialized_end=1017
+  _globals['_GETJOBRESPONSE']._serialized_start=1019
+  _globals['_GETJOBRESPONSE']._serialized_end=1066
+  _globals['_JOBFILTER']._serialized_start=1069
+  _globals['_JOBFILTER']._serialized_end=1428
+  _globals['_JOBFILTER_LABELSENTRY']._serialized_start=1383
+  _globals['_JOBFILTER_LABELSENTRY']._serialized_end=1428
+  _globals['_LISTJOBSREQUEST']._serialized_start=1430
+  _globals['_LISTJOBSREQUEST']._serialized_end=1526
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1528
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1603
+  _globals['_JOBSELECTION']._serialized_start=1605
+  _globals['_JOBSELECTION']._serialized_end=1676
+  _globals['_CANCELJOBSREQUEST']._serialized_start=1678
+  _globals['_CANCELJOBSREQUEST']._serialized_end=1759
+  _globals['_CANCELJOBSRESPONSE']._serialized_start=1761
+  _globals['_CANCELJOBSRESPONSE']._serialized_end=1879
+  _globals['_HOLDJOBSREQUEST']._serialized_start=1881
+  _globals['_HOLDJOBSREQUEST']._serialized_end=1960
+  _globals['_HOLDJOBSRESPONSE']._serialized_start=1962
+  _globals['_HOLDJOBSRESPONSE']._serialized_end=2050
+  _globals['_RELEASEJOBSREQUEST']._serialized_start=2052
+  _globals['_RELEASEJOBSREQUEST']._serialized_end=2134
+  _globals['_RELEASEJOBSRESPONSE']._serialized_start=2136
+  _globals['_RELEASEJOBSRESPONSE']._serialized_end=2231
+  _globals['_WATCHJOBSREQUEST']._serialized_start=2234
+  _globals['_WATCHJOBSREQUEST']._serialized_end=2366
+  _globals['_WATCHJOBSRESPONSE']._serialized_start=2368
+  _globals['_WATCHJOBSRESPONSE']._serialized_end=2448
+  _globals['_EXPLAINJOBREQUEST']._serialized_start=2450
+  _globals['_EXPLAINJOBREQUEST']._serialized_end=2485
+  _globals['_EXPLAINJOBRESPONSE']._serialized_start=2488
+  _globals['_EXPLAINJOBRESPONSE']._serialized_end=2641
+  _globals['_READJOBLOGSREQUEST']._serialized_start=2643
+  _globals['_READJOBLOGSREQUEST']._serialized_end=2733
+  _globals['_READJOBLOGSRESPONSE']._serialized_start=2735
+  _globals['_READJOBLOGSRESPONSE']._serialized_end=2804
+  _globals['_JOBSERVICE']._serialized_start=2807
+  _globals['_JOBSERVICE']._serialized_end=3587
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ What an enterprise does with jobs."""
 from collections import abc as _abc
 from corridor.v1 import job_pb2 as _job_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -156,6 +157,7 @@ class OptionQuote(_message.Message):
     START_EARLIEST_TIME_FIELD_NUMBER: _builtins.int
     START_LIKELY_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    TRANSFER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def option(self) -> _job_pb2.ResourceOption:
         """The option."""
@@ -176,6 +178,10 @@ class OptionQuote(_message.Message):
     def reason(self) -> _job_pb2.PendingReason:
         """Why it would not start, or not at once; unset if it would."""
 
+    @_builtins.property
+    def transfer(self) -> _duration_pb2.Duration:
+        """How long its inputs take to the center; unset if nothing is known or nothing has to move."""
+
     def __init__(
         self,
         *,
@@ -184,10 +190,11 @@ class OptionQuote(_message.Message):
         start_earliest_time: _timestamp_pb2.Timestamp | None = ...,
         start_likely_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _job_pb2.PendingReason | None = ...,
+        transfer: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_likely_time", b"start_likely_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_likely_time", b"start_likely_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -331,6 +338,7 @@ class JobFilter(_message.Message):
     FLAVOR_FIELD_NUMBER: _builtins.int
     SUBMIT_TIME_FROM_FIELD_NUMBER: _builtins.int
     SUBMIT_TIME_UNTIL_FIELD_NUMBER: _builtins.int
+    ARRAY_JOB_ID_FIELD_NUMBER: _builtins.int
     enterprise: _builtins.str
     """This enterprise."""
     city: _builtins.str
@@ -339,6 +347,8 @@ class JobFilter(_message.Message):
     """Display name begins so."""
     flavor: _builtins.str
     """This flavor among its options."""
+    array_job_id: _builtins.str
+    """Elements of this array that have been started, held or cancelled."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
         """One of these states."""
@@ -366,10 +376,11 @@ class JobFilter(_message.Message):
         flavor: _builtins.str = ...,
         submit_time_from: _timestamp_pb2.Timestamp | None = ...,
         submit_time_until: _timestamp_pb2.Timestamp | None = ...,
+        array_job_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["submit_time_from", b"submit_time_from", "submit_time_until", b"submit_time_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "display_name_prefix", b"display_name_prefix", "enterprise", b"enterprise", "flavor", b"flavor", "labels", b"labels", "states", b"states", "submit_time_from", b"submit_time_from", "submit_time_until", b"submit_time_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_job_id", b"array_job_id", "city", b"city", "display_name_prefix", b"display_name_prefix", "enterprise", b"enterprise", "flavor", b"flavor", "labels", b"labels", "states", b"states", "submit_time_from", b"submit_time_from", "submit_time_until", b"submit_time_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
