@@ -15,7 +15,8 @@ from scheduler.rpc.messages import (
 )
 from scheduler.services import quotas
 from scheduler.services.context import Context
-from scheduler.store.quotas import CityLimits, CityQuotaRow, EnterpriseQuotaRow
+from scheduler.store.quotas import CityLimits, CityQuotaRow
+from scheduler.store.quotas_enterprises import EnterpriseQuotaRow
 
 
 class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):

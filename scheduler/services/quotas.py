@@ -4,8 +4,9 @@ from scheduler.domain.principal import Principal
 from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.services import checks
 from scheduler.services.context import Context
-from scheduler.store import quotas
-from scheduler.store.quotas import Change, CityLimits, CityQuotaRow, EnterpriseQuotaRow, Key
+from scheduler.store import quotas, quotas_enterprises
+from scheduler.store.quotas import Change, CityLimits, CityQuotaRow
+from scheduler.store.quotas_enterprises import EnterpriseQuotaRow, Key
 
 
 async def get_city_quota(
@@ -62,7 +63,7 @@ async def list_enterprise_quotas(
 ) -> list[EnterpriseQuotaRow]:
     """Return at most ``limit`` quotas by (enterprise, flavor) after a key."""
     return await context.db.read(
-        lambda connection: quotas.list_enterprise_quotas(
+        lambda connection: quotas_enterprises.list_enterprise_quotas(
             connection, caller.scope, enterprise, city, limit, after
         )
     )

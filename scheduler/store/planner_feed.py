@@ -118,8 +118,10 @@ def settings(connection: Connection) -> list[Delta]:
         for pool in pools.read(connection).values()
     ]  # fmt: skip
     told += [
-        ReclaimSet(flavor, mode, *(seconds * 1000 for seconds in times), bps, rate_s * 1000)
-        for flavor, mode, *times, bps, rate_s in run(
+        ReclaimSet(
+            flavor, mode, lease_s * 1000, run_min_s * 1000, grace_s * 1000, bps, rate_s * 1000
+        )
+        for flavor, mode, lease_s, run_min_s, grace_s, bps, rate_s in run(
             "SELECT flavor, reclaim, lease_s, run_min_s, grace_s, rate_bps, rate_s"
             " FROM flavor_quota ORDER BY flavor"
         )

@@ -48,4 +48,7 @@ def read(connection: Connection) -> dict[str, Pool]:
         " LEFT JOIN pool_report r ON r.flavor = f.code"
         " LEFT JOIN flavor_quota q ON q.flavor = f.code ORDER BY f.code"
     )
-    return {row[0]: Pool(*row[:6], int(row[6])) for row in rows}
+    return {
+        flavor: Pool(flavor, center, state, granted, reported, corridor, int(nominal))
+        for flavor, center, state, granted, reported, corridor, nominal in rows
+    }
