@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,15 @@ def natural_year(at_ms: int) -> int:
     return datetime.fromtimestamp(at_ms // 1000, SHANGHAI).year
 
 
+def period_of(at_ms: int, months: int) -> str:
+    """Return the name of the month (``months`` 1) or quarter (3) in Shanghai at an instant."""
+    at = datetime.fromtimestamp(at_ms // 1000, SHANGHAI)
+    if months == 3:
+        return f"{at.year}Q{(at.month + 2) // 3}"
+    return f"{at.year}-{at.month:02d}"
+
+
+@lru_cache(maxsize=1_024)
 def period_bounds(name: str) -> tuple[int, int]:
     """Return (start, end) of a period in epoch milliseconds; ValueError for a wrong name."""
     found = _NAME.fullmatch(name)
