@@ -114,7 +114,7 @@ def update_city_quota(
     lock_flavor(connection, flavor)
     before = connection.execute(_CITY_QUOTA, _key(city, flavor)).first()
     etag = "" if before is None else str(before.version)
-    check_etag(change.etag, etag, f"{city} {flavor}")
+    check_etag(change.etag, etag, f"the quota of {city} for {flavor}")
     _check_nominal(connection, city, flavor, limits, 0 if before is None else before.nominal_units)
     _check_guarantees(connection, city, flavor, limits)
     written = connection.execute(
@@ -136,7 +136,7 @@ def update_city_quota(
             "now": change.now_ms,
         },
     )
-    check_written(written.rowcount, f"{city} {flavor}")
+    check_written(written.rowcount, f"the quota of {city} for {flavor}")
     told = Told(
         EventKind.QUOTA_CHANGED,
         f"cities/{city}/quotas/{flavor}",

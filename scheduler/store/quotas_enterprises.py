@@ -111,7 +111,7 @@ def update_enterprise_quota(
     check_flavor(connection, flavor)
     lock_flavor(connection, flavor)
     before = connection.execute(_ONE, _key(enterprise, flavor)).first()
-    what = f"{enterprise} {flavor}"
+    what = f"the quota of {enterprise} for {flavor}"
     if before is None or (before.version == 0 and not change.etag):
         check_etag(change.etag, "", what)
     else:

@@ -104,14 +104,14 @@ def check_flavor(connection: Connection, flavor: str) -> None:
 def check_written(rows: int, what: str) -> None:
     """Raise ``Conflict`` if the conditional write met nothing."""
     if rows != 1:
-        raise Conflict(f"the quota {what} changed at this moment; read it again, then decide")
+        raise Conflict(f"{what} changed at this moment; read it again, then decide")
 
 
 def check_etag(given: str | None, current: str, what: str) -> None:
     """Raise ``Conflict`` unless the etag is that of what is stored."""
     if given is not None and given != current:
         raise Conflict(
-            f"the quota {what} is not as you read it (your etag {given!r}, now {current!r}); read"
-            " it again, then decide",
+            f"{what} is not as you read it (your etag {given!r}, now {current!r}); read it again,"
+            " then decide",
             metadata={"etag": current},
         )

@@ -24,6 +24,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "state.CLOSING": ("CLOSING", "结清中"),
     "state.CLOSED": ("CLOSED", "已结清"),
     # Events.
+    "event.QUOTA_CHANGE_ORDERED": ("dated quota change ordered", "已预定配额更改"),
+    "event.QUOTA_CHANGE_CANCELLED": ("dated quota change cancelled", "预定的配额更改已取消"),
     "event.QUOTA_CHANGE_REFUSED": ("dated quota change refused", "预定的配额更改被拒"),
     "event.SUBMITTED": ("submitted", "已提交"),
     "event.HELD": ("held", "已挂起"),
