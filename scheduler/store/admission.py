@@ -8,19 +8,17 @@ a cache.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
 from sqlalchemy import Connection
 
-from quota.instant import CityLimits, FlavorBook
 from scheduler.domain.events import EventKind
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import JobState, RunState
 from scheduler.placement.model import Delta, JobQueued, JobRemoved, Option, Start, StartRefused
-from scheduler.store import feed, holds, leader, paying
-from scheduler.store.database import bulk_execute, bulk_insert, bulk_read, bulk_update
+from scheduler.store import feed, holds, leader, paying, quotas_gate
+from scheduler.store.database import bulk_insert, bulk_read, bulk_update
 from scheduler.store.holds import Held
 from scheduler.store.paying import Wanted
 from scheduler.store.planner_feed import options_of
@@ -149,88 +147,18 @@ def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) ->
 def _within_quota(
     connection: Connection, candidates: list[_Candidate], now_ms: int, result: Admitted
 ) -> list[_Candidate]:
-    """Check the center's state and A1 to A3 and A5 against the stored figures, in order."""
-    if not candidates:
-        return []
-    centers = {
-        flavor: (center, state, capacity)
-        for flavor, center, state, capacity in connection.exec_driver_sql(
-            "SELECT f.code, f.center, c.state, f.capacity_units FROM flavor f"
-            " JOIN center c ON c.code = f.center"
-        )
-    }
-    used = {(one.start.enterprise, one.start.option.flavor) for one in candidates}
-    books = _books(connection, {flavor: centers[flavor][2] for _, flavor in used}, used)
+    """Let through the quota's gate what passes it, in order."""
+    gate = quotas_gate.open_gate(connection, [one.start for one in candidates])
     kept: list[_Candidate] = []
     for one in candidates:
-        city, enterprise, option = one.start.city, one.start.enterprise, one.start.option
-        one.center, state, _ = centers[option.flavor]
-        reason = _center_reason(one, state) or _quota_reason(one, books[option.flavor])
+        one.center = gate.center(one.start.option.flavor)
+        reason = gate.reason(one.start)
         if reason is not None:
             _refuse(result, one.start, reason, now_ms)
         else:
-            books[option.flavor].take(city, enterprise, option.units)
+            gate.take(one.start)
             kept.append(one)
     return kept
-
-
-def _center_reason(one: _Candidate, state: str) -> PendingReason | None:
-    option = one.start.option
-    if state == "OPEN":
-        return None
-    return PendingReason(
-        ReasonCode.CENTER_DOWN, f"centers/{one.center}", option.flavor, requested=option.units
-    )
-
-
-def _quota_reason(one: _Candidate, book: FlavorBook) -> PendingReason | None:
-    city, enterprise, option = one.start.city, one.start.enterprise, one.start.option
-    if city not in book.limits:
-        return PendingReason(
-            ReasonCode.MISCONFIGURED, f"cities/{city}", option.flavor, requested=option.units
-        )
-    if book.fits(city, enterprise, option.units):
-        return None
-    bound = book.bound(city, enterprise, option.units)
-    assert bound is not None, "what does not fit is bound"
-    return PendingReason(
-        ReasonCode(bound.limit.value), bound.node, option.flavor, limit=bound.height,
-        used=bound.used, requested=option.units, short_by=bound.short_by,
-    )  # fmt: skip
-
-
-def _books(
-    connection: Connection, capacities: dict[str, int], used: set[tuple[str, str]]
-) -> dict[str, FlavorBook]:
-    """Read the quota books of some flavors as they stand in this transaction.
-
-    ``used`` is (enterprise, flavor) of those whose caps matter.
-    """
-    books = {flavor: FlavorBook.empty(capacity) for flavor, capacity in capacities.items()}
-    held: dict[str, dict[str, int]] = {flavor: {} for flavor in books}
-    for city, flavor, nominal, borrow, lend, units in connection.exec_driver_sql(
-        "SELECT city, flavor, nominal_units, borrow_limit_units, lend_limit_units, used_units"
-        " FROM city_quota"
-    ):
-        if flavor in books:
-            books[flavor].limits[city] = CityLimits(nominal, borrow, lend)
-            held[flavor][city] = units
-    for flavor, book in books.items():
-        book.set_capacity(book.capacity)  # counts the limits in
-        for city, units in held[flavor].items():
-            book.take(city, "", units)
-    marks = ", ".join(["(?, ?)"] * len(used))
-    for enterprise, flavor, cap, units in bulk_read(
-        connection,
-        # The join is written in its order: SQLite would scan all quotas for `IN (VALUES ...)`.
-        f"WITH asked (enterprise, flavor) AS (VALUES {marks})"
-        " SELECT q.enterprise, q.flavor, q.cap_units, q.used_units"
-        " FROM asked CROSS JOIN enterprise_quota q WHERE q.enterprise = asked.enterprise"
-        " AND q.flavor = asked.flavor AND q.cap_units IS NOT NULL",
-        tuple(chain.from_iterable(sorted(used))),
-    ):
-        books[flavor].set_cap(enterprise, cap, units)
-    return books
 
 
 def _refuse(result: Admitted, start: Start, reason: PendingReason, now_ms: int) -> None:
@@ -285,7 +213,7 @@ def _write(
         for one, _ in going
     ]  # fmt: skip
     bulk_insert(connection, table(Run), _RUN_COLUMNS, rows, _RUN_BEGINS)
-    _take_quota(connection, [one for one, _ in going], now_ms)
+    quotas_gate.take_quota(connection, [one.start for one, _ in going], now_ms)
     feed.append(
         connection,
         [
@@ -304,30 +232,4 @@ def _detail(one: _Candidate, money: Held) -> str:
         f'{{"center":{quoted(one.center)},"flavor":{quoted(option.flavor)},'
         f'"units":"{option.units}","gross_fen":"{money.gross_fen}",'
         f'"subsidy_fen":"{money.subsidy_fen}","self_pay_fen":"{money.self_pay_fen}"}}'
-    )
-
-
-def _take_quota(connection: Connection, going: list[_Candidate], now_ms: int) -> None:
-    cities: dict[tuple[str, str], int] = {}
-    enterprises: dict[tuple[str, str], int] = {}
-    for one in going:
-        option = one.start.option
-        city, enterprise = (one.start.city, option.flavor), (one.start.enterprise, option.flavor)
-        cities[city] = cities.get(city, 0) + option.units
-        enterprises[enterprise] = enterprises.get(enterprise, 0) + option.units
-    changed = bulk_execute(
-        connection,
-        "UPDATE city_quota SET used_units = used_units + ? WHERE city = ? AND flavor = ?"
-        " AND (borrow_limit_units IS NULL"
-        " OR used_units + ? <= nominal_units + borrow_limit_units)",
-        [(units, *key, units) for key, units in sorted(cities.items())],
-    )
-    if changed != len(cities):
-        raise RuntimeError("a city's quota moved within the transaction")
-    bulk_execute(
-        connection,
-        "INSERT INTO enterprise_quota (enterprise, flavor, used_units, version, updated_ms)"
-        " VALUES (?, ?, ?, 0, ?) ON CONFLICT (enterprise, flavor)"
-        " DO UPDATE SET used_units = enterprise_quota.used_units + excluded.used_units",
-        [(*key, units, now_ms) for key, units in sorted(enterprises.items())],
     )
