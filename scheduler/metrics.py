@@ -16,9 +16,11 @@ from scheduler.placement.core import WaitingCounts
 from scheduler.store import figures
 from scheduler.store.admission import Admitted
 from scheduler.store.database import Database
+from scheduler.store.evicting import Orders
 from scheduler.store.ingest import Ingested
 
 _WAIT_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
+_NOTICE_BUCKETS = (1, 5, 15, 60, 120, 300, 600, 900, 1800, 3600)
 _CYCLE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -80,6 +82,13 @@ class Metrics:
         self._failures = counter(
             "run_failures_total", "Runs that ended badly.", "center", "failure"
         )
+        self._orders = counter(
+            "evictions_total", "Runs ordered to end by the platform.", *where, "cause"
+        )
+        self._ended_by_order = histogram(
+            "eviction_seconds", "From the notice to the end of a run that the platform ended.",
+            _NOTICE_BUCKETS, "flavor", "cause",
+        )  # fmt: skip
         self._nominal = gauge("quota_nominal_units", "Nominal instant quota.", *where)
         self._used = gauge("quota_used_units", "Units held under a city's quota.", *where)
         self._borrowed = gauge("quota_borrowed_units", "Units held above nominal.", *where)
@@ -135,6 +144,11 @@ class Metrics:
         for refusal, count in Count(result.refused).items():
             self._refused.labels(*refusal).inc(count)
 
+    def ordered(self, orders: Orders) -> None:
+        """Runs that were ordered to end."""
+        for order, count in Count(orders.counted).items():
+            self._orders.labels(*order).inc(count)
+
     def ingested(self, result: Ingested) -> None:
         """One transaction of reports."""
         for city, flavor, wait_ms in result.waits:
@@ -143,6 +157,8 @@ class Metrics:
             self._ended.labels(*ended).inc(count)
         for failure, count in Count(result.failures).items():
             self._failures.labels(*failure).inc(count)
+        for _, flavor, cause, passed_ms in result.evicted:
+            self._ended_by_order.labels(flavor, cause).observe(passed_ms / 1000)
 
     def center(self, center: str, reachable: bool) -> None:
         """A center was lost or came back."""

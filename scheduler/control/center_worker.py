@@ -21,10 +21,12 @@ from adapters.contract import (
 )
 from adapters.errors import AdapterError, Throttled
 from scheduler.clock import Clock
+from scheduler.control.ending import Ender
 from scheduler.control.sending import Sender
 from scheduler.control.settings import LoopSettings
 from scheduler.control.tracked import Outbox, Roster
 from scheduler.control.tracked import Tracked as Tracked
+from scheduler.domain.evicting import EvictCause
 from scheduler.domain.reports import Report, observed, silent, vanished
 from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.services.context import CenterStatus
@@ -93,6 +95,7 @@ class CenterWorker:
         self._pause_s = pause
         self._outbox = Outbox(clock)
         self._sender = Sender(center, adapter, port, clock, settings, self._outbox)
+        self._ender = Ender(center, adapter, port, clock, settings, self._patiently)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._orphans: set[str] = set()
@@ -116,6 +119,13 @@ class CenterWorker:
             self._outbox.hurry(run)
             self._wake.set()
         return bool(mine)
+
+    def end(self, run: str, cause: EvictCause, grace_ms: int) -> None:
+        """End a run by order of the platform, after a notice of ``grace_ms`` if it runs."""
+        mine = self._roster.order(run, cause, grace_ms)
+        if mine is not None:
+            self._outbox.hurry(mine)
+            self._wake.set()
 
     def forget(self, run: str) -> None:
         """The run is settled with; follow it no more."""
@@ -219,7 +229,7 @@ class CenterWorker:
             raise
         self._answered()
         await self._tell(thought, {**found, **active}, asked_ms)
-        await self._cancel_wanted(active)
+        await self._ender.end(self._roster.unwanted(), active)
         await self._look_at_orphans([key for key in active if key not in self.tracked])
 
     async def _tell(
@@ -306,38 +316,7 @@ class CenterWorker:
         self._outbox.put(never_taken)
         return reports
 
-    # --- cancelling and orphans -------------------------------------------------------------------
-
-    async def _cancel_wanted(self, active: Mapping[str, Observation]) -> None:
-        """Ask for the end of runs that the center has, each again after a while if it goes on."""
-        now_ms = self.clock.now_ms()
-        wanted = [
-            run
-            for run in self._roster.to_cancel()
-            if run.run_id in active and self._due(run, now_ms)
-        ]
-        limit = asyncio.Semaphore(self.settings.send_concurrency)
-
-        async def one(run: Tracked) -> None:
-            async with limit:
-                if await self._cancel(run.run_id):
-                    run.cancel_ms = now_ms
-
-        await asyncio.gather(*(one(run) for run in wanted))
-
-    def _due(self, run: Tracked, now_ms: int) -> bool:
-        if run.cancel_ms is None:
-            return True
-        return self.clock.real_s(now_ms - run.cancel_ms) >= self.settings.cancel_again_s
-
-    async def _cancel(self, run: str) -> bool:
-        """Ask once; what fails is asked again at the next look."""
-        try:
-            await self._patiently(lambda: self.adapter.cancel(run))
-        except AdapterError as error:
-            log.warning("cancel_failed", center=self.center, run=run, error=str(error))
-            return False
-        return True
+    # --- orphans ----------------------------------------------------------------------------------
 
     async def _look_at_orphans(self, unknown: Sequence[str]) -> None:
         """Runs with our mark that we do not follow: cancelled if proven dead, else raised once."""
@@ -349,7 +328,7 @@ class CenterWorker:
             if key in self.tracked:
                 continue
             if key in dead:
-                await self._cancel(key)
+                await self._ender.cancel(key)
             elif key not in self._orphans:
                 self._orphans.add(key)
                 self.on_orphan(self.center, key)

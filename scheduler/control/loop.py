@@ -18,6 +18,7 @@ import structlog
 from adapters.contract import CenterAdapter, RunRequest
 from scheduler.clock import Clock
 from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
+from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
 from scheduler.control.metrics_port import LoopMetrics
 from scheduler.control.planner import PlannerHost
@@ -33,13 +34,15 @@ from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import (
     CitySet,
     Delta,
+    Eviction,
+    EvictionRefused,
     Plan,
     PoolSet,
     Start,
     StartRefused,
     Unparked,
 )
-from scheduler.store import admission, feed, ingest, leader, planner_feed, runs
+from scheduler.store import admission, evicting, feed, ingest, leader, planner_feed, runs
 from scheduler.store.database import Connection, Database, StoreFailure
 
 log = structlog.get_logger()
@@ -55,7 +58,7 @@ class ControlLoop:
 
     ``decode_spec`` turns a stored spec into data; ``holder`` names this process in the leader row;
     ``pause`` waits real seconds for centers that ask. After ``lead`` and ``load``, ``cycle``,
-    ``expire_once`` and the steps of the workers move the loop by hand, beside ``ingest_forever``.
+    ``housekeeping`` and the steps of the workers move the loop by hand, beside ``ingest_forever``.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class ControlLoop:
         }
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
         self.centers = WorkersView(self.workers)
+        self.housekeeping = Housekeeping(db, clock, settings, self)
         self.epoch = 0
         self.fenced = asyncio.Event()
         self._revision = 0
@@ -126,7 +130,7 @@ class ControlLoop:
         self._tasks = [
             asyncio.create_task(self._guarded(self._plan_forever), name="plan"),
             asyncio.create_task(self._guarded(self.ingest_forever), name="ingest"),
-            asyncio.create_task(self._guarded(self._expire_forever), name="expire"),
+            asyncio.create_task(self._guarded(self._keep_house_forever), name="house"),
             asyncio.create_task(self._guarded(self._measure_forever), name="measure"),
         ]
 
@@ -164,7 +168,7 @@ class ControlLoop:
             self.metrics.leader(False, self.epoch)
             self.fenced.set()
 
-    async def _write(self, call: Callable[[Connection], T]) -> T:
+    async def write(self, call: Callable[[Connection], T]) -> T:
         """Write as the leader; every such call checks the epoch in its transaction."""
         try:
             return await self.db.write(call)
@@ -182,6 +186,8 @@ class ControlLoop:
                 continue
             tracked = Tracked(run.uid, run.attempt, run.state, run.sequence, now_ms)
             tracked.cancel, tracked.taken = run.cancel, run.taken
+            tracked.order, tracked.grace_ms = run.cause, run.grace_ms
+            tracked.deadline_ms = run.deadline_ms
             worker.track([tracked])
 
     # --- planning ---------------------------------------------------------------------------------
@@ -255,6 +261,7 @@ class ControlLoop:
         self.metrics.cycle(
             self.planner.backend_name, time.perf_counter() - began, plan.looked_at, len(plan.starts)
         )
+        await self._evict(plan.evictions)
         await self._admit(plan)
         more_feed = after - before >= batch
         return more_feed or plan.more
@@ -292,7 +299,7 @@ class ControlLoop:
         """Admit starts together; if that fails, in halves, so that one never bars the others."""
         now_ms = self.clock.now_ms()
         try:
-            result = await self._write(lambda c: admission.admit(c, self.epoch, starts, now_ms))
+            result = await self.write(lambda c: admission.admit(c, self.epoch, starts, now_ms))
         except (leader.Fenced, StoreFailure):
             raise
         except Exception:
@@ -314,14 +321,29 @@ class ControlLoop:
             if worker is not None:
                 worker.track([Tracked(run.uid, run.attempt, RunState.PENDING, 0, now_ms)])
 
+    async def _evict(self, evictions: Sequence[Eviction]) -> None:
+        """Order planned evictions; the planner hears of those that lost their guard."""
+        if not evictions:
+            return
+        now_ms = self.clock.now_ms()
+        orders = await self.write(lambda c: evicting.reclaim(c, self.epoch, evictions, now_ms))
+        self._volatile += [EvictionRefused(uid) for uid in orders.refused]
+        self.ordered(orders)
+
+    def ordered(self, orders: evicting.Orders) -> None:
+        """Have the workers end runs whose end was ordered."""
+        self.metrics.ordered(orders)
+        for one in orders.ordered:
+            worker = self.workers.get(one.center)
+            if worker is not None:
+                worker.end(run_id(one.uid, one.attempt), one.cause, one.grace_ms)
+
     # --- what the workers call --------------------------------------------------------------------
 
     async def mark_submitting(self, center: str, keys: list[RunKey]) -> list[RunRequest]:
         """Make the intent to send durable; gives the requests to send."""
         now_ms = self.clock.now_ms()
-        sends, ended = await self._write(
-            lambda c: runs.mark_submitting(c, self.epoch, keys, now_ms)
-        )
+        sends, ended = await self.write(lambda c: runs.mark_submitting(c, self.epoch, keys, now_ms))
         self._after_ingest(ended)
         return [request_of(send, self._decode(send.spec), self.epoch) for send in sends]
 
@@ -357,7 +379,7 @@ class ControlLoop:
     async def _ingest(self, reports: Sequence[Report]) -> None:
         now_ms = self.clock.now_ms()
         self._after_ingest(
-            await self._write(
+            await self.write(
                 lambda c: ingest.ingest(c, self.epoch, reports, now_ms, self._rng.random)
             )
         )
@@ -375,20 +397,9 @@ class ControlLoop:
 
     # --- housekeeping -----------------------------------------------------------------------------
 
-    async def expire_once(self) -> None:
-        """End jobs whose queue deadline has passed; raises ``Fenced`` if another one leads."""
-        now_ms = self.clock.now_ms()
-
-        def any_due(connection: Connection) -> bool:
-            leader.check(connection, self.epoch)
-            return runs.any_expired(connection, now_ms)
-
-        while await self.db.read(any_due):
-            await self._write(lambda c: runs.expire(c, self.epoch, now_ms))
-
-    async def _expire_forever(self) -> None:
+    async def _keep_house_forever(self) -> None:
         while True:
-            await self.expire_once()
+            await self.housekeeping.once()
             await asyncio.sleep(self.settings.tick_s)
 
     async def _measure_forever(self) -> None:

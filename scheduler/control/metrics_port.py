@@ -7,6 +7,7 @@ from scheduler.control.center_worker import Tracked
 from scheduler.placement.core import WaitingCounts
 from scheduler.store.admission import Admitted
 from scheduler.store.database import Database
+from scheduler.store.evicting import Orders
 from scheduler.store.ingest import Ingested
 
 
@@ -27,6 +28,10 @@ class LoopMetrics(Protocol):
 
     def admitted(self, result: Admitted) -> None:
         """One transaction of admissions and refusals."""
+        ...
+
+    def ordered(self, orders: Orders) -> None:
+        """Runs were ordered to end."""
         ...
 
     def ingested(self, result: Ingested) -> None:

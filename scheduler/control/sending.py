@@ -147,7 +147,7 @@ class Sender:
 
     async def _submit(self, run: Tracked, request: RunRequest) -> Report | None:
         """Call the center once; None if the run waits to be sent again."""
-        if run.cancel or self._outbox.held_s > 0:
+        if run.unwanted or self._outbox.held_s > 0:
             # To end unsent, as it was asked for since; or to wait until the center has time.
             self._outbox.put([run])
             return None

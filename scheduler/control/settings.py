@@ -32,6 +32,10 @@ class LoopSettings:
     retry_s: float = 0.5
     #: A run whose end was asked for, and which goes on, is asked again after so long.
     cancel_again_s: float = 30.0
+    #: A run that its center took and has not begun for so long is taken back.
+    start_timeout_s: float = 1_800.0
+    #: Seconds of scheduling time that programs get to save their work when a node is drained.
+    drain_grace_s: float = 300.0
     #: A center is looked at when it hints at a change, and at least so often.
     follow_s: float = 2.0
     follow_tick_s: float = 0.01

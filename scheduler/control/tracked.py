@@ -9,6 +9,7 @@ from typing import Final
 
 from adapters.contract import Observation, Phase
 from scheduler.clock import Clock
+from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import run_id
 from scheduler.domain.states import RunState
 
@@ -28,7 +29,8 @@ class Tracked:
 
     ``taken`` says that the center once had it: then it is never sent again. ``in_flight`` runs
     wait to be sent or are being sent, and are not followed meanwhile. ``missing_ms`` is since when
-    the center, asked again and again, did not have it.
+    the center, asked again and again, did not have it. ``order`` is why the platform ends it, with
+    the grace; its program was told if ``deadline_ms`` says when it is ended.
     """
 
     uid: int
@@ -43,11 +45,19 @@ class Tracked:
     reported: Observation | None = None
     missing_ms: int | None = None
     cancel_ms: int | None = None
+    order: EvictCause | None = None
+    grace_ms: int = 0
+    deadline_ms: int | None = None
     #: The run's id in text.
     run_id: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.run_id = run_id(self.uid, self.attempt)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether it is to end: by its user's wish or by order of the platform."""
+        return self.cancel or self.order is not None
 
     def is_news(self, seen: Observation) -> bool:
         """Whether an observation says more than is stored already."""
@@ -69,21 +79,21 @@ class Roster:
     def __init__(self) -> None:
         self.runs: dict[str, Tracked] = {}
         self._of_job: dict[int, dict[str, Tracked]] = {}
-        self._to_cancel: dict[str, Tracked] = {}
+        self._unwanted: dict[str, Tracked] = {}
 
     def add(self, run: Tracked) -> None:
         """Follow a run."""
         self.runs[run.run_id] = run
         self._of_job.setdefault(run.uid, {})[run.run_id] = run
-        if run.cancel:
-            self._to_cancel[run.run_id] = run
+        if run.unwanted:
+            self._unwanted[run.run_id] = run
 
     def forget(self, run_id: str) -> None:
         """Follow it no more."""
         run = self.runs.pop(run_id, None)
         if run is None:
             return
-        self._to_cancel.pop(run_id, None)
+        self._unwanted.pop(run_id, None)
         attempts = self._of_job[run.uid]
         del attempts[run_id]
         if not attempts:
@@ -94,18 +104,26 @@ class Roster:
         runs = list(self._of_job.get(uid, {}).values())
         for run in runs:
             run.cancel = True
-            self._to_cancel[run.run_id] = run
+            self._unwanted[run.run_id] = run
         return runs
 
-    def to_cancel(self) -> list[Tracked]:
+    def order(self, run_id: str, cause: EvictCause, grace_ms: int) -> Tracked | None:
+        """Note that a run is to end by order of the platform; gives it if it is followed."""
+        run = self.runs.get(run_id)
+        if run is not None:
+            run.order, run.grace_ms, run.deadline_ms = cause, grace_ms, None
+            self._unwanted[run_id] = run
+        return run
+
+    def unwanted(self) -> list[Tracked]:
         """Return the runs that are to end, in the order in which that was wished."""
-        return list(self._to_cancel.values())
+        return list(self._unwanted.values())
 
 
 class Outbox:
     """Runs that wait to be sent, some of them not before a pause in real seconds has passed.
 
-    While a center asks to be left alone (``hold``), none is given out but those to be cancelled,
+    While a center asks to be left alone (``hold``), none is given out but those that are to end,
     which need no call.
     """
 
@@ -143,7 +161,7 @@ class Outbox:
         return self._left_s(*self._held)
 
     def hurry(self, run: Tracked) -> None:
-        """Let a run that is to be cancelled wait no longer."""
+        """Let a run that is to end wait no longer."""
         if self._later.pop(run.run_id, None) is not None:
             self.put([run])
         self._news.set()
@@ -156,7 +174,7 @@ class Outbox:
                 self._due.append(run)
         if self.held_s <= 0:
             return [self._due.popleft() for _ in range(min(most, len(self._due)))]
-        unsent = [run for run in self._due if run.cancel][:most]
+        unsent = [run for run in self._due if run.unwanted][:most]
         if unsent:
             self._due = deque(run for run in self._due if run not in unsent)
         return unsent
@@ -166,7 +184,7 @@ class Outbox:
 
     def _wait_s(self) -> float | None:
         """Real seconds until a run may be sent; None if none waits."""
-        if any(run.cancel for run in self._due):
+        if any(run.unwanted for run in self._due):
             return 0.0
         left_s = [self._left_s(since, pause) for _, since, pause in self._later.values()]
         if self._due:

@@ -16,6 +16,7 @@ class ReportKind(StrEnum):
 
     ACCEPTED = "ACCEPTED"  # the center took the run and gave a native id
     OBSERVED = "OBSERVED"  # the center says how the run stands
+    NOTICED = "NOTICED"  # the center told the run's program that it will be ended
     REFUSED = "REFUSED"  # the center will never take it
     NEVER_TAKEN = "NEVER_TAKEN"  # every call certainly had no effect; we stopped trying
     VANISHED = "VANISHED"  # the center had it and has it no more, without a word of its end
@@ -54,6 +55,11 @@ def observed(
         observation=observation,
         usage=None if usage is None else tuple(usage),
     )
+
+
+def noticed(uid: int, attempt: int) -> Report:
+    """The run's program was told that it will be ended; its grace begins."""
+    return Report(uid, attempt, ReportKind.NOTICED)
 
 
 def refused(uid: int, attempt: int, reason: str, message: str) -> Report:

@@ -74,6 +74,7 @@ JOB_MOVES: Final[dict[JobState, frozenset[JobState]]] = {
         {
             JobState.RUNNING,
             JobState.QUEUED,
+            JobState.HELD,  # no center begins it: somebody has to look
             JobState.SUCCEEDED,
             JobState.FAILED,
             JobState.CANCELLED,
@@ -87,7 +88,9 @@ JOB_MOVES: Final[dict[JobState, frozenset[JobState]]] = {
 
 _RUN_ENDS: Final = RUN_TERMINAL
 RUN_MOVES: Final[dict[RunState, frozenset[RunState]]] = {
-    RunState.PENDING: frozenset({RunState.SUBMITTING, RunState.CANCELLED, RunState.LOST}),
+    RunState.PENDING: frozenset(
+        {RunState.SUBMITTING, RunState.CANCELLED, RunState.PREEMPTED, RunState.LOST}
+    ),
     RunState.SUBMITTING: frozenset({RunState.ACCEPTED, RunState.RUNNING, RunState.UNKNOWN})
     | _RUN_ENDS,
     RunState.ACCEPTED: frozenset({RunState.RUNNING, RunState.UNKNOWN}) | _RUN_ENDS,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import ACTIVE_PHASES, FailureClass, Observation, Phase, Usage
 from scheduler.domain.events import EventKind
+from scheduler.domain.evicting import EvictCause
 from scheduler.domain.outcome import Ending, Outcome, decide
 from scheduler.domain.reports import Report, ReportKind
 from scheduler.domain.states import JOB_MOVES, RUN_MOVES, RUN_TERMINAL, JobState, RunState
@@ -20,7 +21,7 @@ from scheduler.store.run_changes import Changes, Ingested, write
 from scheduler.store.run_state import RunKey, RunNow, load_runs
 from scheduler.store.usage_records import sound
 
-__all__ = ["Ingested", "RunKey", "cancel_unsent", "ingest"]
+__all__ = ["Ingested", "RunKey", "end_unsent", "ingest"]
 
 _MESSAGE_MAX = 500
 
@@ -47,18 +48,15 @@ def ingest(
     return changes.result
 
 
-def cancel_unsent(
-    connection: Connection, epoch: int, keys: Iterable[RunKey], now_ms: int
-) -> Ingested:
-    """End runs that are certainly not at a center, as their jobs were cancelled: not billed."""
+def end_unsent(connection: Connection, epoch: int, keys: Iterable[RunKey], now_ms: int) -> Ingested:
+    """End runs that are certainly not at a center, as they are not wanted any more: not billed."""
     leader.check(connection, epoch)
     ending = list(keys)
     runs = load_runs(connection, {uid for uid, _ in ending})
     changes = Changes(now_ms)
-    outcome = Outcome(RunState.CANCELLED, JobState.CANCELLED, None, billed=False)
+    reader = _Reader(changes, lambda: 0.0)
     for key in ending:
-        message = Ending(Phase.CANCELLED, message="cancelled before it was sent")
-        finish(changes, runs[key], outcome, message, ())
+        reader.end_unsent(runs[key])
     write(connection, changes, runs)
     changes.result.done = ending
     return changes.result
@@ -81,6 +79,8 @@ class _Reader:
                 self._accept(run, report)
             case ReportKind.OBSERVED if report.observation is not None:
                 self._observe(run, report, report.observation)
+            case ReportKind.NOTICED:
+                self._noticed(run)
             case ReportKind.REFUSED:
                 message = f"{report.reason}: {report.message}"
                 self._fail(run, FailureClass.REJECTED_BY_CENTER, message)
@@ -90,6 +90,17 @@ class _Reader:
                 self._fail(run, FailureClass.LOST, report.message)
             case ReportKind.SILENT:
                 self._silent(run, report)
+
+    def end_unsent(self, run: RunNow) -> None:
+        """End a run that its center never saw."""
+        if run.evict_cause is not None:
+            self._end(run, Ending(Phase.PREEMPTED, message="taken back before it was sent"), ())
+            return
+        outcome = Outcome(RunState.CANCELLED, JobState.CANCELLED, None, billed=False)
+        finish(
+            self._changes, run, outcome,
+            Ending(Phase.CANCELLED, message="cancelled before it was sent"), (),
+        )  # fmt: skip
 
     def _move(self, run: RunNow, state: RunState) -> bool:
         if state not in RUN_MOVES[run.state]:
@@ -136,10 +147,25 @@ class _Reader:
         self._move(run, RunState.RUNNING)
         if JobState.RUNNING in JOB_MOVES[run.job_state]:
             run.job_state = JobState.RUNNING
+        run.start_tries = 0
         self._changes.event(run, EventKind.RUN_STARTED, start_ms, center=run.center)
         if run.attempt == 1:
             wait_ms = max(0, start_ms - run.submit_ms)
             self._changes.result.waits.append((run.city, run.flavor, wait_ms))
+
+    def _noticed(self, run: RunNow) -> None:
+        """The grace is counted from when the program was told; a later notice changes nothing."""
+        if run.evict_cause is None or run.notice_ms is not None:
+            return
+        run.notice_ms, run.changed = self._changes.now_ms, True
+        run.evict_deadline_ms = run.notice_ms + (run.evict_grace_ms or 0)
+        self._changes.event(
+            run,
+            EventKind.EVICTION_NOTICED,
+            run.notice_ms,
+            cause=run.evict_cause,
+            end_ms=str(run.evict_deadline_ms),
+        )
 
     def _silent(self, run: RunNow, report: Report) -> None:
         if self._move(run, RunState.UNKNOWN):
@@ -162,11 +188,12 @@ class _Reader:
     ) -> None:
         outcome = decide(
             ending,
-            attempt=run.attempt,
+            attempt=run.attempt - run.attempts_free,
             attempts_max=run.attempts_max,
             retry_on=run.retry_on,
             cancel_requested=run.cancel_requested,
             taken=taken,
+            order=run.order,
             now_ms=self._changes.now_ms,
             jitter=self._jitter(),
         )
@@ -203,6 +230,7 @@ def finish(
     )
     changes.release(run, end_ms, used_ms)
     run.job_state = outcome.job_state
+    _count(changes, run, outcome)
     if outcome.failure is not None:
         changes.result.failures.append((run.center, outcome.failure))
     if outcome.not_before_ms is not None:
@@ -214,8 +242,25 @@ def finish(
             failure=outcome.failure or "",
             not_before_ms=str(outcome.not_before_ms),
         )
+    elif outcome.job_state is JobState.HELD:
+        run.deactivated = True
+        run.message = f"{run.start_tries} runs in a row were not begun by their center"
+        changes.event(run, EventKind.HELD, changes.now_ms, reason=run.message)
     else:
         run.job_end_ms = end_ms
         changes.event(run, EventKind(outcome.job_state), end_ms, message=run.message[:200])
         changes.result.ended.append((run.city, run.center, outcome.job_state))
     run.settle_usage = usage if outcome.billed or usage is not None else ()
+
+
+def _count(changes: Changes, run: RunNow, outcome: Outcome) -> None:
+    """Count for the job what ended its run, and tell the metrics."""
+    run.attempts_free += outcome.free
+    cause = outcome.by_order
+    if cause is None:
+        return
+    run.evictions += cause is EvictCause.RECLAIM
+    run.start_tries += cause is EvictCause.START_TIMEOUT
+    since_ms = run.notice_ms or changes.now_ms
+    passed_ms = max(0, changes.now_ms - since_ms)
+    changes.result.evicted.append((run.city, run.flavor, cause, passed_ms))

@@ -33,6 +33,8 @@ class Ingested:
     failures: list[tuple[str, str]] = field(default_factory=list)
     #: Cities into whose funds or wallets money came back.
     cities: set[str] = field(default_factory=set)
+    #: (city, flavor, cause, ms since its program was told or the order) of runs ended by order.
+    evicted: list[tuple[str, str, str, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ def _write_runs(connection: Connection, touched: Sequence[RunNow]) -> None:
         (
             run.uid, run.attempt, run.was[0], run.state, run.sequence, run.native_id,
             run.accept_ms, run.start_ms, run.end_ms, run.failure, run.exit_code, run.message,
-            run.settled_ms,
+            run.settled_ms, run.notice_ms, run.evict_deadline_ms,
         )
         for run in touched
     ]  # fmt: skip
@@ -133,7 +135,8 @@ def _write_runs(connection: Connection, touched: Sequence[RunNow]) -> None:
         "UPDATE run SET state = v.column4, sequence = v.column5, native_id = v.column6,"
         " accept_ms = v.column7, start_ms = v.column8, end_ms = v.column9,"
         " failure_class = v.column10, exit_code = v.column11, message = v.column12,"
-        " settled_ms = v.column13 FROM {values} WHERE run.job_uid = v.column1"
+        " settled_ms = v.column13, notice_ms = v.column14, evict_deadline_ms = v.column15"
+        " FROM {values} WHERE run.job_uid = v.column1"
         " AND run.attempt = v.column2 AND run.state = v.column3",
         rows,
     )
@@ -158,7 +161,8 @@ def _write_jobs(
             moved.append(
                 (
                     run.uid, run.was[1], run.job_state, run.start_ms, run.job_end_ms, run.failure,
-                    run.message, run.not_before_ms, *sums, over,
+                    run.message, run.not_before_ms, *sums, over, run.evictions,
+                    run.attempts_free, run.start_tries, run.deactivated,
                 )
             )  # fmt: skip
     changed = bulk_update(
@@ -167,7 +171,9 @@ def _write_jobs(
         " end_ms = v.column5, failure_class = v.column6, message = v.column7,"
         " not_before_ms = v.column8, gross_fen = gross_fen + v.column9,"
         " subsidy_fen = subsidy_fen + v.column10, self_pay_fen = self_pay_fen + v.column11,"
-        " settled = v.column12 FROM {values} WHERE job.uid = v.column1 AND job.state = v.column2",
+        " settled = v.column12, evictions = v.column13, attempts_free = v.column14,"
+        " start_tries = v.column15, deactivated = v.column16 FROM {values}"
+        " WHERE job.uid = v.column1 AND job.state = v.column2",
         moved,
     )
     if changed != len(moved):

@@ -8,6 +8,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from adapters.contract import FailureClass, Usage
+from scheduler.domain.evicting import EvictCause
+from scheduler.domain.outcome import Order
 from scheduler.domain.states import RUN_TERMINAL, JobState, RunState
 from scheduler.store.database import bulk_read
 
@@ -18,8 +20,9 @@ RunKey = tuple[int, int]
 class RunNow:
     """A run and its job as they stand in the store, and as the reports leave them.
 
-    ``job_start_ms`` to ``not_before_ms`` are for the job; ``settle_usage`` is the metered use by
-    which the run is to be settled now.
+    ``job_end_ms`` and ``not_before_ms`` are for the job; ``settle_usage`` is the metered use by
+    which the run is to be settled now. What the platform ordered of the run is in ``evict_cause``
+    to ``evict_deadline_ms`` (see ``tables.Run``), what that did to its job in the counts.
     """
 
     uid: int
@@ -44,7 +47,15 @@ class RunNow:
     attempts_max: int
     retry_on: frozenset[FailureClass]
     submit_ms: int
+    evict_cause: EvictCause | None
+    evict_grace_ms: int | None
+    notice_ms: int | None
+    evict_deadline_ms: int | None
+    evictions: int
+    attempts_free: int
+    start_tries: int
     was: tuple[RunState, JobState]
+    deactivated: bool = False
     job_end_ms: int | None = None
     not_before_ms: int = 0
     changed: bool = False
@@ -56,6 +67,18 @@ class RunNow:
         return self.uid, self.attempt
 
     @property
+    def order(self) -> Order | None:
+        """What the platform ordered of it."""
+        if self.evict_cause is None:
+            return None
+        return Order(self.evict_cause, self.notice_ms is not None, self.start_tries)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether it is to end: by its user's wish or by order of the platform."""
+        return self.cancel_requested or self.evict_cause is not None
+
+    @property
     def over(self) -> bool:
         """Whether nothing more can come of it: ended and settled."""
         return self.settled_ms is not None and self.state in RUN_TERMINAL
@@ -64,7 +87,9 @@ class RunNow:
 _COLUMNS: Final = (
     "r.job_uid, r.attempt, r.state, r.sequence, r.center, r.flavor, r.units, r.city,"
     " r.enterprise, r.start_ms, r.end_ms, r.native_id, r.accept_ms, r.failure_class, r.exit_code,"
-    " r.message, r.settled_ms, j.state, j.cancel_requested, j.attempts_max, j.retry_on, j.submit_ms"
+    " r.message, r.settled_ms, j.state, j.cancel_requested, j.attempts_max, j.retry_on,"
+    " j.submit_ms, r.evict_cause, r.evict_grace_ms, r.notice_ms, r.evict_deadline_ms, j.evictions,"
+    " j.attempts_free, j.start_tries"
 )
 _RUN_STATES: Final = {str(state): state for state in RunState}
 _JOB_STATES: Final = {str(state): state for state in JobState}
@@ -84,6 +109,7 @@ def load_runs(connection: Connection, uids: Iterable[int]) -> dict[RunKey, RunNo
         state, job_state = _RUN_STATES[row[2]], _JOB_STATES[row[17]]
         values[2], values[17] = state, job_state
         values[18], values[20] = bool(row[18]), parse_retry_on(row[20])
+        values[22] = None if row[22] is None else EvictCause(row[22])
         values.append((state, job_state))
         runs[row[0], row[1]] = RunNow(*values)
     return runs

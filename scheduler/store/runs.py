@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
+from scheduler.domain.evicting import EvictCause
 from scheduler.domain.states import JobState, RunState
 from scheduler.store import feed, leader
 from scheduler.store.database import bulk_read, bulk_update
-from scheduler.store.ingest import cancel_unsent
+from scheduler.store.ingest import end_unsent
 from scheduler.store.run_changes import Ingested
 from scheduler.store.run_state import RunKey, load_runs
 
@@ -36,7 +37,8 @@ class ToSend:
 class OpenRun:
     """A run that has not ended or is not settled: what a worker takes over at its start.
 
-    ``taken`` says that its center once had it.
+    ``taken`` says that its center once had it. ``cause`` is that of the platform's order to end
+    it, its grace, and when it is due, None until its program was told.
     """
 
     uid: int
@@ -46,12 +48,15 @@ class OpenRun:
     sequence: int
     taken: bool
     cancel: bool
+    cause: EvictCause | None = None
+    grace_ms: int = 0
+    deadline_ms: int | None = None
 
 
 def mark_submitting(
     connection: Connection, epoch: int, keys: Sequence[RunKey], now_ms: int
 ) -> tuple[list[ToSend], Ingested]:
-    """Make the intent to send durable; runs whose jobs were cancelled meanwhile end unsent.
+    """Make the intent to send durable; runs that are to end meanwhile do so unsent.
 
     The caller gives runs that are certainly not at the center: never sent, or sent without effect,
     or looked up and proven absent; the last two are sent again under the same name. A run that its
@@ -62,9 +67,9 @@ def mark_submitting(
     runs = load_runs(connection, {uid for uid, _ in keys})
     mine = [runs[key] for key in dict.fromkeys(keys) if key in runs]
     waiting = [run for run in mine if run.state in _SENDABLE and run.accept_ms is None]
-    unsent = [run.key for run in waiting if run.cancel_requested]
-    going = [run for run in waiting if not run.cancel_requested]
-    ended = cancel_unsent(connection, epoch, unsent, now_ms) if unsent else Ingested()
+    unsent = [run.key for run in waiting if run.unwanted]
+    going = [run for run in waiting if not run.unwanted]
+    ended = end_unsent(connection, epoch, unsent, now_ms) if unsent else Ingested()
     ended.done += [key for key in keys if key not in runs or runs[key].over]
     changed = bulk_update(
         connection,
@@ -107,13 +112,21 @@ def open_runs(connection: Connection) -> list[OpenRun]:
     """Return all runs that have not ended or are not settled, oldest first."""
     rows = connection.exec_driver_sql(
         "SELECT r.job_uid, r.attempt, r.center, r.state, r.sequence, r.accept_ms IS NOT NULL,"
-        " j.cancel_requested FROM run r JOIN job j ON j.uid = r.job_uid"
+        " j.cancel_requested, r.evict_cause, r.evict_grace_ms, r.evict_deadline_ms"
+        " FROM run r JOIN job j ON j.uid = r.job_uid"
         " WHERE r.settled_ms IS NULL ORDER BY r.job_uid, r.attempt"
     )
-    return [
-        OpenRun(uid, attempt, center, RunState(state), sequence, bool(taken), bool(cancel))
-        for uid, attempt, center, state, sequence, taken, cancel in rows
-    ]
+    return [_open_run(*row) for row in rows]
+
+
+def _open_run(
+    uid: int, attempt: int, center: str, state: str, sequence: int, taken: int, cancel: int,
+    cause: str | None, grace_ms: int | None, deadline_ms: int | None,
+) -> OpenRun:  # fmt: skip
+    return OpenRun(
+        uid, attempt, center, RunState(state), sequence, bool(taken), bool(cancel),
+        EvictCause(cause) if cause else None, grace_ms or 0, deadline_ms,
+    )  # fmt: skip
 
 
 def finished(connection: Connection, keys: Sequence[RunKey]) -> set[RunKey]:

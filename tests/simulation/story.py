@@ -182,7 +182,7 @@ class Story:
         assert self.process is not None
         loop = self.process.loop
         await loop.cycle()
-        await loop.expire_once()
+        await loop.housekeeping.once()
         for worker in loop.workers.values():
             await worker.send_once()
             with contextlib.suppress(AdapterError):
@@ -215,7 +215,7 @@ class Story:
         await self.loop.workers[self.rng.choice([*CENTERS])].follow_once()
 
     async def do_expire(self) -> None:
-        await self.loop.expire_once()
+        await self.loop.housekeeping.once()
 
     async def do_restart(self) -> None:
         await self.start()
@@ -226,7 +226,8 @@ class Story:
             return
         old, before = self.stale.loop, self.world.db.changes()
         worker = old.workers[self.rng.choice([*CENTERS])]
-        step = self.rng.choice((old.cycle, old.expire_once, worker.send_once, worker.follow_once))
+        house = old.housekeeping.once
+        step = self.rng.choice((old.cycle, house, worker.send_once, worker.follow_once))
         with contextlib.suppress(Fenced, AdapterError, Crash):
             await asyncio.wait_for(step(), 5)
         assert self.world.db.changes() == before, "a leader that was replaced wrote"

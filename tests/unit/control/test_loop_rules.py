@@ -136,7 +136,7 @@ async def test_a_replaced_leader_notices_though_it_has_nothing_to_do(scene: Scen
     old = await scene.lead()
     await scene.lead()
     with pytest.raises(Fenced):
-        await old.loop.expire_once()
+        await old.loop.housekeeping.expire()
 
 
 async def test_a_replaced_leader_says_so_by_its_first_write(scene: Scene) -> None:

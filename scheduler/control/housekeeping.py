@@ -1,0 +1,69 @@
+"""What the leader looks after on every tick, whatever is planned.
+
+Queue deadlines, nodes that are drained, and runs that no center begins.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from scheduler.clock import Clock
+from scheduler.control.settings import LoopSettings
+from scheduler.store import evicting, leader, runs
+from scheduler.store.database import Connection, Database
+from scheduler.store.evicting import Orders
+
+T = TypeVar("T")
+
+
+class LeaderPort(Protocol):
+    """What housekeeping needs of the loop; ``write`` raises ``leader.Fenced`` if another leads."""
+
+    epoch: int
+
+    def write(self, call: Callable[[Connection], T]) -> Awaitable[T]:
+        """Write as the leader."""
+        ...
+
+    def ordered(self, orders: Orders) -> None:
+        """Have the workers carry out orders that are durable."""
+        ...
+
+
+class Housekeeping:
+    """One tick at a time; it asks first, so that a tick with nothing to do writes nothing."""
+
+    def __init__(
+        self, db: Database, clock: Clock, settings: LoopSettings, port: LeaderPort
+    ) -> None:
+        self._db, self._clock, self._settings, self._port = db, clock, settings, port
+
+    async def once(self) -> None:
+        """Do what is due; raises ``leader.Fenced`` if another one leads."""
+        await self.expire()
+        await self.end_unwanted()
+
+    async def expire(self) -> None:
+        """End jobs whose queue deadline has passed."""
+        now_ms, epoch = self._clock.now_ms(), self._port.epoch
+
+        def any_due(connection: Connection) -> bool:
+            leader.check(connection, epoch)
+            return runs.any_expired(connection, now_ms)
+
+        while await self._db.read(any_due):
+            await self._port.write(lambda c: runs.expire(c, epoch, now_ms))
+
+    async def end_unwanted(self) -> None:
+        """Order the end of runs on nodes that are drained, and of those no center begins."""
+        now_ms, epoch, settings = self._clock.now_ms(), self._port.epoch, self._settings
+        before_ms = now_ms - int(settings.start_timeout_s / self._clock.real_s(1_000) * 1_000)
+        grace_ms = int(settings.drain_grace_s * 1_000)
+        if not await self._db.read(lambda c: evicting.any_due(c, before_ms)):
+            return
+
+        def order(connection: Connection) -> Orders:
+            drained = evicting.drain(connection, epoch, grace_ms, now_ms)
+            late = evicting.time_out(connection, epoch, before_ms, now_ms)
+            return drained.and_also(late)
+
+        self._port.ordered(await self._port.write(order))

@@ -1,0 +1,216 @@
+"""Runs that the platform orders to end: guarded transitions of active runs, each ordered once.
+
+An order is only a mark on the run. Its center's worker has the program told, then ended; that end
+is ingested like any other, and what it means is decided by the order (``domain.outcome``). So a
+leader that dies between any two of these steps is followed by one that goes on from the mark.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from json.encoder import encode_basestring as quoted
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from scheduler.domain.events import EventKind
+from scheduler.domain.evicting import EVICTIONS_MAX, EvictCause
+from scheduler.domain.states import RUN_TERMINAL
+from scheduler.placement.model import Eviction
+from scheduler.store import feed, leader
+from scheduler.store.database import bulk_read, bulk_update
+
+RunKey = tuple[int, int]
+
+_ACTIVE: Final = "r.state NOT IN ({})".format(", ".join(f"'{s}'" for s in sorted(RUN_TERMINAL)))
+_COLUMNS: Final = "r.job_uid, r.attempt, r.center, r.city, r.enterprise, r.flavor, r.state, j.state"
+#: Not ordered yet; a run that began after all may be ordered to end for another cause.
+_UNORDERED: Final = (
+    "(r.evict_cause IS NULL"
+    f" OR (r.evict_cause = '{EvictCause.START_TIMEOUT}' AND r.state = 'RUNNING'))"
+)
+#: A node is being emptied: its center, its city, or its enterprise.
+_DRAINED: Final = (
+    "(r.center IN (SELECT code FROM center WHERE state = 'DRAINING')"
+    " OR 'cities/' || r.city IN (SELECT node FROM stop_state WHERE state = 'DRAIN')"
+    " OR 'enterprises/' || r.enterprise IN (SELECT node FROM stop_state WHERE state = 'DRAIN'))"
+)
+
+
+class Ordered(NamedTuple):
+    """A run that is to end by order."""
+
+    uid: int
+    attempt: int
+    center: str
+    cause: EvictCause
+    grace_ms: int
+
+
+@dataclass(slots=True)
+class Orders:
+    """What came of wishes to end runs: those ordered now, and jobs whose runs go on."""
+
+    ordered: list[Ordered] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    #: (city, flavor, cause) of each order.
+    counted: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def and_also(self, other: "Orders") -> "Orders":
+        """Return both together."""
+        return Orders(
+            self.ordered + other.ordered,
+            self.refused + other.refused,
+            self.counted + other.counted,
+        )
+
+
+class _Found(NamedTuple):
+    """A run that may be ordered to end, as it stands."""
+
+    uid: int
+    attempt: int
+    center: str
+    city: str
+    enterprise: str
+    flavor: str
+    state: str
+    job_state: str
+
+
+def reclaim(
+    connection: Connection, epoch: int, evictions: Sequence[Eviction], now_ms: int
+) -> Orders:
+    """Order the planned evictions; what lost its guard is refused and goes on.
+
+    A run is evicted while it runs there, its job may be interrupted and is not to be cancelled,
+    and whom it is for still waits. Raises ``leader.Fenced`` if ``epoch`` leads no more.
+    """
+    leader.check(connection, epoch)
+    if not evictions:
+        return Orders()
+    wanted = {one.uid: one for one in evictions}
+    waiting = _waiting(connection, {one.for_uid for one in evictions})
+    found = {
+        run.uid: run
+        for run in _read(
+            connection,
+            f"r.job_uid IN ({_listed(wanted)}) AND r.state = 'RUNNING' AND {_UNORDERED}"
+            f" AND j.interruptible AND j.evictions < {EVICTIONS_MAX} AND NOT j.cancel_requested",
+        )
+    }
+    going: list[tuple[_Found, Eviction]] = []
+    orders = Orders()
+    for uid, one in wanted.items():
+        run = found.get(uid)
+        if run is None or run.flavor != one.flavor or one.for_uid not in waiting:
+            orders.refused.append(uid)
+        else:
+            going.append((run, one))
+    rows = [(run, one.for_uid, one.grace_ms) for run, one in going]
+    _write(connection, orders, EvictCause.RECLAIM, rows, now_ms)
+    return orders
+
+
+def drain(connection: Connection, epoch: int, grace_ms: int, now_ms: int) -> Orders:
+    """Order the end of all runs of nodes that are being emptied, interruptible or not.
+
+    Raises ``leader.Fenced`` if ``epoch`` leads no more.
+    """
+    leader.check(connection, epoch)
+    orders = Orders()
+    runs = _read(connection, _to_drain())
+    rows = [(run, None, grace_ms) for run in runs]
+    _write(connection, orders, EvictCause.DRAIN, rows, now_ms)
+    return orders
+
+
+def time_out(connection: Connection, epoch: int, sent_before_ms: int, now_ms: int) -> Orders:
+    """Order the end of runs that were sent before an instant and that no center has begun.
+
+    Raises ``leader.Fenced`` if ``epoch`` leads no more.
+    """
+    leader.check(connection, epoch)
+    orders = Orders()
+    rows = [(run, None, 0) for run in _read(connection, _not_begun(sent_before_ms))]
+    _write(connection, orders, EvictCause.START_TIMEOUT, rows, now_ms)
+    return orders
+
+
+def any_due(connection: Connection, sent_before_ms: int) -> bool:
+    """Whether a run is to be ordered to end by ``drain`` or ``time_out``."""
+    tables = "SELECT 1 FROM run r JOIN job j ON j.uid = r.job_uid WHERE"
+    return any(
+        connection.exec_driver_sql(f"{tables} {condition} LIMIT 1").first() is not None
+        for condition in (_to_drain(), _not_begun(sent_before_ms))
+    )
+
+
+def _to_drain() -> str:
+    return (
+        f"r.settled_ms IS NULL AND {_ACTIVE} AND {_UNORDERED} AND {_DRAINED}"
+        " AND NOT j.cancel_requested"
+    )
+
+
+def _not_begun(sent_before_ms: int) -> str:
+    return (
+        "r.settled_ms IS NULL AND r.state = 'ACCEPTED' AND r.evict_cause IS NULL"
+        f" AND r.submitting_ms <= {sent_before_ms} AND NOT j.cancel_requested"
+    )
+
+
+def _read(connection: Connection, condition: str) -> list[_Found]:
+    rows = bulk_read(
+        connection,
+        f"SELECT {_COLUMNS} FROM run r JOIN job j ON j.uid = r.job_uid"
+        f" WHERE {condition} ORDER BY r.job_uid, r.attempt",
+    )
+    return [_Found(*row) for row in rows]
+
+
+def _waiting(connection: Connection, uids: set[int]) -> set[int]:
+    rows = bulk_read(
+        connection, f"SELECT uid FROM job WHERE uid IN ({_listed(uids)}) AND state = 'QUEUED'"
+    )
+    return {uid for (uid,) in rows}
+
+
+def _listed(uids: Any) -> str:
+    return ", ".join(map(str, sorted(uids)))
+
+
+def _write(
+    connection: Connection,
+    orders: Orders,
+    cause: EvictCause,
+    rows: Sequence[tuple[_Found, int | None, int]],
+    now_ms: int,
+) -> None:
+    """Mark runs, in the state in which they were read, and tell of it."""
+    changed = bulk_update(
+        connection,
+        "UPDATE run SET evict_cause = v.column4, evict_ms = v.column5, evict_for = v.column6,"
+        " evict_grace_ms = v.column7, notice_ms = NULL, evict_deadline_ms = NULL FROM {values}"
+        " WHERE run.job_uid = v.column1 AND run.attempt = v.column2 AND run.state = v.column3",
+        [
+            (run.uid, run.attempt, run.state, str(cause), now_ms, for_uid, grace_ms)
+            for run, for_uid, grace_ms in rows
+        ],
+    )
+    if changed != len(rows):
+        raise RuntimeError(f"{len(rows) - changed} runs moved beside the leader")
+    # Whom an eviction is for is another city's matter: the run's own people are not told.
+    feed.append(
+        connection,
+        [
+            feed.EventRow(
+                EventKind.EVICTION_ORDERED, run.uid, run.attempt, run.enterprise, run.city,
+                run.job_state, now_ms,
+                f'{{"cause":{quoted(cause)},"grace_ms":"{grace_ms}"}}',
+            )
+            for run, _, grace_ms in rows
+        ],
+    )  # fmt: skip
+    for run, _, grace_ms in rows:
+        orders.ordered.append(Ordered(run.uid, run.attempt, run.center, cause, grace_ms))
+        orders.counted.append((run.city, run.flavor, str(cause)))
