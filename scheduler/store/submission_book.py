@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from quota.instant import Bound, CityLimits, FlavorBook
+from scheduler.domain.links import NO_LINKS, Links
 from scheduler.domain.principal import Scope
 from scheduler.domain.spec import Catalog
 from scheduler.errors import NotFound
-from scheduler.store import catalog
+from scheduler.store import catalog, links
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Home:
 class SubmissionBook:
     """Catalog, enterprises and limits as of ``revision``.
 
-    ``books`` has one book a flavor in which nothing is held: what it refuses can never start.
+    ``books`` has one book a flavor in which nothing is held, of what the center grants (it may
+    report less for a while): what it refuses can never start.
     ``memo`` is for what readers derive from this book; it goes when the book goes.
     """
 
@@ -39,6 +41,7 @@ class SubmissionBook:
     catalog: Catalog
     homes: Mapping[str, Home]
     books: Mapping[str, FlavorBook]
+    links: Links = NO_LINKS
     memo: dict[str, Any] = field(default_factory=dict)
 
     def home(self, scope: Scope, enterprise: str) -> Home:
@@ -69,6 +72,13 @@ def load(connection: Connection) -> SubmissionBook:
         "SELECT city, flavor, nominal_units, borrow_limit_units, lend_limit_units FROM city_quota"
     ):
         books[flavor].set_limits(city, CityLimits(*limits))
+    for flavor, corridor in run("SELECT flavor, corridor_units FROM flavor_quota"):
+        books[flavor].set_corridor(corridor)
+    for enterprise, city, flavor, guarantee in run(
+        "SELECT q.enterprise, e.city, q.flavor, q.guarantee_units FROM enterprise_quota q"
+        " JOIN enterprise e ON e.code = q.enterprise WHERE q.guarantee_units > 0"
+    ):
+        books[flavor].set_guarantee(city, enterprise, guarantee, 0)
     for enterprise, flavor, cap in run(
         "SELECT enterprise, flavor, cap_units FROM enterprise_quota WHERE cap_units IS NOT NULL"
     ):
@@ -77,4 +87,4 @@ def load(connection: Connection) -> SubmissionBook:
         code: Home(code, city, bool(blocked))
         for code, city, blocked in run("SELECT code, city, blocked FROM enterprise")
     }
-    return SubmissionBook(revision(connection), flavors, homes, books)
+    return SubmissionBook(revision(connection), flavors, homes, books, links.load(connection))

@@ -61,6 +61,9 @@ class Flavor(_message.Message):
     WALL_LIMIT_MAX_S_FIELD_NUMBER: _builtins.int
     PRICE_UFEN_PER_UNIT_SECOND_FIELD_NUMBER: _builtins.int
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    REPORTED_UNITS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_UNITS_FIELD_NUMBER: _builtins.int
+    OVERCOMMITTED_UNITS_FIELD_NUMBER: _builtins.int
     flavor: _builtins.str
     """`<center>/<device>`."""
     display_name_zh: _builtins.str
@@ -83,6 +86,12 @@ class Flavor(_message.Message):
     """Price in force, in millionths of a fen per unit and second."""
     price_version: _builtins.str
     """Version of that price."""
+    reported_units: _builtins.int
+    """Units the center last reported; unset if it has not yet."""
+    effective_units: _builtins.int
+    """Units that runs may hold: what it grants, or less if it reports less."""
+    overcommitted_units: _builtins.int
+    """Units promised to cities and corridor that are not there; above 0 the flavor is OVERCOMMITTED."""
     def __init__(
         self,
         *,
@@ -97,12 +106,17 @@ class Flavor(_message.Message):
         wall_limit_max_s: _builtins.int = ...,
         price_ufen_per_unit_second: _builtins.int = ...,
         price_version: _builtins.str = ...,
+        reported_units: _builtins.int | None = ...,
+        effective_units: _builtins.int = ...,
+        overcommitted_units: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units", "reported_units", b"reported_units"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "capacity_units", b"capacity_units", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "flavor", b"flavor", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "unit", b"unit", "units_per_node", b"units_per_node", "used_units", b"used_units", "wall_limit_max_s", b"wall_limit_max_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units", "architecture", b"architecture", "capacity_units", b"capacity_units", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "effective_units", b"effective_units", "flavor", b"flavor", "overcommitted_units", b"overcommitted_units", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "reported_units", b"reported_units", "unit", b"unit", "units_per_node", b"units_per_node", "used_units", b"used_units", "wall_limit_max_s", b"wall_limit_max_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reported_units: _TypeAlias = _typing.Literal["reported_units"]  # noqa: Y015
+    _WhichOneofArgType__reported_units: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reported_units) -> _WhichOneofReturnType__reported_units | None: ...
 
 Global___Flavor: _TypeAlias = Flavor  # noqa: Y015
 

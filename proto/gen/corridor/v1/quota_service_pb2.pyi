@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,94 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ReclaimMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReclaimModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReclaimMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RECLAIM_MODE_UNSPECIFIED: _ReclaimMode.ValueType  # 0
+    """Not set."""
+    RECLAIM_MODE_CHURN: _ReclaimMode.ValueType  # 1
+    """As the runs on them end."""
+    RECLAIM_MODE_LEASE: _ReclaimMode.ValueType  # 2
+    """The same, and a run that borrows has a wall limit of at most the lease."""
+    RECLAIM_MODE_EVICT: _ReclaimMode.ValueType  # 3
+    """Interruptible runs that borrow may be stopped, after a notice and a grace time."""
+
+class ReclaimMode(_ReclaimMode, metaclass=_ReclaimModeEnumTypeWrapper):
+    """How units that a city lends come back to it."""
+
+RECLAIM_MODE_UNSPECIFIED: ReclaimMode.ValueType  # 0
+"""Not set."""
+RECLAIM_MODE_CHURN: ReclaimMode.ValueType  # 1
+"""As the runs on them end."""
+RECLAIM_MODE_LEASE: ReclaimMode.ValueType  # 2
+"""The same, and a run that borrows has a wall limit of at most the lease."""
+RECLAIM_MODE_EVICT: ReclaimMode.ValueType  # 3
+"""Interruptible runs that borrow may be stopped, after a notice and a grace time."""
+Global___ReclaimMode: _TypeAlias = ReclaimMode  # noqa: Y015
+
+class _QuotaChangeState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QuotaChangeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QuotaChangeState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUOTA_CHANGE_STATE_UNSPECIFIED: _QuotaChangeState.ValueType  # 0
+    """Not set."""
+    QUOTA_CHANGE_STATE_PENDING: _QuotaChangeState.ValueType  # 1
+    """Its time has not come."""
+    QUOTA_CHANGE_STATE_APPLIED: _QuotaChangeState.ValueType  # 2
+    """It is in force, unless changed since."""
+    QUOTA_CHANGE_STATE_REFUSED: _QuotaChangeState.ValueType  # 3
+    """It did not fit when it was due; its message says why."""
+    QUOTA_CHANGE_STATE_CANCELLED: _QuotaChangeState.ValueType  # 4
+    """It was taken back."""
+
+class QuotaChangeState(_QuotaChangeState, metaclass=_QuotaChangeStateEnumTypeWrapper):
+    """What became of a change that was ordered for later."""
+
+QUOTA_CHANGE_STATE_UNSPECIFIED: QuotaChangeState.ValueType  # 0
+"""Not set."""
+QUOTA_CHANGE_STATE_PENDING: QuotaChangeState.ValueType  # 1
+"""Its time has not come."""
+QUOTA_CHANGE_STATE_APPLIED: QuotaChangeState.ValueType  # 2
+"""It is in force, unless changed since."""
+QUOTA_CHANGE_STATE_REFUSED: QuotaChangeState.ValueType  # 3
+"""It did not fit when it was due; its message says why."""
+QUOTA_CHANGE_STATE_CANCELLED: QuotaChangeState.ValueType  # 4
+"""It was taken back."""
+Global___QuotaChangeState: _TypeAlias = QuotaChangeState  # noqa: Y015
+
+class _StopState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StopStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STOP_STATE_UNSPECIFIED: _StopState.ValueType  # 0
+    """Not set."""
+    STOP_STATE_OPEN: _StopState.ValueType  # 1
+    """They do."""
+    STOP_STATE_HOLD: _StopState.ValueType  # 2
+    """They do not; runs go on."""
+    STOP_STATE_DRAIN: _StopState.ValueType  # 3
+    """They do not, and runs are ended."""
+
+class StopState(_StopState, metaclass=_StopStateEnumTypeWrapper):
+    """Whether jobs of a city or an enterprise start."""
+
+STOP_STATE_UNSPECIFIED: StopState.ValueType  # 0
+"""Not set."""
+STOP_STATE_OPEN: StopState.ValueType  # 1
+"""They do."""
+STOP_STATE_HOLD: StopState.ValueType  # 2
+"""They do not; runs go on."""
+STOP_STATE_DRAIN: StopState.ValueType  # 3
+"""They do not, and runs are ended."""
+Global___StopState: _TypeAlias = StopState  # noqa: Y015
 
 @_typing.final
 class CityQuota(_message.Message):
@@ -34,6 +123,8 @@ class CityQuota(_message.Message):
     BORROWED_UNITS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    GUARANTEED_UNITS_FIELD_NUMBER: _builtins.int
+    OVERCOMMITTED_UNITS_FIELD_NUMBER: _builtins.int
     city: _builtins.str
     """The city."""
     flavor: _builtins.str
@@ -50,6 +141,12 @@ class CityQuota(_message.Message):
     """Units of these above nominal. Output only."""
     etag: _builtins.str
     """Changes with every update; send back the one read."""
+    guaranteed_units: _builtins.int
+    """Units that no other city may hold: nominal less lend limit. Output only."""
+    overcommitted_units: _builtins.int
+    """Units of the flavor that are promised and that its center has not got now; above 0 the flavor
+    is OVERCOMMITTED, and what the center has says what may start. Output only.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Last change. Output only."""
@@ -66,10 +163,12 @@ class CityQuota(_message.Message):
         borrowed_units: _builtins.int = ...,
         etag: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        guaranteed_units: _builtins.int = ...,
+        overcommitted_units: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_borrow_limit_units", b"_borrow_limit_units", "_lend_limit_units", b"_lend_limit_units", "borrow_limit_units", b"borrow_limit_units", "lend_limit_units", b"lend_limit_units", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_borrow_limit_units", b"_borrow_limit_units", "_lend_limit_units", b"_lend_limit_units", "borrow_limit_units", b"borrow_limit_units", "borrowed_units", b"borrowed_units", "city", b"city", "etag", b"etag", "flavor", b"flavor", "lend_limit_units", b"lend_limit_units", "nominal_units", b"nominal_units", "update_time", b"update_time", "used_units", b"used_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_borrow_limit_units", b"_borrow_limit_units", "_lend_limit_units", b"_lend_limit_units", "borrow_limit_units", b"borrow_limit_units", "borrowed_units", b"borrowed_units", "city", b"city", "etag", b"etag", "flavor", b"flavor", "guaranteed_units", b"guaranteed_units", "lend_limit_units", b"lend_limit_units", "nominal_units", b"nominal_units", "overcommitted_units", b"overcommitted_units", "update_time", b"update_time", "used_units", b"used_units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__borrow_limit_units: _TypeAlias = _typing.Literal["borrow_limit_units"]  # noqa: Y015
     _WhichOneofArgType__borrow_limit_units: _TypeAlias = _typing.Literal["_borrow_limit_units", b"_borrow_limit_units"]  # noqa: Y015
@@ -94,6 +193,8 @@ class EnterpriseQuota(_message.Message):
     USED_UNITS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    GUARANTEE_UNITS_FIELD_NUMBER: _builtins.int
+    CITY_FIELD_NUMBER: _builtins.int
     enterprise: _builtins.str
     """The enterprise."""
     flavor: _builtins.str
@@ -104,6 +205,10 @@ class EnterpriseQuota(_message.Message):
     """Units held by its runs now. Output only."""
     etag: _builtins.str
     """Changes with every update; send back the one read."""
+    guarantee_units: _builtins.int
+    """Units that its city keeps for it alone, out of what is guaranteed to the city."""
+    city: _builtins.str
+    """Its city. Output only."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Last change. Output only."""
@@ -117,16 +222,332 @@ class EnterpriseQuota(_message.Message):
         used_units: _builtins.int = ...,
         etag: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        guarantee_units: _builtins.int = ...,
+        city: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cap_units", b"_cap_units", "cap_units", b"cap_units", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap_units", b"_cap_units", "cap_units", b"cap_units", "enterprise", b"enterprise", "etag", b"etag", "flavor", b"flavor", "update_time", b"update_time", "used_units", b"used_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap_units", b"_cap_units", "cap_units", b"cap_units", "city", b"city", "enterprise", b"enterprise", "etag", b"etag", "flavor", b"flavor", "guarantee_units", b"guarantee_units", "update_time", b"update_time", "used_units", b"used_units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cap_units: _TypeAlias = _typing.Literal["cap_units"]  # noqa: Y015
     _WhichOneofArgType__cap_units: _TypeAlias = _typing.Literal["_cap_units", b"_cap_units"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cap_units) -> _WhichOneofReturnType__cap_units | None: ...
 
 Global___EnterpriseQuota: _TypeAlias = EnterpriseQuota  # noqa: Y015
+
+@_typing.final
+class ReclaimRule(_message.Message):
+    """The reclaim rule of a flavor. What is unset takes its default."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    LEASE_S_FIELD_NUMBER: _builtins.int
+    RUN_MIN_S_FIELD_NUMBER: _builtins.int
+    GRACE_S_FIELD_NUMBER: _builtins.int
+    RATE_BPS_FIELD_NUMBER: _builtins.int
+    RATE_S_FIELD_NUMBER: _builtins.int
+    mode: Global___ReclaimMode.ValueType
+    """How units come back; churn by default."""
+    lease_s: _builtins.int
+    """Lease: the longest wall limit of a run that borrows, in seconds; 4 hours by default."""
+    run_min_s: _builtins.int
+    """Evict: a run that has run for less is not stopped, in seconds; 30 minutes by default."""
+    grace_s: _builtins.int
+    """Evict: from the notice to the stop, in seconds; 5 minutes by default."""
+    rate_bps: _builtins.int
+    """Evict: the most that is stopped within rate_s, in basis points of the flavor's units; 1000 by
+    default.
+    """
+    rate_s: _builtins.int
+    """Evict: see rate_bps, in seconds; 5 minutes by default."""
+    def __init__(
+        self,
+        *,
+        mode: Global___ReclaimMode.ValueType = ...,
+        lease_s: _builtins.int = ...,
+        run_min_s: _builtins.int | None = ...,
+        grace_s: _builtins.int | None = ...,
+        rate_bps: _builtins.int = ...,
+        rate_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_grace_s", b"_grace_s", "_run_min_s", b"_run_min_s", "grace_s", b"grace_s", "run_min_s", b"run_min_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grace_s", b"_grace_s", "_run_min_s", b"_run_min_s", "grace_s", b"grace_s", "lease_s", b"lease_s", "mode", b"mode", "rate_bps", b"rate_bps", "rate_s", b"rate_s", "run_min_s", b"run_min_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__grace_s: _TypeAlias = _typing.Literal["grace_s"]  # noqa: Y015
+    _WhichOneofArgType__grace_s: _TypeAlias = _typing.Literal["_grace_s", b"_grace_s"]  # noqa: Y015
+    _WhichOneofReturnType__run_min_s: _TypeAlias = _typing.Literal["run_min_s"]  # noqa: Y015
+    _WhichOneofArgType__run_min_s: _TypeAlias = _typing.Literal["_run_min_s", b"_run_min_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grace_s) -> _WhichOneofReturnType__grace_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__run_min_s) -> _WhichOneofReturnType__run_min_s | None: ...
+
+Global___ReclaimRule: _TypeAlias = ReclaimRule  # noqa: Y015
+
+@_typing.final
+class FlavorQuota(_message.Message):
+    """The corridor's own part of a flavor, in units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLAVOR_FIELD_NUMBER: _builtins.int
+    CENTER_FIELD_NUMBER: _builtins.int
+    GRANTED_UNITS_FIELD_NUMBER: _builtins.int
+    REPORTED_UNITS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_UNITS_FIELD_NUMBER: _builtins.int
+    CORRIDOR_UNITS_FIELD_NUMBER: _builtins.int
+    NOMINAL_UNITS_FIELD_NUMBER: _builtins.int
+    GUARANTEED_UNITS_FIELD_NUMBER: _builtins.int
+    USED_UNITS_FIELD_NUMBER: _builtins.int
+    OVERCOMMITTED_UNITS_FIELD_NUMBER: _builtins.int
+    RECLAIM_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    flavor: _builtins.str
+    """The flavor."""
+    center: _builtins.str
+    """Its center. Output only."""
+    granted_units: _builtins.int
+    """Units the center grants the corridor; unset leaves it as it is."""
+    reported_units: _builtins.int
+    """Units the center last reported; unset if it has not yet. Output only."""
+    effective_units: _builtins.int
+    """Units that may be held: the lower of the two. Output only."""
+    corridor_units: _builtins.int
+    """Units of the corridor's own, which any city may borrow; unset for what the cities leave."""
+    nominal_units: _builtins.int
+    """Nominal units of all cities together. Output only."""
+    guaranteed_units: _builtins.int
+    """Units guaranteed to cities, together. Output only."""
+    used_units: _builtins.int
+    """Units held by runs now. Output only."""
+    overcommitted_units: _builtins.int
+    """Units promised to cities and corridor that are not there; above 0 the flavor is OVERCOMMITTED.
+    Output only.
+    """
+    etag: _builtins.str
+    """Changes with every update; send back the one read."""
+    @_builtins.property
+    def reclaim(self) -> Global___ReclaimRule:
+        """How lent units come back; unset leaves it as it is."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change. Output only."""
+
+    def __init__(
+        self,
+        *,
+        flavor: _builtins.str = ...,
+        center: _builtins.str = ...,
+        granted_units: _builtins.int | None = ...,
+        reported_units: _builtins.int | None = ...,
+        effective_units: _builtins.int = ...,
+        corridor_units: _builtins.int | None = ...,
+        nominal_units: _builtins.int = ...,
+        guaranteed_units: _builtins.int = ...,
+        used_units: _builtins.int = ...,
+        overcommitted_units: _builtins.int = ...,
+        reclaim: Global___ReclaimRule | None = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_corridor_units", b"_corridor_units", "_granted_units", b"_granted_units", "_reported_units", b"_reported_units", "corridor_units", b"corridor_units", "granted_units", b"granted_units", "reclaim", b"reclaim", "reported_units", b"reported_units", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_corridor_units", b"_corridor_units", "_granted_units", b"_granted_units", "_reported_units", b"_reported_units", "center", b"center", "corridor_units", b"corridor_units", "effective_units", b"effective_units", "etag", b"etag", "flavor", b"flavor", "granted_units", b"granted_units", "guaranteed_units", b"guaranteed_units", "nominal_units", b"nominal_units", "overcommitted_units", b"overcommitted_units", "reclaim", b"reclaim", "reported_units", b"reported_units", "update_time", b"update_time", "used_units", b"used_units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__corridor_units: _TypeAlias = _typing.Literal["corridor_units"]  # noqa: Y015
+    _WhichOneofArgType__corridor_units: _TypeAlias = _typing.Literal["_corridor_units", b"_corridor_units"]  # noqa: Y015
+    _WhichOneofReturnType__granted_units: _TypeAlias = _typing.Literal["granted_units"]  # noqa: Y015
+    _WhichOneofArgType__granted_units: _TypeAlias = _typing.Literal["_granted_units", b"_granted_units"]  # noqa: Y015
+    _WhichOneofReturnType__reported_units: _TypeAlias = _typing.Literal["reported_units"]  # noqa: Y015
+    _WhichOneofArgType__reported_units: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__corridor_units) -> _WhichOneofReturnType__corridor_units | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__granted_units) -> _WhichOneofReturnType__granted_units | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reported_units) -> _WhichOneofReturnType__reported_units | None: ...
+
+Global___FlavorQuota: _TypeAlias = FlavorQuota  # noqa: Y015
+
+@_typing.final
+class QuotaChange(_message.Message):
+    """A change of a quota that was ordered for later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CITY_QUOTA_FIELD_NUMBER: _builtins.int
+    ENTERPRISE_QUOTA_FIELD_NUMBER: _builtins.int
+    FLAVOR_QUOTA_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ORDERED_BY_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    change_id: _builtins.int
+    """Its number."""
+    state: Global___QuotaChangeState.ValueType
+    """What became of it."""
+    reason: _builtins.str
+    """Why."""
+    ordered_by: _builtins.str
+    """Who ordered it."""
+    message: _builtins.str
+    """Why it was refused."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """When it takes effect."""
+
+    @_builtins.property
+    def city_quota(self) -> Global___CityQuota:
+        """A city's."""
+
+    @_builtins.property
+    def enterprise_quota(self) -> Global___EnterpriseQuota:
+        """An enterprise's."""
+
+    @_builtins.property
+    def flavor_quota(self) -> Global___FlavorQuota:
+        """A flavor's."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was ordered."""
+
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was applied, refused or taken back."""
+
+    def __init__(
+        self,
+        *,
+        change_id: _builtins.int = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___QuotaChangeState.ValueType = ...,
+        city_quota: Global___CityQuota | None = ...,
+        enterprise_quota: Global___EnterpriseQuota | None = ...,
+        flavor_quota: Global___FlavorQuota | None = ...,
+        reason: _builtins.str = ...,
+        ordered_by: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["city_quota", b"city_quota", "create_time", b"create_time", "decide_time", b"decide_time", "effective_time", b"effective_time", "enterprise_quota", b"enterprise_quota", "flavor_quota", b"flavor_quota", "quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "city_quota", b"city_quota", "create_time", b"create_time", "decide_time", b"decide_time", "effective_time", b"effective_time", "enterprise_quota", b"enterprise_quota", "flavor_quota", b"flavor_quota", "message", b"message", "ordered_by", b"ordered_by", "quota", b"quota", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_quota: _TypeAlias = _typing.Literal["city_quota", "enterprise_quota", "flavor_quota"]  # noqa: Y015
+    _WhichOneofArgType_quota: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_quota) -> _WhichOneofReturnType_quota | None: ...
+
+Global___QuotaChange: _TypeAlias = QuotaChange  # noqa: Y015
+
+@_typing.final
+class NodeStop(_message.Message):
+    """The state of a city or an enterprise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SET_BY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """`cities/<city>` or `enterprises/<enterprise>`."""
+    state: Global___StopState.ValueType
+    """Its state."""
+    reason: _builtins.str
+    """Why."""
+    set_by: _builtins.str
+    """Who set it."""
+    etag: _builtins.str
+    """Changes with every update; send back the one read. Empty: it was never stopped."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was set."""
+
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        state: Global___StopState.ValueType = ...,
+        reason: _builtins.str = ...,
+        set_by: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "node", b"node", "reason", b"reason", "set_by", b"set_by", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeStop: _TypeAlias = NodeStop  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """Use of one flavor by a city, or by an enterprise of it, in units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CITY_FIELD_NUMBER: _builtins.int
+    ENTERPRISE_FIELD_NUMBER: _builtins.int
+    FLAVOR_FIELD_NUMBER: _builtins.int
+    USED_UNITS_FIELD_NUMBER: _builtins.int
+    GUARANTEED_UNITS_FIELD_NUMBER: _builtins.int
+    NOMINAL_UNITS_FIELD_NUMBER: _builtins.int
+    BORROWED_UNITS_FIELD_NUMBER: _builtins.int
+    LENT_UNITS_FIELD_NUMBER: _builtins.int
+    CAP_UNITS_FIELD_NUMBER: _builtins.int
+    city: _builtins.str
+    """The city."""
+    enterprise: _builtins.str
+    """The enterprise; empty for the city as a whole."""
+    flavor: _builtins.str
+    """The flavor."""
+    used_units: _builtins.int
+    """Units held by runs now."""
+    guaranteed_units: _builtins.int
+    """Units guaranteed: to the city against others, to the enterprise within its city."""
+    nominal_units: _builtins.int
+    """Of a city: its nominal units."""
+    borrowed_units: _builtins.int
+    """Of a city: units held above nominal."""
+    lent_units: _builtins.int
+    """Of a city: units of its nominal that others hold."""
+    cap_units: _builtins.int
+    """Of an enterprise: the most it may hold; unset for no cap of its own."""
+    def __init__(
+        self,
+        *,
+        city: _builtins.str = ...,
+        enterprise: _builtins.str = ...,
+        flavor: _builtins.str = ...,
+        used_units: _builtins.int = ...,
+        guaranteed_units: _builtins.int = ...,
+        nominal_units: _builtins.int = ...,
+        borrowed_units: _builtins.int = ...,
+        lent_units: _builtins.int = ...,
+        cap_units: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cap_units", b"_cap_units", "cap_units", b"cap_units"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap_units", b"_cap_units", "borrowed_units", b"borrowed_units", "cap_units", b"cap_units", "city", b"city", "enterprise", b"enterprise", "flavor", b"flavor", "guaranteed_units", b"guaranteed_units", "lent_units", b"lent_units", "nominal_units", b"nominal_units", "used_units", b"used_units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cap_units: _TypeAlias = _typing.Literal["cap_units"]  # noqa: Y015
+    _WhichOneofArgType__cap_units: _TypeAlias = _typing.Literal["_cap_units", b"_cap_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cap_units) -> _WhichOneofReturnType__cap_units | None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class GetCityQuotaRequest(_message.Message):
@@ -244,21 +665,27 @@ class UpdateCityQuotaRequest(_message.Message):
 
     QUOTA_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why; kept in the audit log. Mandatory."""
     @_builtins.property
     def quota(self) -> Global___CityQuota:
         """The quota with the etag that was read."""
 
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """Set it then; unset: now. It is judged again when it is due."""
+
     def __init__(
         self,
         *,
         quota: Global___CityQuota | None = ...,
         reason: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "quota", b"quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "quota", b"quota", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,18 +698,24 @@ class UpdateCityQuotaResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUOTA_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def quota(self) -> Global___CityQuota:
-        """The quota."""
+        """The quota as it is now."""
+
+    @_builtins.property
+    def change(self) -> Global___QuotaChange:
+        """The change, if it was ordered for later."""
 
     def __init__(
         self,
         *,
         quota: Global___CityQuota | None = ...,
+        change: Global___QuotaChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "quota", b"quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "quota", b"quota"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,21 +791,27 @@ class UpdateEnterpriseQuotaRequest(_message.Message):
 
     QUOTA_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why; kept in the audit log. Mandatory."""
     @_builtins.property
     def quota(self) -> Global___EnterpriseQuota:
         """The quota with the etag that was read; empty to make it the first time."""
 
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """Set it then; unset: now. It is judged again when it is due."""
+
     def __init__(
         self,
         *,
         quota: Global___EnterpriseQuota | None = ...,
         reason: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "quota", b"quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "quota", b"quota", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,9 +824,65 @@ class UpdateEnterpriseQuotaResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUOTA_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def quota(self) -> Global___EnterpriseQuota:
-        """The quota."""
+        """The quota as it is now."""
+
+    @_builtins.property
+    def change(self) -> Global___QuotaChange:
+        """The change, if it was ordered for later."""
+
+    def __init__(
+        self,
+        *,
+        quota: Global___EnterpriseQuota | None = ...,
+        change: Global___QuotaChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "quota", b"quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateEnterpriseQuotaResponse: _TypeAlias = UpdateEnterpriseQuotaResponse  # noqa: Y015
+
+@_typing.final
+class GetEnterpriseQuotaRequest(_message.Message):
+    """Which quota."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTERPRISE_FIELD_NUMBER: _builtins.int
+    FLAVOR_FIELD_NUMBER: _builtins.int
+    enterprise: _builtins.str
+    """The enterprise."""
+    flavor: _builtins.str
+    """The flavor."""
+    def __init__(
+        self,
+        *,
+        enterprise: _builtins.str = ...,
+        flavor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enterprise", b"enterprise", "flavor", b"flavor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEnterpriseQuotaRequest: _TypeAlias = GetEnterpriseQuotaRequest  # noqa: Y015
+
+@_typing.final
+class GetEnterpriseQuotaResponse(_message.Message):
+    """The quota."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quota(self) -> Global___EnterpriseQuota:
+        """The quota; without an etag if nobody has set it yet."""
 
     def __init__(
         self,
@@ -400,4 +895,441 @@ class UpdateEnterpriseQuotaResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UpdateEnterpriseQuotaResponse: _TypeAlias = UpdateEnterpriseQuotaResponse  # noqa: Y015
+Global___GetEnterpriseQuotaResponse: _TypeAlias = GetEnterpriseQuotaResponse  # noqa: Y015
+
+@_typing.final
+class GetFlavorQuotaRequest(_message.Message):
+    """Which flavor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLAVOR_FIELD_NUMBER: _builtins.int
+    flavor: _builtins.str
+    """The flavor."""
+    def __init__(
+        self,
+        *,
+        flavor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flavor", b"flavor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFlavorQuotaRequest: _TypeAlias = GetFlavorQuotaRequest  # noqa: Y015
+
+@_typing.final
+class GetFlavorQuotaResponse(_message.Message):
+    """The flavor's quota."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quota(self) -> Global___FlavorQuota:
+        """The quota."""
+
+    def __init__(
+        self,
+        *,
+        quota: Global___FlavorQuota | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFlavorQuotaResponse: _TypeAlias = GetFlavorQuotaResponse  # noqa: Y015
+
+@_typing.final
+class ListFlavorQuotasRequest(_message.Message):
+    """All flavors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFlavorQuotasRequest: _TypeAlias = ListFlavorQuotasRequest  # noqa: Y015
+
+@_typing.final
+class ListFlavorQuotasResponse(_message.Message):
+    """All flavors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlavorQuota]:
+        """Quotas by flavor."""
+
+    def __init__(
+        self,
+        *,
+        quotas: _abc.Iterable[Global___FlavorQuota] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quotas", b"quotas"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFlavorQuotasResponse: _TypeAlias = ListFlavorQuotasResponse  # noqa: Y015
+
+@_typing.final
+class UpdateFlavorQuotaRequest(_message.Message):
+    """A new quota."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why; kept in the audit log. Mandatory."""
+    @_builtins.property
+    def quota(self) -> Global___FlavorQuota:
+        """The quota with the etag that was read."""
+
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """Set it then; unset: now. It is judged again when it is due."""
+
+    def __init__(
+        self,
+        *,
+        quota: Global___FlavorQuota | None = ...,
+        reason: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "quota", b"quota", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateFlavorQuotaRequest: _TypeAlias = UpdateFlavorQuotaRequest  # noqa: Y015
+
+@_typing.final
+class UpdateFlavorQuotaResponse(_message.Message):
+    """The quota as stored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quota(self) -> Global___FlavorQuota:
+        """The quota as it is now."""
+
+    @_builtins.property
+    def change(self) -> Global___QuotaChange:
+        """The change, if it was ordered for later."""
+
+    def __init__(
+        self,
+        *,
+        quota: Global___FlavorQuota | None = ...,
+        change: Global___QuotaChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "quota", b"quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateFlavorQuotaResponse: _TypeAlias = UpdateFlavorQuotaResponse  # noqa: Y015
+
+@_typing.final
+class ListQuotaChangesRequest(_message.Message):
+    """Which changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALL_STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    all_states: _builtins.bool
+    """Also those applied, refused and taken back."""
+    page_size: _builtins.int
+    """At most so many; 0 for 100, never above 1,000."""
+    page_token: _builtins.str
+    """From the last answer, to go on."""
+    def __init__(
+        self,
+        *,
+        all_states: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_states", b"all_states", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuotaChangesRequest: _TypeAlias = ListQuotaChangesRequest  # noqa: Y015
+
+@_typing.final
+class ListQuotaChangesResponse(_message.Message):
+    """A page of changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaChange]:
+        """Changes by number."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___QuotaChange] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuotaChangesResponse: _TypeAlias = ListQuotaChangesResponse  # noqa: Y015
+
+@_typing.final
+class CancelQuotaChangeRequest(_message.Message):
+    """Which change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    change_id: _builtins.int
+    """Its number."""
+    reason: _builtins.str
+    """Why; kept in the audit log. Mandatory."""
+    def __init__(
+        self,
+        *,
+        change_id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelQuotaChangeRequest: _TypeAlias = CancelQuotaChangeRequest  # noqa: Y015
+
+@_typing.final
+class CancelQuotaChangeResponse(_message.Message):
+    """The change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___QuotaChange:
+        """The change."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___QuotaChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelQuotaChangeResponse: _TypeAlias = CancelQuotaChangeResponse  # noqa: Y015
+
+@_typing.final
+class ListStopStatesRequest(_message.Message):
+    """Which nodes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALL_STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    all_states: _builtins.bool
+    """Also those that were stopped once and are open now."""
+    page_size: _builtins.int
+    """At most so many; 0 for 100, never above 1,000."""
+    page_token: _builtins.str
+    """From the last answer, to go on."""
+    def __init__(
+        self,
+        *,
+        all_states: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_states", b"all_states", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStopStatesRequest: _TypeAlias = ListStopStatesRequest  # noqa: Y015
+
+@_typing.final
+class ListStopStatesResponse(_message.Message):
+    """A page of nodes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def stops(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeStop]:
+        """Nodes by name."""
+
+    def __init__(
+        self,
+        *,
+        stops: _abc.Iterable[Global___NodeStop] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "stops", b"stops"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStopStatesResponse: _TypeAlias = ListStopStatesResponse  # noqa: Y015
+
+@_typing.final
+class SetStopStateRequest(_message.Message):
+    """A new state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """`cities/<city>` or `enterprises/<enterprise>`; centers are closed by CenterService."""
+    state: Global___StopState.ValueType
+    """The state."""
+    reason: _builtins.str
+    """Why; kept in the audit log. Mandatory."""
+    etag: _builtins.str
+    """The one read; empty if it was never stopped."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        state: Global___StopState.ValueType = ...,
+        reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "node", b"node", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStopStateRequest: _TypeAlias = SetStopStateRequest  # noqa: Y015
+
+@_typing.final
+class SetStopStateResponse(_message.Message):
+    """The state as stored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stop(self) -> Global___NodeStop:
+        """The state."""
+
+    def __init__(
+        self,
+        *,
+        stop: Global___NodeStop | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stop", b"stop"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stop", b"stop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStopStateResponse: _TypeAlias = SetStopStateResponse  # noqa: Y015
+
+@_typing.final
+class ListUsageRequest(_message.Message):
+    """Whose use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CITY_FIELD_NUMBER: _builtins.int
+    FLAVOR_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    city: _builtins.str
+    """Only this city; empty for all the caller may see."""
+    flavor: _builtins.str
+    """Only this flavor; empty for all."""
+    page_size: _builtins.int
+    """At most so many; 0 for 100, never above 1,000."""
+    page_token: _builtins.str
+    """From the last answer, to go on."""
+    def __init__(
+        self,
+        *,
+        city: _builtins.str = ...,
+        flavor: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "flavor", b"flavor", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUsageRequest: _TypeAlias = ListUsageRequest  # noqa: Y015
+
+@_typing.final
+class ListUsageResponse(_message.Message):
+    """A page of use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def usages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Usage]:
+        """By city, the city as a whole first, then its enterprises."""
+
+    def __init__(
+        self,
+        *,
+        usages: _abc.Iterable[Global___Usage] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "usages", b"usages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUsageResponse: _TypeAlias = ListUsageResponse  # noqa: Y015

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class QuotaServiceStub:
-    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city; an
-    operator sets those of cities.
+    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
+    and opens these and the city itself; an operator sets those of cities and of flavors, and stops
+    and opens all. A change may be ordered for later: it is judged again when it is due.
     """
 
     def __init__(self, channel):
@@ -51,6 +52,11 @@ class QuotaServiceStub:
                 request_serializer=corridor_dot_v1_dot_quota__service__pb2.UpdateCityQuotaRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_quota__service__pb2.UpdateCityQuotaResponse.FromString,
                 _registered_method=True)
+        self.GetEnterpriseQuota = channel.unary_unary(
+                '/corridor.v1.QuotaService/GetEnterpriseQuota',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.GetEnterpriseQuotaRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.GetEnterpriseQuotaResponse.FromString,
+                _registered_method=True)
         self.ListEnterpriseQuotas = channel.unary_unary(
                 '/corridor.v1.QuotaService/ListEnterpriseQuotas',
                 request_serializer=corridor_dot_v1_dot_quota__service__pb2.ListEnterpriseQuotasRequest.SerializeToString,
@@ -61,11 +67,52 @@ class QuotaServiceStub:
                 request_serializer=corridor_dot_v1_dot_quota__service__pb2.UpdateEnterpriseQuotaRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_quota__service__pb2.UpdateEnterpriseQuotaResponse.FromString,
                 _registered_method=True)
+        self.GetFlavorQuota = channel.unary_unary(
+                '/corridor.v1.QuotaService/GetFlavorQuota',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.GetFlavorQuotaRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.GetFlavorQuotaResponse.FromString,
+                _registered_method=True)
+        self.ListFlavorQuotas = channel.unary_unary(
+                '/corridor.v1.QuotaService/ListFlavorQuotas',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.ListFlavorQuotasRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListFlavorQuotasResponse.FromString,
+                _registered_method=True)
+        self.UpdateFlavorQuota = channel.unary_unary(
+                '/corridor.v1.QuotaService/UpdateFlavorQuota',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.UpdateFlavorQuotaRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.UpdateFlavorQuotaResponse.FromString,
+                _registered_method=True)
+        self.ListQuotaChanges = channel.unary_unary(
+                '/corridor.v1.QuotaService/ListQuotaChanges',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.ListQuotaChangesRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListQuotaChangesResponse.FromString,
+                _registered_method=True)
+        self.CancelQuotaChange = channel.unary_unary(
+                '/corridor.v1.QuotaService/CancelQuotaChange',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.CancelQuotaChangeRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.CancelQuotaChangeResponse.FromString,
+                _registered_method=True)
+        self.ListStopStates = channel.unary_unary(
+                '/corridor.v1.QuotaService/ListStopStates',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.ListStopStatesRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListStopStatesResponse.FromString,
+                _registered_method=True)
+        self.SetStopState = channel.unary_unary(
+                '/corridor.v1.QuotaService/SetStopState',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.SetStopStateRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.SetStopStateResponse.FromString,
+                _registered_method=True)
+        self.ListUsage = channel.unary_unary(
+                '/corridor.v1.QuotaService/ListUsage',
+                request_serializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageResponse.FromString,
+                _registered_method=True)
 
 
 class QuotaServiceServicer:
-    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city; an
-    operator sets those of cities.
+    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
+    and opens these and the city itself; an operator sets those of cities and of flavors, and stops
+    and opens all. A change may be ordered for later: it is judged again when it is due.
     """
 
     def GetCityQuota(self, request, context):
@@ -89,6 +136,13 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetEnterpriseQuota(self, request, context):
+        """Gets the quota of one enterprise and flavor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEnterpriseQuotas(self, request, context):
         """Lists quotas of enterprises.
         """
@@ -98,6 +152,62 @@ class QuotaServiceServicer:
 
     def UpdateEnterpriseQuota(self, request, context):
         """Sets the quota of one enterprise and flavor; the etag must be the one read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFlavorQuota(self, request, context):
+        """Gets the corridor's own part of one flavor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFlavorQuotas(self, request, context):
+        """Lists the corridor's own part of all flavors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateFlavorQuota(self, request, context):
+        """Sets the corridor's own part of one flavor; the etag must be the one read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuotaChanges(self, request, context):
+        """Lists changes that were ordered for later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelQuotaChange(self, request, context):
+        """Takes back a change that waits for its time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStopStates(self, request, context):
+        """Lists cities and enterprises that are stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetStopState(self, request, context):
+        """Opens, holds or drains a city or an enterprise; the etag must be the one read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsage(self, request, context):
+        """Lists who uses what now, and what is borrowed and lent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,6 +231,11 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     request_deserializer=corridor_dot_v1_dot_quota__service__pb2.UpdateCityQuotaRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_quota__service__pb2.UpdateCityQuotaResponse.SerializeToString,
             ),
+            'GetEnterpriseQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEnterpriseQuota,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.GetEnterpriseQuotaRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.GetEnterpriseQuotaResponse.SerializeToString,
+            ),
             'ListEnterpriseQuotas': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEnterpriseQuotas,
                     request_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListEnterpriseQuotasRequest.FromString,
@@ -131,6 +246,46 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     request_deserializer=corridor_dot_v1_dot_quota__service__pb2.UpdateEnterpriseQuotaRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_quota__service__pb2.UpdateEnterpriseQuotaResponse.SerializeToString,
             ),
+            'GetFlavorQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFlavorQuota,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.GetFlavorQuotaRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.GetFlavorQuotaResponse.SerializeToString,
+            ),
+            'ListFlavorQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFlavorQuotas,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListFlavorQuotasRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.ListFlavorQuotasResponse.SerializeToString,
+            ),
+            'UpdateFlavorQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateFlavorQuota,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.UpdateFlavorQuotaRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.UpdateFlavorQuotaResponse.SerializeToString,
+            ),
+            'ListQuotaChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotaChanges,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListQuotaChangesRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.ListQuotaChangesResponse.SerializeToString,
+            ),
+            'CancelQuotaChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelQuotaChange,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.CancelQuotaChangeRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.CancelQuotaChangeResponse.SerializeToString,
+            ),
+            'ListStopStates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStopStates,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListStopStatesRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.ListStopStatesResponse.SerializeToString,
+            ),
+            'SetStopState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetStopState,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.SetStopStateRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.SetStopStateResponse.SerializeToString,
+            ),
+            'ListUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsage,
+                    request_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'corridor.v1.QuotaService', rpc_method_handlers)
@@ -140,8 +295,9 @@ def add_QuotaServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class QuotaService:
-    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city; an
-    operator sets those of cities.
+    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
+    and opens these and the city itself; an operator sets those of cities and of flavors, and stops
+    and opens all. A change may be ordered for later: it is judged again when it is due.
     """
 
     @staticmethod
@@ -226,6 +382,33 @@ class QuotaService:
             _registered_method=True)
 
     @staticmethod
+    def GetEnterpriseQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/GetEnterpriseQuota',
+            corridor_dot_v1_dot_quota__service__pb2.GetEnterpriseQuotaRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.GetEnterpriseQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListEnterpriseQuotas(request,
             target,
             options=(),
@@ -269,6 +452,222 @@ class QuotaService:
             '/corridor.v1.QuotaService/UpdateEnterpriseQuota',
             corridor_dot_v1_dot_quota__service__pb2.UpdateEnterpriseQuotaRequest.SerializeToString,
             corridor_dot_v1_dot_quota__service__pb2.UpdateEnterpriseQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFlavorQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/GetFlavorQuota',
+            corridor_dot_v1_dot_quota__service__pb2.GetFlavorQuotaRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.GetFlavorQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFlavorQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/ListFlavorQuotas',
+            corridor_dot_v1_dot_quota__service__pb2.ListFlavorQuotasRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.ListFlavorQuotasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateFlavorQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/UpdateFlavorQuota',
+            corridor_dot_v1_dot_quota__service__pb2.UpdateFlavorQuotaRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.UpdateFlavorQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotaChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/ListQuotaChanges',
+            corridor_dot_v1_dot_quota__service__pb2.ListQuotaChangesRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.ListQuotaChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelQuotaChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/CancelQuotaChange',
+            corridor_dot_v1_dot_quota__service__pb2.CancelQuotaChangeRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.CancelQuotaChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStopStates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/ListStopStates',
+            corridor_dot_v1_dot_quota__service__pb2.ListStopStatesRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.ListStopStatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetStopState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/SetStopState',
+            corridor_dot_v1_dot_quota__service__pb2.SetStopStateRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.SetStopStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/ListUsage',
+            corridor_dot_v1_dot_quota__service__pb2.ListUsageRequest.SerializeToString,
+            corridor_dot_v1_dot_quota__service__pb2.ListUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

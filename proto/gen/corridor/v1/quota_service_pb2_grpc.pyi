@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class QuotaServiceStub:
-    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city; an
-    operator sets those of cities.
+    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
+    and opens these and the city itself; an operator sets those of cities and of flavors, and stops
+    and opens all. A change may be ordered for later: it is judged again when it is due.
     """
 
     @_typing.overload
@@ -41,15 +42,34 @@ class QuotaServiceStub:
     """Lists quotas of cities."""
     UpdateCityQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateCityQuotaRequest, _quota_service_pb2.UpdateCityQuotaResponse]
     """Sets the quota of one city and flavor; the etag must be the one read."""
+    GetEnterpriseQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.GetEnterpriseQuotaRequest, _quota_service_pb2.GetEnterpriseQuotaResponse]
+    """Gets the quota of one enterprise and flavor."""
     ListEnterpriseQuotas: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListEnterpriseQuotasRequest, _quota_service_pb2.ListEnterpriseQuotasResponse]
     """Lists quotas of enterprises."""
     UpdateEnterpriseQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateEnterpriseQuotaRequest, _quota_service_pb2.UpdateEnterpriseQuotaResponse]
     """Sets the quota of one enterprise and flavor; the etag must be the one read."""
+    GetFlavorQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.GetFlavorQuotaRequest, _quota_service_pb2.GetFlavorQuotaResponse]
+    """Gets the corridor's own part of one flavor."""
+    ListFlavorQuotas: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListFlavorQuotasRequest, _quota_service_pb2.ListFlavorQuotasResponse]
+    """Lists the corridor's own part of all flavors."""
+    UpdateFlavorQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateFlavorQuotaRequest, _quota_service_pb2.UpdateFlavorQuotaResponse]
+    """Sets the corridor's own part of one flavor; the etag must be the one read."""
+    ListQuotaChanges: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListQuotaChangesRequest, _quota_service_pb2.ListQuotaChangesResponse]
+    """Lists changes that were ordered for later."""
+    CancelQuotaChange: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.CancelQuotaChangeRequest, _quota_service_pb2.CancelQuotaChangeResponse]
+    """Takes back a change that waits for its time."""
+    ListStopStates: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListStopStatesRequest, _quota_service_pb2.ListStopStatesResponse]
+    """Lists cities and enterprises that are stopped."""
+    SetStopState: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.SetStopStateRequest, _quota_service_pb2.SetStopStateResponse]
+    """Opens, holds or drains a city or an enterprise; the etag must be the one read."""
+    ListUsage: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListUsageRequest, _quota_service_pb2.ListUsageResponse]
+    """Lists who uses what now, and what is borrowed and lent."""
 
 @_typing.type_check_only
 class QuotaServiceAsyncStub(QuotaServiceStub):
-    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city; an
-    operator sets those of cities.
+    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
+    and opens these and the city itself; an operator sets those of cities and of flavors, and stops
+    and opens all. A change may be ordered for later: it is judged again when it is due.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -59,14 +79,33 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """Lists quotas of cities."""
     UpdateCityQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateCityQuotaRequest, _quota_service_pb2.UpdateCityQuotaResponse]  # type: ignore[assignment]
     """Sets the quota of one city and flavor; the etag must be the one read."""
+    GetEnterpriseQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.GetEnterpriseQuotaRequest, _quota_service_pb2.GetEnterpriseQuotaResponse]  # type: ignore[assignment]
+    """Gets the quota of one enterprise and flavor."""
     ListEnterpriseQuotas: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListEnterpriseQuotasRequest, _quota_service_pb2.ListEnterpriseQuotasResponse]  # type: ignore[assignment]
     """Lists quotas of enterprises."""
     UpdateEnterpriseQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateEnterpriseQuotaRequest, _quota_service_pb2.UpdateEnterpriseQuotaResponse]  # type: ignore[assignment]
     """Sets the quota of one enterprise and flavor; the etag must be the one read."""
+    GetFlavorQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.GetFlavorQuotaRequest, _quota_service_pb2.GetFlavorQuotaResponse]  # type: ignore[assignment]
+    """Gets the corridor's own part of one flavor."""
+    ListFlavorQuotas: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListFlavorQuotasRequest, _quota_service_pb2.ListFlavorQuotasResponse]  # type: ignore[assignment]
+    """Lists the corridor's own part of all flavors."""
+    UpdateFlavorQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateFlavorQuotaRequest, _quota_service_pb2.UpdateFlavorQuotaResponse]  # type: ignore[assignment]
+    """Sets the corridor's own part of one flavor; the etag must be the one read."""
+    ListQuotaChanges: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListQuotaChangesRequest, _quota_service_pb2.ListQuotaChangesResponse]  # type: ignore[assignment]
+    """Lists changes that were ordered for later."""
+    CancelQuotaChange: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.CancelQuotaChangeRequest, _quota_service_pb2.CancelQuotaChangeResponse]  # type: ignore[assignment]
+    """Takes back a change that waits for its time."""
+    ListStopStates: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListStopStatesRequest, _quota_service_pb2.ListStopStatesResponse]  # type: ignore[assignment]
+    """Lists cities and enterprises that are stopped."""
+    SetStopState: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.SetStopStateRequest, _quota_service_pb2.SetStopStateResponse]  # type: ignore[assignment]
+    """Opens, holds or drains a city or an enterprise; the etag must be the one read."""
+    ListUsage: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListUsageRequest, _quota_service_pb2.ListUsageResponse]  # type: ignore[assignment]
+    """Lists who uses what now, and what is borrowed and lent."""
 
 class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city; an
-    operator sets those of cities.
+    """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
+    and opens these and the city itself; an operator sets those of cities and of flavors, and stops
+    and opens all. A change may be ordered for later: it is judged again when it is due.
     """
 
     @_abc_1.abstractmethod
@@ -94,6 +133,14 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets the quota of one city and flavor; the etag must be the one read."""
 
     @_abc_1.abstractmethod
+    def GetEnterpriseQuota(
+        self,
+        request: _quota_service_pb2.GetEnterpriseQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.GetEnterpriseQuotaResponse, _abc.Awaitable[_quota_service_pb2.GetEnterpriseQuotaResponse]]:
+        """Gets the quota of one enterprise and flavor."""
+
+    @_abc_1.abstractmethod
     def ListEnterpriseQuotas(
         self,
         request: _quota_service_pb2.ListEnterpriseQuotasRequest,
@@ -108,5 +155,69 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.UpdateEnterpriseQuotaResponse, _abc.Awaitable[_quota_service_pb2.UpdateEnterpriseQuotaResponse]]:
         """Sets the quota of one enterprise and flavor; the etag must be the one read."""
+
+    @_abc_1.abstractmethod
+    def GetFlavorQuota(
+        self,
+        request: _quota_service_pb2.GetFlavorQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.GetFlavorQuotaResponse, _abc.Awaitable[_quota_service_pb2.GetFlavorQuotaResponse]]:
+        """Gets the corridor's own part of one flavor."""
+
+    @_abc_1.abstractmethod
+    def ListFlavorQuotas(
+        self,
+        request: _quota_service_pb2.ListFlavorQuotasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.ListFlavorQuotasResponse, _abc.Awaitable[_quota_service_pb2.ListFlavorQuotasResponse]]:
+        """Lists the corridor's own part of all flavors."""
+
+    @_abc_1.abstractmethod
+    def UpdateFlavorQuota(
+        self,
+        request: _quota_service_pb2.UpdateFlavorQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.UpdateFlavorQuotaResponse, _abc.Awaitable[_quota_service_pb2.UpdateFlavorQuotaResponse]]:
+        """Sets the corridor's own part of one flavor; the etag must be the one read."""
+
+    @_abc_1.abstractmethod
+    def ListQuotaChanges(
+        self,
+        request: _quota_service_pb2.ListQuotaChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.ListQuotaChangesResponse, _abc.Awaitable[_quota_service_pb2.ListQuotaChangesResponse]]:
+        """Lists changes that were ordered for later."""
+
+    @_abc_1.abstractmethod
+    def CancelQuotaChange(
+        self,
+        request: _quota_service_pb2.CancelQuotaChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.CancelQuotaChangeResponse, _abc.Awaitable[_quota_service_pb2.CancelQuotaChangeResponse]]:
+        """Takes back a change that waits for its time."""
+
+    @_abc_1.abstractmethod
+    def ListStopStates(
+        self,
+        request: _quota_service_pb2.ListStopStatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.ListStopStatesResponse, _abc.Awaitable[_quota_service_pb2.ListStopStatesResponse]]:
+        """Lists cities and enterprises that are stopped."""
+
+    @_abc_1.abstractmethod
+    def SetStopState(
+        self,
+        request: _quota_service_pb2.SetStopStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.SetStopStateResponse, _abc.Awaitable[_quota_service_pb2.SetStopStateResponse]]:
+        """Opens, holds or drains a city or an enterprise; the etag must be the one read."""
+
+    @_abc_1.abstractmethod
+    def ListUsage(
+        self,
+        request: _quota_service_pb2.ListUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.ListUsageResponse, _abc.Awaitable[_quota_service_pb2.ListUsageResponse]]:
+        """Lists who uses what now, and what is borrowed and lent."""
 
 def add_QuotaServiceServicer_to_server(servicer: QuotaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
