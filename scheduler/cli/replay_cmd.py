@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scheduler.cli.replay_faults import faults_of, show_price
 from scheduler.cli.replay_tables import show
 from scheduler.placement.core import PlanningCore
 from scheduler.placement.model import EASY, Delta, Plan
 from scheduler.replay.alone import finish_time_ratios, replay_alone
 from scheduler.replay.measures import Measures, measure
+from scheduler.replay.price import with_faults
 from scheduler.replay.quotas import Quotas, read_quotas
 from scheduler.replay.reading import is_swf, read_trace
 from scheduler.replay.setup import CITY_WEIGHTS, Setup, corridor
@@ -96,24 +98,41 @@ def replay(
             help="Also replay each city alone on its nominal quota, for finish-time fairness.",
         ),
     ] = True,
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            "--faults",
+            metavar="FILE|default",
+            help="Also replay with failures, cancellations, an outage and a capacity cut.",
+        ),
+    ] = None,
 ) -> None:
     """Replay a workload in virtual time and print its waits, use and fairness."""
     try:
+        asked = faults_of(faults)
         trace, setup = _input(file, procs, capacity, quotas)
-        measures, speed = _figures(trace, setup, policy, shards, out, alone)
+        measures, speed, replayed = _figures(trace, setup, policy, shards, out, alone)
+        price = None
+        if asked is not None:
+            core = PlanningCore(POLICIES[policy.value], shards)
+            price = with_faults(trace, policy.value, replayed, setup, core, asked)
     except ReplayError as error:
         typer.echo(f"corridor replay: {error}", err=True)
         raise typer.Exit(USAGE_ERROR) from error
     if as_json:
         found = measures.to_json() | {"shards": shards, "speed": speed}
+        if price is not None:
+            found["faults"] = price.to_json()
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:
         show(Console(), measures, speed)
+        if price is not None:
+            show_price(Console(), price)
 
 
 def _figures(
     trace: Trace, setup: Setup, policy: Policy, shards: int, out: Path | None, alone: bool
-) -> tuple[Measures, dict[str, float]]:
+) -> tuple[Measures, dict[str, float], Replayed]:
     """Replay, write the starts, and measure; raises ``ReplayError``."""
     if out is not None and not out.parent.is_dir():
         raise ReplayError(f"cannot write {out}: {out.parent} is no folder")
@@ -140,7 +159,7 @@ def _figures(
         "cycle_mean_ms": round(float(np.mean(planner.cycle_s)) * 1e3, 4),
         "cycle_p99_ms": round(float(np.percentile(planner.cycle_s, 99)) * 1e3, 4),
     }
-    return measure(trace, policy.value, replayed, setup, skipped, ratios), speed
+    return measure(trace, policy.value, replayed, setup, skipped, ratios), speed, replayed
 
 
 def _input(

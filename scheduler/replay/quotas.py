@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from scheduler.placement.model import CityQuotaSet
-from scheduler.replay.trace import ReplayError, open_text
+from scheduler.replay.trace import ReplayError
+from scheduler.replay.yaml_file import read_yaml
 
 _FIELDS = ("nominal", "borrow_limit", "lend_limit")
 
@@ -31,36 +30,9 @@ class Quotas:
     limits: Mapping[tuple[str, str], CityQuotaSet]
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice."""
-
-
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[object, object]:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if key.value in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{key.value!r} is there twice", key.start_mark
-            )
-        seen.add(key.value)
-    return dict(loader.construct_mapping(node, deep=True))
-
-
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
 def read_quotas(path: Path) -> Quotas:
     """Read a file of quotas; raises ``ReplayError`` naming file and line or field."""
-    try:
-        with open_text(path) as file:
-            # A subclass of the safe loader: builds plain data only.
-            content = yaml.load(file, Loader=_StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
-        raise ReplayError(f"{path}{line}: {error.problem or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise ReplayError(f"{path}: neither YAML nor JSON: {first}") from error
+    content = read_yaml(path)
     weights: dict[str, int] = {}
     limits: dict[tuple[str, str], CityQuotaSet] = {}
     for city, kinds in _named(path, "", content).items():

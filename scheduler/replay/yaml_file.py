@@ -1,0 +1,39 @@
+"""Files in YAML or JSON written by people: plain data only, no key twice."""
+
+from pathlib import Path
+
+import yaml
+
+from scheduler.replay.trace import ReplayError, open_text
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice."""
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[object, object]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{key.value!r} is there twice", key.start_mark
+            )
+        seen.add(key.value)
+    return dict(loader.construct_mapping(node, deep=True))
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def read_yaml(path: Path) -> object:
+    """Return the content of a file; raises ``ReplayError`` naming file and line."""
+    try:
+        with open_text(path) as file:
+            # A subclass of the safe loader: builds plain data only.
+            return yaml.load(file, Loader=_StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
+        raise ReplayError(f"{path}{line}: {error.problem or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise ReplayError(f"{path}: neither YAML nor JSON: {first}") from error
