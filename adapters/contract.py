@@ -67,10 +67,14 @@ class CenterDescription:
 
 @dataclass(frozen=True, slots=True)
 class DataRef:
-    """One input or output: where it lies and how large it is (0 = not known)."""
+    """One input or output: its address and how large it is (0 = not known).
+
+    ``location`` is the city or center where it lies (``cities/wuhan``), as far as it is known.
+    """
 
     uri: str
     size_bytes: int = 0
+    location: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,24 @@ it sorts by submission, fits a BIGINT, needs no round trip to a database, and tw
 make the same one. People see ``j`` and 13 characters of Crockford base32 (no i, l, o, u).
 A run is (job uid, attempt); its id is ``<job id>.<attempt>`` and its name at a center is derived
 from it, so a lost answer can always be looked up by name.
+
+Leaving the replica out, a uid is a *tick*: ``milliseconds | counter``, which one replica counts up
+without a gap. An array takes the ticks right after its own for its elements, so an element's uid
+is arithmetic on its array's; people may also write it ``<array's id>[<index>]``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 EPOCH_MS: Final = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 REPLICA_BITS: Final = 8
 COUNTER_BITS: Final = 13
+_MASK: Final = (1 << COUNTER_BITS) - 1
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUE: Final = {char: value for value, char in enumerate(_ALPHABET)}
 _JOB_TEXT_LENGTH: Final = 14
+_INDEX_MAX: Final = 1 << 20  # far above any index, far below what would leave the 63 bits
 CENTER_NAME_PREFIX: Final = "corridor-"
 
 
@@ -42,13 +48,53 @@ class IdGenerator:
 
     def take(self, count: int) -> list[int]:
         """Return ``count`` new uids in increasing order."""
-        first = max(self._tick + 1, (self._now_ms() - EPOCH_MS) << COUNTER_BITS)
-        self._tick = first + count - 1
-        replica, mask = self._replica, (1 << COUNTER_BITS) - 1
+        first = self._advance(count)
+        replica, mask = self._replica, _MASK
         return [
             ((tick & ~mask) << REPLICA_BITS) | replica | (tick & mask)
             for tick in range(first, first + count)
         ]
+
+    def take_blocks(self, sizes: Sequence[int]) -> list[int]:
+        """Return one new uid for each size, in increasing order; behind each, size - 1 are kept
+        free: an array of n elements asks for n + 1."""
+        tick = self._advance(sum(sizes))
+        uids = []
+        for size in sizes:
+            uids.append(uid_of_tick(tick, self._replica >> COUNTER_BITS))
+            tick += size
+        return uids
+
+    def _advance(self, count: int) -> int:
+        """Take ``count`` ticks and return the first."""
+        first = max(self._tick + 1, (self._now_ms() - EPOCH_MS) << COUNTER_BITS)
+        self._tick = first + count - 1
+        return first
+
+
+def tick_of(uid: int) -> int:
+    """Return a uid without its replica."""
+    return uid >> REPLICA_BITS & ~_MASK | uid & _MASK
+
+
+def replica_of(uid: int) -> int:
+    """Return the replica that made a uid."""
+    return uid >> COUNTER_BITS & (1 << REPLICA_BITS) - 1
+
+
+def uid_of_tick(tick: int, replica: int) -> int:
+    """Return the uid of a tick of a replica."""
+    return (tick & ~_MASK) << REPLICA_BITS | replica << COUNTER_BITS | tick & _MASK
+
+
+def element_uid(array_uid: int, index: int) -> int:
+    """Return the uid of an array's element; ``index`` counts from 0."""
+    return uid_of_tick(tick_of(array_uid) + 1 + index, replica_of(array_uid))
+
+
+def element_index(array_uid: int, uid: int) -> int:
+    """Return the index of an element whose array is known."""
+    return tick_of(uid) - tick_of(array_uid) - 1
 
 
 def job_id(uid: int) -> str:
@@ -61,7 +107,12 @@ def job_id(uid: int) -> str:
 
 
 def job_uid(text: str) -> int:
-    """Return the uid of a job id; ValueError names what is wrong with it."""
+    """Return the uid of a job id or of ``<array's id>[<index>]``; ValueError says what is wrong."""
+    if text.endswith("]"):
+        array, _, index = text[:-1].partition("[")
+        if not index.isascii() or not index.isdigit() or int(index[:8]) > _INDEX_MAX:
+            raise ValueError(f"{text!r} is not an element of an array (<job id>[<index>])")
+        return element_uid(job_uid(array), int(index))
     if len(text) != _JOB_TEXT_LENGTH or text[0] != "j":
         raise ValueError(
             f"{text!r} is not a job id (j and 13 characters, as `corridor jobs` shows)"

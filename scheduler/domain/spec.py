@@ -11,6 +11,9 @@ from typing import Final, Protocol
 
 from adapters.contract import DataRef, FailureClass
 from quota.instant import Bound, Limit
+from scheduler.domain.arrays import ArraySpec
+from scheduler.domain.dependencies import Dependency, check_count
+from scheduler.domain.spec_rules import Times, check_array, check_interruption, check_times
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import FieldViolation
 
@@ -29,17 +32,27 @@ ATTEMPTS_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class ResourceOption:
-    """One way to run the job: a gang of ``units_per_node`` units on each of ``nodes`` nodes."""
+    """One way to run the job: a gang of ``units_per_node`` units on each of ``nodes`` nodes.
+
+    ``wall_limit_s`` 0 stands for the job's limit, ``nodes_min`` 0 for all nodes.
+    """
 
     flavor: str
     units_per_node: int
     nodes: int = 1
     memory_mib_per_node: int = 0
+    wall_limit_s: int = 0
+    nodes_min: int = 0
 
     @property
     def units(self) -> int:
         """Units of all nodes together."""
         return self.units_per_node * self.nodes
+
+    @property
+    def units_min(self) -> int:
+        """Units that it may start on if not all are free; 0 for only on all."""
+        return self.units_per_node * self.nodes_min if self.nodes_min < self.nodes else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,17 @@ class JobSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     held: bool = False
     wait_if_too_large: bool = False
+    start_not_before_ms: int | None = None
+    finish_by_ms: int | None = None
+    interruptible: bool = False
+    notice_s: int = 0
+    emergency: bool = False
+    array: ArraySpec | None = None
+    depends_on: tuple[Dependency, ...] = ()
+
+    def wall_of(self, option: ResourceOption) -> int:
+        """Return the wall limit of one of its options, in seconds."""
+        return option.wall_limit_s or self.wall_limit_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +170,13 @@ def validate(spec: JobSpec, catalog: Catalog, now_ms: int) -> list[FieldViolatio
     """Return all that is wrong with one job, by field path; an empty list if nothing is."""
     wrong = check_size(spec, catalog)
     wrong += check_description(spec)
-    wrong += check_deadline(spec.queue_deadline_ms, now_ms)
+    times = Times(spec.start_not_before_ms, spec.queue_deadline_ms, spec.finish_by_ms)
+    wall_s = min((spec.wall_of(option) for option in spec.options), default=spec.wall_limit_s)
+    wrong += check_times(times, wall_s, now_ms)
+    wrong += check_interruption(spec.interruptible, spec.notice_s)
+    if spec.array is not None:
+        wrong += check_array(spec.array)
+    wrong += check_count(len(spec.depends_on))
     return wrong
 
 
@@ -168,13 +198,6 @@ def check_size(spec: JobSpec, catalog: Catalog) -> list[FieldViolation]:
             f"must be 1..{ATTEMPTS_MAX}, not {spec.attempts_max}",
         )
     return wrong
-
-
-def check_deadline(queue_deadline_ms: int | None, now_ms: int) -> list[FieldViolation]:
-    """Check that a queue deadline lies ahead."""
-    if queue_deadline_ms is None or queue_deadline_ms > now_ms:
-        return []
-    return [FieldViolation("queue_deadline", "lies in the past; give a later time or leave it out")]
 
 
 def check_description(job: Described) -> list[FieldViolation]:
@@ -202,6 +225,9 @@ def _check_option(
         )
     if not 1 <= option.nodes <= UNITS_MAX:
         _note(wrong, f"{path}.nodes", f"must be 1..{UNITS_MAX}, not {option.nodes}")
+    if not 0 <= option.nodes_min <= max(1, option.nodes):
+        _note(wrong, f"{path}.nodes_min", f"must be 0..{option.nodes}, not {option.nodes_min}")
+    _check_wall(path, option, spec, limits, wrong)
     if option.memory_mib_per_node < 0:
         _note(wrong, f"{path}.memory_mib_per_node", "must not be negative")
     if limits is None:
@@ -218,8 +244,6 @@ def _check_option(
             f"{path}.memory_mib_per_node",
             f"a node of {limits.flavor} has {limits.memory_mib_per_node} MiB",
         )
-    if spec.wall_limit_s > limits.wall_limit_max_s:
-        _note(wrong, "wall_limit", f"{limits.flavor} allows at most {limits.wall_limit_max_s} s")
     if spec.architecture and spec.architecture != limits.architecture:
         _note(
             wrong,
@@ -227,6 +251,20 @@ def _check_option(
             f"{limits.flavor} is {limits.architecture}; an image for {spec.architecture}"
             " cannot run there",
         )
+
+
+def _check_wall(
+    path: str,
+    option: ResourceOption,
+    spec: JobSpec,
+    limits: FlavorLimits | None,
+    wrong: _Wrong,
+) -> None:
+    field = f"{path}.wall_limit" if option.wall_limit_s else "wall_limit"
+    if not 0 <= option.wall_limit_s <= WALL_LIMIT_MAX_S:
+        _note(wrong, field, f"must be 1..{WALL_LIMIT_MAX_S} s, not {option.wall_limit_s}")
+    elif limits is not None and spec.wall_of(option) > limits.wall_limit_max_s:
+        _note(wrong, field, f"{limits.flavor} allows at most {limits.wall_limit_max_s} s")
 
 
 def _check_program(job: Described, wrong: _Wrong) -> None:
@@ -301,20 +339,21 @@ class TooLarge:
 
 
 def too_large(spec: JobSpec, never: Callable[[str, int], Bound | None]) -> TooLarge | None:
-    """Say why no option can ever fit, or None if one can.
+    """Say why no option can ever fit, or None if one can; an elastic one at its least.
 
     ``never`` gives the limit that so many units of a flavor break even while nothing runs, None
     if they can fit.
     """
     found: TooLarge | None = None
     for option in spec.options:
-        bound = never(option.flavor, option.units)
+        units = option.units_min or option.units
+        bound = never(option.flavor, units)
         if bound is None:
             return None
         if found is None:
             found = TooLarge(
                 bound.node,
-                f"{option.units} units of {option.flavor} can never fit: {_limit_text(bound)};"
+                f"{units} units of {option.flavor} can never fit: {_limit_text(bound)};"
                 " ask for less, or set wait_if_too_large to wait until there is more",
             )
     return found
@@ -329,9 +368,17 @@ def _limit_text(bound: Bound) -> str:
     return f"{bound.node} may hold at most {bound.height}"
 
 
-def options_json(spec: JobSpec) -> str:
-    """Return the planner's compact form of the options: [[flavor, units, nodes, wall_s], ...]."""
-    return json.dumps(
-        [[o.flavor, o.units, o.nodes, spec.wall_limit_s] for o in spec.options],
-        separators=(",", ":"),
-    )
+def options_json(spec: JobSpec, stages_s: Sequence[int] = ()) -> str:
+    """Return the planner's compact form of the options: [[flavor, units, nodes, wall_s], ...].
+
+    ``stages_s`` is how long the inputs take to each option's center. An option that may shrink or
+    has to wait for inputs has two figures more: the units it may shrink to, and those seconds.
+    """
+    rows = []
+    for index, option in enumerate(spec.options):
+        row: list[str | int] = [option.flavor, option.units, option.nodes, spec.wall_of(option)]
+        stage_s = stages_s[index] if stages_s else 0
+        if option.units_min or stage_s:
+            row += [option.units_min, stage_s]
+        rows.append(row)
+    return json.dumps(rows, separators=(",", ":"))

@@ -3,21 +3,32 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from corridor.v1 import job_service_pb2 as pb
-from corridor.v1.job_pb2 import JobSpec
+from corridor.v1.job_pb2 import PRIORITY_CLASS_EMERGENCY, JobSpec
 
+from scheduler.domain.dependencies import CallNames, Named, Resolved, refused_with, resolve
 from scheduler.domain.ids import job_id
-from scheduler.domain.principal import Principal
-from scheduler.domain.spec import check_deadline, check_description
+from scheduler.domain.principal import Principal, Role
+from scheduler.domain.spec import check_description
+from scheduler.domain.spec_rules import Times, check_times
 from scheduler.domain.states import JobState
-from scheduler.errors import CorridorError, FieldViolation, InvalidRequest, QuotaExceeded
+from scheduler.errors import (
+    CorridorError,
+    FieldViolation,
+    Forbidden,
+    InvalidRequest,
+    QuotaExceeded,
+)
 from scheduler.rpc.errors import to_status
-from scheduler.rpc.job_spec import Shape, Shapes, deadline_of, labels_json
+from scheduler.rpc.job_extras import check_special, is_special, more_of, staged_options
+from scheduler.rpc.job_spec import Shape, Shapes, dependencies_of, labels_json, times_of
 from scheduler.services import submission
 from scheduler.services.context import Context
 from scheduler.services.submission import Call, Judged
+from scheduler.store import submissions
 from scheduler.store.submission_book import Home, SubmissionBook
 from scheduler.store.submissions import NewJob
 
@@ -40,13 +51,14 @@ async def submit_jobs(
     """
     submission.check_call(request.request_id, len(request.jobs))
     messages = list(request.jobs)
+    submission.check_elements(sum(one.array.size for one in messages if one.HasField("array")))
     specs = [message.SerializeToString(deterministic=True) for message in messages]
     call = Call(
         request.request_id, request.enterprise, payload_sha256(specs, request.all_or_nothing)
     )
 
     async def judge(book: SubmissionBook, home: Home) -> Judged:
-        return await _judge(context, request, messages, specs, book, home)
+        return await _judge(context, principal, request, messages, specs, book, home)
 
     answered = await submission.submit(context, principal, call, judge)
     response = pb.SubmitJobsResponse.FromString(answered.answer)
@@ -63,8 +75,21 @@ def payload_sha256(specs: Sequence[bytes], all_or_nothing: bool) -> bytes:
     return hashlib.sha256(head.encode() + b"".join(specs)).digest()
 
 
+class Looked(NamedTuple):
+    """One job of a call: its shape, its times, its queue deadline, and why it is refused if it is.
+
+    ``times`` is None for a job that states none.
+    """
+
+    shape: Shape
+    times: Times | None
+    deadline_ms: int | None
+    refusal: CorridorError | None
+
+
 async def _judge(
     context: Context,
+    caller: Principal,
     request: pb.SubmitJobsRequest,
     messages: Sequence[JobSpec],
     specs: Sequence[bytes],
@@ -73,58 +98,153 @@ async def _judge(
 ) -> Judged:
     shapes = book.memo.setdefault("shapes", Shapes(book))
     now_ms = context.clock.now_ms()
-    uids = context.ids.take(len(specs))
-    jobs: list[NewJob] = []
-    refused: dict[int, CorridorError] = {}
-    whole = request.all_or_nothing or len(specs) == 1
-    response = pb.SubmitJobsResponse()
-    add = response.results.add
-    for index, (uid, message, spec) in enumerate(zip(uids, messages, specs, strict=True)):
-        shape, deadline_ms, refusal = look_at(shapes, home, message, now_ms, index)
-        if refusal is None:
-            jobs.append(_new_job(uid, home, message, shape, deadline_ms, spec, now_ms))
-            add(index=index, job_id=job_id(uid))
-        else:
-            refused[index] = refusal
-            if not whole:
-                add(index=index, error=to_status(refusal))
+    may_emergency = caller.role is Role.OPERATOR
+    looked: list[Looked] = []
+    for index, message in enumerate(messages):
+        looked.append(look_at(shapes, home, message, now_ms, index, may_emergency))
         if index % _STRETCH == _STRETCH - 1:
             await asyncio.sleep(0)
-    if refused and whole:
+    waits = await _relate(context, home, messages, looked)
+    refused = {index: one.refusal for index, one in enumerate(looked) if one.refusal is not None}
+    if refused and (request.all_or_nothing or len(specs) == 1):
         raise _refusal_of_all(refused)
+    uids = _take_uids(context, messages, looked)
+    jobs: list[NewJob] = []
+    response = pb.SubmitJobsResponse()
+    add = response.results.add
+    user = caller.subject
+    for index, (uid, message, spec, one) in enumerate(
+        zip(uids, messages, specs, looked, strict=True)
+    ):
+        if one.refusal is None:
+            named = waits.of(index, uids) if waits is not None else ()
+            jobs.append(_new_job(uid, home, user, message, one, spec, now_ms, book, named))
+            add(index=index, job_id=job_id(uid))
+        else:
+            add(index=index, error=to_status(one.refusal))
+        if index % _STRETCH == _STRETCH - 1:
+            await asyncio.sleep(0)
     return Judged(jobs, response.SerializeToString(), now_ms)
 
 
-class Looked(NamedTuple):
-    """One job of a call: its shape, its queue deadline, and why it is refused if it is."""
+def _take_uids(
+    context: Context, messages: Sequence[JobSpec], looked: Sequence[Looked]
+) -> Sequence[int]:
+    """Return a uid for each job of a call, those of arrays with room for their elements."""
+    if not any(message.HasField("array") for message in messages):
+        return context.ids.take(len(messages))
+    return context.ids.take_blocks(
+        [
+            message.array.size + 1 if message.HasField("array") and one.refusal is None else 1
+            for message, one in zip(messages, looked, strict=True)
+        ]
+    )
 
-    shape: Shape
-    deadline_ms: int | None
-    refusal: CorridorError | None
+
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    """What the jobs of a call wait for, by place: jobs of the call, and jobs of before."""
+
+    resolved: Resolved
+
+    def of(self, place: int, uids: Sequence[int]) -> tuple[tuple[int, str], ...]:
+        """Return (uid, condition) of each job that the one at ``place`` waits for."""
+        here = self.resolved.on_places.get(place, {})
+        before = self.resolved.on_uids.get(place, {})
+        found = {uids[other]: condition for other, condition in here.items()} | before
+        return tuple((uid, condition.value) for uid, condition in found.items())
 
 
-def look_at(shapes: Shapes, home: Home, message: JobSpec, now_ms: int, index: int) -> Looked:
-    """Judge the job at ``index`` of a call as a submission of it is judged."""
+async def _relate(
+    context: Context, home: Home, messages: Sequence[JobSpec], looked: list[Looked]
+) -> _Waits | None:
+    """Find what the jobs of a call wait for, and refuse those that cannot; None if none waits."""
+    dependents = {
+        place: dependencies_of(message)[0]
+        for place, message in enumerate(messages)
+        if message.depends_on
+    }
+    if not dependents:
+        return None
+    names = CallNames([message.display_name for message in messages])
+    found = {names.find(one.job) for waits in dependents.values() for one in waits}
+    uids = {one.uid for one in found if isinstance(one, Named) and one.uid is not None}
+    known = await context.db.read(
+        lambda connection: submissions.known_jobs(connection, home.enterprise, uids)
+    )
+    resolved = resolve(names, dependents, known)
+    for place, wrong in resolved.wrong.items():
+        _refuse(looked, place, wrong)
+    refused = [place for place, one in enumerate(looked) if one.refusal is not None]
+    for place, other in refused_with(refused, resolved.on_places).items():
+        problem = f"waits for jobs[{other}], which is refused"
+        _refuse(looked, place, [FieldViolation("depends_on", problem)])
+    return _Waits(resolved)
+
+
+def _refuse(looked: list[Looked], place: int, wrong: Sequence[FieldViolation]) -> None:
+    """Refuse one job, beside what was wrong with it before."""
+    one = looked[place]
+    violations = list(one.refusal.violations) if isinstance(one.refusal, InvalidRequest) else []
+    refusal = _refusal(f"jobs[{place}]", wrong, one.shape)
+    assert isinstance(refusal, InvalidRequest), "what is wrong is an invalid request"
+    looked[place] = one._replace(refusal=InvalidRequest([*violations, *refusal.violations]))
+
+
+def look_at(
+    shapes: Shapes,
+    home: Home,
+    message: JobSpec,
+    now_ms: int,
+    index: int,
+    may_emergency: bool = False,
+) -> Looked:
+    """Judge the job at ``index`` of a call as a submission of it is judged.
+
+    Which jobs it waits for is not looked at.
+    """
     shape = shapes.of(home, message)
     wrong = check_description(message)
+    times = None
     deadline_ms = None
-    if message.HasField("queue_deadline"):
-        deadline_ms, impossible = deadline_of(message)
-        wrong += impossible + check_deadline(deadline_ms, now_ms)
+    has = message.HasField
+    if has("queue_deadline") or has("start_not_before") or has("finish_by"):
+        times, impossible = times_of(message)
+        wrong += impossible + check_times(times, shape.wall_s, now_ms)
+        deadline_ms = times.deadline_ms(shape.wall_s)
+    if is_special(message):
+        wrong += check_special(message, shapes.links)
+    if message.priority_class == PRIORITY_CLASS_EMERGENCY and not may_emergency:
+        return Looked(shape, times, deadline_ms, _no_emergency(index))
     if not (wrong or shape.wrong or shape.too_large):
-        return Looked(shape, deadline_ms, None)
-    return Looked(shape, deadline_ms, _refusal(f"jobs[{index}]", [*shape.wrong, *wrong], shape))
+        return Looked(shape, times, deadline_ms, None)
+    refusal = _refusal(f"jobs[{index}]", [*shape.wrong, *wrong], shape)
+    return Looked(shape, times, deadline_ms, refusal)
+
+
+def _no_emergency(index: int) -> Forbidden:
+    return Forbidden(
+        f"jobs[{index}].priority_class: only an operator may submit an emergency; leave it out, or"
+        " ask the operator of the corridor",
+        reason="EMERGENCY_NOT_ALLOWED",
+    )
 
 
 def _new_job(
     uid: int,
     home: Home,
+    user: str,
     message: JobSpec,
-    shape: Shape,
-    deadline_ms: int | None,
+    looked: Looked,
     spec: bytes,
     now_ms: int,
+    book: SubmissionBook,
+    waits_for: tuple[tuple[int, str], ...],
 ) -> NewJob:
+    shape, more, options = looked.shape, None, looked.shape.options
+    if looked.times is not None or waits_for or is_special(message):
+        more = more_of(message, looked.times, waits_for)
+        options = staged_options(message, shape, book)
     return NewJob(
         uid,
         home.enterprise,
@@ -132,15 +252,17 @@ def _new_job(
         _HELD if message.held else _QUEUED,
         message.priority,
         now_ms,
-        deadline_ms,
+        looked.deadline_ms,
         message.display_name,
-        shape.options,
+        options,
         labels_json(message),
         spec,
         shape.subsidy,
         message.self_pay_max_fen if message.HasField("self_pay_max_fen") else None,
         shape.attempts_max,
         shape.retry_on,
+        user,
+        more,
     )
 
 
@@ -154,13 +276,14 @@ def _refusal(path: str, wrong: Sequence[FieldViolation], shape: Shape) -> Corrid
 
 
 def _refusal_of_all(refused: Mapping[int, CorridorError]) -> CorridorError:
-    """Return why a call is refused as a whole: each wrong field, or what can never fit."""
+    """Return why a call is refused as a whole: each wrong field, or what can never be."""
     wrong: list[FieldViolation] = []
     for index, error in refused.items():
         if isinstance(error, InvalidRequest):
             wrong += error.violations
         else:
-            wrong.append(FieldViolation(f"jobs[{index}].options", error.message))
+            field = "priority_class" if isinstance(error, Forbidden) else "options"
+            wrong.append(FieldViolation(f"jobs[{index}].{field}", error.message))
     if any(isinstance(error, InvalidRequest) for error in refused.values()):
         return InvalidRequest(wrong)
     return next(iter(refused.values()))

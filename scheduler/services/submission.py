@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from scheduler.domain.arrays import ELEMENTS_MAX
 from scheduler.domain.principal import Principal
 from scheduler.errors import (
     CorridorError,
@@ -68,6 +69,13 @@ def check_call(request_id: str, jobs: int, most: int = JOBS_MAX) -> None:
         wrong.append(FieldViolation("jobs", f"give 1 to {most:,} jobs a call, not {jobs:,}"))
     if wrong:
         raise InvalidRequest(wrong)
+
+
+def check_elements(elements: int) -> None:
+    """Check how many elements the arrays of a call have together; raises ``InvalidRequest``."""
+    if elements > ELEMENTS_MAX:
+        problem = f"arrays of one call may have {ELEMENTS_MAX:,} elements, not {elements:,}"
+        raise InvalidRequest([FieldViolation("jobs", f"{problem}; use several calls")])
 
 
 async def resolve_enterprise(context: Context, caller: Principal, enterprise: str) -> Home:

@@ -24,14 +24,13 @@ from scheduler.placement.model import (
     Option,
     PoolSet,
     ReclaimSet,
-    RunActive,
     RunEnded,
     RunStarted,
     StopSet,
     Unparked,
     UsageSet,
 )
-from scheduler.store import feed, pools
+from scheduler.store import feed, planner_runs, pools
 from scheduler.store.database import bulk_read
 from scheduler.store.job_filter import OPEN
 
@@ -39,6 +38,8 @@ DAY_MS: Final = 86_400_000
 _USAGE_DAYS: Final = 35  # five half-lives: what is older weighs less than 1/32
 
 _QUEUED: Final = frozenset({EventKind.SUBMITTED, EventKind.RELEASED, EventKind.REQUEUED})
+#: After these a job that waits is told anew: it waits elsewhere.
+_MOVED: Final = frozenset({EventKind.EMERGENCY_CHANGED})
 _REMOVED: Final = frozenset(
     {EventKind.HELD, EventKind.CANCELLED, EventKind.EXPIRED, EventKind.REJECTED}
 )
@@ -59,6 +60,7 @@ _TOLD: Final = ", ".join(
     f"'{kind}'"
     for kind in sorted(
         _QUEUED
+        | _MOVED
         | _REMOVED
         | _RELOADED
         | {
@@ -66,6 +68,7 @@ _TOLD: Final = ", ".join(
             EventKind.RUN_ENDED,
             EventKind.CANCEL_REQUESTED,
             EventKind.FUND_CHANGED,
+            EventKind.BUDGET_CHANGED,
         }
     )
 )
@@ -88,9 +91,12 @@ def options_of(
     if subsidy != "PREFERRED" or self_pay_max_fen is not None:
         terms = subsidy if self_pay_max_fen is None else f"{subsidy} {self_pay_max_fen}"
     return tuple(
-        Option(flavor, units, nodes, wall_s * 1000, terms)
-        for flavor, units, nodes, wall_s in json.loads(compact)
-    )
+        Option(
+            flavor, units, nodes, wall_s * 1000, terms, index,
+            units_min=more[0] if more else 0, stage_ms=more[1] * 1000 if more else 0,
+        )
+        for index, (flavor, units, nodes, wall_s, *more) in enumerate(json.loads(compact))
+    )  # fmt: skip
 
 
 def _job(row: tuple[int, str, str, int, int, str, int, str, int | None]) -> JobQueued:
@@ -149,16 +155,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     revision = feed.head(connection)
     told = settings(connection)
     told += _usage(connection, now_ms, half_life_ms)
-    for row in connection.exec_driver_sql(
-        "SELECT job_uid, city, enterprise, flavor, units, nodes, wall_limit_s, admit_ms, start_ms"
-        " FROM run WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PREEMPTED', 'LOST')"
-        " ORDER BY job_uid"
-    ):
-        uid, city, enterprise, flavor, units, nodes, wall_s, admit_ms, start_ms = row
-        option = Option(flavor, units, nodes, wall_s * 1000)
-        told.append(
-            RunActive(uid, city, enterprise, option, admit_ms if start_ms is None else start_ms)
-        )
+    told += planner_runs.active(connection)
     jobs = connection.execution_options(yield_per=10_000).exec_driver_sql(
         f"SELECT {_JOB_COLUMNS} FROM job j WHERE {OPEN} AND j.state = 'QUEUED' ORDER BY j.uid"
     )
@@ -214,6 +211,9 @@ def read_deltas(
         if kind in _QUEUED:
             if queued_at[uid] == seq and uid in waiting:
                 deltas.append(waiting[uid])
+        elif kind in _MOVED:
+            if uid in waiting:
+                deltas += [JobRemoved(uid), waiting[uid]]
         elif kind in _REMOVED:
             if uid not in started:
                 deltas.append(JobRemoved(uid))
@@ -223,7 +223,7 @@ def read_deltas(
             deltas.append(RunEnded(uid, int(json.loads(detail)["used_ms"])))
         elif kind == EventKind.CANCEL_REQUESTED:
             cancels.append(uid)
-        elif kind == EventKind.FUND_CHANGED:
+        elif kind in (EventKind.FUND_CHANGED, EventKind.BUDGET_CHANGED):
             deltas.append(Unparked(city))
         elif kind in _RELOADED:
             changed = True
@@ -231,7 +231,7 @@ def read_deltas(
 
 
 def _queued_rows(connection: Connection, after: int, last: int) -> dict[int, JobQueued]:
-    kinds = ", ".join(f"'{kind}'" for kind in sorted(_QUEUED))
+    kinds = ", ".join(f"'{kind}'" for kind in sorted(_QUEUED | _MOVED))
     rows = bulk_read(
         connection,
         f"SELECT {_JOB_COLUMNS} FROM event e JOIN job j ON j.uid = e.job_uid"

@@ -5,6 +5,7 @@ given. Who sends the same again gets the same answer; who sends another payload 
 key, the jobs and their events are stored together or not at all.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,10 +14,31 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.events import EventKind
+from scheduler.domain.ids import replica_of, tick_of
 from scheduler.store import feed, submission_book
-from scheduler.store.database import bulk_insert
+from scheduler.store.database import bulk_insert, bulk_read
+from scheduler.store.job_tables import JobArray, JobDependency
 from scheduler.store.tables import Job, RequestKey, table
+
+_LISTED_MAX: Final = 5_000
+
+
+class More(NamedTuple):
+    """What only some jobs say; the rest stores nothing for it.
+
+    ``waits_for`` has (uid, condition) of jobs that have to end first; they are there, or come with
+    the same call.
+    """
+
+    not_before_ms: int = 0
+    finish_by_ms: int | None = None
+    notice_s: int = 0
+    interruptible: bool = False
+    emergency: bool = False
+    array: ArraySpec | None = None
+    waits_for: tuple[tuple[int, str], ...] = ()
 
 
 class NewJob(NamedTuple):
@@ -37,6 +59,8 @@ class NewJob(NamedTuple):
     self_pay_max_fen: int | None
     attempts_max: int
     retry_on: str
+    user_name: str = ""
+    more: More | None = None
 
 
 class Key(NamedTuple):
@@ -134,13 +158,88 @@ _BEGINNING: Final = {
 _KEY_COLUMNS: Final = ("enterprise", "request_id", "payload_sha256", "answer", "created_ms")
 
 
+#: Columns that every job states, and those that only some do.
+_PLAIN: Final = NewJob._fields[:-1]
+_SOME: Final = (
+    *_PLAIN, "not_before_ms", "finish_by_ms", "notice_s", "interruptible", "emergency", "gated",
+    "array_uid",
+)  # fmt: skip
+
+
 def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
     jobs = [job for one in fresh for job in one.jobs]
     keys: list[tuple[Any, ...]] = [(*one.key, one.answer, one.now_ms) for one in fresh]
     bulk_insert(connection, table(RequestKey), _KEY_COLUMNS, keys)
-    bulk_insert(connection, table(Job), NewJob._fields, jobs, _BEGINNING)
-    feed.append_alike(
-        connection,
-        EventKind.SUBMITTED,
-        [(job.uid, job.enterprise, job.city, job.state, job.submit_ms) for job in jobs],
-    )
+    plain = [job[:-1] for job in jobs if job.more is None]
+    bulk_insert(connection, table(Job), _PLAIN, plain, _BEGINNING)
+    if len(plain) == len(jobs):
+        feed.append_alike(
+            connection,
+            EventKind.SUBMITTED,
+            [(job.uid, job.enterprise, job.city, job.state, job.submit_ms) for job in jobs],
+        )
+    else:
+        _insert_some(connection, jobs)
+
+
+def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:
+    """Insert those of the jobs that say more, and the events of all in their order."""
+    some = [(job, job.more) for job in jobs if job.more is not None]
+    rows = [
+        (
+            *job[:-1], more.not_before_ms, more.finish_by_ms, more.notice_s, more.interruptible,
+            more.emergency, bool(more.waits_for), job.uid if more.array else None,
+        )
+        for job, more in some
+    ]  # fmt: skip
+    fixed = {name: value for name, value in _BEGINNING.items() if name != "not_before_ms"}
+    bulk_insert(connection, table(Job), _SOME, rows, fixed)
+    waits = [(job.uid, *one) for job, more in some for one in more.waits_for]
+    bulk_insert(connection, table(JobDependency), ("job_uid", "on_uid", "condition"), waits)
+    arrays = [
+        (
+            job.uid, replica_of(job.uid), tick_of(job.uid), more.array.size,
+            more.array.concurrency_max or None, job.state,
+        )
+        for job, more in some
+        if more.array
+    ]  # fmt: skip
+    bulk_insert(connection, table(JobArray), _ARRAY_COLUMNS, arrays, _ARRAY_BEGINNING)
+    events = [
+        feed.EventRow(
+            EventKind.SUBMITTED, job.uid, 0, job.enterprise, job.city, job.state, job.submit_ms,
+            _detail(job.more),
+        )
+        for job in jobs
+    ]  # fmt: skip
+    feed.append(connection, events)
+
+
+_ARRAY_COLUMNS: Final = (
+    "array_uid", "replica", "first_tick", "size", "concurrency_max", "rest_state",
+)  # fmt: skip
+_ARRAY_BEGINNING: Final = {"opened": "0", "made": "0", "ahead": "0"}
+
+
+def _detail(more: More | None) -> str:
+    """What the event says: never empty for arrays and for jobs that wait for others, as those are
+    found by it."""
+    found: dict[str, str] = {}
+    if more is not None and more.array is not None:
+        found["array_size"] = str(more.array.size)
+    if more is not None and more.waits_for:
+        found["depends_on"] = str(len(more.waits_for))
+    return json.dumps(found) if found else ""
+
+
+def known_jobs(connection: Connection, enterprise: str, uids: Iterable[int]) -> dict[int, bool]:
+    """Return which of these jobs an enterprise has, and whether each is an element of an array."""
+    found: dict[int, bool] = {}
+    listed = sorted(set(uids))
+    for first in range(0, len(listed), _LISTED_MAX):
+        some = ", ".join(map(str, listed[first : first + _LISTED_MAX]))
+        query = f"SELECT uid, array_uid, enterprise FROM job WHERE uid IN ({some})"
+        for uid, array_uid, owner in bulk_read(connection, query):
+            if owner == enterprise:
+                found[uid] = array_uid not in (None, uid)
+    return found

@@ -39,6 +39,10 @@ def _states(states: Any) -> str:
     return ", ".join(f"'{state}'" for state in sorted(states))
 
 
+#: Word for word what queries for open elements of arrays say: only so is their index used.
+_OPEN_ELEMENT = f"array_uid IS NOT NULL AND state NOT IN ({_states(JOB_TERMINAL)})"
+
+
 class City(SQLModel, table=True):
     """A city of the corridor: data, a sixth can join."""
 
@@ -193,6 +197,10 @@ class Job(SQLModel, table=True):
     counts runs that gave lent units back, ``start_tries`` those in a row that no center began;
     after too many the job is ``deactivated``: HELD by policy, not by its user. ``gross_fen`` and
     the two parts of it are what its settled runs cost in sum.
+
+    A ``gated`` job waits for other jobs, or an element for room in its array: the planner is not
+    told of it. ``array_uid`` is an element's array; an array is its own. The spec of an element
+    is empty: it is its array's.
     """
 
     __table_args__ = (
@@ -210,6 +218,19 @@ class Job(SQLModel, table=True):
             "deadline_ms",
             sqlite_where=text("deadline_ms IS NOT NULL AND state IN ('QUEUED', 'HELD')"),
             postgresql_where=text("deadline_ms IS NOT NULL AND state IN ('QUEUED', 'HELD')"),
+        ),
+        Index(
+            "job_element",
+            "array_uid",
+            "array_index",
+            sqlite_where=text("array_uid IS NOT NULL"),
+            postgresql_where=text("array_uid IS NOT NULL"),
+        ),
+        Index(
+            "job_element_open",
+            "array_uid",
+            sqlite_where=text(_OPEN_ELEMENT),
+            postgresql_where=text(_OPEN_ELEMENT),
         ),
     )
     # INTEGER on SQLite makes the uid the row's own number there: one index less to write and read.
@@ -244,6 +265,12 @@ class Job(SQLModel, table=True):
     subsidy_fen: int = _big(0)
     self_pay_fen: int = _big(0)
     settled: bool = False
+    user_name: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    finish_by_ms: int | None = _big(null=True)
+    notice_s: int = _count()
+    gated: bool = _flag()
+    array_uid: int | None = _big(null=True)
+    array_index: int | None = None
     interruptible: bool = _flag()
     emergency: bool = _flag()
     deactivated: bool = _flag()

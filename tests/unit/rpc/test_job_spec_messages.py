@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from adapters.contract import DataRef, FailureClass
 from quota.instant import FlavorBook
 from scheduler.domain import spec as domain
+from scheduler.domain.arrays import ArraySpec
+from scheduler.domain.dependencies import Condition, Dependency
+from scheduler.domain.links import Link, Links
 from scheduler.domain.spec import FlavorLimits, JobSpec, ResourceOption
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import InvalidRequest
@@ -39,7 +42,8 @@ def numbers(*values: Any) -> list[Any]:
 
 def book() -> SubmissionBook:
     books = {one.flavor: FlavorBook.empty(one.capacity_units) for one in CATALOG.values()}
-    return SubmissionBook(1, CATALOG, {HOME.enterprise: HOME}, books)
+    links = Links.of([Link("cities/ezhou", "centers/wuhan-ai", 1000)], ["cities/ezhou"])
+    return SubmissionBook(1, CATALOG, {HOME.enterprise: HOME}, books, links)
 
 
 FULL = pb.JobSpec(
@@ -48,14 +52,17 @@ FULL = pb.JobSpec(
         pb.ResourceOption(
             flavor=NPU.flavor, units_per_node=8, nodes=2, memory_mib_per_node=512
         ),
-        pb.ResourceOption(flavor=CPU.flavor, units_per_node=64, nodes=3),
+        pb.ResourceOption(
+            flavor=CPU.flavor, units_per_node=64, nodes=3, wall_limit=Duration(seconds=600),
+            nodes_min=2,
+        ),
     ],
     wall_limit=Duration(seconds=3600),
     image="registry.example/train:1",
     command=["python", "train.py"],
     environment={"SEED": "7"},
     architecture=pb.ARCHITECTURE_AARCH64,
-    inputs=[pb.DataRef(uri="obs://in", size_bytes=5)],
+    inputs=[pb.DataRef(uri="obs://in", size_bytes=5, location="cities/ezhou")],
     outputs=[pb.DataRef(uri="obs://out")],
     priority=-3,
     queue_deadline=Timestamp(seconds=1_790_000_000, nanos=5_999_999),
@@ -65,6 +72,16 @@ FULL = pb.JobSpec(
     labels={"组": "a"},
     held=True,
     wait_if_too_large=True,
+    start_not_before=Timestamp(seconds=1_789_999_999),
+    finish_by=Timestamp(seconds=1_790_009_000),
+    interruptible=True,
+    checkpoint_notice=Duration(seconds=120),
+    priority_class=pb.PRIORITY_CLASS_EMERGENCY,
+    array=pb.JobArray(size=7, concurrency_max=2),
+    depends_on=[
+        pb.Dependency(job="prepare"),
+        pb.Dependency(job="#1", condition=pb.DEPENDENCY_CONDITION_AFTER_ANY_END),
+    ],
 )  # fmt: skip
 
 
@@ -74,7 +91,7 @@ def test_every_field_is_carried_over() -> None:
     assert spec == JobSpec(
         options=(
             ResourceOption(NPU.flavor, 8, 2, 512),
-            ResourceOption(CPU.flavor, 64, 3, 0),
+            ResourceOption(CPU.flavor, 64, 3, 0, 600, 2),
         ),
         wall_limit_s=3600,
         display_name="训练 7",
@@ -83,7 +100,7 @@ def test_every_field_is_carried_over() -> None:
         script="",
         environment={"SEED": "7"},
         architecture="aarch64",
-        inputs=(DataRef("obs://in", 5),),
+        inputs=(DataRef("obs://in", 5, "cities/ezhou"),),
         outputs=(DataRef("obs://out", 0),),
         priority=-3,
         queue_deadline_ms=1_790_000_000_005,
@@ -94,6 +111,13 @@ def test_every_field_is_carried_over() -> None:
         labels={"组": "a"},
         held=True,
         wait_if_too_large=True,
+        start_not_before_ms=1_789_999_999_000,
+        finish_by_ms=1_790_009_000_000,
+        interruptible=True,
+        notice_s=120,
+        emergency=True,
+        array=ArraySpec(7, 2),
+        depends_on=(Dependency("prepare"), Dependency("#1", Condition.AFTER_ANY_END)),
     )
 
 
@@ -115,6 +139,7 @@ def test_what_is_not_given_has_its_default() -> None:
     assert (spec.options[0].nodes, spec.attempts_max, spec.subsidy) == (1, 3, "PREFERRED")
     assert spec.retry_on == RETRIED_BY_DEFAULT
     assert (spec.queue_deadline_ms, spec.self_pay_max_fen) == (None, None)
+    assert (spec.wall_of(spec.options[0]), spec.options[0].units_min) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +153,11 @@ def test_what_is_not_given_has_its_default() -> None:
         ({"retry_policy": pb.RetryPolicy(retry_on=numbers(0))}, "retry_policy.retry_on[0]"),
         ({"queue_deadline": Timestamp(seconds=1 << 62)}, "queue_deadline"),
         ({"queue_deadline": Timestamp(seconds=1, nanos=-1)}, "queue_deadline"),
+        ({"start_not_before": Timestamp(seconds=1 << 62)}, "start_not_before"),
+        ({"finish_by": Timestamp(seconds=1, nanos=-1)}, "finish_by"),
+        ({"checkpoint_notice": Duration(seconds=5, nanos=1)}, "checkpoint_notice"),
+        ({"priority_class": 9}, "priority_class"),
+        ({"depends_on": [pb.Dependency(condition=numbers(7)[0])]}, "depends_on[0].condition"),
     ],
 )
 def test_what_cannot_be_translated_is_named_once(change: dict[str, Any], field: str) -> None:
@@ -140,8 +170,15 @@ def test_what_cannot_be_translated_is_named_once(change: dict[str, Any], field: 
     assert fields_refused(message) == [f"jobs[0].{field}"]
 
 
+def test_a_limit_of_an_option_must_be_whole_seconds_above_zero() -> None:
+    for limit in (Duration(nanos=5), Duration(), Duration(seconds=1, nanos=5)):
+        option = pb.ResourceOption(flavor=NPU.flavor, units_per_node=1, wall_limit=limit)
+        message = pb.JobSpec(options=[option], wall_limit=Duration(seconds=60))
+        assert fields_refused(message) == ["jobs[0].options[0].wall_limit"]
+
+
 def fields_refused(message: pb.JobSpec) -> list[str]:
-    refusal = look_at(job_spec.Shapes(book()), HOME, message, NOW_MS, 0).refusal
+    refusal = look_at(job_spec.Shapes(book()), HOME, message, NOW_MS, 0, True).refusal
     assert isinstance(refusal, InvalidRequest)
     return [v.field for v in refusal.violations]
 
@@ -151,6 +188,10 @@ def fields_refused(message: pb.JobSpec) -> list[str]:
 small = st.integers(-1, 9)
 int64 = st.integers(-(1 << 63), (1 << 63) - 1)
 texts = st.text(max_size=12) | st.sampled_from(["x" * 300, "a\nb", "训练", "y" * 5000])
+instants = st.none() | st.builds(Timestamp, seconds=int64, nanos=small)
+soon = st.none() | st.builds(
+    Timestamp, seconds=st.integers(NOW_MS // 1000 - 4000, NOW_MS // 1000 + 8000)
+)
 references = st.builds(pb.DataRef, uri=texts, size_bytes=small | int64)
 options = st.builds(
     pb.ResourceOption,
@@ -158,6 +199,8 @@ options = st.builds(
     units_per_node=small | st.sampled_from([64, 65, 1 << 30]),
     nodes=small,
     memory_mib_per_node=st.sampled_from([0, -1, 1024, 1025]),
+    wall_limit=st.none() | st.builds(Duration, seconds=st.sampled_from([-1, 0, 60, 3601, 1 << 40])),
+    nodes_min=st.sampled_from([0, 0, 1, 2, -1]),
 )
 messages = st.builds(
     pb.JobSpec,
@@ -177,7 +220,7 @@ messages = st.builds(
     inputs=st.lists(references, max_size=2),
     outputs=st.lists(references, max_size=2),
     priority=st.sampled_from([-1001, -1000, 0, 1000, 1001]),
-    queue_deadline=st.none() | st.builds(Timestamp, seconds=int64, nanos=small),
+    queue_deadline=instants | soon,
     retry_policy=st.none()
     | st.builds(
         pb.RetryPolicy,
@@ -189,6 +232,15 @@ messages = st.builds(
     labels=st.dictionaries(texts, texts, max_size=3),
     held=st.booleans(),
     wait_if_too_large=st.booleans(),
+    start_not_before=instants | soon,
+    finish_by=instants | soon,
+    interruptible=st.booleans(),
+    checkpoint_notice=st.none() | st.builds(Duration, seconds=st.sampled_from([-1, 0, 60, 3601])),
+    priority_class=st.sampled_from([0, 1, 3]),
+    array=st.none() | st.builds(pb.JobArray, size=small, concurrency_max=small),
+    depends_on=st.lists(
+        st.builds(pb.Dependency, job=texts, condition=st.integers(0, 3)), max_size=2
+    ),
 )
 
 
@@ -213,9 +265,14 @@ def test_a_job_is_judged_as_its_data_is(message: pb.JobSpec) -> None:
                 (f"jobs[4].{v.field}", v.description) for v in wrong
             )
             continue
-        fits = any(o.units <= CATALOG[o.flavor].capacity_units for o in spec.options)
+        fits = any(
+            (o.units_min or o.units) <= CATALOG[o.flavor].capacity_units for o in spec.options
+        )
         assert (looked.refusal is None) == (fits or spec.wait_if_too_large)
-        assert looked.deadline_ms == spec.queue_deadline_ms
+        ends = [spec.queue_deadline_ms] if spec.queue_deadline_ms is not None else []
+        if spec.finish_by_ms is not None:
+            ends.append(spec.finish_by_ms + 1 - 1000 * min(map(spec.wall_of, spec.options)))
+        assert looked.deadline_ms == min(ends, default=None)
 
 
 @settings(max_examples=40)
@@ -248,6 +305,10 @@ def test_what_is_remembered_of_one_job_never_changes_the_judgement_of_another(
         {"options": [pb.ResourceOption(flavor=CPU.flavor, units_per_node=8, nodes=9)]},
         {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=9,
                                        memory_mib_per_node=1025)]},
+        {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=9,
+                                       nodes_min=2)]},
+        {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=9,
+                                       wall_limit=Duration(seconds=60))]},
     ],
 )  # fmt: skip
 def test_jobs_of_different_size_have_different_shapes(change: dict[str, Any]) -> None:
@@ -283,8 +344,9 @@ def test_options_of_a_job_are_those_of_the_planner() -> None:
     shape = job_spec.Shapes(book()).of(HOME, FULL)
     assert options_of(shape.options) == (
         Option(NPU.flavor, 16, 2, 3_600_000),
-        Option(CPU.flavor, 192, 3, 3_600_000),
+        Option(CPU.flavor, 192, 3, 600_000, index=1, units_min=128),
     )
+    assert shape.wall_s == 600
     assert (shape.subsidy, shape.attempts_max, shape.retry_on) == ("REQUIRED", 5, "IMAGE")
 
 
@@ -292,7 +354,7 @@ def test_a_job_that_fits_by_one_of_its_options_is_taken() -> None:
     spec, _ = job_spec.spec_of(FULL)
     large = replace(spec.options[0], nodes=9)
     never = partial(book().never, HOME)
-    both = replace(spec, options=(large, replace(spec.options[1], nodes=11)))
+    both = replace(spec, options=(large, replace(spec.options[1], nodes=11, nodes_min=0)))
     found = domain.too_large(both, never)
     assert found is not None
     assert found.subject == "corridor"

@@ -1,0 +1,188 @@
+"""Which jobs wait for which: how a call names them, and what may not be.
+
+A job names a job that was submitted before by its id, and a job of its own call by its place or
+its display name. Only within one call can jobs wait for each other in a circle: what was stored
+before knows nothing of what comes.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from scheduler.domain.ids import job_id, job_uid
+from scheduler.domain.states import JOB_TERMINAL, JobState
+from scheduler.errors import FieldViolation
+
+DEPENDENCIES_MAX: Final = 1_000
+#: Ends that a job which waits for success is cancelled after.
+NO_SUCCESS: Final = JOB_TERMINAL - {JobState.SUCCEEDED}
+
+
+class Condition(StrEnum):
+    """How the other job has to end."""
+
+    AFTER_SUCCESS = "AFTER_SUCCESS"
+    AFTER_ANY_END = "AFTER_ANY_END"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A job that has to end first: an id, ``#<place in the call>``, or a name of the call."""
+
+    job: str
+    condition: Condition = Condition.AFTER_SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a name stands for: a place in the call (from 0), or the uid of a job of before."""
+
+    place: int | None = None
+    uid: int | None = None
+
+
+class CallNames:
+    """The jobs of one call by what others of it may call them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._count = len(names)
+        self._places: dict[str, int | None] = {}
+        for place, name in enumerate(names):
+            # None: several have it
+            self._places[name] = None if name in self._places else place
+
+    def find(self, text: str) -> Named | str:
+        """Return what a dependency names, or in words why it names nothing."""
+        try:
+            return Named(uid=job_uid(text))
+        except ValueError as error:
+            problem = str(error)
+        if text.startswith("#") and text[1:].isascii() and text[1:].isdigit():
+            place = int(text[1:8])
+            if place < self._count and len(text) < 8:
+                return Named(place=place)
+            return f"there are jobs #0 to #{self._count - 1} in this call, not {text[:40]}"
+        if text and text in self._places:
+            found = self._places[text]
+            if found is None:
+                return f"several jobs of this call are named {text[:80]!r}; name it by its place"
+            return Named(place=found)
+        return f"no job of this call is named {text[:80]!r}, and {problem[:120]}"
+
+
+def circle(waits: Mapping[int, Sequence[int]]) -> list[int]:
+    """Return places that wait for each other in a circle, in order, or nothing if none do.
+
+    ``waits`` gives, by place in the call, the places that each job waits for.
+    """
+    done: set[int] = set()
+    for start in sorted(waits):
+        path: list[int] = []
+        on_path: dict[int, int] = {}
+        stack: list[tuple[int, int]] = [(start, 0)]
+        while stack:
+            place, step = stack.pop()
+            if step == 0:
+                if place in done:
+                    continue
+                if place in on_path:
+                    return path[on_path[place] :]
+                on_path[place] = len(path)
+                path.append(place)
+            others = waits.get(place, ())
+            if step < len(others):
+                stack.append((place, step + 1))
+                stack.append((others[step], 0))
+            else:
+                done.add(place)
+                path.pop()
+                del on_path[place]
+    return []
+
+
+def check_count(count: int) -> list[FieldViolation]:
+    """Check how many jobs one waits for."""
+    if count <= DEPENDENCIES_MAX:
+        return []
+    return [FieldViolation("depends_on", f"at most {DEPENDENCIES_MAX:,}, not {count:,}")]
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What the jobs of a call wait for, by place, and what is wrong with that.
+
+    ``on_places`` are jobs of the call, ``on_uids`` jobs of before. A job that is named twice is
+    waited for once, in the stricter way.
+    """
+
+    wrong: dict[int, list[FieldViolation]]
+    on_places: dict[int, dict[int, Condition]]
+    on_uids: dict[int, dict[int, Condition]]
+
+
+def resolve(
+    names: CallNames, waits: Mapping[int, Sequence[Dependency]], known: Mapping[int, bool]
+) -> Resolved:
+    """Find what the jobs at these places of a call name, and every circle.
+
+    ``known`` has the jobs of before that may be named, and whether each is an element of an array.
+    """
+    found = Resolved({}, {}, {})
+    for place, dependencies in waits.items():
+        for index, one in enumerate(dependencies):
+            named = names.find(one.job)
+            problem = named if isinstance(named, str) else _problem(named, place, known)
+            if problem:
+                path = f"depends_on[{index}].job"
+                found.wrong.setdefault(place, []).append(FieldViolation(path, problem))
+            elif isinstance(named, Named):
+                if named.place is not None:
+                    _add(found.on_places, place, named.place, one.condition)
+                elif named.uid is not None:
+                    _add(found.on_uids, place, named.uid, one.condition)
+    edges = {place: list(others) for place, others in found.on_places.items()}
+    while members := circle(edges):
+        shown = " -> ".join(f"#{place}" for place in [*members[:8], members[0]])
+        problem = f"these jobs wait for each other in a circle: {shown}"
+        for place in members:
+            found.wrong.setdefault(place, []).append(FieldViolation("depends_on", problem))
+            edges.pop(place)
+    return found
+
+
+def _problem(named: Named, place: int, known: Mapping[int, bool]) -> str:
+    if named.place == place:
+        return "a job cannot wait for itself"
+    if named.uid is None:
+        return ""
+    if named.uid not in known:
+        return f"the enterprise has no job {job_id(named.uid)}"
+    if known[named.uid]:
+        return f"{job_id(named.uid)} is an element; wait for its whole array"
+    return ""
+
+
+def _add(of: dict[int, dict[int, Condition]], place: int, other: int, condition: Condition) -> None:
+    waits = of.setdefault(place, {})
+    if waits.get(other) is not Condition.AFTER_SUCCESS:
+        waits[other] = condition
+
+
+def refused_with(
+    refused: Collection[int], on_places: Mapping[int, Mapping[int, Condition]]
+) -> dict[int, int]:
+    """Return the places that wait, directly or not, for refused ones: by place, for which."""
+    waiting: dict[int, list[int]] = {}
+    for place, others in on_places.items():
+        for other in others:
+            waiting.setdefault(other, []).append(place)
+    found: dict[int, int] = {}
+    todo = sorted(refused)
+    while todo:
+        gone = todo.pop()
+        for place in waiting.get(gone, ()):
+            if place not in found and place not in refused:
+                found[place] = gone
+                todo.append(place)
+    return found
