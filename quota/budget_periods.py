@@ -20,9 +20,34 @@ from quota.budgets import (
     Wanted,
     city_node,
     part_of,
-    spread,
 )
 from quota.calendar import period_bounds, period_of
+
+
+def spread(parts: Sequence[Part], uses: Sequence[Use]) -> tuple[list[int], int]:
+    """Return (what was used of each part, what was used beyond the hold), in unit-seconds.
+
+    Use counts where its time lies; what a part cannot take (the run began later than it was held
+    for) is taken by the others, the last first: the hold as a whole was for this run.
+    """
+    ends = [period_bounds(part.period)[1] for part in parts[:-1]]
+    used = [0] * len(parts)
+    for start_ms, end_ms, units in uses:
+        total_s, before_s = (end_ms - start_ms) // 1000, 0
+        for at, boundary_ms in enumerate(ends):
+            until_s = min(total_s, max(0, boundary_ms - start_ms) // 1000)
+            used[at] += (until_s - before_s) * units
+            before_s = until_s
+        used[-1] += (total_s - before_s) * units
+    over = 0
+    for at, part in enumerate(parts):
+        over += max(0, used[at] - part.unit_seconds)
+        used[at] = min(used[at], part.unit_seconds)
+    for at in reversed(range(len(parts))):
+        more = min(over, parts[at].unit_seconds - used[at])
+        used[at] += more
+        over -= more
+    return used, over
 
 
 def settle(

@@ -11,7 +11,7 @@ A ``Book`` holds some budgets, changes them in memory and notes every change as 
 applying all entries ever noted to an empty book gives the budgets as they stand.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -221,32 +221,6 @@ def cut(start_ms: int, seconds: int, months: int) -> list[tuple[str, int]]:
     return spans
 
 
-def spread(parts: Sequence[Part], uses: Sequence[Use]) -> tuple[list[int], int]:
-    """Return (what was used of each part, what was used beyond the hold), in unit-seconds.
-
-    Use counts where its time lies; what a part cannot take (the run began later than it was held
-    for) is taken by the others, the last first: the hold as a whole was for this run.
-    """
-    ends = [period_bounds(part.period)[1] for part in parts[:-1]]
-    used = [0] * len(parts)
-    for start_ms, end_ms, units in uses:
-        total_s, before_s = (end_ms - start_ms) // 1000, 0
-        for at, boundary_ms in enumerate(ends):
-            until_s = min(total_s, max(0, boundary_ms - start_ms) // 1000)
-            used[at] += (until_s - before_s) * units
-            before_s = until_s
-        used[-1] += (total_s - before_s) * units
-    over = 0
-    for at, part in enumerate(parts):
-        over += max(0, used[at] - part.unit_seconds)
-        used[at] = min(used[at], part.unit_seconds)
-    for at in reversed(range(len(parts))):
-        more = min(over, parts[at].unit_seconds - used[at])
-        used[at] += more
-        over -= more
-    return used, over
-
-
 @dataclass(slots=True)
 class Book:
     """Budgets, debts and terms by city, changed in memory; what is not in it does not exist.
@@ -339,7 +313,7 @@ class Book:
         barred: Refused | None = None
         for period, seconds in spans:
             amount = seconds * wanted.units
-            missing = self._missing(wanted, period, terms)
+            missing = self._missing(wanted, period, now_ms)
             if missing is None or not parts:
                 parts.append(Part(period, amount))
             elif terms.carry:
@@ -362,8 +336,9 @@ class Book:
             for node in wanted.nodes:
                 self.budgets[node, wanted.flavor, period].held += sign * amount
 
-    def _missing(self, wanted: Wanted, period: str, terms: Terms) -> str | None:
+    def _missing(self, wanted: Wanted, period: str, now_ms: int) -> str | None:
         """Return whose budget there is not; one that need not be set is made, without limit."""
+        terms = self.terms[wanted.city]
         free = terms.enterprises_free, False
         for node, unlimited in zip(wanted.nodes, free, strict=True):
             key = (node, wanted.flavor, period)
@@ -372,6 +347,8 @@ class Book:
             if not unlimited and terms.mode is not Mode.OBSERVE:
                 return node
             self.allot(key, None, wanted.city)
+            if period_bounds(period)[0] <= now_ms:
+                self.note(Entry(Kind.OPEN, *key))
         return None
 
     def _fit(self, bar: Bar, key: Key, part: Part, terms: Terms) -> tuple[Refused | None, bool]:

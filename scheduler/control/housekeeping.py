@@ -1,6 +1,7 @@
 """What the leader looks after on every tick, whatever is planned.
 
-Queue deadlines, nodes that are drained, and runs that no center begins.
+Queue deadlines, periods of budgets that begin, nodes that are drained, and runs that no center
+begins.
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
-from scheduler.store import evicting, leader, runs
+from scheduler.store import budget_openings, evicting, leader, runs
 from scheduler.store.database import Connection, Database
 from scheduler.store.evicting import Orders
 
@@ -40,6 +41,7 @@ class Housekeeping:
     async def once(self) -> None:
         """Do what is due; raises ``leader.Fenced`` if another one leads."""
         await self.expire()
+        await self.open_budgets()
         await self.end_unwanted()
 
     async def expire(self) -> None:
@@ -52,6 +54,12 @@ class Housekeeping:
 
         while await self._db.read(any_due):
             await self._port.write(lambda c: runs.expire(c, epoch, now_ms))
+
+    async def open_budgets(self) -> None:
+        """Open the budgets whose period has begun."""
+        now_ms, epoch = self._clock.now_ms(), self._port.epoch
+        if await self._db.read(lambda c: budget_openings.is_due(c, now_ms)):
+            await self._port.write(lambda c: budget_openings.open_due(c, now_ms, epoch))
 
     async def end_unwanted(self) -> None:
         """Order the end of runs on nodes that are drained, and of those no center begins."""

@@ -13,6 +13,8 @@ _FOR_ALL_OF_CLASS: Final = frozenset(
     {
         ReasonCode.DEACTIVATED,
         ReasonCode.MISCONFIGURED,
+        ReasonCode.BUDGET_ENTERPRISE,
+        ReasonCode.BUDGET_CITY,
         ReasonCode.SUBSIDY_SHORT,
         ReasonCode.WALLET_SHORT,
         ReasonCode.SELF_PAY_ABOVE_MAX,

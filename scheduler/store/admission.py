@@ -17,7 +17,8 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import JobState, RunState
 from scheduler.placement.model import Delta, JobQueued, JobRemoved, Option, Start, StartRefused
-from scheduler.store import feed, holds, leader, paying, quotas_gate
+from scheduler.store import budget_holds, feed, holds, leader, paying, quotas_gate
+from scheduler.store.budget_holds import Budgets
 from scheduler.store.database import bulk_insert, bulk_read, bulk_update
 from scheduler.store.holds import Held
 from scheduler.store.paying import Wanted
@@ -37,6 +38,8 @@ _SOON: Final = frozenset(
         ReasonCode.POOL_FULL,
     }
 )
+
+_BUDGET: Final = frozenset({ReasonCode.BUDGET_ENTERPRISE, ReasonCode.BUDGET_CITY})
 
 _RUN_COLUMNS: Final = (
     "job_uid", "attempt", "city", "enterprise", "center", "flavor", "option_index", "units",
@@ -99,13 +102,15 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
     candidates = _alive(connection, starts, result)
     candidates = _within_quota(connection, candidates, now_ms, result)
     means = paying.load(connection, {one.start.enterprise for one in candidates}, now_ms)
-    wanted = [_wanted(one, one.start.option, one.center) for one in candidates]
-    held = holds.hold(connection, wanted, means, now_ms)
+    owners = {(one.start.city, one.start.enterprise) for one in candidates}
+    budgets = budget_holds.load(connection, owners, now_ms)
+    held = _hold(connection, candidates, budgets, means, now_ms)
     going: list[tuple[_Candidate, Held]] = []
     for one in candidates:
         money = held[one.key]
         if isinstance(money, PendingReason):
-            _refuse_money(result, one, money, means, now_ms)
+            budgets.put_back(one.key)
+            _refuse_means(result, one, money, means, budgets, now_ms)
             continue
         going.append((one, money))
         result.admitted.append(
@@ -114,8 +119,29 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
                 *money,
             )
         )  # fmt: skip
-    _write(connection, epoch, going, now_ms)
+    budgets.write(connection)
+    _write(connection, epoch, going, budgets, now_ms)
     return result
+
+
+def _hold(
+    connection: Connection,
+    candidates: list[_Candidate],
+    budgets: Budgets,
+    means: paying.Means,
+    now_ms: int,
+) -> dict[tuple[int, int], Held | PendingReason]:
+    """Hold unit-seconds and money of each, in order; one without both gets the reason."""
+    found: dict[tuple[int, int], Held | PendingReason] = {}
+    wanted: list[Wanted] = []
+    for one in candidates:
+        want = _wanted(one, one.start.option, one.center)
+        reason = budgets.take(want)
+        if reason is None:
+            wanted.append(want)
+        else:
+            found[one.key] = reason
+    return found | holds.hold(connection, wanted, means, now_ms)
 
 
 def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) -> list[_Candidate]:
@@ -161,24 +187,39 @@ def _within_quota(
     return kept
 
 
-def _refuse(result: Admitted, start: Start, reason: PendingReason, now_ms: int) -> None:
-    pause_ms = RETRY_SOON_MS if reason.code in _SOON else RETRY_MS
-    result.deltas.append(StartRefused(start.uid, reason, now_ms + pause_ms))
+def _refuse(
+    result: Admitted, start: Start, reason: PendingReason, now_ms: int, *, soon: bool = False
+) -> None:
+    retry_ms = now_ms + (RETRY_SOON_MS if soon or reason.code in _SOON else RETRY_MS)
+    if reason.next_event_ms is not None:
+        retry_ms = min(retry_ms, reason.next_event_ms)
+    result.deltas.append(StartRefused(start.uid, reason, retry_ms))
     result.refused.append((start.city, start.option.flavor, reason.code))
 
 
-def _refuse_money(
-    result: Admitted, one: _Candidate, reason: PendingReason, means: paying.Means, now_ms: int
+def _refuse_means(
+    result: Admitted,
+    one: _Candidate,
+    reason: PendingReason,
+    means: paying.Means,
+    budgets: Budgets,
+    now_ms: int,
 ) -> None:
-    """A start that cannot be paid goes back; with other options that can be, to try those."""
+    """A start without budget or money goes back; with other options that have, to try those."""
+
+    def has_means(option: Option) -> bool:
+        wanted = _wanted(one, option, one.center)
+        return budgets.fits(wanted) and paying.judge(means, wanted).reason is None
+
     payable = tuple(
         option
         for index, option in enumerate(one.job.options)
-        if index != one.option_index
-        and paying.judge(means, _wanted(one, option, one.center)).reason is None
+        if index != one.option_index and has_means(option)
     )
     if not payable:
-        _refuse(result, one.start, reason, now_ms)
+        # What one before it put back may be enough for it.
+        soon = reason.code in _BUDGET and has_means(one.start.option)
+        _refuse(result, one.start, reason, now_ms, soon=soon)
         return
     result.deltas.append(one.job._replace(options=payable))
     result.refused.append((one.start.city, one.start.option.flavor, reason.code))
@@ -192,7 +233,11 @@ def _wanted(one: _Candidate, option: Option, center: str) -> Wanted:
 
 
 def _write(
-    connection: Connection, epoch: int, going: list[tuple[_Candidate, Held]], now_ms: int
+    connection: Connection,
+    epoch: int,
+    going: list[tuple[_Candidate, Held]],
+    budgets: Budgets,
+    now_ms: int,
 ) -> None:
     """Write transitions, runs, quota and events of what passed."""
     changed = bulk_update(
@@ -219,17 +264,19 @@ def _write(
         [
             feed.EventRow(
                 EventKind.ADMITTED, one.start.uid, one.attempt, one.start.enterprise,
-                one.start.city, JobState.ADMITTED, now_ms, _detail(one, money),
+                one.start.city, JobState.ADMITTED, now_ms,
+                _detail(one, money, budgets.is_background(one.key)),
             )
             for one, money in going
         ],
     )  # fmt: skip
 
 
-def _detail(one: _Candidate, money: Held) -> str:
+def _detail(one: _Candidate, money: Held, background: bool) -> str:
     option = one.start.option
+    below = ',"background":"true"' if background else ""
     return (
         f'{{"center":{quoted(one.center)},"flavor":{quoted(option.flavor)},'
         f'"units":"{option.units}","gross_fen":"{money.gross_fen}",'
-        f'"subsidy_fen":"{money.subsidy_fen}","self_pay_fen":"{money.self_pay_fen}"}}'
+        f'"subsidy_fen":"{money.subsidy_fen}","self_pay_fen":"{money.self_pay_fen}"{below}}}'
     )

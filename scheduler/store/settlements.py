@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Usage
 from quota.audit import leg_id
+from quota.budgets import Use
 from quota.settlement import Bill, Leg, Segment, void
 from quota.settlement import settle as settle_legs
 from quota.subsidy import CORRIDOR, Binding, Rule
@@ -23,7 +24,7 @@ from quota.transfers import (
     receivable_account,
     wallet_shard,
 )
-from scheduler.store import accounts, pricing
+from scheduler.store import accounts, budget_holds, pricing
 from scheduler.store.database import bulk_insert, bulk_read, bulk_update
 from scheduler.store.tables import RatedLine, SubsidyLine, UsageRecord, table
 from scheduler.store.transfers import append_transfers
@@ -54,7 +55,7 @@ class Settled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settlements:
-    """What runs cost, and the cities into whose funds or wallets held money came back."""
+    """What runs cost, and the cities into whose funds, wallets or budgets something came back."""
 
     settled: Mapping[RunKey, Settled]
     freed_cities: Collection[str]
@@ -137,7 +138,15 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
             raise RuntimeError(f"run {key} has no open hold: it was settled before or never held")
         settled[key] = _settle_one(work, one, frozen, legs.get(key, []))
     _write(connection, work)
-    return Settlements(settled, _freed_cities(connection, work))
+    freed = budget_holds.settle(
+        connection, {(one.uid, one.attempt): _uses(one) for one in ended}, now_ms
+    )
+    return Settlements(settled, freed | _freed_cities(connection, work))
+
+
+def _uses(one: Ended) -> list[Use]:
+    """What counts against the budgets: what is billed."""
+    return [Use(use.start_ms, use.end_ms, use.units) for use in one.usage] if one.billed else []
 
 
 def _stored_legs(connection: Connection, uids: str) -> dict[RunKey, list[_Leg]]:
