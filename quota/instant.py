@@ -1,13 +1,20 @@
 """Instant quota of one flavor: who holds how many units now, and who may take more.
 
-The rules are those of the reference model: A1, a city holds at most nominal plus borrow limit;
-A2, the units held or guaranteed by all cities together never exceed what there is,
-``sum(max(U, G)) <= K`` with the guarantee ``G`` = nominal minus lend limit; A3, an enterprise
-holds at most its cap; A5, the pool has the units free. A2 is the closed form, for this two-level
-tree, of the recursion that Kueue walks (a test compares both).
+The rules are those of the reference model. ``U`` is what a city (an enterprise) holds, ``g`` what
+a city keeps for one of its enterprises alone, ``V = sum(max(U, g))`` over its enterprises what a
+city holds or keeps. A1: a city holds at most nominal plus borrow limit. A2: what all cities hold or
+are guaranteed never exceeds what there is, ``sum(max(V, G)) <= K`` with the guarantee ``G`` =
+nominal minus lend limit. A3: an enterprise holds at most its cap, and ``V`` is at most nominal
+plus borrow limit. A5: the pool has the units free.
+
+``K`` is what the cities own and what the corridor owns. If the center grants less (OVERCOMMITTED),
+what it grants gates in its place; but who stays within a guarantee passes A2 in any case, so a
+guarantee is never lent away. Limits may be cut below what is held: then nobody raises the excess.
+A2 is the closed form, for this three-level tree, of the recursion that Kueue walks (a test compares
+both).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -61,27 +68,47 @@ class FlavorBook:
     used: dict[str, int]
     limits: dict[str, CityLimits]
     caps: dict[str, int]
+    #: What enterprises with a cap or a guarantee hold.
     capped_used: dict[str, int]
-    committed: int  # sum over cities of max(U, G)
-    total: int  # K
-    guaranteed: int = 0  # sum over cities of G
+    committed: int  # sum over cities of max(V, G)
+    total: int  # K, or the capacity if that is less
+    guaranteed: int = 0  # what would be committed if nothing were held
+    corridor: int | None = None  # units of the corridor's own
+    owned: int = 0  # K
+    #: Units kept for an enterprise alone, and by which city.
+    kept: dict[str, tuple[int, str]] = field(default_factory=dict)
+    #: By city: units kept for its enterprises that these do not hold (V - U).
+    gaps: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, capacity: int) -> "FlavorBook":
         """Return a book of a pool in which nothing is held."""
-        return cls(capacity, capacity, {}, {}, {}, {}, 0, capacity)
+        return cls(capacity, capacity, {}, {}, {}, {}, 0, capacity, owned=capacity)
 
     def copy(self) -> "FlavorBook":
         """Return a book that shares the limits and has its own holdings."""
         return FlavorBook(
             self.capacity, self.free, self.used.copy(), self.limits, self.caps,
-            self.capped_used.copy(), self.committed, self.total, self.guaranteed,
+            self.capped_used.copy(), self.committed, self.total, self.guaranteed, self.corridor,
+            self.owned, self.kept, self.gaps.copy(),
         )  # fmt: skip
+
+    @property
+    def overcommitted(self) -> int:
+        """Units that are owned but not granted by the center; what it grants gates then."""
+        return max(0, self.owned - self.capacity)
+
+    # --- limits -----------------------------------------------------------------------------------
 
     def set_capacity(self, capacity: int) -> None:
         """Change what the center grants; free may fall below zero, then nothing is taken."""
         self.free += capacity - self.capacity
         self.capacity = capacity
+        self._recount()
+
+    def set_corridor(self, units: int | None) -> None:
+        """Change what the corridor owns itself; None for what the nominal quotas leave."""
+        self.corridor = units
         self._recount()
 
     def set_limits(self, city: str, limits: CityLimits) -> None:
@@ -91,35 +118,78 @@ class FlavorBook:
 
     def set_cap(self, enterprise: str, cap: int | None, used: int) -> None:
         """Change an enterprise's cap; ``used`` is what it holds now."""
-        if cap is None:
+        if cap is not None:
+            self.caps[enterprise] = cap
+            self.capped_used[enterprise] = used
+        else:
             self.caps.pop(enterprise, None)
-            self.capped_used.pop(enterprise, None)
-            return
-        self.caps[enterprise] = cap
-        self.capped_used[enterprise] = used
+            if enterprise not in self.kept:
+                self.capped_used.pop(enterprise, None)
+
+    def set_guarantee(self, city: str, enterprise: str, units: int, used: int) -> None:
+        """Change what a city keeps for one of its enterprises, which holds ``used`` now."""
+        if units:
+            self.kept[enterprise] = (units, city)
+            self.capped_used[enterprise] = used
+        else:
+            self.kept.pop(enterprise, None)
+            if enterprise not in self.caps:
+                self.capped_used.pop(enterprise, None)
+        self._recount()
 
     def _recount(self) -> None:
+        self.gaps.clear()
+        kept: dict[str, int] = {}
+        for enterprise, (units, city) in self.kept.items():
+            gap = max(0, units - self.capped_used[enterprise])
+            self.gaps[city] = self.gaps.get(city, 0) + gap
+            kept[city] = kept.get(city, 0) + units
         guarantees = {city: limits.guarantee for city, limits in self.limits.items()}
-        cities = set(self.used) | set(guarantees)
-        self.committed = sum(max(self.used.get(c, 0), guarantees.get(c, 0)) for c in cities)
-        self.guaranteed = sum(guarantees.values())
+        self.committed = sum(
+            max(self.used.get(city, 0) + self.gaps.get(city, 0), guarantees.get(city, 0))
+            for city in {*self.used, *self.gaps, *guarantees}
+        )
+        self.guaranteed = sum(
+            max(kept.get(city, 0), guarantees.get(city, 0)) for city in {*kept, *guarantees}
+        )
         nominal = sum(limits.nominal for limits in self.limits.values())
-        # More may be promised than the center grants: then its capacity alone gates.
-        self.total = max(self.capacity, nominal)
+        rest = max(0, self.capacity - nominal) if self.corridor is None else self.corridor
+        self.owned = nominal + rest
+        self.total = min(self.capacity, self.owned)
+
+    # --- holding ----------------------------------------------------------------------------------
 
     def take(self, city: str, enterprise: str, units: int) -> None:
         """Hold units, whether or not a limit allows it (runs that exist are facts)."""
-        before = self.used.get(city, 0)
-        self.used[city] = before + units
+        if enterprise in self.capped_used:
+            self._take_own(enterprise, units)
+        used = self.used.get(city, 0)
+        self.used[city] = used + units
         self.free -= units
+        before = used + self.gaps.get(city, 0) if self.gaps else used
         guarantee = self.limits.get(city, NO_LIMITS).guarantee
         self.committed += max(before + units, guarantee) - max(before, guarantee)
-        if enterprise in self.caps:
-            self.capped_used[enterprise] += units
+
+    def _take_own(self, enterprise: str, units: int) -> None:
+        """Note what an enterprise holds; what it holds of its guarantee is kept no more."""
+        before = self.capped_used[enterprise]
+        self.capped_used[enterprise] = before + units
+        if enterprise not in self.kept:
+            return
+        kept, city = self.kept[enterprise]
+        shrunk = max(0, kept - before) - max(0, kept - before - units)
+        if shrunk:
+            gap = self.gaps[city]
+            self.gaps[city] = gap - shrunk
+            held = self.used.get(city, 0) + gap
+            guarantee = self.limits.get(city, NO_LIMITS).guarantee
+            self.committed += max(held - shrunk, guarantee) - max(held, guarantee)
 
     def give_back(self, city: str, enterprise: str, units: int) -> None:
         """Hold units no more."""
         self.take(city, enterprise, -units)
+
+    # --- asking -----------------------------------------------------------------------------------
 
     def fits(self, city: str, enterprise: str, units: int) -> bool:
         """Whether ``units`` more may be held now: A1, A2, A3 and A5 together."""
@@ -132,19 +202,36 @@ class FlavorBook:
         nominal, borrow, lend = self.limits.get(city, NO_LIMITS)
         if borrow is not None and used + units > nominal + borrow:
             return False
+        if self.gaps and (gap := self.gaps.get(city)):
+            used += gap
+            units -= self._own_gap(city, enterprise, units)
+            if borrow is not None and units and used + units > nominal + borrow:
+                return False
         if lend is None:
-            return self.committed + units <= self.total
+            return not units or self.committed + units <= self.total
         guarantee = nominal - lend if nominal > lend else 0
         grown = max(used + units, guarantee) - max(used, guarantee)
-        return self.committed + grown <= self.total
+        return not grown or self.committed + grown <= self.total
 
-    def pool_room(self, city: str) -> int:
-        """Units that others leave to the city: those free and guaranteed to no other (A2, A5)."""
-        left = self.total - self.committed
-        if left < 0:
+    def _own_gap(self, city: str, enterprise: str, units: int) -> int:
+        """How many of ``units`` more an enterprise would take of what its city keeps for it."""
+        kept = self.kept.get(enterprise)
+        if kept is None or kept[1] != city:
             return 0
+        return min(units, max(0, kept[0] - self.capped_used[enterprise]))
+
+    def _holds_or_keeps(self, city: str) -> int:
+        """V of a city."""
+        used = self.used.get(city, 0)
+        return used + self.gaps.get(city, 0) if self.gaps else used
+
+    def pool_room(self, city: str, enterprise: str = "") -> int:
+        """Units that others leave: those free, and guaranteed to no other city (A2, A5)."""
+        left = max(0, self.total - self.committed)
         guarantee = self.limits.get(city, NO_LIMITS).guarantee
-        left += max(0, guarantee - self.used.get(city, 0))
+        left += max(0, guarantee - self._holds_or_keeps(city))
+        if self.gaps:
+            left += self._own_gap(city, enterprise, self.capacity)
         return left if left < self.free else self.free
 
     def own_room(self, city: str, enterprise: str) -> int:
@@ -153,16 +240,30 @@ class FlavorBook:
         nominal, borrow, _ = self.limits.get(city, NO_LIMITS)
         if borrow is not None:
             room = min(room, nominal + borrow - self.used.get(city, 0))
+            if self.gaps:
+                above = max(0, nominal + borrow - self._holds_or_keeps(city))
+                room = min(room, above + self._own_gap(city, enterprise, self.capacity))
         cap = self.caps.get(enterprise)
         return room if cap is None else min(room, cap - self.capped_used[enterprise])
+
+    def nominal_room(self, city: str, enterprise: str) -> int:
+        """Units that the city may take of its own: up to its nominal, kept units included."""
+        room = self.limits.get(city, NO_LIMITS).nominal - self._holds_or_keeps(city)
+        return room + self._own_gap(city, enterprise, self.capacity) if self.gaps else room
 
     def most(self, city: str, enterprise: str) -> int:
         """Units that would fit if nothing were held: what asks for more never can start."""
         nominal, borrow, lend = self.limits.get(city, NO_LIMITS)
         guarantee = 0 if lend is None else max(0, nominal - lend)
-        most = min(self.capacity, self.total - self.guaranteed + guarantee)
+        kept = own = 0
+        if self.kept:
+            kept = sum(units for units, by in self.kept.values() if by == city)
+            own, home = self.kept.get(enterprise, (0, ""))
+            own = own if home == city else 0
+        left = max(0, self.total - self.guaranteed) + max(0, guarantee - kept)
+        most = min(self.capacity, left + own)
         if borrow is not None:
-            most = min(most, nominal + borrow)
+            most = min(most, nominal + borrow, max(0, nominal + borrow - kept) + own)
         cap = self.caps.get(enterprise)
         return most if cap is None else min(most, cap)
 
@@ -182,19 +283,21 @@ class FlavorBook:
             held = self.capped_used[enterprise]
             node = f"enterprises/{enterprise}"
             return Bound(Limit.CAP_ENTERPRISE, node, cap, held, held + units - cap)
-        used = self.used.get(city, 0)
         limits = self.limits.get(city, NO_LIMITS)
+        used, held = self.used.get(city, 0), self._holds_or_keeps(city)
+        new = units - self._own_gap(city, enterprise, units)
         if limits.borrow is not None:
             most = limits.nominal + limits.borrow
-            if used + units > most:
-                node = f"cities/{city}"
-                return Bound(Limit.BORROW_LIMIT, node, most, used, used + units - most)
-        guarantee = limits.guarantee
-        grown = max(used + units, guarantee) - max(used, guarantee)
-        if units <= self.free and self.committed + grown > self.total:
+            # Above it by what is held, or by that and what is kept for other enterprises.
+            taken = max(used, held + new - units if new else used)
+            if taken + units > most:
+                short = taken + units - most
+                return Bound(Limit.BORROW_LIMIT, f"cities/{city}", most, taken, short)
+        grown = max(held + new, limits.guarantee) - max(held, limits.guarantee)
+        if units <= self.free and grown and self.committed + grown > self.total:
             short = self.committed + grown - self.total
             return Bound(Limit.CORRIDOR_FULL, "corridor", self.total, self.committed, short)
         if units > self.free:
-            held = self.capacity - self.free
-            return Bound(Limit.POOL_FULL, "corridor", self.capacity, held, units - self.free)
+            taken = self.capacity - self.free
+            return Bound(Limit.POOL_FULL, "corridor", self.capacity, taken, units - self.free)
         return None
