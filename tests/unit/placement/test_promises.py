@@ -131,7 +131,7 @@ def test_a_promised_job_that_is_cancelled_or_refused_frees_its_pool() -> None:
     board.plan(board.job(2, "e1", 10))
     assert started(board.plan(board.job(3, "e1", 2, wall_h=9))) == []
     assert started(board.plan(JobRemoved(2))) == [3]
-    reason = PendingReason(ReasonCode.BUDGET_CITY)
+    reason = PendingReason(ReasonCode.POOL_FULL)
     plan = board.plan(StartRefused(3, reason, 9 * HOUR_MS), board.job(4, "e1", 2, wall_h=9))
     assert started(plan) == [4]
 
