@@ -6,6 +6,7 @@ two callers who read the same etag one wins. What an enterprise may hold is in
 ``quotas_dated``.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Scope
 from scheduler.errors import NotFound, QuotaExceeded
 from scheduler.store import pools, scoping
+from scheduler.store.pools import Pool
 from scheduler.store.quotas_enterprises import Key as Key
 from scheduler.store.quotas_enterprises import guaranteed
 from scheduler.store.quotas_enterprises import update_enterprise_quota as update_enterprise_quota
@@ -48,7 +50,7 @@ class CityLimits:
 
 @dataclass(frozen=True, slots=True)
 class CityQuotaRow:
-    """A city's quota and use of one flavor."""
+    """A city's quota and use of one flavor; ``overcommitted_units`` is the flavor's as a whole."""
 
     city: str
     flavor: str
@@ -56,6 +58,7 @@ class CityQuotaRow:
     used_units: int
     etag: str
     updated_ms: int
+    overcommitted_units: int = 0
 
     @property
     def borrowed_units(self) -> int:
@@ -80,7 +83,7 @@ def get_city_quota(connection: Connection, scope: Scope, city: str, flavor: str)
     ).first()
     if row is None:
         raise NotFound(f"no quota of city {city!r} for flavor {flavor!r} that you may see")
-    return _city_row(row)
+    return _city_row(row, pools.read(connection))
 
 
 def list_city_quotas(
@@ -96,7 +99,8 @@ def list_city_quotas(
         ),
         {"city": city, "a": after[0], "b": after[1], "limit": limit, **scoping.values(scope)},
     )
-    return [_city_row(row) for row in rows]
+    found = pools.read(connection)
+    return [_city_row(row, found) for row in rows]
 
 
 def update_city_quota(
@@ -143,12 +147,12 @@ def update_city_quota(
         city,
         "",
         flavor,
-        None if before is None else asdict(_city_row(before).limits),
+        None if before is None else asdict(_limits(before)),
         asdict(limits),
     )
     tell(connection, told, change)
     (after,) = connection.execute(_CITY_QUOTA, _key(city, flavor))
-    return _city_row(after)
+    return _city_row(after, pools.read(connection))
 
 
 _CITY_QUOTA = text(
@@ -190,11 +194,20 @@ def _check_guarantees(connection: Connection, city: str, flavor: str, limits: Ci
         )
 
 
-def _city_row(row: Row[Any]) -> CityQuotaRow:
-    limits = CityLimits(row.nominal_units, row.borrow_limit_units, row.lend_limit_units)
+def _city_row(row: Row[Any], found: Mapping[str, Pool]) -> CityQuotaRow:
     return CityQuotaRow(
-        row.city, row.flavor, limits, row.used_units, str(row.version), row.updated_ms
+        row.city,
+        row.flavor,
+        _limits(row),
+        row.used_units,
+        str(row.version),
+        row.updated_ms,
+        found[row.flavor].overcommitted_units,
     )
+
+
+def _limits(row: Row[Any]) -> CityLimits:
+    return CityLimits(row.nominal_units, row.borrow_limit_units, row.lend_limit_units)
 
 
 def _key(owner: str, flavor: str) -> dict[str, str]:
