@@ -51,13 +51,13 @@ _PAUSE_MAX_S: Final = 5.0
 REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "JobService": (
         "SubmitJobs", "QuoteJobs", "GetJob", "ListJobs", "CancelJobs", "HoldJobs", "ReleaseJobs",
-        "WatchJobs", "ExplainJob", "ReadJobLogs",
+        "GrantEmergency", "WatchJobs", "ExplainJob", "ReadJobLogs",
     ),
     "QuotaService": ("GetCityQuota", "ListCityQuotas", "ListEnterpriseQuotas"),
     "SubsidyService": (
         "ListProgrammes", "ListFunds", "AppropriateFund", "ListTransfers", "VerifyLedger",
     ),
-    "CenterService": ("GetCenter", "ListCenters", "CordonCenter", "ResumeCenter"),
+    "CenterService": ("GetCenter", "ListCenters", "CordonCenter", "DrainCenter", "ResumeCenter"),
     "IdentityService": ("WhoAmI", "ListCities", "ListEnterprises", "ListTokens", "RevokeToken"),
 }  # fmt: skip
 

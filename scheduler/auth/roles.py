@@ -30,6 +30,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "CancelJobs": _ENTERPRISE | _CITY,
             "HoldJobs": _ENTERPRISE | _CITY,
             "ReleaseJobs": _ENTERPRISE | _CITY,
+            "GrantEmergency": _OPERATOR,
             "WatchJobs": _PEOPLE,
             "ExplainJob": _PEOPLE,
             "ReadJobLogs": _PEOPLE,
@@ -61,6 +62,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "GetCenter": _ALL,
             "ListCenters": _ALL,
             "CordonCenter": _OPERATOR,
+            "DrainCenter": _OPERATOR,
             "ResumeCenter": _OPERATOR,
         },
         "IdentityService": {

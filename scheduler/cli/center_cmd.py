@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     add(center, "list", list_centers)
     add(center, "show", show)
     add(center, "cordon", cordon)
+    add(center, "drain", drain)
     add(center, "resume", resume)
     app.add_typer(center, name="center", rich_help_panel=PANEL)
     city = typer.Typer(cls=ClientGroup, help="Cities of the corridor.", no_args_is_help=True)
@@ -114,8 +115,14 @@ def cordon(session: Session, center: CenterCode, reason: Reason) -> None:
     _show(session, session.client.centers.CordonCenter(request).center)
 
 
+def drain(session: Session, center: CenterCode, reason: Reason) -> None:
+    """Empty a center: runs are told, ended after a grace, and queued again; nothing is billed."""
+    request = pb.DrainCenterRequest(center=center, reason=reason)
+    _show(session, session.client.centers.DrainCenter(request).center)
+
+
 def resume(session: Session, center: CenterCode, reason: Reason) -> None:
-    """Open a cordoned center again."""
+    """Open a cordoned or drained center again."""
     request = pb.ResumeCenterRequest(center=center, reason=reason)
     _show(session, session.client.centers.ResumeCenter(request).center)
 

@@ -1,4 +1,4 @@
-"""``corridor cancel``, ``hold`` and ``release``: jobs by id or by filter."""
+"""``corridor cancel``, ``hold`` and ``release``: jobs by id or by filter; and ``emergency``."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed
 from scheduler.cli.job_filters import Filter, with_filter
 from scheduler.cli.lines import complain
-from scheduler.cli.message_json import print_json
+from scheduler.cli.message_json import print_json, to_json
 from scheduler.cli.session import Session
 
 PANEL = "Jobs"
@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     for name, function in (("cancel", cancel), ("hold", hold), ("release", release)):
         add(app, name, with_filter(function), panel=PANEL)
+    add(app, "emergency", emergency, panel=PANEL)
 
 
 Ids = Annotated[
@@ -83,6 +84,24 @@ def release(
         return session.client.jobs.ReleaseJobs(request)
 
     return _change(session, "release", chosen, jobs, yes, call)
+
+
+def emergency(
+    session: Session,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+    ],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take it back.")] = False,
+) -> None:
+    """Let a waiting job go before all others; for operators."""
+    request = pb.GrantEmergencyRequest(job_id=job, reason=reason, revoke=revoke)
+    found = session.client.jobs.GrantEmergency(request).job
+    if session.as_json:
+        print_json(to_json(found))
+        return
+    key = "changed.emergency" if found.emergency else "changed.no_emergency"
+    session.out.line(session.t(key, job=found.job_id))
 
 
 def _change(

@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("cancel", "change_cmd", "Cancel jobs by id, or all that a filter chooses."),
             ("hold", "change_cmd", "Hold queued jobs: they wait until they are released."),
             ("release", "change_cmd", "Release held jobs."),
+            ("emergency", "change_cmd", "Let a waiting job go before all others; for operators."),
             (
                 "watch",
                 "watch_cmd",

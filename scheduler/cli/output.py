@@ -27,6 +27,7 @@ _STYLES: Final = {
     "QUEUED": "yellow",
     "HELD": "magenta",
     "CORDONED": "magenta",
+    "DRAINING": "magenta",
     "UNKNOWN": "magenta",
     "FAILED": "red",
     "EXPIRED": "red",

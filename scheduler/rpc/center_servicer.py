@@ -10,9 +10,13 @@ from scheduler.rpc.messages import CallContext, timestamp
 from scheduler.services import centers
 from scheduler.services.centers import CenterView
 from scheduler.services.context import Context
-from scheduler.store.centers import CORDONED, OPEN, OfferedFlavor
+from scheduler.store.centers import CORDONED, DRAINING, OPEN, OfferedFlavor
 
-_STATES: Final = {OPEN: pb.CENTER_STATE_OPEN, CORDONED: pb.CENTER_STATE_CORDONED}
+_STATES: Final = {
+    OPEN: pb.CENTER_STATE_OPEN,
+    CORDONED: pb.CENTER_STATE_CORDONED,
+    DRAINING: pb.CENTER_STATE_DRAINING,
+}
 
 
 class CenterServicer(center_service_pb2_grpc.CenterServiceServicer):
@@ -38,6 +42,12 @@ class CenterServicer(center_service_pb2_grpc.CenterServiceServicer):
     ) -> pb.CordonCenterResponse:
         view = await centers.cordon(self._context, caller.current(), request.center, request.reason)
         return pb.CordonCenterResponse(center=_center(view))
+
+    async def DrainCenter(
+        self, request: pb.DrainCenterRequest, context: CallContext
+    ) -> pb.DrainCenterResponse:
+        view = await centers.drain(self._context, caller.current(), request.center, request.reason)
+        return pb.DrainCenterResponse(center=_center(view))
 
     async def ResumeCenter(
         self, request: pb.ResumeCenterRequest, context: CallContext
@@ -77,4 +87,7 @@ def _flavor(one: OfferedFlavor) -> pb.Flavor:
         wall_limit_max_s=row.wall_limit_max_s,
         price_ufen_per_unit_second=one.price.ufen,
         price_version=one.price.version,
+        reported_units=one.pool.reported_units,
+        effective_units=one.pool.effective_units,
+        overcommitted_units=one.pool.overcommitted_units,
     )

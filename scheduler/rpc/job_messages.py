@@ -9,6 +9,7 @@ from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import job_id, job_uid, run_id
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.spec import LABELS_MAX
@@ -35,6 +36,7 @@ _RUN_STATES: Final = {state: job_pb2.RunState.Value(f"RUN_STATE_{state}") for st
 _FAILURES: Final = {
     failure: job_pb2.FailureClass.Value(f"FAILURE_CLASS_{failure}") for failure in FailureClass
 }
+_CAUSES: Final = {cause: job_pb2.EvictCause.Value(f"EVICT_CAUSE_{cause}") for cause in EvictCause}
 _REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for code in ReasonCode}
 
 
@@ -61,6 +63,8 @@ def job_message(view: JobView) -> job_pb2.Job:
         version=row.version,
         cancel_requested=row.cancel_requested,
         message=row.message,
+        emergency=row.emergency,
+        evictions=row.evictions,
     )
 
 
@@ -82,11 +86,17 @@ def _run_message(run: RunRow) -> job_pb2.Run:
         exit_code=run.exit_code,
         message=run.message,
         simulated=run.simulated,
+        evict_cause=_cause(run.evict_cause),
+        evict_time=timestamp(run.evict_deadline_ms),
     )
 
 
 def _failure(failure: FailureClass | None) -> job_pb2.FailureClass.ValueType:
     return job_pb2.FAILURE_CLASS_UNSPECIFIED if failure is None else _FAILURES[failure]
+
+
+def _cause(cause: EvictCause | None) -> job_pb2.EvictCause.ValueType:
+    return job_pb2.EVICT_CAUSE_UNSPECIFIED if cause is None else _CAUSES[cause]
 
 
 def charge_message(charge: Charge | None) -> job_pb2.Charge | None:

@@ -103,6 +103,16 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             not_found_job_ids=job_messages.ids(done.missing),
         )
 
+    async def GrantEmergency(
+        self, request: pb.GrantEmergencyRequest, context: CallContext
+    ) -> pb.GrantEmergencyResponse:
+        who, uid = caller.current(), job_messages.uid_of(request.job_id)
+        await job_commands.grant_emergency(
+            self._context, who, uid, not request.revoke, request.reason
+        )
+        view = await jobs.get_job(self._context, who, uid)
+        return pb.GrantEmergencyResponse(job=job_messages.job_message(view))
+
     async def WatchJobs(
         self, request: pb.WatchJobsRequest, context: CallContext
     ) -> AsyncIterator[Any]:

@@ -1,4 +1,4 @@
-"""Use cases of centers: shown to all, cordoned and resumed by an operator."""
+"""Use cases of centers: shown to all; cordoned, drained and resumed by an operator."""
 
 from dataclasses import dataclass
 
@@ -35,6 +35,15 @@ async def get_center(context: Context, center: str) -> CenterView:
 async def cordon(context: Context, caller: Principal, center: str, reason: str) -> CenterView:
     """Start nothing new at a center; raises ``InvalidRequest`` and ``NotFound``."""
     return await _set_state(context, caller, center, centers.CORDONED, reason)
+
+
+async def drain(context: Context, caller: Principal, center: str, reason: str) -> CenterView:
+    """Start nothing new at a center and end what runs there, after notice and grace.
+
+    The jobs of those runs are queued again, and nothing is billed for them. Raises
+    ``InvalidRequest`` and ``NotFound``.
+    """
+    return await _set_state(context, caller, center, centers.DRAINING, reason)
 
 
 async def resume(context: Context, caller: Principal, center: str, reason: str) -> CenterView:

@@ -1,4 +1,4 @@
-"""Use cases that change jobs: cancelled, held and released, by id or by filter.
+"""Use cases that change jobs: cancelled, held and released, by id or by filter; or let go first.
 
 A big selection is worked off in slices, each its own transaction, so that no one command keeps
 other writers waiting. All is idempotent: a command that broke off is simply given again.
@@ -13,6 +13,7 @@ from scheduler.domain.states import JobState
 from scheduler.errors import InvalidRequest
 from scheduler.services import checks
 from scheduler.services.context import Context
+from scheduler.store import emergency as store
 from scheduler.store import job_commands
 from scheduler.store.database import Connection
 from scheduler.store.job_commands import OPEN, Cancelled, Moved, Order
@@ -62,6 +63,21 @@ async def release(context: Context, caller: Principal, selection: Selection, rea
     """Queue held jobs again; raises as ``cancel`` does."""
     states = frozenset({JobState.HELD})
     return await _moved(context, caller, selection, reason, states, job_commands.release)
+
+
+async def grant_emergency(
+    context: Context, caller: Principal, uid: int, emergency: bool, reason: str
+) -> None:
+    """Let a waiting job go before all others, or take that back.
+
+    Raises ``InvalidRequest`` without a reason, ``NotFound``, and ``WrongState`` for a job that
+    waits no more.
+    """
+    wrong = checks.reason(reason)
+    if wrong:
+        raise InvalidRequest(wrong)
+    order = Order(caller, reason, context.clock.now_ms(), context.wall_ms())
+    await context.db.write(lambda connection: store.grant(connection, uid, emergency, order))
 
 
 async def _moved(

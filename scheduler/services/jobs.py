@@ -102,6 +102,8 @@ async def _reason(context: Context, row: JobRow) -> PendingReason | None:
 def _without_planner(row: JobRow) -> PendingReason | None:
     """What the state alone says."""
     match row.state:
+        case JobState.HELD if row.deactivated:
+            return PendingReason(ReasonCode.DEACTIVATED, f"jobs/{job_id(row.uid)}")
         case JobState.HELD:
             return PendingReason(ReasonCode.QUEUE_HELD, f"jobs/{job_id(row.uid)}")
         case JobState.QUEUED:

@@ -10,11 +10,13 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Principal
 from scheduler.domain.states import RUN_TERMINAL
 from scheduler.errors import NotFound
-from scheduler.store import audit_trail, catalog, feed
+from scheduler.store import audit_trail, catalog, feed, pools
 from scheduler.store.catalog import FlavorRow
+from scheduler.store.pools import Pool
 
 OPEN = "OPEN"
 CORDONED = "CORDONED"
+DRAINING = "DRAINING"
 
 
 class Price(NamedTuple):
@@ -26,16 +28,17 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OfferedFlavor:
-    """A flavor, the units of it that runs hold now, and its price in force."""
+    """A flavor, the units of it that runs hold now, its price in force, and its pool."""
 
     flavor: FlavorRow
     used_units: int
     price: Price
+    pool: Pool
 
 
 @dataclass(frozen=True, slots=True)
 class CenterRow:
-    """A center; ``state`` is OPEN or CORDONED, ``settings`` the JSON its adapter is built from."""
+    """A center; ``state`` is OPEN, CORDONED or DRAINING, ``settings`` the JSON its adapter is built from."""
 
     center: str
     name_zh: str
@@ -110,9 +113,11 @@ def _offered(connection: Connection, now_ms: int) -> dict[str, list[OfferedFlavo
         )
     }
     offered: dict[str, list[OfferedFlavor]] = {}
+    found = pools.read(connection)
     for flavor in catalog.flavors(connection):
         price = prices.get(flavor.flavor, Price("", 0))
-        one = OfferedFlavor(flavor, used.get(flavor.flavor, 0), price)
+        code = flavor.flavor
+        one = OfferedFlavor(flavor, used.get(code, 0), price, found[code])
         offered.setdefault(flavor.center, []).append(one)
     return offered
 
@@ -127,9 +132,9 @@ def set_state(
     now_ms: int,
     wall_ms: int,
 ) -> CenterRow:
-    """Open or cordon a center; one that is so already stays, and nothing is noted.
+    """Open, cordon or drain a center; one that is so already stays, and nothing is noted.
 
-    Raises ``NotFound``. What runs there goes on either way.
+    What runs at one that is drained is ended by the leader; else it goes on. Raises ``NotFound``.
     """
     before = get_center(connection, center, now_ms)
     if before.state == state:

@@ -19,10 +19,12 @@ from scheduler.placement.model import Eviction
 from scheduler.store import feed, leader
 from scheduler.store.database import bulk_read, bulk_update
 
-RunKey = tuple[int, int]
-
 _ACTIVE: Final = "r.state NOT IN ({})".format(", ".join(f"'{s}'" for s in sorted(RUN_TERMINAL)))
-_COLUMNS: Final = "r.job_uid, r.attempt, r.center, r.city, r.enterprise, r.flavor, r.state, j.state"
+_COLUMNS: Final = (
+    "r.job_uid, r.attempt, r.center, r.city, r.enterprise, r.flavor, r.state, j.state,"
+    " j.notice_s"
+)
+
 #: Not ordered yet; a run that began after all may be ordered to end for another cause.
 _UNORDERED: Final = (
     "(r.evict_cause IS NULL"
@@ -75,6 +77,11 @@ class _Found(NamedTuple):
     flavor: str
     state: str
     job_state: str
+    notice_s: int
+
+    def grace_ms(self, most_ms: int) -> int:
+        """How long its program gets: what its job wishes, if it does, but not more than that."""
+        return min(most_ms, self.notice_s * 1_000) if self.notice_s else most_ms
 
 
 def reclaim(
@@ -106,7 +113,7 @@ def reclaim(
             orders.refused.append(uid)
         else:
             going.append((run, one))
-    rows = [(run, one.for_uid, one.grace_ms) for run, one in going]
+    rows = [(run, one.for_uid, run.grace_ms(one.grace_ms)) for run, one in going]
     _write(connection, orders, EvictCause.RECLAIM, rows, now_ms)
     return orders
 
@@ -119,7 +126,7 @@ def drain(connection: Connection, epoch: int, grace_ms: int, now_ms: int) -> Ord
     leader.check(connection, epoch)
     orders = Orders()
     runs = _read(connection, _to_drain())
-    rows = [(run, None, grace_ms) for run in runs]
+    rows = [(run, None, run.grace_ms(grace_ms)) for run in runs]
     _write(connection, orders, EvictCause.DRAIN, rows, now_ms)
     return orders
 

@@ -120,8 +120,14 @@ def hold(connection: Connection, uids: Sequence[int], order: Order) -> Moved:
 
 
 def release(connection: Connection, uids: Sequence[int], order: Order) -> Moved:
-    """Queue held jobs again, in the place that their submission gave them."""
-    return _switch(connection, uids, order, JobState.HELD, EventKind.RELEASED, JobState.QUEUED)
+    """Queue held jobs again, in the place that their submission gave them.
+
+    Those that were held because no center began them get all their tries again.
+    """
+    return _switch(
+        connection, uids, order, JobState.HELD, EventKind.RELEASED, JobState.QUEUED,
+        ", deactivated = false, start_tries = 0",
+    )  # fmt: skip
 
 
 class _Touched(NamedTuple):
@@ -136,11 +142,11 @@ class _Touched(NamedTuple):
 
 def _switch(
     connection: Connection, uids: Sequence[int], order: Order, source: JobState, kind: EventKind,
-    target: JobState,
+    target: JobState, more: str = "",
 ) -> Moved:  # fmt: skip
     assert source in job_sources(target), "only what the table of states allows"
     there = _states(connection, order.actor.scope, uids)
-    moved = _move(connection, uids, order, frozenset({source}), f"state = '{target}'")
+    moved = _move(connection, uids, order, frozenset({source}), f"state = '{target}'{more}")
     _tell(connection, order, {kind: moved})
     missing = tuple(uid for uid in uids if uid not in there)
     return Moved(len(moved), len(there) - len(moved), missing)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, text
 
+from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.domain.states import FailureClass, JobState, RunState
@@ -37,6 +38,9 @@ class JobRow(NamedTuple):
     self_pay_fen: int
     settled: bool
     spec: bytes
+    emergency: bool
+    evictions: int
+    deactivated: bool
 
 
 class RunRow(NamedTuple):
@@ -58,11 +62,14 @@ class RunRow(NamedTuple):
     exit_code: int | None
     message: str
     simulated: bool
+    evict_cause: EvictCause | None
+    evict_deadline_ms: int | None
 
 
 _COLUMNS: Final = (
     "uid, enterprise, city, state, version, attempt, submit_ms, start_ms, end_ms, failure_class,"
-    " message, cancel_requested, gross_fen, subsidy_fen, self_pay_fen, settled, spec"
+    " message, cancel_requested, gross_fen, subsidy_fen, self_pay_fen, settled, spec,"
+    " emergency, evictions, deactivated"
 )
 #: The statement of a page, to be completed by a filter's condition.
 PAGE: Final = (
@@ -70,7 +77,8 @@ PAGE: Final = (
 )
 _RUN_COLUMNS: Final = (
     "r.job_uid, r.attempt, r.center, r.flavor, r.units, r.nodes, r.state, r.native_id, r.admit_ms,"
-    " r.accept_ms, r.start_ms, r.end_ms, r.failure_class, r.exit_code, r.message, c.simulated"
+    " r.accept_ms, r.start_ms, r.end_ms, r.failure_class, r.exit_code, r.message, c.simulated,"
+    " r.evict_cause, r.evict_deadline_ms"
 )
 
 
@@ -132,7 +140,8 @@ def _job_row(row: tuple[object, ...]) -> JobRow:
     values: list[object] = list(row)
     values[3] = JobState(str(row[3]))
     values[9] = None if row[9] is None else FailureClass(str(row[9]))
-    values[11], values[15] = bool(row[11]), bool(row[15])
+    for flag in (11, 15, 17, 19):
+        values[flag] = bool(row[flag])
     return JobRow(*values)  # type: ignore[arg-type]
 
 
@@ -141,4 +150,5 @@ def _run_row(row: tuple[object, ...]) -> RunRow:
     values[6] = RunState(str(row[6]))
     values[12] = None if row[12] is None else FailureClass(str(row[12]))
     values[15] = bool(row[15])
+    values[16] = None if row[16] is None else EvictCause(str(row[16]))
     return RunRow(*values)  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ _USAGE_DAYS: Final = 35  # five half-lives: what is older weighs less than 1/32
 
 _QUEUED: Final = frozenset({EventKind.SUBMITTED, EventKind.RELEASED, EventKind.REQUEUED})
 #: After these a job that waits is told anew: it waits elsewhere.
-_MOVED: Final = frozenset({EventKind.EMERGENCY_CHANGED})
+_MOVED: Final = frozenset({EventKind.EMERGENCY_GRANTED, EventKind.EMERGENCY_REVOKED})
 _REMOVED: Final = frozenset(
     {EventKind.HELD, EventKind.CANCELLED, EventKind.EXPIRED, EventKind.REJECTED}
 )

@@ -88,6 +88,10 @@ HELP: Final[dict[str, str]] = {
     "Do not ask.": "不再询问。",
     "Hold queued jobs: they wait until they are released.": "挂起排队的作业，直到解除。",
     "Release held jobs.": "解除作业的挂起。",
+    "Let a waiting job go before all others; for operators.": (
+        "让一个等待中的作业先于其他所有作业；仅限运营方。"
+    ),
+    "Take it back.": "收回紧急等级。",
     "Show events as they come, until interrupted; a lost connection is taken up again.\n\nWith"
     " --until-ended the exit code is 0 if all jobs succeeded, else 1 (3: all were rejected).": (
         "实时显示事件，直到中断；连接断开会自动续接。\n\n使用 --until-ended 时，全部成功则退出码为"
@@ -151,7 +155,10 @@ HELP: Final[dict[str, str]] = {
     "Show one center.": "显示一个算力中心。",
     "Code of the center.": "算力中心代码。",
     "Start nothing new at a center; what runs goes on.": "不再向某算力中心派发新的运行。",
-    "Open a cordoned center again.": "重新开放已关闭的算力中心。",
+    "Empty a center: runs are told, ended after a grace, and queued again; nothing is billed.": (
+        "排空某算力中心：先通知运行中的作业，宽限期后结束并重新排队；不计费。"
+    ),
+    "Open a cordoned or drained center again.": "重新开放已关闭或排空的算力中心。",
     "Cities of the corridor.": "大走廊的城市。",
     "List the cities of the corridor.": "列出大走廊的城市。",
     # Enterprises and tokens.

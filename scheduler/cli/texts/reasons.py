@@ -21,6 +21,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "state.LOST": ("LOST", "丢失"),
     "state.OPEN": ("OPEN", "开放"),
     "state.CORDONED": ("CORDONED", "已关闭"),
+    "state.DRAINING": ("DRAINING", "排空中"),
     "state.CLOSING": ("CLOSING", "结清中"),
     "state.CLOSED": ("CLOSED", "已结清"),
     # Events.
@@ -40,6 +41,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "event.RUN_ACCEPTED": ("center accepted", "中心已接受"),
     "event.RUN_STARTED": ("started", "已开始"),
     "event.RUN_UNKNOWN": ("center is silent", "中心无应答"),
+    "event.EVICTION_ORDERED": ("is to give way", "将被收回"),
+    "event.EVICTION_NOTICED": ("told to save its work", "已通知保存进度"),
+    "event.EMERGENCY_GRANTED": ("goes before all other jobs", "已列为紧急"),
+    "event.EMERGENCY_REVOKED": ("waits in its turn again", "已取消紧急"),
     "event.RUN_ENDED": ("run ended", "运行结束"),
     "event.REQUEUED": ("queued again", "重新排队"),
     "event.SUCCEEDED": ("succeeded", "成功"),
@@ -88,7 +93,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "It was switched off after too many failed attempts",
         "失败次数过多，已停用",
     ),
-    "advice.DEACTIVATED": ("mend it and submit it anew", "请修正后重新提交"),
+    "advice.DEACTIVATED": (
+        "its message says why; release it to try again",
+        "原因见作业信息；可解除挂起后重试",
+    ),
     "why.MISCONFIGURED": ("{node} is not set up for {flavor}", "{node}：尚未配置 {flavor}"),
     "advice.MISCONFIGURED": (
         "ask your city admin for a quota of this flavor",

@@ -123,6 +123,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "changed.ended_count": ("{n} had ended before", "{n} 个此前已结束"),
     "changed.held_count": ("{n} held", "已挂起 {n} 个"),
     "changed.released_count": ("{n} released", "已解除挂起 {n} 个"),
+    "changed.emergency": (
+        "{job} goes before all other jobs",
+        "{job} 已列为紧急，先于其他所有作业",
+    ),
+    "changed.no_emergency": ("{job} waits in its turn again", "{job} 恢复正常排队"),
     "changed.skipped_count": ("{n} left as they were", "{n} 个保持不变"),
     # Quotas.
     "quota.city": ("CITY", "城市"),

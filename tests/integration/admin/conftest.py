@@ -27,7 +27,7 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
         raise AssertionError("not called here")
 
     SubmitJobs = QuoteJobs = ListJobs = CancelJobs = HoldJobs = ReleaseJobs = _none
-    ExplainJob = ReadJobLogs = _none
+    ExplainJob = GrantEmergency = ReadJobLogs = _none
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ class _CenterStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CenterSta
     """It does."""
     CENTER_STATE_CORDONED: _CenterState.ValueType  # 2
     """An operator closed it for new runs."""
+    CENTER_STATE_DRAINING: _CenterState.ValueType  # 3
+    """An operator closed it for new runs and has those that are there ended."""
 
 class CenterState(_CenterState, metaclass=_CenterStateEnumTypeWrapper):
     """Whether a center takes new runs."""
@@ -42,6 +44,8 @@ CENTER_STATE_OPEN: CenterState.ValueType  # 1
 """It does."""
 CENTER_STATE_CORDONED: CenterState.ValueType  # 2
 """An operator closed it for new runs."""
+CENTER_STATE_DRAINING: CenterState.ValueType  # 3
+"""An operator closed it for new runs and has those that are there ended."""
 Global___CenterState: _TypeAlias = CenterState  # noqa: Y015
 
 @_typing.final
@@ -322,6 +326,56 @@ class CordonCenterResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CordonCenterResponse: _TypeAlias = CordonCenterResponse  # noqa: Y015
+
+@_typing.final
+class DrainCenterRequest(_message.Message):
+    """The center to empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CENTER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    center: _builtins.str
+    """Code."""
+    reason: _builtins.str
+    """Why; kept in the audit log. Mandatory."""
+    def __init__(
+        self,
+        *,
+        center: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainCenterRequest: _TypeAlias = DrainCenterRequest  # noqa: Y015
+
+@_typing.final
+class DrainCenterResponse(_message.Message):
+    """The center."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CENTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def center(self) -> Global___Center:
+        """The center."""
+
+    def __init__(
+        self,
+        *,
+        center: Global___Center | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["center", b"center"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainCenterResponse: _TypeAlias = DrainCenterResponse  # noqa: Y015
 
 @_typing.final
 class ResumeCenterRequest(_message.Message):

@@ -50,6 +50,11 @@ class CenterServiceStub:
                 request_serializer=corridor_dot_v1_dot_center__service__pb2.CordonCenterRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_center__service__pb2.CordonCenterResponse.FromString,
                 _registered_method=True)
+        self.DrainCenter = channel.unary_unary(
+                '/corridor.v1.CenterService/DrainCenter',
+                request_serializer=corridor_dot_v1_dot_center__service__pb2.DrainCenterRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_center__service__pb2.DrainCenterResponse.FromString,
+                _registered_method=True)
         self.ResumeCenter = channel.unary_unary(
                 '/corridor.v1.CenterService/ResumeCenter',
                 request_serializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterRequest.SerializeToString,
@@ -82,8 +87,16 @@ class CenterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrainCenter(self, request, context):
+        """Starts nothing new at a center and empties it: programs are told, given a grace to save their
+        work, and ended; their jobs are queued again, and nothing is billed for those runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResumeCenter(self, request, context):
-        """Opens a cordoned center again.
+        """Opens a cordoned or drained center again; runs whose end was ordered by then still end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,6 +119,11 @@ def add_CenterServiceServicer_to_server(servicer, server):
                     servicer.CordonCenter,
                     request_deserializer=corridor_dot_v1_dot_center__service__pb2.CordonCenterRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_center__service__pb2.CordonCenterResponse.SerializeToString,
+            ),
+            'DrainCenter': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainCenter,
+                    request_deserializer=corridor_dot_v1_dot_center__service__pb2.DrainCenterRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_center__service__pb2.DrainCenterResponse.SerializeToString,
             ),
             'ResumeCenter': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeCenter,
@@ -195,6 +213,33 @@ class CenterService:
             '/corridor.v1.CenterService/CordonCenter',
             corridor_dot_v1_dot_center__service__pb2.CordonCenterRequest.SerializeToString,
             corridor_dot_v1_dot_center__service__pb2.CordonCenterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainCenter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/DrainCenter',
+            corridor_dot_v1_dot_center__service__pb2.DrainCenterRequest.SerializeToString,
+            corridor_dot_v1_dot_center__service__pb2.DrainCenterResponse.FromString,
             options,
             channel_credentials,
             insecure,

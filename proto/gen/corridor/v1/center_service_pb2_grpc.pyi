@@ -39,8 +39,12 @@ class CenterServiceStub:
     """Lists centers."""
     CordonCenter: _grpc.UnaryUnaryMultiCallable[_center_service_pb2.CordonCenterRequest, _center_service_pb2.CordonCenterResponse]
     """Starts nothing new at a center; what runs goes on."""
+    DrainCenter: _grpc.UnaryUnaryMultiCallable[_center_service_pb2.DrainCenterRequest, _center_service_pb2.DrainCenterResponse]
+    """Starts nothing new at a center and empties it: programs are told, given a grace to save their
+    work, and ended; their jobs are queued again, and nothing is billed for those runs.
+    """
     ResumeCenter: _grpc.UnaryUnaryMultiCallable[_center_service_pb2.ResumeCenterRequest, _center_service_pb2.ResumeCenterResponse]
-    """Opens a cordoned center again."""
+    """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
 
 @_typing.type_check_only
 class CenterServiceAsyncStub(CenterServiceStub):
@@ -53,8 +57,12 @@ class CenterServiceAsyncStub(CenterServiceStub):
     """Lists centers."""
     CordonCenter: _aio.UnaryUnaryMultiCallable[_center_service_pb2.CordonCenterRequest, _center_service_pb2.CordonCenterResponse]  # type: ignore[assignment]
     """Starts nothing new at a center; what runs goes on."""
+    DrainCenter: _aio.UnaryUnaryMultiCallable[_center_service_pb2.DrainCenterRequest, _center_service_pb2.DrainCenterResponse]  # type: ignore[assignment]
+    """Starts nothing new at a center and empties it: programs are told, given a grace to save their
+    work, and ended; their jobs are queued again, and nothing is billed for those runs.
+    """
     ResumeCenter: _aio.UnaryUnaryMultiCallable[_center_service_pb2.ResumeCenterRequest, _center_service_pb2.ResumeCenterResponse]  # type: ignore[assignment]
-    """Opens a cordoned center again."""
+    """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
 
 class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows centers to all, and lets an operator open and close them."""
@@ -84,11 +92,21 @@ class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
         """Starts nothing new at a center; what runs goes on."""
 
     @_abc_1.abstractmethod
+    def DrainCenter(
+        self,
+        request: _center_service_pb2.DrainCenterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_center_service_pb2.DrainCenterResponse, _abc.Awaitable[_center_service_pb2.DrainCenterResponse]]:
+        """Starts nothing new at a center and empties it: programs are told, given a grace to save their
+        work, and ended; their jobs are queued again, and nothing is billed for those runs.
+        """
+
+    @_abc_1.abstractmethod
     def ResumeCenter(
         self,
         request: _center_service_pb2.ResumeCenterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_center_service_pb2.ResumeCenterResponse, _abc.Awaitable[_center_service_pb2.ResumeCenterResponse]]:
-        """Opens a cordoned center again."""
+        """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
 
 def add_CenterServiceServicer_to_server(servicer: CenterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -397,6 +397,36 @@ REASON_CODE_NOT_BEFORE: ReasonCode.ValueType  # 24
 """Its submitter wants it to start later. Stands after DEPENDENCY."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
+class _EvictCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EvictCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EvictCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVICT_CAUSE_UNSPECIFIED: _EvictCause.ValueType  # 0
+    """It does not."""
+    EVICT_CAUSE_RECLAIM: _EvictCause.ValueType  # 1
+    """Lent units go back to the city that owns them."""
+    EVICT_CAUSE_DRAIN: _EvictCause.ValueType  # 2
+    """Its city, enterprise or center is being emptied."""
+    EVICT_CAUSE_START_TIMEOUT: _EvictCause.ValueType  # 3
+    """Its center took it long ago and has not begun it."""
+
+class EvictCause(_EvictCause, metaclass=_EvictCauseEnumTypeWrapper):
+    """Why the platform ends a run though neither it nor its user wants that. What the run used is not
+    billed, and its job is queued again in its old place.
+    """
+
+EVICT_CAUSE_UNSPECIFIED: EvictCause.ValueType  # 0
+"""It does not."""
+EVICT_CAUSE_RECLAIM: EvictCause.ValueType  # 1
+"""Lent units go back to the city that owns them."""
+EVICT_CAUSE_DRAIN: EvictCause.ValueType  # 2
+"""Its city, enterprise or center is being emptied."""
+EVICT_CAUSE_START_TIMEOUT: EvictCause.ValueType  # 3
+"""Its center took it long ago and has not begun it."""
+Global___EvictCause: _TypeAlias = EvictCause  # noqa: Y015
+
 @_typing.final
 class ResourceOption(_message.Message):
     """One way to run a job. A gang: all units on all nodes, or nothing."""
@@ -860,6 +890,8 @@ class Run(_message.Message):
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     SIMULATED_FIELD_NUMBER: _builtins.int
+    EVICT_CAUSE_FIELD_NUMBER: _builtins.int
+    EVICT_TIME_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """"<job id>.<attempt>"."""
     attempt: _builtins.int
@@ -884,6 +916,8 @@ class Run(_message.Message):
     """One line from the center."""
     simulated: _builtins.bool
     """The center is simulated."""
+    evict_cause: Global___EvictCause.ValueType
+    """Why the platform ends it, if it does."""
     @_builtins.property
     def admit_time(self) -> _timestamp_pb2.Timestamp:
         """When quota and money were held for it."""
@@ -899,6 +933,10 @@ class Run(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
+
+    @_builtins.property
+    def evict_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is ended if it does not end before; set once its program was told."""
 
     def __init__(
         self,
@@ -919,10 +957,12 @@ class Run(_message.Message):
         exit_code: _builtins.int | None = ...,
         message: _builtins.str = ...,
         simulated: _builtins.bool = ...,
+        evict_cause: Global___EvictCause.ValueType = ...,
+        evict_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accept_time", b"accept_time", "admit_time", b"admit_time", "end_time", b"end_time", "exit_code", b"exit_code", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accept_time", b"accept_time", "admit_time", b"admit_time", "end_time", b"end_time", "evict_time", b"evict_time", "exit_code", b"exit_code", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accept_time", b"accept_time", "admit_time", b"admit_time", "attempt", b"attempt", "center", b"center", "end_time", b"end_time", "exit_code", b"exit_code", "failure_class", b"failure_class", "flavor", b"flavor", "message", b"message", "native_id", b"native_id", "nodes", b"nodes", "run_id", b"run_id", "simulated", b"simulated", "start_time", b"start_time", "state", b"state", "units", b"units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accept_time", b"accept_time", "admit_time", b"admit_time", "attempt", b"attempt", "center", b"center", "end_time", b"end_time", "evict_cause", b"evict_cause", "evict_time", b"evict_time", "exit_code", b"exit_code", "failure_class", b"failure_class", "flavor", b"flavor", "message", b"message", "native_id", b"native_id", "nodes", b"nodes", "run_id", b"run_id", "simulated", b"simulated", "start_time", b"start_time", "state", b"state", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -1093,6 +1133,8 @@ class Job(_message.Message):
     ARRAY_JOB_ID_FIELD_NUMBER: _builtins.int
     ARRAY_INDEX_FIELD_NUMBER: _builtins.int
     DEPENDENCIES_FIELD_NUMBER: _builtins.int
+    EMERGENCY_FIELD_NUMBER: _builtins.int
+    EVICTIONS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """"j" and 13 characters."""
     enterprise: _builtins.str
@@ -1117,6 +1159,10 @@ class Job(_message.Message):
     """Of an element: its array."""
     array_index: _builtins.int
     """Of an element: its index, from 0."""
+    emergency: _builtins.bool
+    """It goes before all other jobs; an operator granted it."""
+    evictions: _builtins.int
+    """How many of its runs were ended to give lent units back; never more than two."""
     @_builtins.property
     def spec(self) -> Global___JobSpec:
         """What was asked for."""
@@ -1177,10 +1223,12 @@ class Job(_message.Message):
         array_job_id: _builtins.str = ...,
         array_index: _builtins.int = ...,
         dependencies: _abc.Iterable[Global___DependencyStatus] | None = ...,
+        emergency: _builtins.bool = ...,
+        evictions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "end_time", b"end_time", "pending_reason", b"pending_reason", "spec", b"spec", "start_time", b"start_time", "submit_time", b"submit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_index", b"array_index", "array_job_id", b"array_job_id", "cancel_requested", b"cancel_requested", "charge", b"charge", "city", b"city", "dependencies", b"dependencies", "elements", b"elements", "end_time", b"end_time", "enterprise", b"enterprise", "failure_class", b"failure_class", "job_id", b"job_id", "message", b"message", "pending_reason", b"pending_reason", "runs", b"runs", "settled", b"settled", "spec", b"spec", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_index", b"array_index", "array_job_id", b"array_job_id", "cancel_requested", b"cancel_requested", "charge", b"charge", "city", b"city", "dependencies", b"dependencies", "elements", b"elements", "emergency", b"emergency", "end_time", b"end_time", "enterprise", b"enterprise", "evictions", b"evictions", "failure_class", b"failure_class", "job_id", b"job_id", "message", b"message", "pending_reason", b"pending_reason", "runs", b"runs", "settled", b"settled", "spec", b"spec", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -71,6 +71,11 @@ class JobServiceStub:
                 request_serializer=corridor_dot_v1_dot_job__service__pb2.ReleaseJobsRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_job__service__pb2.ReleaseJobsResponse.FromString,
                 _registered_method=True)
+        self.GrantEmergency = channel.unary_unary(
+                '/corridor.v1.JobService/GrantEmergency',
+                request_serializer=corridor_dot_v1_dot_job__service__pb2.GrantEmergencyRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_job__service__pb2.GrantEmergencyResponse.FromString,
+                _registered_method=True)
         self.WatchJobs = channel.unary_stream(
                 '/corridor.v1.JobService/WatchJobs',
                 request_serializer=corridor_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
@@ -145,6 +150,13 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GrantEmergency(self, request, context):
+        """Lets a waiting job go before all cities' other jobs, or takes that back. Operators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchJobs(self, request, context):
         """Streams events from a resume token on, without gaps; a heartbeat at least every 15 s.
         """
@@ -203,6 +215,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ReleaseJobs,
                     request_deserializer=corridor_dot_v1_dot_job__service__pb2.ReleaseJobsRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_job__service__pb2.ReleaseJobsResponse.SerializeToString,
+            ),
+            'GrantEmergency': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantEmergency,
+                    request_deserializer=corridor_dot_v1_dot_job__service__pb2.GrantEmergencyRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_job__service__pb2.GrantEmergencyResponse.SerializeToString,
             ),
             'WatchJobs': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJobs,
@@ -411,6 +428,33 @@ class JobService:
             '/corridor.v1.JobService/ReleaseJobs',
             corridor_dot_v1_dot_job__service__pb2.ReleaseJobsRequest.SerializeToString,
             corridor_dot_v1_dot_job__service__pb2.ReleaseJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantEmergency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.JobService/GrantEmergency',
+            corridor_dot_v1_dot_job__service__pb2.GrantEmergencyRequest.SerializeToString,
+            corridor_dot_v1_dot_job__service__pb2.GrantEmergencyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,8 @@ class JobServiceStub:
     """Holds queued jobs by id or by filter."""
     ReleaseJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ReleaseJobsRequest, _job_service_pb2.ReleaseJobsResponse]
     """Releases held jobs by id or by filter."""
+    GrantEmergency: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GrantEmergencyRequest, _job_service_pb2.GrantEmergencyResponse]
+    """Lets a waiting job go before all cities' other jobs, or takes that back. Operators only."""
     WatchJobs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]
     """Streams events from a resume token on, without gaps; a heartbeat at least every 15 s."""
     ExplainJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ExplainJobRequest, _job_service_pb2.ExplainJobResponse]
@@ -85,6 +87,8 @@ class JobServiceAsyncStub(JobServiceStub):
     """Holds queued jobs by id or by filter."""
     ReleaseJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ReleaseJobsRequest, _job_service_pb2.ReleaseJobsResponse]  # type: ignore[assignment]
     """Releases held jobs by id or by filter."""
+    GrantEmergency: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GrantEmergencyRequest, _job_service_pb2.GrantEmergencyResponse]  # type: ignore[assignment]
+    """Lets a waiting job go before all cities' other jobs, or takes that back. Operators only."""
     WatchJobs: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Streams events from a resume token on, without gaps; a heartbeat at least every 15 s."""
     ExplainJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ExplainJobRequest, _job_service_pb2.ExplainJobResponse]  # type: ignore[assignment]
@@ -156,6 +160,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ReleaseJobsResponse, _abc.Awaitable[_job_service_pb2.ReleaseJobsResponse]]:
         """Releases held jobs by id or by filter."""
+
+    @_abc_1.abstractmethod
+    def GrantEmergency(
+        self,
+        request: _job_service_pb2.GrantEmergencyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.GrantEmergencyResponse, _abc.Awaitable[_job_service_pb2.GrantEmergencyResponse]]:
+        """Lets a waiting job go before all cities' other jobs, or takes that back. Operators only."""
 
     @_abc_1.abstractmethod
     def WatchJobs(
