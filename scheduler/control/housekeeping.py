@@ -1,17 +1,22 @@
 """What the leader looks after on every tick, whatever is planned.
 
-Queue deadlines, periods of budgets that begin, nodes that are drained, and runs that no center
-begins.
+Queue deadlines, periods of budgets that begin, changes of quotas that are due, nodes that are
+drained, and runs that no center begins.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+import structlog
+
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
-from scheduler.store import budget_openings, evicting, leader, runs
+from scheduler.store import budget_openings, evicting, leader, quotas_dated, runs
 from scheduler.store.database import Connection, Database
 from scheduler.store.evicting import Orders
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -42,6 +47,7 @@ class Housekeeping:
         """Do what is due; raises ``leader.Fenced`` if another one leads."""
         await self.expire()
         await self.open_budgets()
+        await self.change_quotas()
         await self.end_unwanted()
 
     async def expire(self) -> None:
@@ -60,6 +66,16 @@ class Housekeeping:
         now_ms, epoch = self._clock.now_ms(), self._port.epoch
         if await self._db.read(lambda c: budget_openings.is_due(c, now_ms)):
             await self._port.write(lambda c: budget_openings.open_due(c, now_ms, epoch))
+
+    async def change_quotas(self) -> None:
+        """Apply the changes of quotas that were ordered for now."""
+        now_ms, epoch = self._clock.now_ms(), self._port.epoch
+        while await self._db.read(lambda c: quotas_dated.any_due(c, now_ms)):
+            decided = await self._port.write(
+                lambda c: quotas_dated.apply_due(c, epoch, now_ms, int(time.time() * 1000))
+            )
+            for one in decided:
+                log.info("quota_change_due", change=one.change_id, state=one.state, why=one.message)
 
     async def end_unwanted(self) -> None:
         """Order the end of runs on nodes that are drained, and of those no center begins."""

@@ -17,6 +17,7 @@ import structlog
 
 from adapters.contract import CenterAdapter, RunRequest
 from scheduler.clock import Clock
+from scheduler.control.capacity_watch import CapacityWatch
 from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
 from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
@@ -82,6 +83,7 @@ class ControlLoop:
         }
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
         self.centers = WorkersView(self.workers)
+        self.capacity = CapacityWatch(adapters, clock, settings, self)
         self.housekeeping = Housekeeping(db, clock, settings, self)
         self.epoch = 0
         self.fenced = asyncio.Event()
@@ -127,6 +129,7 @@ class ControlLoop:
         self._hooks.append(wake)
         for worker in self.workers.values():
             worker.start()
+        self.capacity.start()
         self._tasks = [
             asyncio.create_task(self._guarded(self._plan_forever), name="plan"),
             asyncio.create_task(self._guarded(self.ingest_forever), name="ingest"),
@@ -141,6 +144,7 @@ class ControlLoop:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.capacity.stop()
         for worker in self.workers.values():
             await worker.stop()
         await self.planner.close()

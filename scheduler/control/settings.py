@@ -39,6 +39,8 @@ class LoopSettings:
     #: A center is looked at when it hints at a change, and at least so often.
     follow_s: float = 2.0
     follow_tick_s: float = 0.01
+    #: A center is asked so often how much it has.
+    describe_s: float = 15.0
     #: A center silent for so long makes its runs UNKNOWN.
     unknown_after_s: float = 900.0
     #: Metrics of queues, quotas and funds are read so often.
