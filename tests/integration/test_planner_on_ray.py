@@ -60,7 +60,7 @@ class Days:
         rng.shuffle(self.running)
         ended = [self.running.pop() for _ in range(min(20, len(self.running)))]
         found: list[Delta] = [RunEnded(uid, 5_000) for uid in ended[3:]]
-        reason = PendingReason(rng.choice([ReasonCode.WALLET_SHORT, ReasonCode.BUDGET_CITY]))
+        reason = PendingReason(rng.choice([ReasonCode.WALLET_SHORT, ReasonCode.POOL_FULL]))
         found += [StartRefused(uid, reason, now_ms + 3_000) for uid in ended[:3]]
         found += [JobRemoved(uid) for uid in rng.sample(self.waiting, min(5, len(self.waiting)))]
         if rng.random() < 0.3:

@@ -36,7 +36,7 @@ MEMBERS = {"e1": "ezhou", "w1": "wuhan", "w2": "wuhan"}
 FLAVORS = ("a", "b")
 HASTY = PolicySettings(ageing_ms=5_000, starving_ms=40_000, starts_max=2)
 #: For want of money all of a class waits, for want of budget the job alone.
-REASONS = (ReasonCode.WALLET_SHORT, ReasonCode.BUDGET_CITY)
+REASONS = (ReasonCode.WALLET_SHORT, ReasonCode.POOL_FULL)
 
 
 class Told:
