@@ -9,6 +9,9 @@ class EventKind(StrEnum):
     SUBMITTED = "SUBMITTED"
     HELD = "HELD"
     RELEASED = "RELEASED"
+    READY = "READY"  # what it waited for is over: other jobs, or room in its array
+    ALL_STARTED = "ALL_STARTED"  # no element of the array waits to be started any more
+    REST_EXPIRED = "REST_EXPIRED"  # elements of the array that were not started expired
     CANCEL_REQUESTED = "CANCEL_REQUESTED"
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"

@@ -6,8 +6,7 @@ simply given a new snapshot (DESIGN.md 6).
 """
 
 import json
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -21,7 +20,6 @@ from scheduler.placement.model import (
     EnterpriseSet,
     JobQueued,
     JobRemoved,
-    Option,
     PoolSet,
     ReclaimSet,
     RunEnded,
@@ -30,14 +28,16 @@ from scheduler.placement.model import (
     Unparked,
     UsageSet,
 )
-from scheduler.store import feed, planner_runs, pools
+from scheduler.store import feed, planner_jobs, planner_runs, pools
 from scheduler.store.database import bulk_read
-from scheduler.store.job_filter import OPEN
+from scheduler.store.planner_jobs import options_of as options_of
 
 DAY_MS: Final = 86_400_000
 _USAGE_DAYS: Final = 35  # five half-lives: what is older weighs less than 1/32
 
-_QUEUED: Final = frozenset({EventKind.SUBMITTED, EventKind.RELEASED, EventKind.REQUEUED})
+_QUEUED: Final = frozenset(
+    {EventKind.SUBMITTED, EventKind.RELEASED, EventKind.REQUEUED, EventKind.READY}
+)
 #: After these a job that waits is told anew: it waits elsewhere.
 _MOVED: Final = frozenset({EventKind.EMERGENCY_GRANTED, EventKind.EMERGENCY_REVOKED})
 _REMOVED: Final = frozenset(
@@ -69,40 +69,10 @@ _TOLD: Final = ", ".join(
             EventKind.CANCEL_REQUESTED,
             EventKind.FUND_CHANGED,
             EventKind.BUDGET_CHANGED,
+            EventKind.REST_EXPIRED,
         }
     )
 )
-
-_JOB_COLUMNS: Final = (
-    "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms, j.subsidy,"
-    " j.self_pay_max_fen"
-)
-
-
-@lru_cache(maxsize=65_536)
-def options_of(
-    compact: str, subsidy: str = "PREFERRED", self_pay_max_fen: int | None = None
-) -> tuple[Option, ...]:
-    """Return the planner's options from their compact JSON and the job's terms of payment.
-
-    Equal arguments give the same object.
-    """
-    terms = ""
-    if subsidy != "PREFERRED" or self_pay_max_fen is not None:
-        terms = subsidy if self_pay_max_fen is None else f"{subsidy} {self_pay_max_fen}"
-    return tuple(
-        Option(
-            flavor, units, nodes, wall_s * 1000, terms, index,
-            units_min=more[0] if more else 0, stage_ms=more[1] * 1000 if more else 0,
-        )
-        for index, (flavor, units, nodes, wall_s, *more) in enumerate(json.loads(compact))
-    )  # fmt: skip
-
-
-def _job(row: tuple[int, str, str, int, int, str, int, str, int | None]) -> JobQueued:
-    uid, city, enterprise, priority, submit_ms, options, not_before_ms, *terms = row
-    found = options_of(options, *terms)
-    return JobQueued(uid, city, enterprise, priority, submit_ms, found, not_before_ms)
 
 
 def settings(connection: Connection) -> list[Delta]:
@@ -156,10 +126,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     told = settings(connection)
     told += _usage(connection, now_ms, half_life_ms)
     told += planner_runs.active(connection)
-    jobs = connection.execution_options(yield_per=10_000).exec_driver_sql(
-        f"SELECT {_JOB_COLUMNS} FROM job j WHERE {OPEN} AND j.state = 'QUEUED' ORDER BY j.uid"
-    )
-    told.extend(_job(tuple(row)) for row in jobs)
+    told += planner_jobs.waiting(connection)
     return revision, told
 
 
@@ -204,11 +171,14 @@ def read_deltas(
     started = _started_since_held(connection, after, last) if held else set()
     # A job may be queued, held and released within the batch: only its last queueing counts.
     queued_at = {uid: seq for seq, kind, uid, *_ in events if kind in _QUEUED}
+    arrays = _arrays(connection, events)
     deltas: list[Delta] = []
     cancels: list[int] = []
     changed = False
     for seq, kind, uid, city, at_ms, detail in events:
-        if kind in _QUEUED:
+        if uid in arrays:
+            deltas += arrays[uid].told(seq, kind)
+        elif kind in _QUEUED:
             if queued_at[uid] == seq and uid in waiting:
                 deltas.append(waiting[uid])
         elif kind in _MOVED:
@@ -230,15 +200,72 @@ def read_deltas(
     return last, deltas, cancels, changed
 
 
+#: Events of an array at which elements without rows begin or end to wait.
+_OF_ARRAYS: Final = (_QUEUED | _MOVED | _REMOVED | {EventKind.CANCEL_REQUESTED}) - {
+    EventKind.SUBMITTED,
+    EventKind.REQUEUED,
+}
+
+
+class _Array:
+    """What the events of one batch mean for an array's elements without rows.
+
+    Elements that wait now are told at the last event by which they could begin to; the planner
+    takes no harm from being told of one again, nor that one waits no more which it never had.
+    """
+
+    def __init__(self, now: planner_jobs.ArrayNow) -> None:
+        self._now = now
+        self._all = False
+        self._some: list[tuple[int, int]] = []
+        self._last = 0
+
+    def note(self, seq: int, kind: str, detail: str) -> None:
+        """Note an event by which elements begin to wait."""
+        self._last = seq
+        if kind == EventKind.READY:
+            read = json.loads(detail)
+            first = int(read["first"])
+            self._some.append((first, first + int(read["count"])))
+        else:
+            self._all = True
+
+    def told(self, seq: int, kind: str) -> Iterator[Delta]:
+        """Yield what the event is told as."""
+        if kind in _QUEUED or kind in _MOVED:
+            if kind in _MOVED:
+                yield from map(JobRemoved, self._now.without_rows())
+            if seq == self._last and self._all:
+                yield from self._now.waiting()
+            elif seq == self._last:
+                for first, until in self._some:
+                    yield from self._now.waiting(first, until)
+        elif kind in _OF_ARRAYS or kind == EventKind.REST_EXPIRED:
+            yield from map(JobRemoved, self._now.without_rows())
+
+
+def _arrays(
+    connection: Connection, events: Sequence[tuple[int, str, int, str, int, str]]
+) -> dict[int, _Array]:
+    """Return the arrays among the jobs of a batch of events."""
+    uids = {uid for _, kind, uid, *_ in events if kind in _OF_ARRAYS}
+    uids |= {uid for _, kind, uid, *_ in events if kind == EventKind.REST_EXPIRED}
+    found = {uid: _Array(now) for uid, now in planner_jobs.arrays(connection, uids).items()}
+    for seq, kind, uid, _, _, detail in events:
+        if uid in found and (kind in _QUEUED or kind in _MOVED) and kind != EventKind.SUBMITTED:
+            found[uid].note(seq, kind, detail)
+    return found
+
+
 def _queued_rows(connection: Connection, after: int, last: int) -> dict[int, JobQueued]:
     kinds = ", ".join(f"'{kind}'" for kind in sorted(_QUEUED | _MOVED))
     rows = bulk_read(
         connection,
-        f"SELECT {_JOB_COLUMNS} FROM event e JOIN job j ON j.uid = e.job_uid"
+        f"SELECT {planner_jobs.COLUMNS} FROM event e JOIN job j ON j.uid = e.job_uid"
         f" WHERE e.seq > {after} AND e.seq <= {last} AND e.kind IN ({kinds})"
-        " AND j.state = 'QUEUED'",
+        f" AND {planner_jobs.TOLD}",
     )
-    return {row[0]: _job(row) for row in rows}
+    return {row[0]: planner_jobs.job_of(row) for row in rows}
 
 
 def _started_since_held(connection: Connection, after: int, last: int) -> set[int]:
