@@ -30,17 +30,18 @@ class LeaderPort(Protocol):
         """Write as the leader."""
         ...
 
-    def ordered(self, orders: Orders) -> None:
-        """Have the workers carry out orders that are durable."""
-        ...
-
 
 class Housekeeping:
-    """One tick at a time; it asks first, so that a tick with nothing to do writes nothing."""
+    """One tick at a time; it asks first, so that a tick with nothing to do writes nothing.
+
+    ``ordered`` has the workers carry out orders that are durable.
+    """
 
     def __init__(
-        self, db: Database, clock: Clock, settings: LoopSettings, port: LeaderPort
-    ) -> None:
+        self, db: Database, clock: Clock, settings: LoopSettings, port: LeaderPort,
+        ordered: Callable[[Orders], None],
+    ) -> None:  # fmt: skip
+        self._ordered = ordered
         self._db, self._clock, self._settings, self._port = db, clock, settings, port
 
     async def once(self) -> None:
@@ -90,4 +91,4 @@ class Housekeeping:
             late = evicting.time_out(connection, epoch, before_ms, now_ms)
             return drained.and_also(late)
 
-        self._port.ordered(await self._port.write(order))
+        self._ordered(await self._port.write(order))

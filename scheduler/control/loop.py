@@ -19,6 +19,7 @@ from adapters.contract import CenterAdapter, RunRequest
 from scheduler.clock import Clock
 from scheduler.control.capacity_watch import CapacityWatch
 from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
+from scheduler.control.executing import Executor
 from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
 from scheduler.control.metrics_port import LoopMetrics
@@ -27,24 +28,18 @@ from scheduler.control.requests import request_of
 from scheduler.control.settings import LoopSettings
 from scheduler.control.workers_view import WorkersView
 from scheduler.domain.ids import parse_run_id, run_id
-from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.reports import Report
 from scheduler.domain.spec import JobSpec
-from scheduler.domain.states import RUN_TERMINAL, RunState
+from scheduler.domain.states import RUN_TERMINAL
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import (
     CitySet,
     Delta,
-    Eviction,
-    EvictionRefused,
-    Plan,
     PoolSet,
-    Start,
-    StartRefused,
     Unparked,
 )
-from scheduler.store import admission, evicting, feed, ingest, leader, planner_feed, runs
-from scheduler.store.database import Connection, Database, StoreFailure
+from scheduler.store import feed, ingest, leader, planner_feed, runs
+from scheduler.store.database import Connection, Database
 
 log = structlog.get_logger()
 
@@ -84,13 +79,16 @@ class ControlLoop:
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
         self.centers = WorkersView(self.workers)
         self.capacity = CapacityWatch(adapters, clock, settings, self)
-        self.housekeeping = Housekeeping(db, clock, settings, self)
         self.epoch = 0
         self.fenced = asyncio.Event()
         self._revision = 0
         self._heard = 0  # of wishes to cancel; the planner may have seen more by a snapshot
         self._pools: list[PoolSet] = []
         self._volatile: list[Delta] = []
+        self._executor = Executor(
+            self, clock, metrics, self.workers, settings.admit_batch, self._tell_planner
+        )
+        self.housekeeping = Housekeeping(db, clock, settings, self, self._executor.ordered)
         self._wake = asyncio.Event()
         self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
         self._tasks: list[asyncio.Task[None]] = []
@@ -265,8 +263,7 @@ class ControlLoop:
         self.metrics.cycle(
             self.planner.backend_name, time.perf_counter() - began, plan.looked_at, len(plan.starts)
         )
-        await self._evict(plan.evictions)
-        await self._admit(plan)
+        await self._executor.carry_out(plan)
         more_feed = after - before >= batch
         return more_feed or plan.more
 
@@ -294,53 +291,9 @@ class ControlLoop:
         self._money_back.difference_update(due)
         return [Unparked(city) for city in due]
 
-    async def _admit(self, plan: Plan) -> None:
-        size = self.settings.admit_batch
-        for first in range(0, len(plan.starts), size):
-            await self._admit_batch(plan.starts[first : first + size])
-
-    async def _admit_batch(self, starts: Sequence[Start]) -> None:
-        """Admit starts together; if that fails, in halves, so that one never bars the others."""
-        now_ms = self.clock.now_ms()
-        try:
-            result = await self.write(lambda c: admission.admit(c, self.epoch, starts, now_ms))
-        except (leader.Fenced, StoreFailure):
-            raise
-        except Exception:
-            if len(starts) > 1:
-                middle = len(starts) // 2
-                await self._admit_batch(starts[:middle])
-                await self._admit_batch(starts[middle:])
-                return
-            log.exception("admission_failed", job=starts[0].uid)
-            self.metrics.loop_error()
-            reason = PendingReason(ReasonCode.MISCONFIGURED, "corridor", starts[0].option.flavor)
-            retry_ms = now_ms + admission.RETRY_MS
-            self._volatile.append(StartRefused(starts[0].uid, reason, retry_ms))
-            return
-        self._volatile += result.deltas
-        self.metrics.admitted(result)
-        for run in result.admitted:
-            worker = self.workers.get(run.center)
-            if worker is not None:
-                worker.track([Tracked(run.uid, run.attempt, RunState.PENDING, 0, now_ms)])
-
-    async def _evict(self, evictions: Sequence[Eviction]) -> None:
-        """Order planned evictions; the planner hears of those that lost their guard."""
-        if not evictions:
-            return
-        now_ms = self.clock.now_ms()
-        orders = await self.write(lambda c: evicting.reclaim(c, self.epoch, evictions, now_ms))
-        self._volatile += [EvictionRefused(uid) for uid in orders.refused]
-        self.ordered(orders)
-
-    def ordered(self, orders: evicting.Orders) -> None:
-        """Have the workers end runs whose end was ordered."""
-        self.metrics.ordered(orders)
-        for one in orders.ordered:
-            worker = self.workers.get(one.center)
-            if worker is not None:
-                worker.end(run_id(one.uid, one.attempt), one.cause, one.grace_ms)
+    def _tell_planner(self, deltas: Sequence[Delta]) -> None:
+        """Have the planner hear of it in the next cycle."""
+        self._volatile += deltas
 
     # --- what the workers call --------------------------------------------------------------------
 

@@ -1,0 +1,100 @@
+"""Plans carried out: starts are admitted, evictions ordered, and the workers given what follows."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import structlog
+
+from scheduler.clock import Clock
+from scheduler.control.center_worker import CenterWorker, Tracked
+from scheduler.control.metrics_port import LoopMetrics
+from scheduler.domain.ids import run_id
+from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.states import RunState
+from scheduler.placement.model import (
+    Delta,
+    Eviction,
+    EvictionRefused,
+    Plan,
+    Start,
+    StartRefused,
+)
+from scheduler.store import admission, evicting, leader
+from scheduler.store.database import Connection, StoreFailure
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class ExecutorPort(Protocol):
+    """What carrying out needs of the loop; ``write`` raises ``leader.Fenced`` if another leads."""
+
+    epoch: int
+
+    def write(self, call: Callable[[Connection], T]) -> Awaitable[T]:
+        """Write as the leader."""
+        ...
+
+
+class Executor:
+    """Carries out plans; ``tell`` collects what the planner must hear of what lost its guard."""
+
+    def __init__(
+        self,
+        port: ExecutorPort,
+        clock: Clock,
+        metrics: LoopMetrics,
+        workers: Mapping[str, CenterWorker],
+        batch: int,
+        tell: Callable[[Sequence[Delta]], None],
+    ) -> None:
+        self._port, self._clock, self._metrics = port, clock, metrics
+        self._workers, self._batch, self._tell = workers, batch, tell
+
+    async def carry_out(self, plan: Plan) -> None:
+        """Order the evictions and admit the starts of a plan."""
+        if plan.evictions:
+            await self._evict(plan.evictions)
+        for first in range(0, len(plan.starts), self._batch):
+            await self._admit(plan.starts[first : first + self._batch])
+
+    async def _admit(self, starts: Sequence[Start]) -> None:
+        """Admit starts together; if that fails, in halves, so that one never bars the others."""
+        now_ms, epoch = self._clock.now_ms(), self._port.epoch
+        try:
+            result = await self._port.write(lambda c: admission.admit(c, epoch, starts, now_ms))
+        except (leader.Fenced, StoreFailure):
+            raise
+        except Exception:
+            if len(starts) > 1:
+                middle = len(starts) // 2
+                await self._admit(starts[:middle])
+                await self._admit(starts[middle:])
+                return
+            log.exception("admission_failed", job=starts[0].uid)
+            self._metrics.loop_error()
+            reason = PendingReason(ReasonCode.MISCONFIGURED, "corridor", starts[0].option.flavor)
+            self._tell([StartRefused(starts[0].uid, reason, now_ms + admission.RETRY_MS)])
+            return
+        self._tell(result.deltas)
+        self._metrics.admitted(result)
+        for run in result.admitted:
+            worker = self._workers.get(run.center)
+            if worker is not None:
+                worker.track([Tracked(run.uid, run.attempt, RunState.PENDING, 0, now_ms)])
+
+    async def _evict(self, evictions: Sequence[Eviction]) -> None:
+        """Order evictions; those that lost their guard are told to the planner."""
+        now_ms, epoch = self._clock.now_ms(), self._port.epoch
+        orders = await self._port.write(lambda c: evicting.reclaim(c, epoch, evictions, now_ms))
+        self._tell([EvictionRefused(uid) for uid in orders.refused])
+        self.ordered(orders)
+
+    def ordered(self, orders: evicting.Orders) -> None:
+        """Have the workers end runs whose end was ordered."""
+        self._metrics.ordered(orders)
+        for one in orders.ordered:
+            worker = self._workers.get(one.center)
+            if worker is not None:
+                worker.end(run_id(one.uid, one.attempt), one.cause, one.grace_ms)
