@@ -14,15 +14,25 @@ from typing import Final
 from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
+from scheduler.domain.ids import job_id
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import JobState, RunState
 from scheduler.placement.model import Delta, JobQueued, JobRemoved, Option, Start, StartRefused
-from scheduler.store import budget_holds, feed, holds, leader, paying, quotas_gate
+from scheduler.store import (
+    budget_holds,
+    elements,
+    feed,
+    holds,
+    leader,
+    paying,
+    quotas_gate,
+    starting,
+)
 from scheduler.store.budget_holds import Budgets
-from scheduler.store.database import bulk_insert, bulk_read, bulk_update
+from scheduler.store.database import bulk_insert, bulk_update
+from scheduler.store.elements import Element
 from scheduler.store.holds import Held
 from scheduler.store.paying import Wanted
-from scheduler.store.planner_feed import options_of
 from scheduler.store.tables import Run, table
 
 #: A refused start is tried again after so long, or when money of its city or enterprise changes.
@@ -89,6 +99,7 @@ class _Candidate:
     option_index: int
     subsidy: str
     self_pay_max_fen: int | None
+    element: Element | None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -99,7 +110,7 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
     """Admit what still passes every guard; raises ``leader.Fenced`` if ``epoch`` leads no more."""
     leader.check(connection, epoch)
     result = Admitted()
-    candidates = _alive(connection, starts, result)
+    candidates = _alive(connection, starts, now_ms, result)
     candidates = _within_quota(connection, candidates, now_ms, result)
     means = paying.load(connection, {one.start.enterprise for one in candidates}, now_ms)
     owners = {(one.start.city, one.start.enterprise) for one in candidates}
@@ -144,29 +155,35 @@ def _hold(
     return found | holds.hold(connection, wanted, means, now_ms)
 
 
-def _alive(connection: Connection, starts: Sequence[Start], result: Admitted) -> list[_Candidate]:
-    """Keep starts whose jobs are still queued; the planner forgets the others."""
-    if not starts:
-        return []
-    listed = ", ".join(str(start.uid) for start in starts)
-    jobs = {
-        row[0]: row
-        for row in bulk_read(
-            connection,
-            "SELECT uid, attempt, options, subsidy, self_pay_max_fen, priority, submit_ms FROM job"
-            f" WHERE uid IN ({listed}) AND state = 'QUEUED'",
-        )
-    }
+def _alive(
+    connection: Connection, starts: Sequence[Start], now_ms: int, result: Admitted
+) -> list[_Candidate]:
+    """Keep starts whose jobs are still queued; the planner forgets the others.
+
+    A job that could not end in time any more goes back, to try the options that could.
+    """
+    found = starting.find(connection, [start.uid for start in starts])
     alive: list[_Candidate] = []
     for start in starts:
-        row = jobs.get(start.uid)
-        if row is None:
+        there = found.get(start.uid)
+        if there is None:
             result.deltas.append(JobRemoved(start.uid))
             continue
-        options = options_of(row[2], row[3], row[4])
-        job = JobQueued(start.uid, start.city, start.enterprise, row[5], row[6], options)
-        index = [one[:4] for one in options].index(start.option[:4])
-        alive.append(_Candidate(start, row[1] + 1, "", job, index, row[3], row[4]))
+        index = there.option_of(start.option)
+        timely = there.timely(now_ms)
+        if there.job.options[index] not in timely:
+            if timely:
+                result.deltas.append(there.job._replace(options=timely))
+            else:
+                reason = PendingReason(ReasonCode.EXCEEDS_MAX, f"jobs/{job_id(start.uid)}")
+                _refuse(result, start, reason, now_ms)
+            continue
+        alive.append(
+            _Candidate(
+                start, there.attempt + 1, "", there.job, index, there.subsidy,
+                there.self_pay_max_fen, there.element,
+            )
+        )  # fmt: skip
     return alive
 
 
@@ -239,7 +256,8 @@ def _write(
     budgets: Budgets,
     now_ms: int,
 ) -> None:
-    """Write transitions, runs, quota and events of what passed."""
+    """Write transitions, runs, quota and events of what passed; elements get their rows first."""
+    elements.make_rows(connection, [one.element for one, _ in going if one.element], now_ms)
     changed = bulk_update(
         connection,
         "UPDATE job SET state = 'ADMITTED', version = version + 1, attempt = v.column2,"
@@ -275,6 +293,8 @@ def _write(
 def _detail(one: _Candidate, money: Held, background: bool) -> str:
     option = one.start.option
     below = ',"background":"true"' if background else ""
+    if one.element is not None:
+        below += f',"array":"{job_id(one.element.array_uid)}","index":"{one.element.index}"'
     return (
         f'{{"center":{quoted(one.center)},"flavor":{quoted(option.flavor)},'
         f'"units":"{option.units}","gross_fen":"{money.gross_fen}",'

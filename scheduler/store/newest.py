@@ -4,6 +4,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from scheduler.store import elements
+
 #: Events are stored in order of commit, which is nearly that of time.
 _LAST_EVENTS: Final = 10_000
 
@@ -18,8 +20,9 @@ def newest_ms(connection: Connection) -> int | None:
 
 
 def newest_uid(connection: Connection) -> int:
-    """Return the highest job uid there is; 0 without jobs."""
-    return int(connection.exec_driver_sql("SELECT max(uid) FROM job").scalar() or 0)
+    """Return the highest uid of a job, or kept for an element of one; 0 without jobs."""
+    last = int(connection.exec_driver_sql("SELECT max(uid) FROM job").scalar() or 0)
+    return max(last, elements.last_uid(connection))
 
 
 def is_loaded(connection: Connection) -> bool:

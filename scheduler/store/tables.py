@@ -229,6 +229,8 @@ class Job(SQLModel, table=True):
         Index(
             "job_element_open",
             "array_uid",
+            "state",
+            "gated",
             sqlite_where=text(_OPEN_ELEMENT),
             postgresql_where=text(_OPEN_ELEMENT),
         ),

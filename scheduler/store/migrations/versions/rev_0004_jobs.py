@@ -32,7 +32,7 @@ def upgrade() -> None:
             ),
         )
     _index("job_element", ["array_uid", "array_index"], _ELEMENT)
-    _index("job_element_open", ["array_uid"], f"{_ELEMENT} AND {_OPEN}")
+    _index("job_element_open", ["array_uid", "state", "gated"], f"{_ELEMENT} AND {_OPEN}")
     op.create_table(
         "job_array",
         _big("array_uid"),
