@@ -13,11 +13,12 @@ from scheduler import __version__
 from scheduler.control.center_worker import Tracked
 from scheduler.domain.states import RUN_ACTIVE, RunState
 from scheduler.placement.core import WaitingCounts
-from scheduler.store import figures
+from scheduler.store import figures, stops
 from scheduler.store.admission import Admitted
 from scheduler.store.database import Database
 from scheduler.store.evicting import Orders
 from scheduler.store.ingest import Ingested
+from scheduler.store.quota_tables import CHANGE_STATES
 
 _WAIT_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
 _NOTICE_BUCKETS = (1, 5, 15, 60, 120, 300, 600, 900, 1800, 3600)
@@ -92,7 +93,21 @@ class Metrics:
         self._nominal = gauge("quota_nominal_units", "Nominal instant quota.", *where)
         self._used = gauge("quota_used_units", "Units held under a city's quota.", *where)
         self._borrowed = gauge("quota_borrowed_units", "Units held above nominal.", *where)
+        self._guaranteed = gauge("quota_guaranteed_units", "Units no other city may hold.", *where)
+        self._lent = gauge("quota_lent_units", "Nominal units that others hold.", *where)
+        self._stops = gauge(
+            "quota_stops", "Cities and enterprises on hold or draining.", "kind", "state"
+        )
+        self._changes = gauge(
+            "quota_changes", "Changes of quotas ordered for later, by what became of them.", "state"
+        )
         self._capacity = gauge("pool_capacity_units", "Units a center grants.", "flavor")
+        self._effective = gauge(
+            "pool_effective_units", "Units granted, or reported if less.", "flavor"
+        )
+        self._overcommitted = gauge(
+            "pool_overcommitted_units", "Units promised that the center has not got.", "flavor"
+        )
         self._pool_used = gauge("pool_used_units", "Units held by runs.", "flavor")
         fund = ("city", "programme")
         self._available = gauge("fund_available_fen", "Fund money neither held nor spent.", *fund)
@@ -190,17 +205,30 @@ class Metrics:
             age_s = (now_ms - min(unknown)) / 1000 if unknown else 0
             self._unknown.labels(center).set(age_s)
         read = await db.read(figures.read)
-        for city, flavor, nominal, used in read.quotas:
-            self._nominal.labels(city, flavor).set(nominal)
-            self._used.labels(city, flavor).set(used)
-            self._borrowed.labels(city, flavor).set(max(0, used - nominal))
-        for flavor, capacity, used in read.pools:
-            self._capacity.labels(flavor).set(capacity)
-            self._pool_used.labels(flavor).set(used)
+        self._quotas(read)
         for city, programme, available, held, posted in read.funds:
             self._available.labels(city, programme).set(available)
             self._held.labels(city, programme).set(held)
             self._posted.labels(city, programme).set(posted)
+
+    def _quotas(self, read: figures.Figures) -> None:
+        for row in read.quotas:
+            where = row.city, row.flavor
+            self._nominal.labels(*where).set(row.nominal_units)
+            self._used.labels(*where).set(row.used_units)
+            self._borrowed.labels(*where).set(row.borrowed_units)
+            self._guaranteed.labels(*where).set(row.guaranteed_units)
+            self._lent.labels(*where).set(row.lent_units)
+        for pool, used in read.pools:
+            self._capacity.labels(pool.flavor).set(pool.granted_units)
+            self._effective.labels(pool.flavor).set(pool.effective_units)
+            self._overcommitted.labels(pool.flavor).set(pool.overcommitted_units)
+            self._pool_used.labels(pool.flavor).set(used)
+        for kind in ("cities", "enterprises"):
+            for state in (stops.HOLD, stops.DRAIN):
+                self._stops.labels(kind, state).set(read.stops.get((kind, state), 0))
+        for state in CHANGE_STATES:
+            self._changes.labels(state).set(read.changes.get(state, 0))
 
     def _queues(self, counts: WaitingCounts, now_ms: int) -> None:
         self._waiting.clear()

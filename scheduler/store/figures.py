@@ -1,30 +1,34 @@
 """Figures that the metrics show, read in one go; also the demonstration's tables."""
 
+from collections import Counter as Count
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from scheduler.domain.principal import EVERYTHING
+from scheduler.store import pools, quotas_usage, stops
+from scheduler.store.pools import Pool
+from scheduler.store.quotas_usage import UsageRow
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Quotas (city, flavor, nominal, used), pools (flavor, capacity, used), funds (city,
-    programme, available, held, posted in fen)."""
+    """Use by city and flavor, pools with the units in use, funds (city, programme, available,
+    held, posted in fen), stopped nodes by (kind, state), dated changes of quotas by state."""
 
-    quotas: list[tuple[str, str, int, int]]
-    pools: list[tuple[str, int, int]]
+    quotas: list[UsageRow]
+    pools: list[tuple[Pool, int]]
     funds: list[tuple[str, str, int, int, int]]
+    stops: dict[tuple[str, str], int]
+    changes: dict[str, int]
 
 
 def read(connection: Connection) -> Figures:
     """Read all figures on one snapshot."""
-    quotas = connection.exec_driver_sql(
-        "SELECT city, flavor, nominal_units, used_units FROM city_quota ORDER BY city, flavor"
-    ).all()
-    pools = connection.exec_driver_sql(
-        "SELECT f.code, f.capacity_units, coalesce(sum(q.used_units), 0) FROM flavor f"
-        " LEFT JOIN city_quota q ON q.flavor = f.code GROUP BY f.code, f.capacity_units"
-        " ORDER BY f.code"
-    ).all()
+    quotas = quotas_usage.city_usage(connection, EVERYTHING)
+    used: Count[str] = Count()
+    for row in quotas:
+        used[row.flavor] += row.used_units
     funds = connection.exec_driver_sql(
         "SELECT p.city, p.code,"
         " sum(a.credits_posted - a.debits_posted - a.debits_pending),"
@@ -33,8 +37,12 @@ def read(connection: Connection) -> Figures:
         " JOIN account a ON a.account_id = f.account_id"
         " WHERE f.state = 'OPEN' GROUP BY p.city, p.code ORDER BY p.city, p.code"
     ).all()
+    stopped = stops.stopped(connection).items()
+    changes = connection.exec_driver_sql("SELECT state, count(*) FROM quota_change GROUP BY state")
     return Figures(
-        list(quotas),
-        [(f, c, int(u)) for f, c, u in pools],
+        quotas,
+        [(pool, used[flavor]) for flavor, pool in pools.read(connection).items()],
         [(c, p, int(a), int(h), int(s)) for c, p, a, h, s in funds],
+        Count((node.partition("/")[0], state) for node, state in stopped),
+        {state: int(count) for state, count in changes},
     )

@@ -50,7 +50,7 @@ def list_usage(
 
     An enterprise is listed if it holds something, or has a cap or a guarantee.
     """
-    rows = _cities(connection, scope) + _enterprises(connection, scope)
+    rows = city_usage(connection, scope) + _enterprises(connection, scope)
     wanted = [
         row
         for row in rows
@@ -59,8 +59,8 @@ def list_usage(
     return sorted(wanted, key=lambda row: row.key)[:limit]
 
 
-def _cities(connection: Connection, scope: Scope) -> list[UsageRow]:
-    """The cities of the scope; what they lend is counted over all."""
+def city_usage(connection: Connection, scope: Scope) -> list[UsageRow]:
+    """Return the use of the cities of a scope; what they lend is counted over all cities."""
     seen = {row.city for row in quotas.list_city_quotas(connection, scope)}
     every: dict[str, list[CityQuotaRow]] = {}
     for row in quotas.list_city_quotas(connection, EVERYTHING, limit=1_000_000):
