@@ -1,85 +1,55 @@
-"""What the root planner is told, taken into its state: pools, runs, classes, parked jobs, use."""
+"""What the root planner is told of jobs and runs, taken into its state; rules are its base's."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
-from quota.instant import CityLimits, FlavorBook
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.placement.census import Census
-from scheduler.placement.keys import Keys
 from scheduler.placement.model import (
-    CityQuotaSet,
-    CitySet,
     Delta,
-    EnterpriseQuotaSet,
-    EnterpriseSet,
     EvictionRefused,
     JobQueued,
     JobRemoved,
     Option,
     PolicySettings,
-    PoolSet,
     Promised,
     RunActive,
     RunEnded,
+    RunHistory,
     RunStarted,
     StartRefused,
     Unparked,
-    UsageSet,
 )
 from scheduler.placement.parking import Parking, class_of
-from scheduler.placement.pools import Pool
 from scheduler.placement.refusals import Refusals
+from scheduler.placement.rules import ActiveRun, Rules
+from scheduler.placement.run_times import RecentRuns
 from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
 from scheduler.placement.waiting import Spot, WaitingClass, WaitingLines
 
 _WINDOW_MAX: Final = 4096
 
 
-class ActiveRun(NamedTuple):
-    """A run that holds units, with what is needed to undo its start."""
-
-    city: str
-    enterprise: str
-    option: Option
-    start_ms: int
-    score: int
-    job: JobQueued | None
-
-
-def rule_key(rule: Delta) -> tuple[str, ...]:
-    """What a rule is about: a later one with an equal key takes its place."""
-    subject = tuple(word for word in rule[:2] if isinstance(word, str))
-    named = isinstance(rule, CityQuotaSet | EnterpriseQuotaSet | UsageSet)
-    return (type(rule).__name__, *(subject if named else subject[:1]))
-
-
-class Intake:
+class Intake(Rules):
     """State of the root planner and how deltas change it."""
 
     def __init__(self, policy: PolicySettings, shards: Shards) -> None:
-        self.policy, self.shards = policy, shards
-        self.pools: dict[str, Pool] = {}
-        self.keys = Keys(self.pools, policy.usage_half_life_ms)
+        super().__init__(policy)
+        self.shards = shards
         self.classes: dict[ClassKey, WaitingClass] = {}
         is_fifo = policy.order == "fifo"
         self.lines = WaitingLines(by_age=policy.backfill and not is_fifo, by_size=is_fifo)
         self.census = Census()
-        self.active: dict[int, ActiveRun] = {}
         self.parking = Parking()
         self.refusals = Refusals()
-        #: The last word on each pool, city, enterprise and quota, by what it is about.
-        self.rules: dict[tuple[str, ...], Delta] = {}
-        self.holders: dict[int, str] = {}
+        self.run_times = RecentRuns()
         #: Promises of another planner, to be kept by the next plan.
         self.promised: list[Promised] = []
-        #: Flavors where something was freed or moved, classes with new first jobs.
-        self.dirty: set[str] = set()
+        #: Classes with new first jobs.
         self.fresh: dict[WaitingClass, None] = {}
         self._taken: list[list[int]] = [[] for _ in range(shards.count)]
         self._shard_of: dict[str, int] = {}
-        self._limits_moved = False
         #: Spots of classes that are alike in it: (city, capped enterprise, options).
         self._spots: dict[ClassKey, tuple[Spot, ...]] = {}
         self._capped: set[str] = set()
@@ -112,6 +82,8 @@ class Intake:
                 case RunActive(uid, city, enterprise, option, start_ms):
                     if uid not in self.active:
                         self._occupy(uid, city, enterprise, option, start_ms, now_ms, None)
+                case RunHistory():
+                    self.run_times.learn(delta)
                 case Promised():
                     self.promised.append(delta)
                 case Unparked(city):
@@ -172,58 +144,6 @@ class Intake:
             self._leave_parked(job.uid)
             queued[job.uid] = job
 
-    # --- rules ------------------------------------------------------------------------------------
-
-    def _rule(self, delta: Delta) -> None:
-        self.rules[rule_key(delta)] = delta
-        match delta:
-            case PoolSet(flavor, center, capacity, is_open):
-                pool = self._pool(flavor)
-                pool.center, pool.is_open = center, is_open
-                if not is_open:
-                    self.release_holder(pool)
-                if pool.book.capacity != capacity:
-                    pool.book.set_capacity(capacity)
-                    self.keys.capacity_moved()
-                    self._limits_moved = True
-                self.dirty.add(flavor)
-            case CitySet(city, weight):
-                self.keys.set_city(city, weight)
-            case EnterpriseSet(enterprise, city, weight):
-                self.keys.set_enterprise(enterprise, city, weight)
-            case CityQuotaSet(city, flavor, nominal, borrow, lend):
-                limits = CityLimits(nominal, borrow, lend)
-                book = self._pool(flavor).book
-                if book.limits.get(city) != limits:
-                    book.set_limits(city, limits)
-                    self.keys.quota_moved()
-                    self._limits_moved = True
-                    self.dirty.add(flavor)
-            case EnterpriseQuotaSet(enterprise, flavor, cap):
-                book = self._pool(flavor).book
-                if book.caps.get(enterprise) != cap:
-                    book.set_cap(enterprise, cap, self._held(enterprise, flavor))
-                    self._limits_moved = True
-                    self.dirty.add(flavor)
-            case UsageSet(enterprise, flavor, unit_seconds, at_ms):
-                self.keys.note(enterprise, flavor, unit_seconds, at_ms)
-            case _:
-                raise TypeError(f"not a delta: {delta!r}")
-
-    def _pool(self, flavor: str) -> Pool:
-        pool = self.pools.get(flavor)
-        if pool is None:
-            # Capacity unknown yet: closed until its PoolSet comes.
-            pool = self.pools[flavor] = Pool(flavor, "", FlavorBook.empty(0), is_open=False)
-        return pool
-
-    def _held(self, enterprise: str, flavor: str) -> int:
-        return sum(
-            run.option.units
-            for run in self.active.values()
-            if run.enterprise == enterprise and run.option.flavor == flavor
-        )
-
     # --- runs -------------------------------------------------------------------------------------
 
     def _occupy(
@@ -251,14 +171,22 @@ class Intake:
     def _ended(self, uid: int, used_ms: int, now_ms: int) -> None:
         run = self._release(uid)
         if run is not None and used_ms > 0:
+            option, user = run.option, "" if run.job is None else run.job.user
+            self.run_times.learn(
+                RunHistory(
+                    run.enterprise, user, option.flavor, option.units, option.wall_ms, used_ms
+                )
+            )
             self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
 
     def _started(self, uid: int, start_ms: int) -> None:
         run = self.active.get(uid)
-        if run is None or run.start_ms == start_ms:
+        if run is None:
             return
         if run.job is not None:
             self.refusals.forget(class_of(run.job))
+        if run.start_ms == start_ms:
+            return
         pool, option = self._pool(run.option.flavor), run.option
         pool.move_end(
             uid, run.start_ms + option.wall_ms, start_ms + option.wall_ms, option.units,
@@ -305,7 +233,7 @@ class Intake:
         self._limits_moved = False
         self.lines.clear()
         self._spots.clear()
-        self._capped = {name for pool in self.pools.values() for name in pool.book.caps}
+        self._capped = {name for pool in self.pools.values() for name in pool.book.capped_used}
         self.census = Census()
         for pool in self.pools.values():
             pool.gates.clear()
@@ -323,14 +251,14 @@ class Intake:
     def _spot(self, waiting: WaitingClass) -> None:
         """Find where a class stands: one spot for each flavor and size that could ever start.
 
-        A class that waits with a parked job for want of money stands nowhere.
+        A class that waits with a parked job for want of money, or is stopped, stands nowhere.
         """
         city, enterprise = waiting.city, waiting.enterprise
         is_capped = enterprise in self._capped
         # One line for all enterprises is enough where neither order nor caps tell them apart.
         waiting.owner = enterprise if is_capped or self.policy.order == "corridor" else ""
         waiting.capped = enterprise if is_capped else ""
-        if waiting.key in self.parking.stalled:
+        if waiting.key in self.parking.stalled or self.stopped(city, enterprise):
             waiting.spots = ()
         else:
             shape = (city, enterprise if is_capped else "", waiting.options)
@@ -348,7 +276,7 @@ class Intake:
             pool = self.pools.get(flavor)
             if pool is None:
                 continue
-            capped = enterprise if enterprise in pool.book.caps else ""
+            capped = enterprise if enterprise in pool.book.capped_used else ""
             known = spots.get((flavor, units))
             if known is not None:
                 wall_ms = min(wall_ms, known.wall_ms)
@@ -411,20 +339,3 @@ class Intake:
         """Hand over, by shard, the started jobs that the shards were not told of yet."""
         taken, self._taken = self._taken, [[] for _ in range(self.shards.count)]
         return taken
-
-    # --- promises ---------------------------------------------------------------------------------
-
-    def free_holder(self, uid: int) -> None:
-        """A promised job needs its promise no more."""
-        flavor = self.holders.get(uid)
-        if flavor is not None:
-            pool = self.pools[flavor]
-            self.release_holder(pool)
-            pool.waits = True
-            self.dirty.add(flavor)
-
-    def release_holder(self, pool: Pool) -> None:
-        """A pool is promised to nobody."""
-        if pool.holder is not None:
-            self.holders.pop(pool.holder.entry[2], None)
-            pool.hold(None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from quota.instant import FlavorBook
-from scheduler.placement.model import Option
+from scheduler.placement.model import Option, ReclaimSet
 from scheduler.placement.shard import ClassKey, Entry
 
 #: A run past its limit is expected to take as long again as it is late, at least this.
@@ -84,6 +84,8 @@ class Pool:
     norm: int = 0
     #: Gates by city until something changes.
     gates: dict[str, Gate] = field(default_factory=dict)
+    #: How lent units come back.
+    reclaim: ReclaimSet = ReclaimSet("")
 
     def take(self, uid: int, end_ms: int, units: int, city: str, enterprise: str) -> None:
         """Hold units for a run until its limit."""

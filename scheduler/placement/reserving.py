@@ -43,25 +43,31 @@ class Reserving(Intake):
         gate = pool.gates.get(city)
         if gate is None:
             gate = pool.gates[city] = self._gate(pool, city)
-        cap = pool.book.caps.get(owner)
-        if cap is None or gate is SHUT:
+        book = pool.book
+        if gate is SHUT or not book.capped_used:
             return gate
-        most = min(gate.most, cap - pool.book.capped_used[owner])
-        if pool.promised is None:
-            return Gate(most, most, 0)
-        return Gate(most, min(gate.beside, cap - pool.promised.capped_used[owner]), gate.wall_ms)
+        if owner in book.capped_used:
+            return self._gate(pool, city, owner)
+        gap = book.gaps.get(city)
+        if not gap or owner:
+            return gate
+        # Of whatever enterprise: it may be kept all that its city keeps for enterprises.
+        return Gate(max(0, gate.most) + gap, max(0, gate.beside) + gap, gate.wall_ms)
 
-    def _gate(self, pool: Pool, city: str) -> Gate:
+    def _gate(self, pool: Pool, city: str, owner: str = "") -> Gate:
         book = pool.book
         if pool.holder is None:
             # By submission order whatever is blocked first blocks; else only for want of units.
-            fifo = self.policy.order == "fifo"
-            most = book.capacity if fifo else book.own_room(city, "")
+            most = book.own_room(city, owner)
+            if self.policy.order == "fifo":
+                cap = book.caps.get(owner)
+                most = book.capacity if cap is None else cap - book.capped_used[owner]
             return Gate(most, most, 0)
         if pool.promised is None:
             return SHUT
-        room = min(book.pool_room(city), book.own_room(city, ""))
-        beside = min(pool.promised.pool_room(city), pool.promised.own_room(city, ""))
+        room = min(book.pool_room(city, owner), book.own_room(city, owner))
+        promised = pool.promised
+        beside = min(promised.pool_room(city, owner), promised.own_room(city, owner))
         return Gate(room, beside, pool.holder.start_ms - self._now_ms)
 
     def reserve(self, waiting: WaitingClass, entry: Entry, option: Option) -> None:
@@ -101,7 +107,7 @@ class Reserving(Intake):
         starving = limited = lender = borrower = None
         is_lender_blocked = False
         for city, capped, units, line in self.lines.oldest(pool.flavor):
-            room, own = book.pool_room(city), book.own_room(city, capped)
+            room, own = book.pool_room(city, capped), book.own_room(city, capped)
             if units <= room and units <= own:
                 continue
             found = self._oldest(units, line)

@@ -8,7 +8,7 @@ and the quotas and ends before, or fits beside, every promise; no promise is eve
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scheduler.placement.model import CityQuotaSet, JobQueued, Option, Plan
 
@@ -31,6 +31,13 @@ class IdleChecker:
     quotas: Mapping[tuple[str, str], CityQuotaSet]
     #: By (enterprise, flavor).
     caps: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: What a city keeps for an enterprise, by (enterprise, flavor); whose city is in ``homes``.
+    kept: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    homes: Mapping[str, str] = field(default_factory=dict)
+    #: Units of the corridor's own by flavor, where they are not what the cities leave.
+    corridor: Mapping[str, int] = field(default_factory=dict)
+    #: Cities and enterprises that start nothing.
+    stopped: set[str] = field(default_factory=set)
     #: Whether rules stay as they are, so that every promise must be kept.
     steady: bool = True
     #: Jobs and flavors that must not be tried for now.
@@ -62,6 +69,7 @@ class IdleChecker:
             option = start.option
             assert option in job.options, f"{start}: not an option of the job"
             assert start.uid not in self.parked, f"{start}: is parked"
+            assert not self.is_stopped(job), f"{start}: is stopped"
             assert option.flavor not in self.closed, f"{start}: the pool is closed"
             assert self.fits(self.running.values(), job, option), f"{start}: breaks a limit"
             at_ms = self.promised_ms.get((start.uid, option.flavor), plan.now_ms)
@@ -75,6 +83,7 @@ class IdleChecker:
         promises: dict[str, tuple[JobQueued, Option, int]] = {}
         for one in plan.reservations:
             job = self.waiting[one.uid]
+            assert not self.is_stopped(job), f"{one}: is stopped"
             option = next(o for o in job.options if o[:2] == (one.flavor, one.units))
             earliest_ms = self.earliest(job, option, plan.now_ms)
             assert one.start_ms == earliest_ms, f"{one}: could start at {earliest_ms}"
@@ -85,7 +94,7 @@ class IdleChecker:
             promises[one.flavor] = (job, option, one.start_ms)
         seen: set[tuple[str, str, tuple[Option, ...]]] = set()
         for job in self.waiting.values():
-            if job.uid in self.parked:
+            if job.uid in self.parked or self.is_stopped(job):
                 continue
             alike = (job.city, job.enterprise, job.options)
             if alike in seen:
@@ -120,20 +129,23 @@ class IdleChecker:
         still.append(Running(job.city, job.enterprise, option, now_ms + option.wall_ms))
         return self.fits(still, holder, held)
 
+    def is_stopped(self, job: JobQueued) -> bool:
+        """Whether the job's city or enterprise is stopped."""
+        return not self.stopped.isdisjoint((f"cities/{job.city}", f"enterprises/{job.enterprise}"))
+
     def is_guaranteed(self, job: JobQueued, option: Option) -> bool:
-        """Whether a job fits into what its city lends to nobody, and its enterprise's cap."""
-        quota = self.quotas.get((job.city, option.flavor))
-        if quota is None or quota.lend_limit_units is None:
+        """Whether a job fits into what its city lends to nobody, and its enterprise's cap.
+
+        Not in what is kept for other enterprises; and not after a cut, while more is held or
+        guaranteed than there is.
+        """
+        books = self.books(self.running.values(), job.enterprise, option.flavor)
+        after = books.after(job, option.units)
+        kept = books.guarantees.get(job.city, 0)
+        if books.committed > books.total or after.holds_or_keeps[job.city] > kept:
             return False
-        owned = sum(q.nominal_units for (_, of), q in self.quotas.items() if of == option.flavor)
-        if owned > self.capacities[option.flavor]:
-            return False  # more is promised to the cities than there is
-        mine = [run for run in self.running.values() if run.option.flavor == option.flavor]
-        used = sum(run.option.units for run in mine if run.city == job.city)
-        by_enterprise = sum(run.option.units for run in mine if run.enterprise == job.enterprise)
         cap = self.caps.get((job.enterprise, option.flavor))
-        kept = quota.nominal_units - quota.lend_limit_units
-        return used + option.units <= kept and (cap is None or by_enterprise + option.units <= cap)
+        return cap is None or after.mine <= cap
 
     def earliest(self, job: JobQueued, option: Option, now_ms: int) -> int:
         """The first instant at which a job fits if all runs end at their limits."""
@@ -145,26 +157,85 @@ class IdleChecker:
 
     def fits(self, runs: Iterable[Running], job: JobQueued, option: Option) -> bool:
         """The quota rules A1, A2, A3, A5 written out: units, caps, limits, guarantees."""
-        flavor, units = option.flavor, option.units
-        used = dict.fromkeys({city for city, _ in self.quotas} | {job.city}, 0)
-        mine = units
+        flavor, city = option.flavor, job.city
+        on_flavor = [run for run in runs if run.option.flavor == flavor]
+        if sum(run.option.units for run in on_flavor) + option.units > self.capacities[flavor]:
+            return False
+        before = self.books(on_flavor, job.enterprise, flavor)
+        after = before.after(job, option.units)
+        if after.mine > self.caps.get((job.enterprise, flavor), after.mine):
+            return False
+        quota = self.quotas.get((city, flavor))
+        if quota is not None and quota.borrow_limit_units is not None:
+            most = quota.nominal_units + quota.borrow_limit_units
+            if after.used[city] > most:
+                return False
+            grows = after.holds_or_keeps[city] > before.holds_or_keeps[city]
+            if grows and after.holds_or_keeps[city] > most:
+                return False
+        return after.committed == before.committed or after.committed <= after.total
+
+    def books(self, runs: Iterable[Running], enterprise: str, flavor: str) -> "Books":
+        """What is held of a flavor, counted run by run."""
+        used = {city: 0 for city, of in self.quotas if of == flavor}
+        by_enterprise: dict[str, int] = {enterprise: 0}
         for run in runs:
             if run.option.flavor == flavor:
                 used[run.city] = used.get(run.city, 0) + run.option.units
-                if run.enterprise == job.enterprise:
-                    mine += run.option.units
-        used[job.city] += units
-        if sum(used.values()) > self.capacities[flavor]:
-            return False
-        if mine > self.caps.get((job.enterprise, flavor), mine):
-            return False
-        total = sum(q.nominal_units for (_, of), q in self.quotas.items() if of == flavor)
-        committed = 0
-        for city, held in used.items():
-            quota = self.quotas.get((city, flavor), CityQuotaSet(city, flavor, 0))
-            borrow, lend = quota.borrow_limit_units, quota.lend_limit_units
-            if city == job.city and borrow is not None and held > quota.nominal_units + borrow:
-                return False
-            kept = 0 if lend is None else max(0, quota.nominal_units - lend)
-            committed += max(held, kept)
-        return committed <= max(total, self.capacities[flavor])
+                by_enterprise[run.enterprise] = (
+                    by_enterprise.get(run.enterprise, 0) + run.option.units
+                )
+        guarantees: dict[str, int] = {}
+        owned = 0
+        for (city, of), quota in self.quotas.items():
+            if of == flavor:
+                owned += quota.nominal_units
+                lend = quota.lend_limit_units
+                guarantees[city] = 0 if lend is None else max(0, quota.nominal_units - lend)
+        capacity = self.capacities[flavor]
+        owned += self.corridor.get(flavor, max(0, capacity - owned))
+        kept = {name: units for (name, of), units in self.kept.items() if of == flavor}
+        return Books(
+            used, by_enterprise, enterprise, guarantees, kept, self.homes, min(owned, capacity)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What is held of one flavor at one time, looked at by one enterprise."""
+
+    used: dict[str, int]
+    by_enterprise: dict[str, int]
+    enterprise: str
+    guarantees: dict[str, int]
+    kept: dict[str, int]
+    homes: Mapping[str, str]
+    total: int
+
+    @property
+    def mine(self) -> int:
+        """Units of the enterprise."""
+        return self.by_enterprise[self.enterprise]
+
+    @property
+    def holds_or_keeps(self) -> dict[str, int]:
+        """By city: what its enterprises hold, or what it keeps for them if that is more."""
+        found = dict(self.used)
+        for name, units in self.kept.items():
+            city = self.homes[name]
+            missing = max(0, units - self.by_enterprise.get(name, 0))
+            found[city] = found.get(city, 0) + missing
+        return found
+
+    @property
+    def committed(self) -> int:
+        """What all cities together hold, keep or are guaranteed."""
+        found = self.holds_or_keeps
+        cities = found.keys() | self.guarantees.keys()
+        return sum(max(found.get(city, 0), self.guarantees.get(city, 0)) for city in cities)
+
+    def after(self, job: JobQueued, units: int) -> "Books":
+        """With a start of so many units."""
+        used = {**self.used, job.city: self.used.get(job.city, 0) + units}
+        mine = {**self.by_enterprise, job.enterprise: self.mine + units}
+        return replace(self, used=used, by_enterprise=mine)

@@ -74,7 +74,8 @@ def days(draw: st.DrawFn, limits: bool = True) -> Day:
             quotas.append(CityQuotaSet(city, flavor, nominal, borrow, lend))
     caps = (
         draw(st.lists(st.builds(EnterpriseQuotaSet, st.sampled_from(sorted(MEMBERS)),
-                                st.sampled_from(FLAVORS), st.integers(0, 15)), max_size=2))
+                                st.sampled_from(FLAVORS), st.integers(0, 15), st.just(0)),
+                      max_size=2))
         if limits else []
     )  # fmt: skip
     arrivals = draw(st.lists(_arrivals(capacity), max_size=40))

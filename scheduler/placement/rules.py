@@ -1,0 +1,181 @@
+"""The rules that the root planner is told: pools, quotas, weights, stops, and what they hold.
+
+The base of the root planner's state; ``Intake`` takes in jobs and runs.
+"""
+
+from typing import NamedTuple
+
+from quota.instant import CityLimits, FlavorBook
+from scheduler.placement.keys import Keys
+from scheduler.placement.model import (
+    CityQuotaSet,
+    CitySet,
+    Delta,
+    EnterpriseQuotaSet,
+    EnterpriseSet,
+    JobQueued,
+    Option,
+    PolicySettings,
+    PoolSet,
+    ReclaimSet,
+    StopSet,
+    UsageSet,
+)
+from scheduler.placement.pools import Pool
+
+
+class ActiveRun(NamedTuple):
+    """A run that holds units, with what is needed to undo its start."""
+
+    city: str
+    enterprise: str
+    option: Option
+    start_ms: int
+    score: int
+    job: JobQueued | None
+
+
+def rule_key(rule: Delta) -> tuple[str, ...]:
+    """What a rule is about: a later one with an equal key takes its place."""
+    subject = tuple(word for word in rule[:2] if isinstance(word, str))
+    named = isinstance(rule, CityQuotaSet | EnterpriseQuotaSet)
+    return (type(rule).__name__, *(subject if named else subject[:1]))
+
+
+class Rules:
+    """What was last said of each pool, city and enterprise."""
+
+    def __init__(self, policy: PolicySettings) -> None:
+        self.policy = policy
+        self.pools: dict[str, Pool] = {}
+        self.keys = Keys(self.pools, policy.usage_half_life_ms)
+        self.active: dict[int, ActiveRun] = {}
+        #: The last word on each pool, city, enterprise and quota, by what it is about.
+        self.rules: dict[tuple[str, ...], Delta] = {}
+        #: Cities and enterprises that start nothing.
+        self.stops: set[str] = set()
+        #: Promised jobs and the flavors of their pools.
+        self.holders: dict[int, str] = {}
+        #: Flavors where something was freed or moved.
+        self.dirty: set[str] = set()
+        self._home: dict[str, str] = {}
+        self._limits_moved = False
+
+    def _rule(self, delta: Delta) -> None:
+        self.rules[rule_key(delta)] = delta
+        match delta:
+            case PoolSet(flavor, center, capacity, is_open, corridor):
+                pool = self._pool(flavor)
+                pool.center, pool.is_open = center, is_open
+                if not is_open:
+                    self.release_holder(pool)
+                if (pool.book.capacity, pool.book.corridor) != (capacity, corridor):
+                    pool.book.set_capacity(capacity)
+                    pool.book.set_corridor(corridor)
+                    self.keys.capacity_moved()
+                    self._limits_moved = True
+                self.dirty.add(flavor)
+            case ReclaimSet(flavor):
+                pool = self._pool(flavor)
+                if pool.reclaim != delta:
+                    pool.reclaim = delta
+                    self._limits_moved = True
+                    self.dirty.add(flavor)
+            case StopSet(node, state):
+                self._stop(node, state)
+            case CitySet(city, weight):
+                self.keys.set_city(city, weight)
+            case EnterpriseSet(enterprise, city, weight):
+                self.keys.set_enterprise(enterprise, city, weight)
+                if self._home.get(enterprise) != city:
+                    self._move_home(enterprise, city)
+            case CityQuotaSet(city, flavor, nominal, borrow, lend):
+                limits = CityLimits(nominal, borrow, lend)
+                book = self._pool(flavor).book
+                if book.limits.get(city) != limits:
+                    book.set_limits(city, limits)
+                    self.keys.quota_moved()
+                    self._limits_moved = True
+                    self.dirty.add(flavor)
+            case EnterpriseQuotaSet(enterprise, flavor, cap, guarantee):
+                self._set_member(enterprise, self._pool(flavor), cap, guarantee)
+            case UsageSet(enterprise, flavor, unit_seconds, at_ms):
+                self.keys.note(enterprise, flavor, unit_seconds, at_ms)
+            case _:
+                raise TypeError(f"not a delta: {delta!r}")
+
+    def _move_home(self, enterprise: str, city: str) -> None:
+        """What is kept for an enterprise is kept by the city that it belongs to now."""
+        self._home[enterprise] = city
+        for pool in self.pools.values():
+            if enterprise in pool.book.kept:
+                kept, _ = pool.book.kept[enterprise]
+                pool.book.set_guarantee(city, enterprise, kept, pool.book.capped_used[enterprise])
+                self._limits_moved = True
+                self.dirty.add(pool.flavor)
+
+    def _set_member(self, enterprise: str, pool: Pool, cap: int | None, guarantee: int) -> None:
+        """Set an enterprise's cap, and what its city keeps for it."""
+        book, city = pool.book, self._home.get(enterprise, "")
+        kept = book.kept.get(enterprise, (0, city))
+        if book.caps.get(enterprise) == cap and kept == (guarantee, city):
+            return
+        held = self._held(enterprise, pool.flavor)
+        book.set_cap(enterprise, cap, held)
+        book.set_guarantee(city, enterprise, guarantee, held)
+        self._limits_moved = True
+        self.dirty.add(pool.flavor)
+
+    def _stop(self, node: str, state: str) -> None:
+        """Open or stop a city or an enterprise: what it has waiting starts no more."""
+        if (state == "OPEN") == (node not in self.stops):
+            return
+        if state == "OPEN":
+            self.stops.discard(node)
+            self.dirty.update(self.pools)
+        else:
+            self.stops.add(node)
+            for pool in self.pools.values():
+                holder = pool.holder
+                if holder is not None and self.stopped(holder.city, holder.enterprise):
+                    self.free_holder(holder.entry[2])
+        self._limits_moved = True
+
+    def stopped(self, city: str, enterprise: str) -> str:
+        """The node (of the city, else of the enterprise) that is stopped; empty if none is."""
+        if self.stops:
+            for node in (f"cities/{city}", f"enterprises/{enterprise}"):
+                if node in self.stops:
+                    return node
+        return ""
+
+    def _pool(self, flavor: str) -> Pool:
+        pool = self.pools.get(flavor)
+        if pool is None:
+            # Capacity unknown yet: closed until its PoolSet comes.
+            pool = self.pools[flavor] = Pool(flavor, "", FlavorBook.empty(0), is_open=False)
+        return pool
+
+    def _held(self, enterprise: str, flavor: str) -> int:
+        return sum(
+            run.option.units
+            for run in self.active.values()
+            if run.enterprise == enterprise and run.option.flavor == flavor
+        )
+
+    # --- promises ---------------------------------------------------------------------------------
+
+    def free_holder(self, uid: int) -> None:
+        """A promised job needs its promise no more."""
+        flavor = self.holders.get(uid)
+        if flavor is not None:
+            pool = self.pools[flavor]
+            self.release_holder(pool)
+            pool.waits = True
+            self.dirty.add(flavor)
+
+    def release_holder(self, pool: Pool) -> None:
+        """A pool is promised to nobody."""
+        if pool.holder is not None:
+            self.holders.pop(pool.holder.entry[2], None)
+            pool.hold(None)
