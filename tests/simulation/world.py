@@ -14,7 +14,7 @@ from scheduler.store import funds, seed, submission_book, submissions
 from scheduler.store.catalog import CityRow, FlavorRow
 from scheduler.store.identity import NewEnterprise
 from scheduler.store.seed_files import Seed, SeedCenter, SeedPrice, SeedProgramme, SeedQuota
-from scheduler.store.submissions import Key, NewJob, Submission
+from scheduler.store.submissions import Key, More, NewJob, Submission
 from tests.simulation.inline_store import InlineDatabase
 
 NOW_MS = 1_790_000_000_000  # 2026-09-21
@@ -111,7 +111,8 @@ def _new_job(uid: int, enterprise: str, city: str, spec: JobSpec, now_ms: int) -
         display_name=spec.display_name, options=json.dumps(options, separators=(",", ":")),
         labels=json.dumps(dict(spec.labels)), spec=encode(spec), subsidy=spec.subsidy,
         self_pay_max_fen=spec.self_pay_max_fen, attempts_max=spec.attempts_max,
-        retry_on=",".join(sorted(spec.retry_on)),
+        retry_on=",".join(sorted(spec.retry_on)), user_name=f"{enterprise}-user",
+        more=More(interruptible=spec.interruptible, notice_s=spec.notice_s),
     )  # fmt: skip
 
 
@@ -137,6 +138,9 @@ def job(
     self_pay_max_fen: int | None = None,
     attempts_max: int = 3,
     retry_on: frozenset[FailureClass] = RETRIED_BY_DEFAULT,
+    interruptible: bool = False,
+    notice_s: int = 0,
+    priority: int = 0,
     **labels: str,
 ) -> JobSpec:
     """A job on one flavor; ``runtime_s`` and ``outcome`` decide its fate at a simulated center."""
@@ -144,7 +148,7 @@ def job(
     return JobSpec(
         (ResourceOption(flavor, units, nodes),), wall_s, subsidy=subsidy,
         self_pay_max_fen=self_pay_max_fen, attempts_max=attempts_max, retry_on=retry_on,
-        labels=fate,
+        labels=fate, interruptible=interruptible, notice_s=notice_s, priority=priority,
     )  # fmt: skip
 
 
