@@ -4,8 +4,10 @@
 sentence to parse. Quantities are in units of ``flavor``; times are epoch milliseconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class ReasonCode(StrEnum):
@@ -35,6 +37,10 @@ class ReasonCode(StrEnum):
     WAITING_RECLAIM = "WAITING_RECLAIM"
     BEHIND_HEAD = "BEHIND_HEAD"
     NOT_EVALUATED = "NOT_EVALUATED"
+
+
+#: The place of each code in the order of precedence, from 0.
+RANK: Final[Mapping[ReasonCode, int]] = {code: rank for rank, code in enumerate(ReasonCode)}
 
 
 @dataclass(frozen=True, slots=True)

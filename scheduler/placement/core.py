@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from scheduler.placement.census import WaitingCounts
 from scheduler.placement.explaining import Explainer
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
+from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import LocalShards, Shards
 
@@ -84,7 +85,8 @@ class PlanningCore:
         return self._explainer.estimate(job, now_ms)
 
     def counts(self, now_ms: int) -> WaitingCounts:
-        """Count waiting jobs; the reason is the limit that binds the first option."""
+        """Count waiting jobs, each for the reason by which it would be explained."""
         self._take(now_ms)
         root = self._root
-        return root.census.counts(root.pools, root.lines, root.parking)
+        reasoning = Reasoning(root, now_ms)
+        return root.census.counts(reasoning, root.classes, root.lines, root.parking)

@@ -1,28 +1,35 @@
 """Why a job waits, and when it may start: answers that change nothing.
 
-The reason is the limit that binds the option nearest to a start. The start band is what can be
-said for sure: ``start_earliest_ms`` is when the option would fit if all runs ended at their limits
-and nobody came before; ``start_latest_ms`` is the promise, where there is one;
-``start_likely_ms`` adds to the earliest the work that waits before the job, spread over the pool.
+The reason of a job is that of the option nearest to a start. Its band says when it will start:
+``start_earliest_ms`` is when an option would fit if runs ended when they are expected to and nobody
+came before; ``start_likely_ms`` is when it starts in a forecast in which all that waits starts in
+the real order and runs as long as is expected; ``start_latest_ms`` is the promise, where there is
+one, else when it starts if all use their limits. None of them knows of jobs that are still to come.
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
-from quota.instant import Bound, Limit
-from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
+from scheduler.placement.forecast import Forecast, connected, forecast
 from scheduler.placement.model import Explanation, JobQueued, Option
-from scheduler.placement.pools import Pool
+from scheduler.placement.pools import Pool, RunEnd
+from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
 
-_RANK = {code: rank for rank, code in enumerate(ReasonCode)}
+#: A forecast answers questions for so long (scheduling time), whatever happens meanwhile.
+FORECAST_MS: Final = 15_000
 
 
 class Explainer:
     """Reads a root planner between cycles."""
 
-    def __init__(self, root: RootPlanner) -> None:
-        self._root = root
+    def __init__(self, root: RootPlanner, forecast_ms: int = FORECAST_MS) -> None:
+        self._root, self._forecast_ms = root, forecast_ms
+        self._forecasts: dict[tuple[str, bool], Forecast] = {}
 
     def explain(self, uid: int, now_ms: int) -> Explanation | None:
         """Say why a waiting job waits; None if it does not wait here."""
@@ -31,86 +38,159 @@ class Explainer:
         if parked is not None:
             key = (parked.job.city, parked.job.enterprise, parked.job.options)
             entry = (-parked.job.priority, parked.job.queued_ms, uid, 0)
-            position, waiting = self._position(key, entry, None)
-            return Explanation(uid, parked.reason, position, waiting)
+            return self._explained(key, entry, None, now_ms, parked.reason)
         place = root.shards.locate(uid, root.pending_takes())
-        if place is None:
+        if place is not None:
+            before = place.before_in_enterprise
+            return self._explained(place.key, place.entry, before, now_ms, None)
+        run = root.active.get(uid)
+        if run is None or run.job is None:
             return None
-        reason = root.parking.stalled.get(place.key) or self.reason(place.key, place.entry, now_ms)
-        position, waiting = self._position(place.key, place.entry, place.before_in_enterprise)
-        return Explanation(uid, reason, position, waiting)
+        # It was started a moment ago, and is about to be admitted or refused.
+        key = (run.city, run.enterprise, run.job.options)
+        last = root.refusals.last.get(key) or PendingReason(
+            ReasonCode.NOT_EVALUATED, "corridor", run.option.flavor, requested=run.option.units
+        )
+        starting = replace(last, start_earliest_ms=now_ms, start_likely_ms=now_ms)
+        return Explanation(uid, starting, 1, 1 + self._waiting_in(run.city))
 
     def estimate(self, job: JobQueued, now_ms: int) -> Explanation:
         """Say what would be said of a job if it were queued now."""
         key = (job.city, job.enterprise, job.options)
         entry = (-job.priority, job.queued_ms, job.uid, 0)
-        position, waiting = self._position(key, entry, None)
-        return Explanation(job.uid, self.reason(key, entry, now_ms), position, waiting + 1)
+        found = self._explained(key, entry, None, now_ms, None, job)
+        return replace(found, waiting_in_city=found.waiting_in_city + 1)
 
-    def reason(self, key: ClassKey, entry: Entry, now_ms: int) -> PendingReason:
-        """The reason of the option that is nearest to a start."""
+    def _explained(
+        self, key: ClassKey, entry: Entry, before: int | None, now_ms: int,
+        parked: PendingReason | None, asked: JobQueued | None = None,
+    ) -> Explanation:  # fmt: skip
         city, enterprise, options = key
-        reasons = [self._option(city, enterprise, option, entry, now_ms) for option in options]
-        return max(reasons, key=lambda reason: _RANK[reason.code])
+        reasoning = Reasoning(self._root, now_ms)
+        bindings = [reasoning.binding(city, enterprise, option) for option in options]
+        own = parked or reasoning.of_class(key, bindings)
+        reasons = [
+            self._dated(one.reason(option), key, option, now_ms)
+            for one, option in zip(bindings, options, strict=True)
+        ]
+        if isinstance(own, PendingReason):
+            reason = self._nearest_times(own, reasons)
+        else:
+            reason = max(reasons, key=lambda one: RANK[one.code])
+        reason = self._banded(reason, key, entry, now_ms, asked)
+        position, waiting = self._position(key, entry, before)
+        return Explanation(entry[2], reason, position, waiting, tuple(reasons))
 
-    def _option(
-        self, city: str, enterprise: str, option: Option, entry: Entry, now_ms: int
+    # --- times ------------------------------------------------------------------------------------
+
+    def _dated(
+        self, reason: PendingReason, key: ClassKey, option: Option, now_ms: int
     ) -> PendingReason:
+        """Add to a reason when its option would fit if runs ended as expected."""
         pool = self._root.pools.get(option.flavor)
-        if pool is None:
-            return PendingReason(ReasonCode.NO_FLAVOR, "corridor", option.flavor)
-        if not pool.is_open:
-            return PendingReason(ReasonCode.CENTER_DOWN, f"centers/{pool.center}", option.flavor)
-        bound = pool.book.bound(city, enterprise, option.units)
-        at_ms, later = pool.earliest(city, enterprise, option.units, now_ms)
-        promise = self._promise(pool, entry)
-        earliest = at_ms if later is not None else None
-        likely = None if earliest is None else promise or earliest + self._queued_ms(pool, entry)
-        code = self._code(pool, city, enterprise, option, bound, now_ms)
-        return PendingReason(
-            code,
-            bound.node if bound is not None else f"centers/{pool.center}",
-            option.flavor,
-            limit=bound.height if bound is not None else None,
-            used=bound.used if bound is not None else None,
-            requested=option.units,
-            short_by=bound.short_by if bound is not None else None,
+        if pool is None or not pool.is_open:
+            return reason
+        at_ms, later = self._expected(pool, now_ms).earliest(key[0], key[1], option.units, now_ms)
+        return replace(
+            reason,
             next_event_ms=self._next_end(pool, now_ms),
-            start_earliest_ms=earliest,
-            start_likely_ms=likely,
-            start_latest_ms=promise,
+            start_earliest_ms=None if later is None else at_ms,
         )
 
-    def _code(
-        self, pool: Pool, city: str, enterprise: str, option: Option, bound: Bound | None,
-        now_ms: int,
-    ) -> ReasonCode:  # fmt: skip
-        if bound is not None:
-            below = pool.book.borrowed_after(city, option.units) == 0
-            if bound.limit is Limit.POOL_FULL and below and self._lent(pool):
-                return ReasonCode.WAITING_RECLAIM
-            return ReasonCode(bound.limit.value)
-        if not pool.may_pass(city, enterprise, option.units, now_ms + option.wall_ms):
-            if self._root.policy.backfill:
-                return ReasonCode.WAITING_RESERVATION
-            return ReasonCode.BEHIND_HEAD
-        return ReasonCode.NOT_EVALUATED
-
     @staticmethod
-    def _lent(pool: Pool) -> bool:
-        """Whether some city holds more than its nominal."""
-        return any(pool.book.borrowed_after(city, 0) for city in pool.book.used)
+    def _nearest_times(own: PendingReason, options: Sequence[PendingReason]) -> PendingReason:
+        """A reason that is no option's has the earliest start of all options, once it is over."""
+        known = [one.start_earliest_ms for one in options if one.start_earliest_ms is not None]
+        if not known or own.code is ReasonCode.QUEUE_HELD:
+            return own
+        return replace(own, start_earliest_ms=max(min(known), own.start_earliest_ms or 0))
 
-    @staticmethod
-    def _promise(pool: Pool, entry: Entry) -> int | None:
-        holder = pool.holder
-        return holder.start_ms if holder is not None and holder.entry[2] == entry[2] else None
+    def _banded(
+        self, reason: PendingReason, key: ClassKey, entry: Entry, now_ms: int,
+        asked: JobQueued | None,
+    ) -> PendingReason:  # fmt: skip
+        """Add the band; there is none for what can never start as things are."""
+        if reason.start_earliest_ms is None:
+            return reason
+        likely = self._start(key, entry, now_ms, asked, by_limits=False)
+        latest = self._promise(key, entry)
+        if latest is None:
+            latest = self._start(key, entry, now_ms, asked, by_limits=True)
+        if likely is None:
+            return replace(reason, start_latest_ms=latest)
+        likely = max(now_ms, likely)
+        if latest is not None:
+            latest = max(likely, latest)
+        earliest = min(max(now_ms, reason.start_earliest_ms), likely)
+        return replace(
+            reason, start_earliest_ms=earliest, start_likely_ms=likely, start_latest_ms=latest
+        )
+
+    def _start(
+        self, key: ClassKey, entry: Entry, now_ms: int, asked: JobQueued | None, *, by_limits: bool
+    ) -> int | None:
+        """When a job starts in a forecast; None if it never does."""
+        uid, root = entry[2], self._root
+        expect = _by_limits if by_limits else self._expect
+        flavors = [option.flavor for option in key[2]]
+        if asked is not None:
+            found = forecast(root, connected(root, flavors), now_ms, expect, asked)
+        else:
+            known = self._forecasts.get((flavors[0], by_limits))
+            found = known if known is not None and self._answers(known, uid, now_ms) else forecast(
+                root, bound := connected(root, flavors), now_ms, expect
+            )  # fmt: skip
+            if found is not known:
+                self._forecasts.update(
+                    dict.fromkeys(((flavor, by_limits) for flavor in bound), found)
+                )
+        if uid in found.starts:
+            return found.starts[uid]
+        if found.complete:
+            return None
+        pool = root.pools[flavors[0]]
+        return max(found.until_ms, now_ms + self._queued_ms(pool, entry, by_limits))
+
+    def _answers(self, known: Forecast, uid: int, now_ms: int) -> bool:
+        return known.made_ms <= now_ms <= known.made_ms + self._forecast_ms and (
+            uid in known.asked or not known.complete
+        )
+
+    def _expect(self, enterprise: str, option: Option, age_ms: int) -> int:
+        """How long a run takes in all: what is predicted, and more once it ran for longer."""
+        wall_ms = option.wall_ms
+        found = self._root.run_times.predict(enterprise, "", option)
+        took_ms = wall_ms if found is None else min(found, wall_ms)
+        if took_ms > age_ms:
+            return took_ms
+        if age_ms >= wall_ms:
+            return age_ms + max(60_000, age_ms - wall_ms)
+        return min(wall_ms, age_ms + max(60_000, age_ms // 2))
+
+    def _expected(self, pool: Pool, now_ms: int) -> Pool:
+        """The pool with its runs ending when they are expected to."""
+        active = self._root.active
+        ends: list[RunEnd] = []
+        for _, uid, units, city, enterprise in pool.ends:
+            run = active[uid]
+            age_ms = max(0, now_ms - run.start_ms)
+            end_ms = run.start_ms + self._expect(run.enterprise, run.option, age_ms)
+            ends.append((max(now_ms + 1, end_ms), uid, units, city, enterprise))
+        return Pool(pool.flavor, pool.center, pool.book, ends=sorted(ends))
+
+    def _promise(self, key: ClassKey, entry: Entry) -> int | None:
+        for option in key[2]:
+            pool = self._root.pools.get(option.flavor)
+            holder = None if pool is None else pool.holder
+            if holder is not None and holder.entry[2] == entry[2] and holder.start_ms:
+                return holder.start_ms
+        return None
 
     @staticmethod
     def _next_end(pool: Pool, now_ms: int) -> int | None:
         return max(now_ms, pool.ends[0][0]) if pool.ends else None
 
-    def _queued_ms(self, pool: Pool, entry: Entry) -> int:
+    def _queued_ms(self, pool: Pool, entry: Entry, by_limits: bool) -> int:
         """How long the pool would work on the jobs that were queued before this one."""
         work = 0
         for owners in self._root.lines.owners(pool.flavor).values():
@@ -118,8 +198,19 @@ class Explainer:
                 for line in sizes.values():
                     for first, spot, waiting in line:
                         if first[1] < entry[1]:
-                            work += waiting.count * spot.units * spot.wall_ms
+                            option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
+                            took_ms = spot.wall_ms
+                            if not by_limits:
+                                took_ms = self._expect(waiting.enterprise, option, 0)
+                            work += waiting.count * spot.units * took_ms
         return work // max(1, pool.book.capacity)
+
+    # --- place ------------------------------------------------------------------------------------
+
+    def _waiting_in(self, city: str) -> int:
+        members = self._root.census.by_member.get(city) or Counter[str]()
+        parked = sum(1 for one in self._root.parking.jobs.values() if one.job.city == city)
+        return sum(members.values()) + parked
 
     def _position(self, key: ClassKey, entry: Entry, before: int | None) -> tuple[int, int]:
         """Return (place, 1 for the next; waiting jobs) in the city, in the order of now."""
@@ -140,5 +231,10 @@ class Explainer:
                 for other, jobs in members.items()
                 if jobs and (root.keys.enterprise_key(other), other) < mine
             )
-        parked = sum(1 for one in root.parking.jobs.values() if one.job.city == city)
-        return ahead + before + 1, sum(members.values()) + parked
+        return ahead + before + 1, self._waiting_in(city)
+
+
+def _by_limits(enterprise: str, option: Option, age_ms: int) -> int:
+    """Every run uses its limit; one that is late takes as long again as it is late."""
+    late_ms = age_ms - option.wall_ms
+    return option.wall_ms if late_ms < 0 else age_ms + max(60_000, late_ms)

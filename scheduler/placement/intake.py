@@ -257,7 +257,8 @@ class Intake(Rules):
         is_capped = enterprise in self._capped
         # One line for all enterprises is enough where neither order nor caps tell them apart.
         waiting.owner = enterprise if is_capped or self.policy.order == "corridor" else ""
-        waiting.capped = enterprise if is_capped else ""
+        is_told_apart = is_capped or f"enterprises/{enterprise}" in self.stops
+        waiting.capped = enterprise if is_told_apart else ""
         if waiting.key in self.parking.stalled or self.stopped(city, enterprise):
             waiting.spots = ()
         else:

@@ -81,6 +81,10 @@ class Keys:
         city = self._cities.get(enterprise, "")
         self._add(city, enterprise, flavor, unit_seconds * 1000, at_ms)
 
+    def copy_use(self, other: "Keys") -> None:
+        """Forget all use, and go on from that of another planner."""
+        self._member_use, self._city_use = other._member_use.copy(), other._city_use.copy()
+
     def _add(self, city: str, enterprise: str, flavor: str, unit_ms: int, at_ms: int) -> int:
         if self._stale:
             self._reweigh()

@@ -316,12 +316,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one job waits, and its place (1 = next) among the waiting jobs of its city."""
+    """Why one job waits, and its place (1 = next) among the waiting jobs of its city.
+
+    ``options`` are the reasons of its options, in their order.
+    """
 
     uid: int
     reason: PendingReason
     position_in_city: int
     waiting_in_city: int
+    options: tuple[PendingReason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,3 +40,9 @@ class FadingUse:
     def remove(self, name: str, score: int) -> None:
         """Take away a score that ``add`` returned."""
         self.scores[name] = self.scores.get(name, 0) - score
+
+    def copy(self) -> "FadingUse":
+        """Return one of equal scores that goes its own way."""
+        other = FadingUse(self._half_life_ms)
+        other._base_ms, other.scores = self._base_ms, self.scores.copy()
+        return other

@@ -43,7 +43,7 @@ class WaitingClass:
         self.key, self.shard = key, shard
         self.city, self.enterprise, self.options = key
         self.owner = self.enterprise
-        #: The enterprise, if its cap binds the first option.
+        #: The enterprise, if it has a limit of its own on any flavor.
         self.capped = ""
         self.spots: tuple[Spot, ...] = ()
         self.window: list[Entry] = []

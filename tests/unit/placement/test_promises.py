@@ -144,7 +144,8 @@ def test_a_job_that_no_quota_allows_costs_nobody_a_promise() -> None:
     assert (started(plan), promised(plan)) == ([5], {})
     explained = board.core.explain(2, board.now_ms)
     assert explained is not None
-    assert explained.reason.code is ReasonCode.BORROW_LIMIT
+    assert explained.reason.code is ReasonCode.EXCEEDS_MAX
+    assert (explained.reason.node, explained.reason.limit) == ("cities/wuhan", 5)
     # Quotas moved: what never could start can, or may hope to.
     moved = board.plan(
         CityQuotaSet("wuhan", "a", 5), EnterpriseQuotaSet("e1", "a"), PoolSet("a", "c", 20)
@@ -154,7 +155,8 @@ def test_a_job_that_no_quota_allows_costs_nobody_a_promise() -> None:
 
 
 def test_counts_tell_who_waits_and_why() -> None:
-    board = Board(CityQuotaSet("wuhan", "a", 5, 0), PoolSet("b", "d", 4, open=False))
+    closed = (PoolSet("b", "d", 4, open=False), CityQuotaSet("ezhou", "b", 4))
+    board = Board(CityQuotaSet("wuhan", "a", 5, 0), *closed)
     board.plan(board.job(1, "e1", 5, wall_h=9))
     waiting = [
         board.job(2, "w1", 6, waited_h=2),
@@ -173,7 +175,7 @@ def test_counts_tell_who_waits_and_why() -> None:
         ("ezhou", "c"): 0,
     }  # fmt: skip
     assert counts.reasons == {
-        ("wuhan", "a", ReasonCode.BORROW_LIMIT): 1, ("ezhou", "a", ReasonCode.POOL_FULL): 2,
+        ("wuhan", "a", ReasonCode.EXCEEDS_MAX): 1, ("ezhou", "a", ReasonCode.POOL_FULL): 2,
         ("ezhou", "b", ReasonCode.CENTER_DOWN): 1, ("ezhou", "c", ReasonCode.NO_FLAVOR): 1,
     }  # fmt: skip
     board.plan(JobRemoved(2), JobRemoved(3), JobRemoved(5))

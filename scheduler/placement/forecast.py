@@ -1,0 +1,202 @@
+"""When waiting jobs will start if nothing else comes: the planner itself, run ahead of time.
+
+A second planner is told what the first one knows of some flavors, and is driven from now on: runs
+end when they are expected to, the jobs that wait are started by the very rules and in the very
+order in which they will be, and so on until nobody waits or enough was looked at. What is not known
+(jobs to come, runs that fail, quotas that move) is not in it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from scheduler.placement.intake import Intake
+from scheduler.placement.model import (
+    CitySet,
+    Delta,
+    EnterpriseSet,
+    JobQueued,
+    Option,
+    PoolSet,
+    Promised,
+    RunActive,
+    RunEnded,
+)
+from scheduler.placement.root import RootPlanner
+from scheduler.placement.shard import Entry, LocalShards
+from scheduler.placement.waiting import WaitingClass
+
+#: Jobs that are looked at in one forecast, and of one class.
+JOBS_MAX: Final = 4_000
+_CLASS_MAX: Final = 512
+_FIRST: Final = (PoolSet, CitySet, EnterpriseSet)
+
+#: (enterprise, option, age in ms) to how long the run takes in all, in ms.
+Expect = Callable[[str, Option, int], int]
+
+
+@dataclass(slots=True)
+class Forecast:
+    """Expected starts by uid; ``complete`` if all that wait were looked at.
+
+    A job that is in ``asked`` and not in ``starts`` was not reached until ``until_ms``.
+    """
+
+    made_ms: int
+    starts: dict[int, int] = field(default_factory=dict)
+    asked: set[int] = field(default_factory=set)
+    until_ms: int = 0
+    complete: bool = True
+
+
+def connected(root: Intake, flavors: Iterable[str]) -> frozenset[str]:
+    """Return the flavors whose queues are bound to these by jobs with alternatives."""
+    found, more = set(flavors), True
+    shapes = {tuple(option.flavor for option in kind.options) for kind in root.census.kinds}
+    while more:
+        more = False
+        for shape in shapes:
+            if not found.isdisjoint(shape) and not found.issuperset(shape):
+                found.update(shape)
+                more = True
+    return frozenset(found)
+
+
+def forecast(
+    root: RootPlanner,
+    flavors: frozenset[str],
+    now_ms: int,
+    expect: Expect,
+    extra: JobQueued | None = None,
+    jobs_max: int = JOBS_MAX,
+) -> Forecast:
+    """Run ahead for the jobs that wait for some flavors, and one that might be queued.
+
+    Nothing of ``root`` changes. It ends once ``extra`` has started.
+    """
+    found = Forecast(now_ms)
+    waiting = _waiting(root, flavors, jobs_max, found)
+    if extra is not None:
+        waiting.append(extra)
+        found.asked.add(extra.uid)
+    ahead = RootPlanner(root.policy, LocalShards(1))
+    ends = _copy(root, ahead, flavors, now_ms, expect)
+    ahead.apply(waiting, now_ms)
+    _run(ahead, ends, now_ms, expect, found, None if extra is None else extra.uid)
+    return found
+
+
+def _waiting(
+    root: RootPlanner, flavors: frozenset[str], jobs_max: int, found: Forecast
+) -> list[JobQueued]:
+    """The jobs that wait for the flavors, of each class the first ones, at most so many."""
+    classes = [
+        waiting
+        for waiting in root.classes.values()
+        if any(option.flavor in flavors for option in waiting.options)
+    ]
+    # Every class has its part; those that wait for longest come first.
+    classes.sort(key=lambda waiting: waiting.window[0][1:3])
+    jobs: list[JobQueued] = []
+    for at, waiting in enumerate(classes):
+        part = max(1, min(_CLASS_MAX, (jobs_max - len(jobs)) // (len(classes) - at)))
+        entries = _entries(root, waiting, part)
+        found.complete &= len(entries) == waiting.count
+        stalled_ms = _stalled_ms(root, waiting)
+        jobs += [
+            JobQueued(
+                uid, waiting.city, waiting.enterprise, -priority, queued_ms, waiting.options,
+                stalled_ms,
+            )
+            for priority, queued_ms, uid, _ in entries
+        ]  # fmt: skip
+        if len(jobs) >= jobs_max:
+            found.complete &= at == len(classes) - 1
+            break
+    jobs += [
+        parked.job._replace(not_before_ms=parked.due_ms)
+        for parked in root.parking.jobs.values()
+        if any(option.flavor in flavors for option in parked.job.options)
+    ][:jobs_max]
+    found.asked.update(job.uid for job in jobs)
+    return jobs
+
+
+def _entries(root: RootPlanner, waiting: WaitingClass, most: int) -> Sequence[Entry]:
+    if waiting.count <= len(waiting.window) or most <= len(waiting.window):
+        return waiting.window[:most]
+    taken = root.pending_takes()
+    return root.shards.more(waiting.shard, waiting.key, taken[waiting.shard], most).window
+
+
+def _stalled_ms(root: RootPlanner, waiting: WaitingClass) -> int:
+    """When a class that waits for money is tried again; 0 if it does not."""
+    if waiting.key not in root.parking.stalled:
+        return 0
+    due = (
+        parked.due_ms
+        for parked in root.parking.jobs.values()
+        if (parked.job.city, parked.job.enterprise, parked.job.options) == waiting.key
+    )
+    return min(due, default=0)
+
+
+def _copy(
+    root: RootPlanner, ahead: RootPlanner, flavors: frozenset[str], now_ms: int, expect: Expect
+) -> list[tuple[int, int]]:
+    """Tell the other planner the rules, runs, use and promises; returns when runs end."""
+    rules = root.rules.values()
+    told: list[Delta] = [rule for rule in rules if isinstance(rule, _FIRST)]
+    told += [rule for rule in rules if not isinstance(rule, _FIRST)]
+    ends: list[tuple[int, int]] = []
+    for uid, run in root.active.items():
+        told.append(RunActive(uid, run.city, run.enterprise, run.option, run.start_ms))
+        if run.option.flavor in flavors:
+            age_ms = max(0, now_ms - run.start_ms)
+            end_ms = run.start_ms + expect(run.enterprise, run.option, age_ms)
+            ends.append((max(end_ms, now_ms + 1), uid))
+    for flavor in sorted(flavors):
+        pool = root.pools.get(flavor)
+        if pool is not None and pool.holder is not None:
+            told.append(Promised(pool.holder.entry[2], flavor, pool.holder.units))
+    ahead.apply(told, now_ms)
+    ahead.keys.copy_use(root.keys)
+    for uid, run in root.active.items():
+        ahead.active[uid] = ahead.active[uid]._replace(score=run.score)
+    heapify(ends)
+    return ends
+
+
+def _run(
+    ahead: RootPlanner, ends: list[tuple[int, int]], now_ms: int, expect: Expect, found: Forecast,
+    until: int | None,
+) -> None:  # fmt: skip
+    """Drive the planner until nobody waits, or until one has started."""
+    left = len(found.asked)
+    at_ms: int | None = now_ms
+    while at_ms is not None:
+        deltas: list[Delta] = []
+        while ends and ends[0][0] <= at_ms:
+            _, uid = heappop(ends)
+            deltas.append(RunEnded(uid, at_ms - ahead.active[uid].start_ms))
+        ahead.apply(deltas, at_ms)
+        more = True
+        while more:
+            plan = ahead.plan(at_ms)
+            more = plan.more
+            for start in plan.starts:
+                found.starts[start.uid] = at_ms
+                took_ms = expect(start.enterprise, start.option, 0)
+                heappush(ends, (at_ms + max(1, took_ms), start.uid))
+                left -= 1
+        found.until_ms = at_ms
+        if not left or (until is not None and until in found.starts):
+            return
+        wakes = [ends[0][0]] if ends else []
+        if plan.wake_ms is not None and plan.wake_ms > at_ms:
+            wakes.append(plan.wake_ms)
+        at_ms = min(wakes, default=None)
+
+
+__all__ = ["JOBS_MAX", "Expect", "Forecast", "connected", "forecast"]

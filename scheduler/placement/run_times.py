@@ -1,0 +1,64 @@
+"""How long a run will take, guessed from earlier ones: for estimates and order, never for promises.
+
+A guess is the mean of the last two runs of the same enterprise and user of the same shape (Tsafrir,
+Etsion and Feitelson 2007), else of the enterprise's last runs of the flavor as parts of their
+limits. A guess never exceeds the limit.
+"""
+
+from collections import OrderedDict
+from typing import Final, NamedTuple, Protocol
+
+from scheduler.placement.model import Option, RunHistory
+
+_SHAPES_MAX: Final = 50_000
+_RECENT: Final = 2
+_PARTS: Final = 16
+_WHOLE: Final = 1 << 16
+
+
+class RunTimes(Protocol):
+    """Guesses run times."""
+
+    def predict(self, enterprise: str, user: str, option: Option) -> int | None:
+        """Return how long a run of the option will take in ms; None if nothing is known."""
+        ...
+
+
+class _Shape(NamedTuple):
+    enterprise: str
+    user: str
+    flavor: str
+    units: int
+    wall_ms: int
+
+
+class RecentRuns:
+    """The last runs by shape; of too many shapes those that were not seen for longest go."""
+
+    def __init__(self) -> None:
+        self._shapes: OrderedDict[_Shape, tuple[int, ...]] = OrderedDict()
+        #: By (enterprise, flavor): the last runs in parts of their limits, in 1/65536.
+        self._parts: dict[tuple[str, str], tuple[int, ...]] = {}
+
+    def learn(self, run: RunHistory) -> None:
+        """Take in how long a run took."""
+        enterprise, user, flavor, units, wall_ms, used_ms = run
+        shape = _Shape(enterprise, user, flavor, units, wall_ms)
+        known = self._shapes.pop(shape, ())
+        self._shapes[shape] = (*known, used_ms)[-_RECENT:]
+        if len(self._shapes) > _SHAPES_MAX:
+            self._shapes.popitem(last=False)
+        part = min(_WHOLE, used_ms * _WHOLE // max(1, wall_ms))
+        whose = enterprise, flavor
+        self._parts[whose] = (*self._parts.get(whose, ()), part)[-_PARTS:]
+
+    def predict(self, enterprise: str, user: str, option: Option) -> int | None:
+        """Return how long a run of the option will take in ms; None if nothing is known."""
+        wall_ms = option.wall_ms
+        recent = self._shapes.get(_Shape(enterprise, user, option.flavor, option.units, wall_ms))
+        if recent is not None:
+            return min(wall_ms, max(1, sum(recent) // len(recent)))
+        parts = self._parts.get((enterprise, option.flavor))
+        if parts is None:
+            return None
+        return max(1, wall_ms * sorted(parts)[len(parts) // 2] // _WHOLE)
