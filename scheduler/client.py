@@ -53,7 +53,10 @@ REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
         "SubmitJobs", "QuoteJobs", "GetJob", "ListJobs", "CancelJobs", "HoldJobs", "ReleaseJobs",
         "GrantEmergency", "WatchJobs", "ExplainJob", "ReadJobLogs",
     ),
-    "QuotaService": ("GetCityQuota", "ListCityQuotas", "ListEnterpriseQuotas"),
+    "QuotaService": (
+        "GetCityQuota", "ListCityQuotas", "ListEnterpriseQuotas", "GetBudget", "ListBudgets",
+        "GetBudgetSettings", "VerifyBudgets", "ListLoans", "GetLoanRule",
+    ),
     "SubsidyService": (
         "ListProgrammes", "ListFunds", "AppropriateFund", "ListTransfers", "VerifyLedger",
     ),

@@ -14,6 +14,7 @@ _ALL: Final = frozenset(Role)
 _PEOPLE: Final = frozenset(Role) - {Role.AGENT}
 _ENTERPRISE: Final = frozenset({Role.ENTERPRISE_MEMBER, Role.ENTERPRISE_ADMIN})
 _OPERATOR: Final = frozenset({Role.OPERATOR})
+_CITY_ADMIN: Final = frozenset({Role.CITY_ADMIN})
 _CITY: Final = frozenset({Role.CITY_ADMIN, Role.OPERATOR})
 _CITY_AND_AUDIT: Final = frozenset({Role.CITY_ADMIN, Role.OPERATOR, Role.AUDITOR})
 _ADMINS: Final = frozenset({Role.ENTERPRISE_ADMIN, Role.CITY_ADMIN, Role.OPERATOR})
@@ -50,6 +51,19 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ListStopStates": _PEOPLE,
             "SetStopState": _CITY,
             "ListUsage": _PEOPLE,
+            "GetBudget": _PEOPLE,
+            "ListBudgets": _PEOPLE,
+            "UpdateBudget": _CITY,
+            "GetBudgetSettings": _PEOPLE,
+            "UpdateBudgetSettings": _CITY,
+            "VerifyBudgets": _CITY_AND_AUDIT,
+            "LendHours": _CITY_ADMIN,
+            "AcceptLoan": _CITY_ADMIN,
+            "DeclineLoan": _CITY_ADMIN,
+            "ListLoans": _CITY_AND_AUDIT,
+            "ForgiveLoan": _OPERATOR,
+            "GetLoanRule": _CITY_AND_AUDIT,
+            "UpdateLoanRule": _CITY_ADMIN,
         },
         "SubsidyService": {
             "ListProgrammes": _PEOPLE,

@@ -5,6 +5,8 @@ from corridor.v1 import quota_service_pb2_grpc
 
 from scheduler.rpc import caller
 from scheduler.rpc import quota_messages as as_message
+from scheduler.rpc.budget_methods import BudgetMethods
+from scheduler.rpc.loan_methods import LoanMethods
 from scheduler.rpc.messages import (
     CallContext,
     optional,
@@ -17,7 +19,7 @@ from scheduler.services import quotas, quotas_use
 from scheduler.services.context import Context
 
 
-class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
+class QuotaServicer(BudgetMethods, LoanMethods, quota_service_pb2_grpc.QuotaServiceServicer):
     """See ``quota_service.proto``."""
 
     def __init__(self, context: Context) -> None:

@@ -107,7 +107,7 @@ def list_loans(
 
 
 def list_debts(connection: Connection, scope: Scope) -> list[DebtRow]:
-    """Return what is owed by or to the caller's city or its enterprises; of an enterprise, its own."""
+    """Return what is owed by or to the caller's city or its enterprises, or by the enterprise."""
     within = "1 = 1"
     if scope.city is not None:
         own = "(SELECT node FROM budget WHERE city = :scope_city)"
@@ -336,6 +336,11 @@ def forgive(connection: Connection, debt: DebtRow, change: Change) -> DebtRow:
 def lender_node(lender: str) -> str:
     """Return the node of a lender: a city, or the corridor for what was used beyond a budget."""
     return CORRIDOR if lender == CORRIDOR else city_node(lender)
+
+
+def borrower_node(borrower: str) -> str:
+    """Return the node of a borrower, which may be given as a city's code or as a node."""
+    return borrower if "/" in borrower else city_node(borrower)
 
 
 def _audit(

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from corridor.v1 import budget_pb2 as corridor_dot_v1_dot_budget__pb2
 from corridor.v1 import quota_service_pb2 as corridor_dot_v1_dot_quota__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -106,6 +107,71 @@ class QuotaServiceStub:
                 '/corridor.v1.QuotaService/ListUsage',
                 request_serializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageResponse.FromString,
+                _registered_method=True)
+        self.GetBudget = channel.unary_unary(
+                '/corridor.v1.QuotaService/GetBudget',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.GetBudgetRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.GetBudgetResponse.FromString,
+                _registered_method=True)
+        self.ListBudgets = channel.unary_unary(
+                '/corridor.v1.QuotaService/ListBudgets',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.ListBudgetsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.ListBudgetsResponse.FromString,
+                _registered_method=True)
+        self.UpdateBudget = channel.unary_unary(
+                '/corridor.v1.QuotaService/UpdateBudget',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetResponse.FromString,
+                _registered_method=True)
+        self.GetBudgetSettings = channel.unary_unary(
+                '/corridor.v1.QuotaService/GetBudgetSettings',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.GetBudgetSettingsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.GetBudgetSettingsResponse.FromString,
+                _registered_method=True)
+        self.UpdateBudgetSettings = channel.unary_unary(
+                '/corridor.v1.QuotaService/UpdateBudgetSettings',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetSettingsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetSettingsResponse.FromString,
+                _registered_method=True)
+        self.VerifyBudgets = channel.unary_unary(
+                '/corridor.v1.QuotaService/VerifyBudgets',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.VerifyBudgetsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.VerifyBudgetsResponse.FromString,
+                _registered_method=True)
+        self.LendHours = channel.unary_unary(
+                '/corridor.v1.QuotaService/LendHours',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.LendHoursRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.LendHoursResponse.FromString,
+                _registered_method=True)
+        self.AcceptLoan = channel.unary_unary(
+                '/corridor.v1.QuotaService/AcceptLoan',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.AcceptLoanRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.AcceptLoanResponse.FromString,
+                _registered_method=True)
+        self.DeclineLoan = channel.unary_unary(
+                '/corridor.v1.QuotaService/DeclineLoan',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.DeclineLoanRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.DeclineLoanResponse.FromString,
+                _registered_method=True)
+        self.ListLoans = channel.unary_unary(
+                '/corridor.v1.QuotaService/ListLoans',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.ListLoansRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.ListLoansResponse.FromString,
+                _registered_method=True)
+        self.ForgiveLoan = channel.unary_unary(
+                '/corridor.v1.QuotaService/ForgiveLoan',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.ForgiveLoanRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.ForgiveLoanResponse.FromString,
+                _registered_method=True)
+        self.GetLoanRule = channel.unary_unary(
+                '/corridor.v1.QuotaService/GetLoanRule',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.GetLoanRuleRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.GetLoanRuleResponse.FromString,
+                _registered_method=True)
+        self.UpdateLoanRule = channel.unary_unary(
+                '/corridor.v1.QuotaService/UpdateLoanRule',
+                request_serializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleResponse.FromString,
                 _registered_method=True)
 
 
@@ -213,6 +279,97 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBudget(self, request, context):
+        """Gets one budget.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBudgets(self, request, context):
+        """Lists budgets of cities and enterprises.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBudget(self, request, context):
+        """Allots unit-seconds; the etag must be the one read. A city's first budget switches them on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBudgetSettings(self, request, context):
+        """Gets how a city's budgets work.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateBudgetSettings(self, request, context):
+        """Sets how a city's budgets work; the etag must be the one read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyBudgets(self, request, context):
+        """Recomputes all budgets, holds and debts from their journal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LendHours(self, request, context):
+        """Asks for hours as the borrower's admin, or offers them as the lender's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptLoan(self, request, context):
+        """Agrees to a loan, as the side that did not propose it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclineLoan(self, request, context):
+        """Refuses a loan, or takes one's own proposal back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLoans(self, request, context):
+        """Lists loans and debts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgiveLoan(self, request, context):
+        """Lets a borrower off a debt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLoanRule(self, request, context):
+        """Gets a city's standing rule for loans of a flavor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateLoanRule(self, request, context):
+        """Sets the standing rule of the caller's own city; the etag must be the one read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QuotaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -285,6 +442,71 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.ListUsage,
                     request_deserializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_quota__service__pb2.ListUsageResponse.SerializeToString,
+            ),
+            'GetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudget,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.GetBudgetRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.GetBudgetResponse.SerializeToString,
+            ),
+            'ListBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBudgets,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.ListBudgetsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.ListBudgetsResponse.SerializeToString,
+            ),
+            'UpdateBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBudget,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetResponse.SerializeToString,
+            ),
+            'GetBudgetSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudgetSettings,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.GetBudgetSettingsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.GetBudgetSettingsResponse.SerializeToString,
+            ),
+            'UpdateBudgetSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBudgetSettings,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetSettingsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.UpdateBudgetSettingsResponse.SerializeToString,
+            ),
+            'VerifyBudgets': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyBudgets,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.VerifyBudgetsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.VerifyBudgetsResponse.SerializeToString,
+            ),
+            'LendHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.LendHours,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.LendHoursRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.LendHoursResponse.SerializeToString,
+            ),
+            'AcceptLoan': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptLoan,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.AcceptLoanRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.AcceptLoanResponse.SerializeToString,
+            ),
+            'DeclineLoan': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclineLoan,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.DeclineLoanRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.DeclineLoanResponse.SerializeToString,
+            ),
+            'ListLoans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLoans,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.ListLoansRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.ListLoansResponse.SerializeToString,
+            ),
+            'ForgiveLoan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgiveLoan,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.ForgiveLoanRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.ForgiveLoanResponse.SerializeToString,
+            ),
+            'GetLoanRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLoanRule,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.GetLoanRuleRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.GetLoanRuleResponse.SerializeToString,
+            ),
+            'UpdateLoanRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateLoanRule,
+                    request_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -668,6 +890,357 @@ class QuotaService:
             '/corridor.v1.QuotaService/ListUsage',
             corridor_dot_v1_dot_quota__service__pb2.ListUsageRequest.SerializeToString,
             corridor_dot_v1_dot_quota__service__pb2.ListUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/GetBudget',
+            corridor_dot_v1_dot_budget__pb2.GetBudgetRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.GetBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/ListBudgets',
+            corridor_dot_v1_dot_budget__pb2.ListBudgetsRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.ListBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/UpdateBudget',
+            corridor_dot_v1_dot_budget__pb2.UpdateBudgetRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.UpdateBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudgetSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/GetBudgetSettings',
+            corridor_dot_v1_dot_budget__pb2.GetBudgetSettingsRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.GetBudgetSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBudgetSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/UpdateBudgetSettings',
+            corridor_dot_v1_dot_budget__pb2.UpdateBudgetSettingsRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.UpdateBudgetSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyBudgets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/VerifyBudgets',
+            corridor_dot_v1_dot_budget__pb2.VerifyBudgetsRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.VerifyBudgetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LendHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/LendHours',
+            corridor_dot_v1_dot_budget__pb2.LendHoursRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.LendHoursResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptLoan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/AcceptLoan',
+            corridor_dot_v1_dot_budget__pb2.AcceptLoanRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.AcceptLoanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclineLoan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/DeclineLoan',
+            corridor_dot_v1_dot_budget__pb2.DeclineLoanRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.DeclineLoanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLoans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/ListLoans',
+            corridor_dot_v1_dot_budget__pb2.ListLoansRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.ListLoansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgiveLoan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/ForgiveLoan',
+            corridor_dot_v1_dot_budget__pb2.ForgiveLoanRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.ForgiveLoanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLoanRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/GetLoanRule',
+            corridor_dot_v1_dot_budget__pb2.GetLoanRuleRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.GetLoanRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateLoanRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.QuotaService/UpdateLoanRule',
+            corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleRequest.SerializeToString,
+            corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 Quotas of cities and enterprises, and what is used of them."""
 
 from collections import abc as _abc
+from corridor.v1 import budget_pb2 as _budget_pb2
 from corridor.v1 import quota_service_pb2 as _quota_service_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -64,6 +65,32 @@ class QuotaServiceStub:
     """Opens, holds or drains a city or an enterprise; the etag must be the one read."""
     ListUsage: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListUsageRequest, _quota_service_pb2.ListUsageResponse]
     """Lists who uses what now, and what is borrowed and lent."""
+    GetBudget: _grpc.UnaryUnaryMultiCallable[_budget_pb2.GetBudgetRequest, _budget_pb2.GetBudgetResponse]
+    """Gets one budget."""
+    ListBudgets: _grpc.UnaryUnaryMultiCallable[_budget_pb2.ListBudgetsRequest, _budget_pb2.ListBudgetsResponse]
+    """Lists budgets of cities and enterprises."""
+    UpdateBudget: _grpc.UnaryUnaryMultiCallable[_budget_pb2.UpdateBudgetRequest, _budget_pb2.UpdateBudgetResponse]
+    """Allots unit-seconds; the etag must be the one read. A city's first budget switches them on."""
+    GetBudgetSettings: _grpc.UnaryUnaryMultiCallable[_budget_pb2.GetBudgetSettingsRequest, _budget_pb2.GetBudgetSettingsResponse]
+    """Gets how a city's budgets work."""
+    UpdateBudgetSettings: _grpc.UnaryUnaryMultiCallable[_budget_pb2.UpdateBudgetSettingsRequest, _budget_pb2.UpdateBudgetSettingsResponse]
+    """Sets how a city's budgets work; the etag must be the one read."""
+    VerifyBudgets: _grpc.UnaryUnaryMultiCallable[_budget_pb2.VerifyBudgetsRequest, _budget_pb2.VerifyBudgetsResponse]
+    """Recomputes all budgets, holds and debts from their journal."""
+    LendHours: _grpc.UnaryUnaryMultiCallable[_budget_pb2.LendHoursRequest, _budget_pb2.LendHoursResponse]
+    """Asks for hours as the borrower's admin, or offers them as the lender's."""
+    AcceptLoan: _grpc.UnaryUnaryMultiCallable[_budget_pb2.AcceptLoanRequest, _budget_pb2.AcceptLoanResponse]
+    """Agrees to a loan, as the side that did not propose it."""
+    DeclineLoan: _grpc.UnaryUnaryMultiCallable[_budget_pb2.DeclineLoanRequest, _budget_pb2.DeclineLoanResponse]
+    """Refuses a loan, or takes one's own proposal back."""
+    ListLoans: _grpc.UnaryUnaryMultiCallable[_budget_pb2.ListLoansRequest, _budget_pb2.ListLoansResponse]
+    """Lists loans and debts."""
+    ForgiveLoan: _grpc.UnaryUnaryMultiCallable[_budget_pb2.ForgiveLoanRequest, _budget_pb2.ForgiveLoanResponse]
+    """Lets a borrower off a debt."""
+    GetLoanRule: _grpc.UnaryUnaryMultiCallable[_budget_pb2.GetLoanRuleRequest, _budget_pb2.GetLoanRuleResponse]
+    """Gets a city's standing rule for loans of a flavor."""
+    UpdateLoanRule: _grpc.UnaryUnaryMultiCallable[_budget_pb2.UpdateLoanRuleRequest, _budget_pb2.UpdateLoanRuleResponse]
+    """Sets the standing rule of the caller's own city; the etag must be the one read."""
 
 @_typing.type_check_only
 class QuotaServiceAsyncStub(QuotaServiceStub):
@@ -101,6 +128,32 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """Opens, holds or drains a city or an enterprise; the etag must be the one read."""
     ListUsage: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListUsageRequest, _quota_service_pb2.ListUsageResponse]  # type: ignore[assignment]
     """Lists who uses what now, and what is borrowed and lent."""
+    GetBudget: _aio.UnaryUnaryMultiCallable[_budget_pb2.GetBudgetRequest, _budget_pb2.GetBudgetResponse]  # type: ignore[assignment]
+    """Gets one budget."""
+    ListBudgets: _aio.UnaryUnaryMultiCallable[_budget_pb2.ListBudgetsRequest, _budget_pb2.ListBudgetsResponse]  # type: ignore[assignment]
+    """Lists budgets of cities and enterprises."""
+    UpdateBudget: _aio.UnaryUnaryMultiCallable[_budget_pb2.UpdateBudgetRequest, _budget_pb2.UpdateBudgetResponse]  # type: ignore[assignment]
+    """Allots unit-seconds; the etag must be the one read. A city's first budget switches them on."""
+    GetBudgetSettings: _aio.UnaryUnaryMultiCallable[_budget_pb2.GetBudgetSettingsRequest, _budget_pb2.GetBudgetSettingsResponse]  # type: ignore[assignment]
+    """Gets how a city's budgets work."""
+    UpdateBudgetSettings: _aio.UnaryUnaryMultiCallable[_budget_pb2.UpdateBudgetSettingsRequest, _budget_pb2.UpdateBudgetSettingsResponse]  # type: ignore[assignment]
+    """Sets how a city's budgets work; the etag must be the one read."""
+    VerifyBudgets: _aio.UnaryUnaryMultiCallable[_budget_pb2.VerifyBudgetsRequest, _budget_pb2.VerifyBudgetsResponse]  # type: ignore[assignment]
+    """Recomputes all budgets, holds and debts from their journal."""
+    LendHours: _aio.UnaryUnaryMultiCallable[_budget_pb2.LendHoursRequest, _budget_pb2.LendHoursResponse]  # type: ignore[assignment]
+    """Asks for hours as the borrower's admin, or offers them as the lender's."""
+    AcceptLoan: _aio.UnaryUnaryMultiCallable[_budget_pb2.AcceptLoanRequest, _budget_pb2.AcceptLoanResponse]  # type: ignore[assignment]
+    """Agrees to a loan, as the side that did not propose it."""
+    DeclineLoan: _aio.UnaryUnaryMultiCallable[_budget_pb2.DeclineLoanRequest, _budget_pb2.DeclineLoanResponse]  # type: ignore[assignment]
+    """Refuses a loan, or takes one's own proposal back."""
+    ListLoans: _aio.UnaryUnaryMultiCallable[_budget_pb2.ListLoansRequest, _budget_pb2.ListLoansResponse]  # type: ignore[assignment]
+    """Lists loans and debts."""
+    ForgiveLoan: _aio.UnaryUnaryMultiCallable[_budget_pb2.ForgiveLoanRequest, _budget_pb2.ForgiveLoanResponse]  # type: ignore[assignment]
+    """Lets a borrower off a debt."""
+    GetLoanRule: _aio.UnaryUnaryMultiCallable[_budget_pb2.GetLoanRuleRequest, _budget_pb2.GetLoanRuleResponse]  # type: ignore[assignment]
+    """Gets a city's standing rule for loans of a flavor."""
+    UpdateLoanRule: _aio.UnaryUnaryMultiCallable[_budget_pb2.UpdateLoanRuleRequest, _budget_pb2.UpdateLoanRuleResponse]  # type: ignore[assignment]
+    """Sets the standing rule of the caller's own city; the etag must be the one read."""
 
 class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
@@ -219,5 +272,109 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.ListUsageResponse, _abc.Awaitable[_quota_service_pb2.ListUsageResponse]]:
         """Lists who uses what now, and what is borrowed and lent."""
+
+    @_abc_1.abstractmethod
+    def GetBudget(
+        self,
+        request: _budget_pb2.GetBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.GetBudgetResponse, _abc.Awaitable[_budget_pb2.GetBudgetResponse]]:
+        """Gets one budget."""
+
+    @_abc_1.abstractmethod
+    def ListBudgets(
+        self,
+        request: _budget_pb2.ListBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.ListBudgetsResponse, _abc.Awaitable[_budget_pb2.ListBudgetsResponse]]:
+        """Lists budgets of cities and enterprises."""
+
+    @_abc_1.abstractmethod
+    def UpdateBudget(
+        self,
+        request: _budget_pb2.UpdateBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.UpdateBudgetResponse, _abc.Awaitable[_budget_pb2.UpdateBudgetResponse]]:
+        """Allots unit-seconds; the etag must be the one read. A city's first budget switches them on."""
+
+    @_abc_1.abstractmethod
+    def GetBudgetSettings(
+        self,
+        request: _budget_pb2.GetBudgetSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.GetBudgetSettingsResponse, _abc.Awaitable[_budget_pb2.GetBudgetSettingsResponse]]:
+        """Gets how a city's budgets work."""
+
+    @_abc_1.abstractmethod
+    def UpdateBudgetSettings(
+        self,
+        request: _budget_pb2.UpdateBudgetSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.UpdateBudgetSettingsResponse, _abc.Awaitable[_budget_pb2.UpdateBudgetSettingsResponse]]:
+        """Sets how a city's budgets work; the etag must be the one read."""
+
+    @_abc_1.abstractmethod
+    def VerifyBudgets(
+        self,
+        request: _budget_pb2.VerifyBudgetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.VerifyBudgetsResponse, _abc.Awaitable[_budget_pb2.VerifyBudgetsResponse]]:
+        """Recomputes all budgets, holds and debts from their journal."""
+
+    @_abc_1.abstractmethod
+    def LendHours(
+        self,
+        request: _budget_pb2.LendHoursRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.LendHoursResponse, _abc.Awaitable[_budget_pb2.LendHoursResponse]]:
+        """Asks for hours as the borrower's admin, or offers them as the lender's."""
+
+    @_abc_1.abstractmethod
+    def AcceptLoan(
+        self,
+        request: _budget_pb2.AcceptLoanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.AcceptLoanResponse, _abc.Awaitable[_budget_pb2.AcceptLoanResponse]]:
+        """Agrees to a loan, as the side that did not propose it."""
+
+    @_abc_1.abstractmethod
+    def DeclineLoan(
+        self,
+        request: _budget_pb2.DeclineLoanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.DeclineLoanResponse, _abc.Awaitable[_budget_pb2.DeclineLoanResponse]]:
+        """Refuses a loan, or takes one's own proposal back."""
+
+    @_abc_1.abstractmethod
+    def ListLoans(
+        self,
+        request: _budget_pb2.ListLoansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.ListLoansResponse, _abc.Awaitable[_budget_pb2.ListLoansResponse]]:
+        """Lists loans and debts."""
+
+    @_abc_1.abstractmethod
+    def ForgiveLoan(
+        self,
+        request: _budget_pb2.ForgiveLoanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.ForgiveLoanResponse, _abc.Awaitable[_budget_pb2.ForgiveLoanResponse]]:
+        """Lets a borrower off a debt."""
+
+    @_abc_1.abstractmethod
+    def GetLoanRule(
+        self,
+        request: _budget_pb2.GetLoanRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.GetLoanRuleResponse, _abc.Awaitable[_budget_pb2.GetLoanRuleResponse]]:
+        """Gets a city's standing rule for loans of a flavor."""
+
+    @_abc_1.abstractmethod
+    def UpdateLoanRule(
+        self,
+        request: _budget_pb2.UpdateLoanRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.UpdateLoanRuleResponse, _abc.Awaitable[_budget_pb2.UpdateLoanRuleResponse]]:
+        """Sets the standing rule of the caller's own city; the etag must be the one read."""
 
 def add_QuotaServiceServicer_to_server(servicer: QuotaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
