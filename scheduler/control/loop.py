@@ -20,6 +20,7 @@ from scheduler.clock import Clock
 from scheduler.control.capacity_watch import CapacityWatch
 from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
 from scheduler.control.executing import Executor
+from scheduler.control.follower import Follower
 from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
 from scheduler.control.metrics_port import LoopMetrics
@@ -88,6 +89,7 @@ class ControlLoop:
         self._executor = Executor(
             self, clock, metrics, self.workers, settings.admit_batch, self._tell_planner
         )
+        self.follower = Follower(db, clock, self)
         self.housekeeping = Housekeeping(db, clock, settings, self, self._executor.ordered)
         self._wake = asyncio.Event()
         self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
@@ -244,6 +246,7 @@ class ControlLoop:
 
     async def cycle(self) -> bool:
         """Tell the planner what changed, admit what it starts; True if more is due at once."""
+        await self.follower.step()
         before, batch = self._revision, self.settings.feed_batch
         after, deltas, cancels, changed = await self.db.read(
             lambda c: planner_feed.read_deltas(c, before, batch)

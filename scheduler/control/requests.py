@@ -1,7 +1,10 @@
 """From a stored run and its job's spec to what a center is asked to run."""
 
+from collections.abc import Mapping
+
 from adapters.contract import RunRequest
-from scheduler.domain.ids import center_name, run_id
+from scheduler.domain import arrays
+from scheduler.domain.ids import center_name, job_id, run_id
 from scheduler.domain.spec import JobSpec
 from scheduler.store.runs import ToSend
 
@@ -24,8 +27,20 @@ def request_of(run: ToSend, spec: JobSpec, epoch: int) -> RunRequest:
         image=spec.image,
         command=spec.command,
         script=spec.script,
-        environment=spec.environment,
+        environment=_environment(run, spec),
         inputs=spec.inputs,
         outputs=spec.outputs,
         labels=spec.labels,
     )
+
+
+def _environment(run: ToSend, spec: JobSpec) -> Mapping[str, str]:
+    """The job's variables; an element's program also finds which one of how many it is."""
+    if run.array_uid is None:
+        return spec.environment
+    return {
+        **spec.environment,
+        arrays.ID_VARIABLE: job_id(run.array_uid),
+        arrays.INDEX_VARIABLE: str(run.array_index),
+        arrays.SIZE_VARIABLE: str(run.array_size),
+    }

@@ -18,7 +18,7 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal, Scope
 from scheduler.domain.states import JOB_TERMINAL, JobState, job_sources
-from scheduler.store import audit_trail, feed, scoping
+from scheduler.store import array_commands, audit_trail, feed, scoping
 from scheduler.store.job_filter import JobFilter, of_states, where
 
 WAITING: Final = frozenset({JobState.QUEUED, JobState.HELD})
@@ -84,11 +84,23 @@ def last_uid(connection: Connection) -> int:
 
 
 def cancel(connection: Connection, uids: Sequence[int], order: Order) -> Cancelled:
-    """End waiting jobs now; ask for the end of those at a center, once for each."""
-    before = _states(connection, order.actor.scope, uids)
+    """End waiting jobs now; ask for the end of those at a center, once for each.
+
+    An array means all its elements. One with elements at a center ends when they have.
+    """
+    scope = order.actor.scope
+    before = _states(connection, scope, uids)
+    before |= array_commands.make_named_rows(
+        connection, scope, uids, before, WAITING & order.states, order.now_ms
+    )
+    meant = _with_elements(connection, uids)
+    busy = array_commands.with_elements_at_centers(connection, uids)
+    winding = _move(
+        connection, busy, order, WAITING, "state = 'RUNNING', cancel_requested = true",
+    )  # fmt: skip
     ended = _move(
         connection,
-        uids,
+        meant,
         order,
         WAITING,
         "state = 'CANCELLED', end_ms = :now, failure_class = NULL, message = :message,"
@@ -98,20 +110,29 @@ def cancel(connection: Connection, uids: Sequence[int], order: Order) -> Cancell
     )
     asked = _move(
         connection,
-        uids,
+        meant,
         order,
         AT_CENTER,
         "cancel_requested = true",
         " AND NOT cancel_requested",
     )
-    _tell(connection, order, {EventKind.CANCELLED: ended, EventKind.CANCEL_REQUESTED: asked})
+    arrays = [one.uid for one in (*winding, *ended)]
+    array_commands.follow_rest(connection, arrays, JobState.CANCELLED)
+    requested = sorted([*winding, *asked])
+    _tell(connection, order, {EventKind.CANCELLED: ended, EventKind.CANCEL_REQUESTED: requested})
     counted = Counter(before.values())
+    named = set(uids)
     return Cancelled(
-        len(ended),
-        sum(counted[state] for state in AT_CENTER & order.states),
+        sum(one.uid in named for one in ended),
+        sum(counted[state] for state in AT_CENTER & order.states) + len(winding),
         sum(counted[state] for state in JOB_TERMINAL),
         tuple(uid for uid in uids if uid not in before),
     )
+
+
+def _with_elements(connection: Connection, uids: Sequence[int]) -> list[int]:
+    """Return the jobs with the elements that arrays among them mean, each once."""
+    return list(dict.fromkeys([*uids, *array_commands.elements_of(connection, uids)]))
 
 
 def hold(connection: Connection, uids: Sequence[int], order: Order) -> Moved:
@@ -126,7 +147,8 @@ def release(connection: Connection, uids: Sequence[int], order: Order) -> Moved:
     """
     return _switch(
         connection, uids, order, JobState.HELD, EventKind.RELEASED, JobState.QUEUED,
-        ", deactivated = false, start_tries = 0",
+        # An element waits for room in its array again.
+        ", deactivated = false, start_tries = 0, gated = gated OR array_index IS NOT NULL",
     )  # fmt: skip
 
 
@@ -146,10 +168,17 @@ def _switch(
 ) -> Moved:  # fmt: skip
     assert source in job_sources(target), "only what the table of states allows"
     there = _states(connection, order.actor.scope, uids)
-    moved = _move(connection, uids, order, frozenset({source}), f"state = '{target}'{more}")
+    there |= array_commands.make_named_rows(
+        connection, order.actor.scope, uids, there, {source} & order.states, order.now_ms
+    )
+    meant = _with_elements(connection, uids)
+    moved = _move(connection, meant, order, frozenset({source}), f"state = '{target}'{more}")
+    array_commands.follow_rest(connection, [one.uid for one in moved], target)
     _tell(connection, order, {kind: moved})
     missing = tuple(uid for uid in uids if uid not in there)
-    return Moved(len(moved), len(there) - len(moved), missing)
+    named = set(uids)
+    count = sum(one.uid in named for one in moved)
+    return Moved(count, len(there) - count, missing)
 
 
 def _states(connection: Connection, scope: Scope, uids: Sequence[int]) -> dict[int, JobState]:

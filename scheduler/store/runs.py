@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.states import JobState, RunState
-from scheduler.store import feed, leader
+from scheduler.store import array_commands, feed, leader
 from scheduler.store.database import bulk_read, bulk_update
 from scheduler.store.ingest import end_unsent
 from scheduler.store.run_changes import Ingested
@@ -19,7 +20,10 @@ _SENDABLE = frozenset({RunState.PENDING, RunState.SUBMITTING, RunState.UNKNOWN})
 
 @dataclass(frozen=True, slots=True)
 class ToSend:
-    """A run whose intent is durable, with what its center must be told; ``spec`` as submitted."""
+    """A run whose intent is durable, with what its center must be told; ``spec`` as submitted.
+
+    Of an element: its array's spec and uid, its index, and how many elements there are.
+    """
 
     uid: int
     attempt: int
@@ -31,6 +35,9 @@ class ToSend:
     nodes: int
     wall_limit_s: int
     spec: bytes
+    array_uid: int | None = None
+    array_index: int = 0
+    array_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,9 @@ def _to_send(connection: Connection, keys: Sequence[RunKey]) -> list[ToSend]:
     rows = bulk_read(
         connection,
         "SELECT r.job_uid, r.attempt, r.city, r.enterprise, r.flavor, r.option_index, r.units,"
-        " r.nodes, r.wall_limit_s, j.spec FROM run r JOIN job j ON j.uid = r.job_uid"
+        " r.nodes, r.wall_limit_s, coalesce(a.spec, j.spec), a.uid, j.array_index, b.size"
+        " FROM run r JOIN job j ON j.uid = r.job_uid LEFT JOIN job a ON a.uid = j.array_uid"
+        " LEFT JOIN job_array b ON b.array_uid = a.uid"
         f" WHERE r.job_uid IN ({listed}) AND r.state = 'SUBMITTING'",
     )
     found = {(row[0], row[1]): ToSend(*row) for row in rows}
@@ -151,35 +160,48 @@ def cancel_wanted(connection: Connection, after: int, upto: int) -> list[int]:
 
 
 def expire(connection: Connection, epoch: int, now_ms: int, limit: int = 1_000) -> int:
-    """End waiting jobs whose queue deadline has passed; returns how many.
+    """End waiting jobs that it is too late to start; returns how many.
 
-    One that ran before is settled only once its runs are.
+    One that ran before is settled only once its runs are. Of an array of which some elements were
+    started the others expire, and it ends with the last of those.
     """
     leader.check(connection, epoch)
     rows = connection.exec_driver_sql(
         "SELECT uid, enterprise, city, state, NOT EXISTS (SELECT 1 FROM run r"
-        " WHERE r.job_uid = job.uid AND r.settled_ms IS NULL) FROM job"
+        " WHERE r.job_uid = job.uid AND r.settled_ms IS NULL), coalesce(finish_by_ms, 0),"
+        " coalesce((SELECT a.made FROM job_array a WHERE a.array_uid = job.uid), 0) FROM job"
         " WHERE state IN ('QUEUED', 'HELD') AND deadline_ms IS NOT NULL"
         f" AND deadline_ms <= {now_ms} ORDER BY deadline_ms, uid LIMIT {limit}"
     ).all()
-    message = "its queue deadline passed before it could start"
     changed = bulk_update(
         connection,
-        "UPDATE job SET state = 'EXPIRED', version = version + 1, end_ms = v.column4,"
-        " settled = v.column3, message = v.column5 FROM {values}"
+        "UPDATE job SET state = v.column3, version = version + 1, end_ms = v.column4,"
+        " settled = v.column5, message = v.column6 FROM {values}"
         " WHERE uid = v.column1 AND state = v.column2",
-        [(uid, state, bool(settled), now_ms, message) for uid, _, _, state, settled in rows],
+        [_expired(row, now_ms) for row in rows],
     )
     if changed != len(rows):
         raise RuntimeError(f"{len(rows) - changed} jobs moved beside the leader")
-    feed.append(
-        connection,
-        [
-            feed.EventRow(EventKind.EXPIRED, uid, 0, enterprise, city, JobState.EXPIRED, now_ms)
-            for uid, enterprise, city, _, _ in rows
-        ],
-    )
+    array_commands.follow_rest(connection, [row[0] for row in rows], JobState.EXPIRED)
+    events = []
+    for uid, enterprise, city, _, _, _, made in rows:
+        kind, state = EventKind.EXPIRED, JobState.EXPIRED
+        if made:
+            kind, state = EventKind.REST_EXPIRED, JobState.RUNNING
+        events.append(feed.EventRow(kind, uid, 0, enterprise, city, state, now_ms))
+    feed.append(connection, events)
     return len(rows)
+
+
+def _expired(row: Any, now_ms: int) -> tuple[Any, ...]:
+    """What becomes of one job: uid, old and new state, end, whether it is settled, message."""
+    uid, _, _, state, settled, finish_by_ms, made = row
+    if made:
+        return uid, state, JobState.RUNNING, None, False, ""
+    message = "its queue deadline passed before it could start"
+    if finish_by_ms:
+        message = "it could not end by its finish_by, or not start by its queue deadline, any more"
+    return uid, state, JobState.EXPIRED, now_ms, bool(settled), message
 
 
 def any_expired(connection: Connection, now_ms: int) -> bool:
