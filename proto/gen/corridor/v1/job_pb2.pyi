@@ -1135,6 +1135,8 @@ class Job(_message.Message):
     DEPENDENCIES_FIELD_NUMBER: _builtins.int
     EMERGENCY_FIELD_NUMBER: _builtins.int
     EVICTIONS_FIELD_NUMBER: _builtins.int
+    POSITION_IN_CITY_FIELD_NUMBER: _builtins.int
+    WAITING_IN_CITY_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """"j" and 13 characters."""
     enterprise: _builtins.str
@@ -1163,6 +1165,12 @@ class Job(_message.Message):
     """It goes before all other jobs; an operator granted it."""
     evictions: _builtins.int
     """How many of its runs were ended to give lent units back; never more than two."""
+    position_in_city: _builtins.int
+    """Its place among the waiting jobs of its city, 1 for the next; 0 if it does not wait or is not
+    looked at yet. Only from GetJob.
+    """
+    waiting_in_city: _builtins.int
+    """Waiting jobs of its city, this one included; only from GetJob."""
     @_builtins.property
     def spec(self) -> Global___JobSpec:
         """What was asked for."""
@@ -1225,10 +1233,12 @@ class Job(_message.Message):
         dependencies: _abc.Iterable[Global___DependencyStatus] | None = ...,
         emergency: _builtins.bool = ...,
         evictions: _builtins.int = ...,
+        position_in_city: _builtins.int = ...,
+        waiting_in_city: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "end_time", b"end_time", "pending_reason", b"pending_reason", "spec", b"spec", "start_time", b"start_time", "submit_time", b"submit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_index", b"array_index", "array_job_id", b"array_job_id", "cancel_requested", b"cancel_requested", "charge", b"charge", "city", b"city", "dependencies", b"dependencies", "elements", b"elements", "emergency", b"emergency", "end_time", b"end_time", "enterprise", b"enterprise", "evictions", b"evictions", "failure_class", b"failure_class", "job_id", b"job_id", "message", b"message", "pending_reason", b"pending_reason", "runs", b"runs", "settled", b"settled", "spec", b"spec", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_index", b"array_index", "array_job_id", b"array_job_id", "cancel_requested", b"cancel_requested", "charge", b"charge", "city", b"city", "dependencies", b"dependencies", "elements", b"elements", "emergency", b"emergency", "end_time", b"end_time", "enterprise", b"enterprise", "evictions", b"evictions", "failure_class", b"failure_class", "job_id", b"job_id", "message", b"message", "pending_reason", b"pending_reason", "position_in_city", b"position_in_city", "runs", b"runs", "settled", b"settled", "spec", b"spec", "start_time", b"start_time", "state", b"state", "submit_time", b"submit_time", "user", b"user", "version", b"version", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

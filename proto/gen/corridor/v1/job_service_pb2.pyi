@@ -212,6 +212,13 @@ class OptionQuote(_message.Message):
     START_LIKELY_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     TRANSFER_FIELD_NUMBER: _builtins.int
+    START_LATEST_TIME_FIELD_NUMBER: _builtins.int
+    POSITION_IN_CITY_FIELD_NUMBER: _builtins.int
+    WAITING_IN_CITY_FIELD_NUMBER: _builtins.int
+    position_in_city: _builtins.int
+    """The place it would have among the waiting jobs of its city, 1 for the next; 0 if not known."""
+    waiting_in_city: _builtins.int
+    """Waiting jobs of its city, this one included."""
     @_builtins.property
     def option(self) -> _job_pb2.ResourceOption:
         """The option."""
@@ -236,6 +243,10 @@ class OptionQuote(_message.Message):
     def transfer(self) -> _duration_pb2.Duration:
         """How long its inputs take to the center; unset if nothing is known or nothing has to move."""
 
+    @_builtins.property
+    def start_latest_time(self) -> _timestamp_pb2.Timestamp:
+        """When it starts if every run before it uses its whole limit; unset if nothing can be said."""
+
     def __init__(
         self,
         *,
@@ -245,10 +256,13 @@ class OptionQuote(_message.Message):
         start_likely_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _job_pb2.PendingReason | None = ...,
         transfer: _duration_pb2.Duration | None = ...,
+        start_latest_time: _timestamp_pb2.Timestamp | None = ...,
+        position_in_city: _builtins.int = ...,
+        waiting_in_city: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "position_in_city", b"position_in_city", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -820,6 +834,10 @@ class ExplainJobResponse(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     POSITION_IN_CITY_FIELD_NUMBER: _builtins.int
     WAITING_IN_CITY_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    REASON_SINCE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_TIMES_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     state: _job_pb2.JobState.ValueType
     """Its state."""
     position_in_city: _builtins.int
@@ -832,6 +850,24 @@ class ExplainJobResponse(_message.Message):
     def reason(self) -> _job_pb2.PendingReason:
         """Why it waits; unset if it does not."""
 
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.PendingReason]:
+        """The reason of each of its options, in their order; `reason` is that of the one nearest to a
+        start. Only while the planner has it.
+        """
+
+    @_builtins.property
+    def reason_since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it has waited for this reason, as far as is known."""
+
+    @_builtins.property
+    def reason_times(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonTime]:
+        """How long it has waited for which reason in all, the longest first; also once it waits no more."""
+
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonSpell]:
+        """For which reason it waited when, in order: the last 100 spells."""
+
     def __init__(
         self,
         *,
@@ -839,14 +875,80 @@ class ExplainJobResponse(_message.Message):
         reason: _job_pb2.PendingReason | None = ...,
         position_in_city: _builtins.int = ...,
         waiting_in_city: _builtins.int = ...,
+        options: _abc.Iterable[_job_pb2.PendingReason] | None = ...,
+        reason_since_time: _timestamp_pb2.Timestamp | None = ...,
+        reason_times: _abc.Iterable[Global___ReasonTime] | None = ...,
+        history: _abc.Iterable[Global___ReasonSpell] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reason_since_time", b"reason_since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["position_in_city", b"position_in_city", "reason", b"reason", "state", b"state", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "options", b"options", "position_in_city", b"position_in_city", "reason", b"reason", "reason_since_time", b"reason_since_time", "reason_times", b"reason_times", "state", b"state", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainJobResponse: _TypeAlias = ExplainJobResponse  # noqa: Y015
+
+@_typing.final
+class ReasonTime(_message.Message):
+    """How long a job waited for a reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    code: _job_pb2.ReasonCode.ValueType
+    """The reason."""
+    @_builtins.property
+    def time(self) -> _duration_pb2.Duration:
+        """All spells together."""
+
+    def __init__(
+        self,
+        *,
+        code: _job_pb2.ReasonCode.ValueType = ...,
+        time: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonTime: _TypeAlias = ReasonTime  # noqa: Y015
+
+@_typing.final
+class ReasonSpell(_message.Message):
+    """A stretch of time in which a job waited for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    code: _job_pb2.ReasonCode.ValueType
+    """The reason."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From then on."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until then; unset if it still waits for it."""
+
+    def __init__(
+        self,
+        *,
+        code: _job_pb2.ReasonCode.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonSpell: _TypeAlias = ReasonSpell  # noqa: Y015
 
 @_typing.final
 class ReadJobLogsRequest(_message.Message):
