@@ -54,8 +54,10 @@ REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
         "GrantEmergency", "WatchJobs", "ExplainJob", "ReadJobLogs",
     ),
     "QuotaService": (
-        "GetCityQuota", "ListCityQuotas", "ListEnterpriseQuotas", "GetBudget", "ListBudgets",
-        "GetBudgetSettings", "VerifyBudgets", "ListLoans", "GetLoanRule",
+        "GetCityQuota", "ListCityQuotas", "GetEnterpriseQuota", "ListEnterpriseQuotas",
+        "GetFlavorQuota", "ListFlavorQuotas", "ListQuotaChanges", "ListStopStates", "ListUsage",
+        "GetBudget", "ListBudgets", "GetBudgetSettings", "VerifyBudgets", "ListLoans",
+        "GetLoanRule",
     ),
     "SubsidyService": (
         "ListProgrammes", "ListFunds", "AppropriateFund", "ListTransfers", "VerifyLedger",

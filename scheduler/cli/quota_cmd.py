@@ -1,21 +1,19 @@
-"""``corridor quota``: instant quotas of cities and caps of enterprises."""
+"""``corridor quota``: instant quotas, stops and use of cities, enterprises and flavors."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-import grpc
 import typer
 from corridor.v1 import quota_service_pb2 as pb
 
-from scheduler.cli import exits
+from scheduler.cli import exits, quota_views
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed
 from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import print_json, to_json
-from scheduler.cli.output import Cell, Column
+from scheduler.cli.quota_set import City, Enterprise, set_quota
 from scheduler.cli.session import Session, paged
-from scheduler.problem import problem_of
 
-NONE = "none"
+KINDS: Final = ("cities", "enterprises", "flavors")
 
 
 def register(app: typer.Typer) -> None:
@@ -23,13 +21,43 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         cls=ClientGroup, help="Quotas of cities and enterprises.", no_args_is_help=True
     )
+    add(group, "list", list_quotas)
+    add(group, "show", show)
     add(group, "get", get)
     add(group, "set", set_quota)
+    add(group, "usage", usage)
+    add(group, "changes", changes)
+    add(group, "cancel-change", cancel_change)
+    add(group, "stops", stops)
+    add(group, "hold", hold)
+    add(group, "drain", drain)
+    add(group, "open", open_node)
     app.add_typer(group, name="quota", rich_help_panel="Quotas and money")
 
 
-City = Annotated[str | None, typer.Option("--city", help="Of this city.")]
-Enterprise = Annotated[str | None, typer.Option("--enterprise", help="Caps: of this enterprise.")]
+FlavorFilter = Annotated[str | None, typer.Option("--flavor", help="Only this flavor.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+]
+Node = Annotated[
+    str, typer.Argument(metavar="NODE", help="cities/CODE or enterprises/CODE, as in cities/ezhou.")
+]
+AllStates = Annotated[bool, typer.Option("--all", help="Also those that are over.")]
+
+
+def list_quotas(
+    session: Session,
+    what: Annotated[
+        str, typer.Argument(metavar="[cities|enterprises|flavors]", help="Whose quotas.")
+    ] = "cities",
+    city: City = None,
+    enterprise: Enterprise = None,
+    flavor: FlavorFilter = None,
+) -> None:
+    """List quotas of cities, enterprises or flavors: what may be held and what is."""
+    if what not in KINDS:
+        raise Failed("option.kinds", exits.USAGE, given=what)
+    _show(session, what, _rows(session, what, city or "", enterprise or "", flavor))
 
 
 def get(
@@ -39,197 +67,175 @@ def get(
     enterprises: Annotated[
         bool, typer.Option("--enterprises", help="Caps: of all enterprises you may see.")
     ] = False,
-    flavor: Annotated[str | None, typer.Option("--flavor", help="Only this flavor.")] = None,
+    flavor: FlavorFilter = None,
 ) -> None:
     """Show quotas of cities, or caps of enterprises: what may be held and what is."""
-    if enterprise or enterprises:
-        caps = pb.ListEnterpriseQuotasRequest(enterprise=enterprise or "", city=city or "")
-        rows = paged(session.client.quotas.ListEnterpriseQuotas, caps, "quotas")
+    what = "enterprises" if enterprise or enterprises else "cities"
+    _show(session, what, _rows(session, what, city or "", enterprise or "", flavor))
+
+
+def _rows(
+    session: Session, what: str, city: str, enterprise: str, flavor: str | None = None
+) -> list[Any]:
+    quotas = session.client.quotas
+    rows: list[Any]
+    if what == "cities":
+        rows = paged(quotas.ListCityQuotas, pb.ListCityQuotasRequest(city=city), "quotas")
+    elif what == "enterprises":
+        request = pb.ListEnterpriseQuotasRequest(enterprise=enterprise, city=city)
+        rows = paged(quotas.ListEnterpriseQuotas, request, "quotas")
     else:
-        request = pb.ListCityQuotasRequest(city=city or "")
-        rows = paged(session.client.quotas.ListCityQuotas, request, "quotas")
-    rows = [row for row in rows if flavor in (None, row.flavor)]
+        rows = list(quotas.ListFlavorQuotas(pb.ListFlavorQuotasRequest()).quotas)
+    return [row for row in rows if flavor in (None, row.flavor)]
+
+
+def _show(session: Session, what: str, rows: list[Any]) -> None:
     if session.as_json:
         print_json({"quotas": [to_json(row) for row in rows]})
-    elif enterprise or enterprises:
-        _caps(session, rows)
     else:
-        _quotas(session, rows)
+        getattr(quota_views, what)(session, rows)
 
 
-def _quotas(session: Session, rows: list[pb.CityQuota]) -> None:
-    out = session.out
-    columns = [
-        Column("quota.city", rank=1),
-        Column("quota.flavor"),
-        Column("quota.nominal", right=True),
-        Column("quota.borrow", right=True, rank=2),
-        Column("quota.lend", right=True, rank=2),
-        Column("quota.used", right=True),
-        Column("quota.borrowed", right=True),
-        Column("quota.etag", rank=4),
-        Column("quota.changed", right=True, rank=5),
-    ]
-    cells: list[list[str | Cell]] = [
-        [
-            session.name(row.city),
-            row.flavor,
-            f"{row.nominal_units:,}",
-            _limit(row, "borrow_limit_units", out.t("quota.no_limit")),
-            _limit(row, "lend_limit_units", out.t("quota.all")),
-            f"{row.used_units:,}",
-            Cell(f"{row.borrowed_units:,}", "yellow" if row.borrowed_units else ""),
-            row.etag,
-            out.when(row.update_time),
-        ]
-        for row in rows
-    ]
-    out.table(columns, cells, "quota.none")
-
-
-def _caps(session: Session, rows: list[pb.EnterpriseQuota]) -> None:
-    out = session.out
-    columns = [
-        Column("quota.enterprise"),
-        Column("quota.flavor"),
-        Column("quota.cap", right=True),
-        Column("quota.used", right=True),
-        Column("quota.etag", rank=1),
-        Column("quota.changed", right=True, rank=2),
-    ]
-    cells = [
-        [
-            row.enterprise,
-            row.flavor,
-            _limit(row, "cap_units", out.t("quota.no_limit")),
-            f"{row.used_units:,}",
-            row.etag,
-            out.when(row.update_time),
-        ]
-        for row in rows
-    ]
-    out.table(columns, cells, "quota.no_caps")
-
-
-def _limit(row: Any, field: str, without: str) -> str:
-    return f"{getattr(row, field):,}" if row.HasField(field) else without
-
-
-def set_quota(
+def show(
     session: Session,
-    flavor: Annotated[str, typer.Argument(metavar="FLAVOR", help="Such as wuhan-ai/ascend-910b.")],
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+    node: Annotated[
+        str,
+        typer.Argument(
+            metavar="NODE",
+            help="cities/CODE, enterprises/CODE or flavors/FLAVOR, as in flavors/wuhan-ai/x.",
+        ),
     ],
-    city: City = None,
-    enterprise: Enterprise = None,
-    nominal: Annotated[
-        int | None, typer.Option("--nominal", min=0, help="The city's own units.")
-    ] = None,
-    borrow_limit: Annotated[
-        str | None,
-        typer.Option(
-            "--borrow-limit", metavar="UNITS|none", help="Units above nominal; none: no limit."
-        ),
-    ] = None,
-    lend_limit: Annotated[
-        str | None,
-        typer.Option("--lend-limit", metavar="UNITS|none", help="Units others may use; none: all."),
-    ] = None,
-    cap: Annotated[
-        str | None,
-        typer.Option(
-            "--cap", metavar="UNITS|none", help="The most an enterprise may hold; none: no cap."
-        ),
-    ] = None,
-    etag: Annotated[
-        str | None,
-        typer.Option("--etag", help="Set only if it is still the quota with this etag."),
-    ] = None,
 ) -> None:
-    """Set a city's quota, or an enterprise's cap; what is not named stays as it is.
+    """Show one city, enterprise or flavor: its quotas, whether it is stopped, and what will change.
 
-    The quota is read first and set under the etag that was read: if someone changes it meanwhile,
-    nothing is set.
+    The quotas come first, then its state, then changes that were ordered for later.
     """
-    if bool(city) == bool(enterprise):
-        raise Failed("option.owner", exits.USAGE)
-    limits = (nominal, borrow_limit, lend_limit)
-    if city and cap is not None:
-        raise Failed("option.city_limits", exits.USAGE)
-    if enterprise and any(one is not None for one in limits):
-        raise Failed("option.enterprise_limits", exits.USAGE)
-    shown: Any
-    if city:
-        quota = _new_quota(session, city, flavor, nominal, borrow_limit, lend_limit)
-        quota.etag = quota.etag if etag is None else etag
-        change = pb.UpdateCityQuotaRequest(quota=quota, reason=reason)
-        shown = session.client.quotas.UpdateCityQuota(change).quota
+    what, _, code = node.partition("/")
+    if what not in KINDS or not code:
+        raise Failed("option.node", exits.USAGE, given=node)
+    if what == "flavors":
+        request = pb.GetFlavorQuotaRequest(flavor=code)
+        rows: list[Any] = [session.client.quotas.GetFlavorQuota(request).quota]
     else:
-        new_cap = _new_cap(session, str(enterprise), flavor, cap)
-        new_cap.etag = new_cap.etag if etag is None else etag
-        new = pb.UpdateEnterpriseQuotaRequest(quota=new_cap, reason=reason)
-        shown = session.client.quotas.UpdateEnterpriseQuota(new).quota
+        rows = _rows(session, what, code, code) if what == "cities" else _of(session, code)
+    stopped = [one for one in _stops(session, everything=False) if one.node == node]
+    waiting = [one for one in _changes(session, everything=False) if _is_of(one, what, code)]
     if session.as_json:
-        print_json(to_json(shown))
-    elif city:
-        _quotas(session, [shown])
+        print_json(
+            {
+                "quotas": [to_json(row) for row in rows],
+                "stop": to_json(stopped[0]) if stopped else None,
+                "changes": [to_json(one) for one in waiting],
+            }
+        )
+        return
+    _show(session, what, rows)
+    for rest, view in ((stopped, quota_views.stops), (waiting, quota_views.changes)):
+        if rest:
+            session.out.line()
+            view(session, rest)  # type: ignore[arg-type]
+
+
+def _of(session: Session, enterprise: str) -> list[Any]:
+    """Return the quotas of one enterprise; the call fails for one that cannot be seen."""
+    found = _rows(session, "enterprises", "", enterprise)
+    if found:
+        return found
+    flavors = _rows(session, "flavors", "", "")
+    requests = [
+        pb.GetEnterpriseQuotaRequest(enterprise=enterprise, flavor=one.flavor) for one in flavors
+    ]
+    return [session.client.quotas.GetEnterpriseQuota(one).quota for one in requests]
+
+
+def _is_of(change: pb.QuotaChange, what: str, code: str) -> bool:
+    if what == "cities":
+        return change.HasField("city_quota") and change.city_quota.city == code
+    if what == "enterprises":
+        return change.enterprise_quota.enterprise == code
+    return change.flavor_quota.flavor == code
+
+
+def usage(session: Session, city: City = None, flavor: FlavorFilter = None) -> None:
+    """Show who uses what now, and what is borrowed and lent."""
+    request = pb.ListUsageRequest(city=city or "", flavor=flavor or "")
+    rows = paged(session.client.quotas.ListUsage, request, "usages")
+    if session.as_json:
+        print_json({"usages": [to_json(row) for row in rows]})
     else:
-        _caps(session, [shown])
+        quota_views.usage(session, rows)
 
 
-def _units(option: str, given: str) -> int | None:
-    """Return units, None for ``none``; raises ``Failed``."""
-    if given == NONE:
-        return None
-    if not given.isascii() or not given.isdigit() or len(given) > 15:
-        raise Failed("option.units", exits.USAGE, option=option, given=given)
-    return int(given)
+# --- changes ordered for later --------------------------------------------------------------------
 
 
-def _new_quota(
+def changes(session: Session, everything: AllStates = False) -> None:
+    """List changes of quotas that were ordered for later with `quota set --at`."""
+    rows = _changes(session, everything)
+    if session.as_json:
+        print_json({"changes": [to_json(row) for row in rows]})
+    else:
+        quota_views.changes(session, rows)
+
+
+def _changes(session: Session, everything: bool) -> list[pb.QuotaChange]:
+    request = pb.ListQuotaChangesRequest(all_states=everything)
+    return paged(session.client.quotas.ListQuotaChanges, request, "changes")
+
+
+def cancel_change(
     session: Session,
-    city: str,
-    flavor: str,
-    nominal: int | None,
-    borrow_limit: str | None,
-    lend_limit: str | None,
-) -> pb.CityQuota:
-    """Return the quota as read with what was named changed; a new one if there is none."""
-    if nominal is None and borrow_limit is None and lend_limit is None:
-        options = "--nominal, --borrow-limit, --lend-limit"
-        raise Failed("option.nothing_to_set", exits.USAGE, options=options)
-    borrow = None if borrow_limit is None else _units("--borrow-limit", borrow_limit)
-    lend = None if lend_limit is None else _units("--lend-limit", lend_limit)
-    request = pb.GetCityQuotaRequest(city=city, flavor=flavor)
-    try:
-        quota = session.client.quotas.GetCityQuota(request).quota
-    except grpc.RpcError as error:
-        if problem_of(error).code != "NOT_FOUND":
-            raise
-        if nominal is None:
-            values = {"city": city, "flavor": flavor}
-            raise Failed("option.nominal_first", exits.USAGE, **values) from error
-        quota = pb.CityQuota(city=city, flavor=flavor)
-    if nominal is not None:
-        quota.nominal_units = nominal
-    for field, given, units in (
-        ("borrow_limit_units", borrow_limit, borrow),
-        ("lend_limit_units", lend_limit, lend),
-    ):
-        if given is not None:
-            quota.ClearField(field)  # type: ignore[arg-type]
-            if units is not None:
-                setattr(quota, field, units)
-    return quota
+    change: Annotated[int, typer.Argument(metavar="CHANGE", help="Its number, by quota changes.")],
+    reason: Reason,
+) -> None:
+    """Take back a change of a quota that waits for its time."""
+    request = pb.CancelQuotaChangeRequest(change_id=change, reason=reason)
+    row = session.client.quotas.CancelQuotaChange(request).change
+    if session.as_json:
+        print_json(to_json(row))
+    else:
+        quota_views.changes(session, [row])
 
 
-def _new_cap(session: Session, enterprise: str, flavor: str, cap: str | None) -> pb.EnterpriseQuota:
-    """Return the enterprise's quota as read with the new cap; a new one if there is none."""
-    if cap is None:
-        raise Failed("option.nothing_to_set", exits.USAGE, options="--cap")
-    units = _units("--cap", cap)
-    request = pb.ListEnterpriseQuotasRequest(enterprise=enterprise)
-    rows = paged(session.client.quotas.ListEnterpriseQuotas, request, "quotas")
-    etag = next((row.etag for row in rows if row.flavor == flavor), "")
-    return pb.EnterpriseQuota(enterprise=enterprise, flavor=flavor, cap_units=units, etag=etag)
+# --- stops ----------------------------------------------------------------------------------------
+
+
+def stops(session: Session, everything: AllStates = False) -> None:
+    """List cities and enterprises that are stopped, by whom and why."""
+    rows = _stops(session, everything)
+    if session.as_json:
+        print_json({"stops": [to_json(row) for row in rows]})
+    else:
+        quota_views.stops(session, rows)
+
+
+def _stops(session: Session, everything: bool) -> list[pb.NodeStop]:
+    request = pb.ListStopStatesRequest(all_states=everything)
+    return paged(session.client.quotas.ListStopStates, request, "stops")
+
+
+def hold(session: Session, node: Node, reason: Reason) -> None:
+    """Start no more jobs of a city or an enterprise; what runs goes on."""
+    _set_stop(session, node, pb.STOP_STATE_HOLD, reason)
+
+
+def drain(session: Session, node: Node, reason: Reason) -> None:
+    """Start no more jobs of a city or an enterprise, and end its runs; they are queued again."""
+    _set_stop(session, node, pb.STOP_STATE_DRAIN, reason)
+
+
+def open_node(session: Session, node: Node, reason: Reason) -> None:
+    """Let a city or an enterprise start jobs again."""
+    _set_stop(session, node, pb.STOP_STATE_OPEN, reason)
+
+
+def _set_stop(session: Session, node: str, state: "pb.StopState.ValueType", reason: str) -> None:
+    """Set a state under the etag that is there."""
+    known = [one for one in _stops(session, everything=True) if one.node == node]
+    etag = known[0].etag if known else ""
+    request = pb.SetStopStateRequest(node=node, state=state, reason=reason, etag=etag)
+    row = session.client.quotas.SetStopState(request).stop
+    if session.as_json:
+        print_json(to_json(row))
+    else:
+        quota_views.stops(session, [row])

@@ -184,16 +184,37 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "请给出作业文件，或用 - 表示标准输入；格式见 docs/enterprise.zh-CN.md",
     ),
     "option.owner": (
-        "say whose quota: --city CITY or --enterprise ENTERPRISE",
-        "请说明是谁的配额：--city 城市 或 --enterprise 企业",
+        "say whose quota: --city CITY, --enterprise ENTERPRISE, or options of a flavor alone",
+        "请说明是谁的配额：--city 城市、--enterprise 企业，或只用规格的选项",
     ),
     "option.city_limits": (
-        "a city's quota has --nominal, --borrow-limit and --lend-limit; --cap is an enterprise's",
-        "城市的配额用 --nominal、--borrow-limit、--lend-limit；--cap 用于企业",
+        "a city's quota has --nominal, --borrow-limit and --lend-limit; other options are not a"
+        " city's",
+        "城市的配额用 --nominal、--borrow-limit、--lend-limit；其他选项不属于城市",
     ),
     "option.enterprise_limits": (
-        "an enterprise's quota has --cap only",
-        "企业的配额只有 --cap",
+        "an enterprise's quota has --cap and --guarantee only",
+        "企业的配额只有 --cap 和 --guarantee",
+    ),
+    "option.reclaim": (
+        "--reclaim {given}: must be churn, lease or evict",
+        "--reclaim {given}：应为 churn、lease 或 evict",
+    ),
+    "option.rate": (
+        "--rate {given}: must be such as 10%/5m, a share of the units within a time",
+        "--rate {given}：应为如 10%/5m，即某时长内的资源比例",
+    ),
+    "option.at": (
+        "--at {given}: must be such as 2027-01-01T00:00:00+08:00, or a duration such as 12h",
+        "--at {given}：应为如 2027-01-01T00:00:00+08:00 的时间，或如 12h 的时长",
+    ),
+    "option.kinds": (
+        "{given}: must be cities, enterprises or flavors",
+        "{given}：应为 cities、enterprises 或 flavors",
+    ),
+    "option.node": (
+        "{given}: must be such as cities/ezhou, enterprises/CODE or flavors/wuhan-ai/ascend-910b",
+        "{given}：应为如 cities/ezhou、enterprises/代码 或 flavors/wuhan-ai/ascend-910b",
     ),
     "option.nothing_to_set": (
         "nothing to set; give {options}",

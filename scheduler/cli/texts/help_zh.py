@@ -117,10 +117,61 @@ HELP: Final[dict[str, str]] = {
     "Caps: of this enterprise.": "上限：此企业的。",
     "Caps: of all enterprises you may see.": "上限：您可查看的所有企业的。",
     "Only this flavor.": "只要此规格。",
-    "Set a city's quota, or an enterprise's cap; what is not named stays as it is.\n\nThe quota"
-    " is read first and set under the etag that was read: if someone changes it meanwhile, nothing"
-    " is set.": "设置城市的配额或企业的上限；未列出的保持不变。\n\n先读取，再以读到的 etag 设置；"
-    "若其间有人更改，则不作任何设置。",
+    "Set the quota of a city, an enterprise or a flavor; what is not named stays as it is.\n\nThe"
+    " quota is read first and set under the etag that was read: if someone changes it meanwhile,"
+    " nothing is set. One that is set at a time to come is judged again when it is due.": (
+        "设置城市、企业或规格的配额；未列出的保持不变。\n\n先读取，再以读到的 etag 设置；若其间有人"
+        "更改，则不作任何设置。预定在以后生效的，到时会再次校验。"
+    ),
+    "Units kept for an enterprise, of those guaranteed to its city.": (
+        "为企业保留的单位数，出自其城市的保障部分。"
+    ),
+    "A flavor's: units the center grants the corridor.": "规格的：算力中心授予大走廊的单位数。",
+    "A flavor's: the corridor's own units; none: what the cities leave.": (
+        "规格的：大走廊自有的单位数；none 表示各城市之外的其余部分。"
+    ),
+    "A flavor's: how lent units come back to their city.": "规格的：出借的资源如何收回。",
+    "Lease: the longest limit of a run that borrows.": "lease：借用的运行最长的时限。",
+    "Evict: a run that ran for less is not stopped.": "evict：运行不足此时长的不予停止。",
+    "Evict: from the notice to the stop.": "evict：从通知到停止的时长。",
+    "Evict: the most that is stopped, such as 10%/5m.": "evict：至多停止多少，例如 10%/5m。",
+    "Set it then: 2027-01-01T00:00:00+08:00, or a duration from now such as 12h.": (
+        "到时再设置：2027-01-01T00:00:00+08:00，或从现在起的时长，例如 12h。"
+    ),
+    "List quotas of cities, enterprises or flavors: what may be held and what is.": (
+        "列出城市、企业或规格的配额，以及已用多少。"
+    ),
+    "Whose quotas.": "谁的配额。",
+    "Show one city, enterprise or flavor: its quotas, whether it is stopped, and what will change."
+    "\n\nThe quotas come first, then its state, then changes that were ordered for later.": (
+        "显示一个城市、企业或规格：配额、是否停止，以及将有的更改。\n\n先是配额，再是状态，最后是预定的"
+        "更改。"
+    ),
+    "cities/CODE, enterprises/CODE or flavors/FLAVOR, as in flavors/wuhan-ai/x.": (
+        "cities/代码、enterprises/代码 或 flavors/规格，例如 flavors/wuhan-ai/x。"
+    ),
+    "cities/CODE or enterprises/CODE, as in cities/ezhou.": (
+        "cities/代码 或 enterprises/代码，例如 cities/ezhou。"
+    ),
+    "Show who uses what now, and what is borrowed and lent.": (
+        "显示目前谁用了多少、借用与出借多少。"
+    ),
+    "List changes of quotas that were ordered for later with `quota set --at`.": (
+        "列出用 `quota set --at` 预定的配额更改。"
+    ),
+    "Also those that are over.": "也包括已结束的。",
+    "Take back a change of a quota that waits for its time.": "撤回尚未生效的配额更改。",
+    "Its number, by quota changes.": "其编号，见 quota changes。",
+    "List cities and enterprises that are stopped, by whom and why.": (
+        "列出停止的城市与企业，由谁停止及其理由。"
+    ),
+    "Start no more jobs of a city or an enterprise; what runs goes on.": (
+        "不再启动某城市或企业的作业；已运行的继续。"
+    ),
+    "Start no more jobs of a city or an enterprise, and end its runs; they are queued again.": (
+        "不再启动某城市或企业的作业，并结束其运行；作业重新排队。"
+    ),
+    "Let a city or an enterprise start jobs again.": "重新允许某城市或企业启动作业。",
     "Such as wuhan-ai/ascend-910b.": "例如 wuhan-ai/ascend-910b。",
     "The city's own units.": "城市自己的单位数。",
     "Units above nominal; none: no limit.": "可超出名义配额的单位数；none 表示不限。",
