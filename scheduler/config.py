@@ -78,12 +78,17 @@ class PlannerSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoopTimes:
-    """How often the control loop looks, in real seconds."""
+    """How often the control loop looks, in real seconds.
+
+    ``drain_grace_s`` alone is in seconds of scheduling time: programs use it to save their work.
+    """
 
     tick_s: float = 1.0
     gather_s: float = 0.004
     follow_s: float = 2.0
     unknown_after_s: float = 900.0
+    start_timeout_s: float = 1_800.0
+    drain_grace_s: float = 300.0
     metrics_s: float = 2.0
 
 
@@ -134,6 +139,8 @@ _RANGES = {
     "loop.gather_s": (0, 10),
     "loop.follow_s": (0.01, 600),
     "loop.unknown_after_s": (1, _YEAR_S),
+    "loop.start_timeout_s": (1, _YEAR_S),
+    "loop.drain_grace_s": (0, _YEAR_S),
     "loop.metrics_s": (0.05, 600),
 }
 _PASSWORD = re.compile(r"(?<=://)([^/@]*?):[^/@]*@")

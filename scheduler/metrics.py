@@ -52,6 +52,13 @@ class Metrics:
         self.registry = CollectorRegistry()
         prom.ProcessCollector(registry=self.registry)
         make = _Maker(self.registry)
+        self._of_jobs(make)
+        self._of_runs(make)
+        self._of_quotas(make)
+        self._of_money_and_calls(make)
+        self._of_service(make)
+
+    def _of_jobs(self, make: _Maker) -> None:
         gauge, counter, histogram = make.gauge, make.counter, make.histogram
         where = ("city", "flavor")
         self._waiting = gauge("jobs_waiting", "Jobs that wait for placement.", *where)
@@ -76,6 +83,10 @@ class Metrics:
         self._refused = counter(
             "admissions_refused_total", "Planned starts that lost a guard.", *where, "reason"
         )
+
+    def _of_runs(self, make: _Maker) -> None:
+        gauge, counter, histogram = make.gauge, make.counter, make.histogram
+        where = ("city", "flavor")
         self._runs = gauge("runs", "Active runs.", "center", "state")
         self._unknown = gauge(
             "runs_unknown_oldest_seconds", "Age of the oldest run in UNKNOWN.", "center"
@@ -90,6 +101,10 @@ class Metrics:
             "eviction_seconds", "From the notice to the end of a run that the platform ended.",
             _NOTICE_BUCKETS, "flavor", "cause",
         )  # fmt: skip
+
+    def _of_quotas(self, make: _Maker) -> None:
+        gauge = make.gauge
+        where = ("city", "flavor")
         self._nominal = gauge("quota_nominal_units", "Nominal instant quota.", *where)
         self._used = gauge("quota_used_units", "Units held under a city's quota.", *where)
         self._borrowed = gauge("quota_borrowed_units", "Units held above nominal.", *where)
@@ -109,6 +124,9 @@ class Metrics:
             "pool_overcommitted_units", "Units promised that the center has not got.", "flavor"
         )
         self._pool_used = gauge("pool_used_units", "Units held by runs.", "flavor")
+
+    def _of_money_and_calls(self, make: _Maker) -> None:
+        gauge, counter, histogram = make.gauge, make.counter, make.histogram
         fund = ("city", "programme")
         self._available = gauge("fund_available_fen", "Fund money neither held nor spent.", *fund)
         self._held = gauge("fund_held_fen", "Fund money held for runs.", *fund)
@@ -126,6 +144,9 @@ class Metrics:
             "Runs at a center with our mark that the store does not know.",
             "center",
         )
+
+    def _of_service(self, make: _Maker) -> None:
+        gauge, counter, histogram = make.gauge, make.counter, make.histogram
         self._leader = gauge("leader", "1 if this process leads the control loop.")
         self._epoch = gauge("leader_epoch", "Fencing epoch of the control loop.")
         self._backend = gauge("planner_backend", "1 for where the planner lives.", "backend")

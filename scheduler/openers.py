@@ -53,6 +53,8 @@ def loop_settings(settings: Settings) -> LoopSettings:
         gather_s=times.gather_s,
         follow_s=times.follow_s,
         unknown_after_s=times.unknown_after_s,
+        start_timeout_s=times.start_timeout_s,
+        drain_grace_s=times.drain_grace_s,
         metrics_s=times.metrics_s,
     )
 

@@ -7,9 +7,8 @@ import pytest
 from adapters.contract import FailureClass, Phase
 from scheduler.domain.evicting import EVICTIONS_MAX, START_TRIES_MAX
 from scheduler.domain.reports import noticed
-from scheduler.errors import WrongState
 from scheduler.placement.model import Eviction, RunActive
-from scheduler.store import centers, emergency, evicting, job_commands, leader, planner_feed, runs
+from scheduler.store import centers, evicting, job_commands, leader, planner_feed, runs
 from scheduler.store.evicting import Orders
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
@@ -406,29 +405,3 @@ def test_whether_anything_is_due_is_asked_before_anything_is_written(it: Hands) 
     assert it.db.read_sync(lambda c: evicting.any_due(c, sent_ms))
     stop(it, "cities/wuhan")
     assert it.db.read_sync(lambda c: evicting.any_due(c, sent_ms - 1))
-
-
-# --- the emergency class --------------------------------------------------------------------------
-
-
-def test_an_operator_lets_a_waiting_job_go_first_and_takes_it_back(it: Hands) -> None:
-    [uid] = it.world.submit("w1", [job()])
-    by = job_commands.Order(OPERATOR, "a flood", it.clock.ms, 7)
-    for wish in (True, True, False):
-        revision = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))[0]
-        it.db.do(lambda c, wish=wish: emergency.grant(c, uid, wish, by))  # type: ignore[misc]
-        assert bool(it.job(uid, "emergency")) == wish
-        told = it.db.read_sync(lambda c, at=revision: planner_feed.read_deltas(c, at, 10))[1]  # type: ignore[misc]
-        assert [getattr(one, "emergency", None) for one in told] in ([None, wish], [])
-    assert it.kinds(uid) == ["SUBMITTED", "EMERGENCY_GRANTED", "EMERGENCY_REVOKED"]
-    assert it.db.rows('SELECT action, "before", "after", reason FROM audit_event') == [
-        ("EMERGENCY_GRANTED", '{"emergency":false}', '{"emergency":true,"jobs":1}', "a flood"),
-        ("EMERGENCY_REVOKED", '{"emergency":true}', '{"emergency":false,"jobs":1}', "a flood"),
-    ]
-
-
-def test_only_what_waits_can_go_first(it: Hands) -> None:
-    uid = running(it)
-    by = job_commands.Order(OPERATOR, "a flood", it.clock.ms, 7)
-    with pytest.raises(WrongState, match="only a job that waits"):
-        it.db.do(lambda c: emergency.grant(c, uid, True, by))
