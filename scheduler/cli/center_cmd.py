@@ -76,14 +76,27 @@ def _flavor_row(session: Session, flavor: pb.Flavor) -> list[str | Cell]:
     return [
         f"  {flavor.flavor}",
         f"  {name}",
-        "",
+        _overcommitted(session, flavor),
         f"{flavor.used_units:,}",
-        f"{flavor.capacity_units:,} {unit}",
+        _capacity(session, flavor, unit),
         f"{amounts.money(hourly_fen)}/h",
         out.span(flavor.wall_limit_max_s),
         str(flavor.units_per_node),
         flavor.architecture,
     ]
+
+
+def _capacity(session: Session, flavor: pb.Flavor, unit: str) -> Cell:
+    """What runs may hold; of how much that is granted, if the center reports less."""
+    effective, granted = f"{flavor.effective_units:,}", f"{flavor.capacity_units:,}"
+    if flavor.effective_units >= flavor.capacity_units:
+        return Cell(f"{granted} {unit}")
+    return Cell(session.t("center.of", part=effective, whole=granted, unit=unit), "red")
+
+
+def _overcommitted(session: Session, flavor: pb.Flavor) -> Cell:
+    units = flavor.overcommitted_units
+    return Cell(session.t("quota.overcommitted", units=f"{units:,}"), "red") if units else Cell("")
 
 
 def _name(session: Session, center: pb.Center) -> str:
@@ -155,7 +168,8 @@ def _show(session: Session, center: pb.Center) -> None:
     ]
     rows = [_flavor_row(session, flavor) for flavor in center.flavors]
     out.line()
-    out.table(columns, [[row[0], row[1], *row[3:]] for row in rows])
+    columns.append(Column("quota.note", rank=1))
+    out.table(columns, [[row[0], row[1], *row[3:], row[2]] for row in rows])
 
 
 def list_cities(session: Session) -> None:

@@ -250,6 +250,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "center.architecture": ("ARCH", "架构"),
     "center.simulated": ("simulated", "模拟"),
     "center.unreachable": ("does not answer", "无应答"),
+    "center.of": ("{part} of {whole} {unit}", "{part}/{whole} {unit}"),
     "center.none": ("No centers.", "没有算力中心。"),
     "unit.card": ("cards", "卡"),
     "unit.core": ("cores", "核"),

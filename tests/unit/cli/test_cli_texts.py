@@ -5,7 +5,7 @@ import string
 from pathlib import Path
 
 import typer.main
-from corridor.v1 import center_service_pb2, identity_service_pb2, job_pb2
+from corridor.v1 import center_service_pb2, identity_service_pb2, job_pb2, quota_service_pb2
 
 from scheduler.cli import exits
 from scheduler.cli.commands import COMMANDS
@@ -27,6 +27,16 @@ MADE = {
             if number
         ),
         *("OPEN", "CLOSING", "CLOSED"),
+    },
+    "change.": {
+        name.removeprefix("QUOTA_CHANGE_STATE_")
+        for name, number in quota_service_pb2.QuotaChangeState.items()
+        if number
+    },
+    "stop.": {
+        name.removeprefix("STOP_STATE_")
+        for name, number in quota_service_pb2.StopState.items()
+        if number
     },
     "failure.": {
         name.removeprefix("FAILURE_CLASS_")
