@@ -239,10 +239,16 @@ def show_reason(session: Session, reason: pb.PendingReason) -> None:
             ("reason.earliest", out.start(reason.start_earliest_time)),
             ("reason.likely", out.start(reason.start_likely_time)),
             ("reason.latest", out.start(reason.start_latest_time)),
-            ("reason.advice", out.t(f"advice.{code}")),
+            ("reason.advice", out.t(_advice(code, reason.node))),
         ],
         indent=2,
     )
+
+
+def _advice(code: str, node: str) -> str:
+    """Return the key of what helps; whom a city or an enterprise stopped cannot release."""
+    stopped = code == "QUEUE_HELD" and not node.startswith("jobs/")
+    return "advice.STOPPED" if stopped else f"advice.{code}"
 
 
 def _amount(out: Output, reason: pb.PendingReason, field: str) -> str:

@@ -112,6 +112,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "`corridor release` lets it go on",
         "用 corridor release 解除挂起",
     ),
+    "advice.STOPPED": (
+        "ask your city's admin or an operator; `corridor quota stops` says why",
+        "请联系城市管理员或运维人员；用 corridor quota stops 查看理由",
+    ),
     "why.CENTER_DOWN": (
         "{node} is down or takes no new runs",
         "{node}：停机或不接受新的运行",
