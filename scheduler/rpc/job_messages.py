@@ -9,11 +9,12 @@ from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from scheduler.domain.dependencies import Condition
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import job_id, job_uid, run_id
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.spec import LABELS_MAX
-from scheduler.domain.states import FailureClass, JobState, RunState
+from scheduler.domain.states import JOB_TERMINAL, FailureClass, JobState, RunState
 from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.rpc.job_spec import message_of
 from scheduler.rpc.messages import page_key, page_token, timestamp
@@ -22,6 +23,7 @@ from scheduler.services.jobs import JobView
 from scheduler.store.charges import Charge
 from scheduler.store.feed import Interest, JobEvent
 from scheduler.store.job_filter import JobFilter
+from scheduler.store.job_relations import ArrayFigures
 from scheduler.store.jobs import RunRow
 
 IDS_MAX: Final = 10_000
@@ -37,6 +39,9 @@ _FAILURES: Final = {
     failure: job_pb2.FailureClass.Value(f"FAILURE_CLASS_{failure}") for failure in FailureClass
 }
 _CAUSES: Final = {cause: job_pb2.EvictCause.Value(f"EVICT_CAUSE_{cause}") for cause in EvictCause}
+_CONDITIONS: Final = {
+    one: job_pb2.DependencyCondition.Value(f"DEPENDENCY_CONDITION_{one}") for one in Condition
+}
 _REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for code in ReasonCode}
 
 
@@ -45,7 +50,10 @@ _REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for cod
 
 def job_message(view: JobView) -> job_pb2.Job:
     """Return a job with all that the view has of it."""
-    row = view.row
+    row, array = view.row, view.array
+    start_ms, settled = row.start_ms, row.settled
+    if array is not None:
+        start_ms, settled = array.start_ms, row.state in JOB_TERMINAL and not array.unsettled
     return job_pb2.Job(
         job_id=job_id(row.uid),
         enterprise=row.enterprise,
@@ -54,18 +62,40 @@ def job_message(view: JobView) -> job_pb2.Job:
         state=JOB_STATES[row.state],
         pending_reason=reason_message(view.reason),
         submit_time=timestamp(row.submit_ms),
-        start_time=timestamp(row.start_ms),
+        start_time=timestamp(start_ms),
         end_time=timestamp(row.end_ms),
         failure_class=_failure(row.failure),
         runs=[_run_message(run) for run in view.runs],
         charge=charge_message(view.charge),
-        settled=row.settled,
+        settled=settled,
         version=row.version,
         cancel_requested=row.cancel_requested,
         message=row.message,
         emergency=row.emergency,
         evictions=row.evictions,
+        user=row.user_name,
+        elements=_elements(array),
+        array_job_id=job_id(row.array_uid) if row.array_uid and not row.is_array else "",
+        array_index=row.array_index or 0,
+        dependencies=[
+            job_pb2.DependencyStatus(
+                job_id=job_id(one.uid),
+                condition=_CONDITIONS[one.condition],
+                state=JOB_STATES[one.state],
+            )
+            for one in view.waits
+        ],
     )
+
+
+def _elements(array: ArrayFigures | None) -> list[job_pb2.ElementCount]:
+    if array is None:
+        return []
+    return [
+        job_pb2.ElementCount(state=JOB_STATES[state], count=array.counts[state])
+        for state in JobState
+        if array.counts.get(state)
+    ]
 
 
 def _run_message(run: RunRow) -> job_pb2.Run:
@@ -210,6 +240,9 @@ def filter_of(message: pb.JobFilter, field: str = "filter") -> JobFilter:
         flavor=message.flavor,
         submit_from_ms=times["submit_time_from"],
         submit_until_ms=times["submit_time_until"],
+        array_uid=uid_of(message.array_job_id, f"{field}.array_job_id")
+        if message.array_job_id
+        else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Use cases that show jobs: one, many, why one waits, what one wrote."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,10 +14,11 @@ from scheduler.domain.states import JobState
 from scheduler.errors import InvalidRequest, NotFound, TemporarilyAway, WrongState
 from scheduler.services import checks
 from scheduler.services.context import Context
-from scheduler.store import charges, jobs
+from scheduler.store import charges, job_relations, jobs
 from scheduler.store.charges import Charge
 from scheduler.store.database import Connection
 from scheduler.store.job_filter import JobFilter
+from scheduler.store.job_relations import ArrayFigures, Waits
 from scheduler.store.jobs import JobRow, RunRow
 
 LOG_DEFAULT_BYTES: Final = 65_536
@@ -28,12 +30,17 @@ REASON_WAIT_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it is shown; ``reason`` only while it waits, and only of a single job."""
+    """A job as it is shown; ``reason`` only while it waits, and only of a single job.
+
+    ``array`` is what an array comes to; ``waits`` the jobs that it waits for, only of a single job.
+    """
 
     row: JobRow
     runs: tuple[RunRow, ...] = ()
     charge: Charge | None = None
     reason: PendingReason | None = None
+    array: ArrayFigures | None = None
+    waits: tuple[Waits, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,15 @@ async def get_job(context: Context, caller: Principal, uid: int) -> JobView:
     def read(connection: Connection) -> JobView:
         row = jobs.get_job(connection, caller.scope, uid)
         charge = charges.of_jobs(connection, [row]).get(uid)
-        return JobView(row, tuple(jobs.runs_of(connection, uid)), charge)
+        array = job_relations.arrays(connection, [row]).get(uid)
+        if array is not None:
+            charge = job_relations.array_charge(connection, uid, array)
+        runs = tuple(jobs.runs_of(connection, uid))
+        waits = tuple(job_relations.waits_of(connection, row))
+        return JobView(row, runs, charge, array=array, waits=waits)
 
     view = await context.db.read(read)
-    return replace(view, reason=await _reason(context, view.row))
+    return replace(view, reason=await _reason(context, view.row, view.waits))
 
 
 async def list_jobs(
@@ -66,7 +78,11 @@ async def list_jobs(
     def read(connection: Connection) -> list[JobView]:
         rows = jobs.list_jobs(connection, caller.scope, wanted, limit, before_uid)
         costs = charges.of_jobs(connection, rows)
-        return [JobView(row, charge=costs.get(row.uid)) for row in rows]
+        arrays = job_relations.arrays(connection, rows)
+        for uid, array in arrays.items():
+            if array.gross_fen:
+                costs[uid] = Charge(array.gross_fen, array.self_pay_fen, (), "", 0, 0)
+        return [JobView(row, charge=costs.get(row.uid), array=arrays.get(row.uid)) for row in rows]
 
     return await context.db.read(read)
 
@@ -77,37 +93,44 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
     A job that the planner has not seen yet has no place. Raises ``NotFound`` outside the scope,
     ``TemporarilyAway`` while the planner does not answer.
     """
-    row = await context.db.read(lambda connection: jobs.get_job(connection, caller.scope, uid))
-    if row.state is not JobState.QUEUED:
-        return Explained(row.state, _without_planner(row), 0, 0)
+
+    def read(connection: Connection) -> tuple[JobRow, list[Waits]]:
+        row = jobs.get_job(connection, caller.scope, uid)
+        return row, job_relations.waits_of(connection, row)
+
+    row, waits = await context.db.read(read)
+    barred = job_relations.reason_of(row, waits)
+    if row.state is not JobState.QUEUED or barred is not None:
+        return Explained(row.state, _without_planner(row, waits), 0, 0)
     known = await context.planner.explain(uid)
     if known is not None:
         return Explained(row.state, known.reason, known.position_in_city, known.waiting_in_city)
     waiting = await context.db.read(lambda connection: jobs.waiting_in_city(connection, row.city))
-    return Explained(row.state, _without_planner(row), 0, waiting)
+    return Explained(row.state, _without_planner(row, waits), 0, waiting)
 
 
-async def _reason(context: Context, row: JobRow) -> PendingReason | None:
+async def _reason(context: Context, row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
     """Why a job waits, as far as it can be said at once."""
-    if row.state is JobState.QUEUED:
+    if row.state is JobState.QUEUED and not row.gated:
         try:
             known = await asyncio.wait_for(context.planner.explain(row.uid), REASON_WAIT_S)
         except (TemporarilyAway, TimeoutError):
             known = None
         if known is not None:
             return known.reason
-    return _without_planner(row)
+    return _without_planner(row, waits)
 
 
-def _without_planner(row: JobRow) -> PendingReason | None:
-    """What the state alone says."""
+def _without_planner(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
+    """What the state alone says, and the jobs that it waits for."""
     match row.state:
         case JobState.HELD if row.deactivated:
             return PendingReason(ReasonCode.DEACTIVATED, f"jobs/{job_id(row.uid)}")
         case JobState.HELD:
             return PendingReason(ReasonCode.QUEUE_HELD, f"jobs/{job_id(row.uid)}")
         case JobState.QUEUED:
-            return PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
+            barred = job_relations.reason_of(row, waits)
+            return barred or PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
     return None
 
 

@@ -22,7 +22,7 @@ OPEN: Final = f"state NOT IN ({', '.join(repr(str(state)) for state in sorted(JO
 @dataclass(frozen=True, slots=True)
 class JobFilter:
     """All conditions must hold; one that is left empty always does. Times are epoch milliseconds,
-    from the first up to but without the second."""
+    from the first up to but without the second. ``array_uid`` means its elements with rows."""
 
     states: frozenset[JobState] = frozenset()
     enterprise: str = ""
@@ -32,6 +32,7 @@ class JobFilter:
     flavor: str = ""
     submit_from_ms: int | None = None
     submit_until_ms: int | None = None
+    array_uid: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -70,6 +71,9 @@ def where(connection: Connection, scope: Scope, wanted: JobFilter) -> Where:
         if (at_ms := getattr(wanted, name)) is not None:
             parts.append(f"submit_ms {sign} :{name}")
             binds[name] = at_ms
+    if wanted.array_uid is not None:
+        parts.append("array_uid IS NOT NULL AND array_uid = :array AND array_index IS NOT NULL")
+        binds["array"] = wanted.array_uid
     for number, (key, value) in enumerate(sorted(wanted.labels.items())):
         parts.append(_label(connection, number))
         binds |= {f"key{number}": key, f"value{number}": value}

@@ -9,16 +9,17 @@ from sqlalchemy import Connection, text
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import EVERYTHING, Scope
-from scheduler.domain.states import FailureClass, JobState, RunState
+from scheduler.domain.states import JOB_TERMINAL, FailureClass, JobState, RunState
 from scheduler.errors import NotFound
-from scheduler.store import scoping
+from scheduler.store import elements, scoping
 from scheduler.store.job_filter import JobFilter, where
 
 
 class JobRow(NamedTuple):
     """A job; ``spec`` as it was sent, ``attempt`` how many runs were made.
 
-    The three sums are what its settled runs cost.
+    The three sums are what its settled runs cost. ``array_uid`` is an element's array, and an
+    array's own uid. A ``gated`` job waits for other jobs, or for room in its array.
     """
 
     uid: int
@@ -41,6 +42,15 @@ class JobRow(NamedTuple):
     emergency: bool
     evictions: int
     deactivated: bool
+    user_name: str
+    gated: bool
+    array_uid: int | None
+    array_index: int | None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it stands for elements."""
+        return self.array_uid == self.uid
 
 
 class RunRow(NamedTuple):
@@ -68,8 +78,11 @@ class RunRow(NamedTuple):
 
 _COLUMNS: Final = (
     "uid, enterprise, city, state, version, attempt, submit_ms, start_ms, end_ms, failure_class,"
-    " message, cancel_requested, gross_fen, subsidy_fen, self_pay_fen, settled, spec,"
-    " emergency, evictions, deactivated"
+    " message, cancel_requested, gross_fen, subsidy_fen, self_pay_fen, settled,"
+    # An element's spec is its array's.
+    " CASE WHEN array_index IS NULL THEN spec"
+    " ELSE (SELECT a.spec FROM job a WHERE a.uid = job.array_uid) END,"
+    " emergency, evictions, deactivated, user_name, gated, array_uid, array_index"
 )
 #: The statement of a page, to be completed by a filter's condition.
 PAGE: Final = (
@@ -83,15 +96,32 @@ _RUN_COLUMNS: Final = (
 
 
 def get_job(connection: Connection, scope: Scope, uid: int) -> JobRow:
-    """Return one job; ``NotFound`` if there is none within the scope."""
+    """Return one job; ``NotFound`` if there is none within the scope.
+
+    An element without a row is shown as its array and the state of all such say.
+    """
+    row = _row(connection, scope, uid)
+    if row is not None:
+        return row
+    element = elements.find(connection, [uid]).get(uid)
+    array = None if element is None else _row(connection, scope, element.array_uid)
+    if element is None or array is None:
+        raise NotFound(f"no job {job_id(uid)} that you may see; `corridor jobs` shows those")
+    ended = element.rest in JOB_TERMINAL
+    return array._replace(
+        uid=uid, state=element.rest, version=0, start_ms=None, gated=not element.told,
+        array_index=element.index, gross_fen=0, subsidy_fen=0, self_pay_fen=0, settled=ended,
+        message=array.message if ended else "",
+    )  # fmt: skip
+
+
+def _row(connection: Connection, scope: Scope, uid: int) -> JobRow | None:
     in_scope = scoping.enterprises(scope, "city", "enterprise")
     row = connection.execute(
         text(f"SELECT {_COLUMNS} FROM job WHERE uid = :uid AND {in_scope}"),
         {"uid": uid, **scoping.values(scope)},
     ).first()
-    if row is None:
-        raise NotFound(f"no job {job_id(uid)} that you may see; `corridor jobs` shows those")
-    return _job_row(tuple(row))
+    return None if row is None else _job_row(tuple(row))
 
 
 def list_jobs(
@@ -119,7 +149,7 @@ def runs_of(connection: Connection, uid: int) -> list[RunRow]:
 
 
 def visible(connection: Connection, scope: Scope, uids: Iterable[int]) -> set[int]:
-    """Return which of these jobs there are within the scope."""
+    """Return which of these jobs there are within the scope; elements only once they have rows."""
     in_scope = scoping.enterprises(scope, "city", "enterprise")
     query = text(f"SELECT uid FROM job WHERE uid IN :uids AND {in_scope}")
     rows = connection.execute(
@@ -140,7 +170,7 @@ def _job_row(row: tuple[object, ...]) -> JobRow:
     values: list[object] = list(row)
     values[3] = JobState(str(row[3]))
     values[9] = None if row[9] is None else FailureClass(str(row[9]))
-    for flag in (11, 15, 17, 19):
+    for flag in (11, 15, 17, 19, 21):
         values[flag] = bool(row[flag])
     return JobRow(*values)  # type: ignore[arg-type]
 

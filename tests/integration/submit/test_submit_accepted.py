@@ -88,7 +88,8 @@ async def test_the_planner_is_told_of_queued_jobs_only(
         lambda c: planner_feed.read_deltas(c, before, 100)
     )
     option = Option(NPU, 8, 1, 3_600_000)
-    assert deltas == [JobQueued(uid, "ezhou", MINE, 3, corridor.clock.ms, (option,), 0)]
+    told = JobQueued(uid, "ezhou", MINE, 3, corridor.clock.ms, (option,), 0, user=MINE)
+    assert deltas == [told], "its user is the subject of the token"
     assert (after, changed) == (before + 2, False)
 
 

@@ -1,0 +1,120 @@
+"""What is shown of a job beside its row: what an array comes to, and what it waits for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from scheduler.domain.dependencies import Condition
+from scheduler.domain.ids import job_id
+from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.states import JOB_TERMINAL, JobState
+from scheduler.store.charges import Charge, SubsidyPart
+from scheduler.store.database import bulk_read
+from scheduler.store.jobs import JobRow
+
+#: So many jobs are named in a reason; ``requested`` counts them all.
+_NAMED_MAX = 5
+
+
+@dataclass(slots=True)
+class ArrayFigures:
+    """An array's elements by state, what those that were settled cost, and when the first began.
+
+    ``unsettled`` counts elements of which the cost is not final.
+    """
+
+    counts: dict[JobState, int] = field(default_factory=dict)
+    start_ms: int | None = None
+    gross_fen: int = 0
+    self_pay_fen: int = 0
+    unsettled: int = 0
+
+
+class Waits(NamedTuple):
+    """A job that another one waits for, and where it stands."""
+
+    uid: int
+    condition: Condition
+    state: JobState
+
+
+def arrays(connection: Connection, rows: Sequence[JobRow]) -> dict[int, ArrayFigures]:
+    """Return the figures of those of these jobs that are arrays, by uid."""
+    found = {row.uid: ArrayFigures() for row in rows if row.is_array}
+    listed = ", ".join(map(str, sorted(found)))
+    if not listed:
+        return found
+    for uid, rest, count in bulk_read(
+        connection,
+        "SELECT array_uid, rest_state, size - made FROM job_array"
+        f" WHERE array_uid IN ({listed}) AND made < size",
+    ):
+        found[uid].counts[JobState(rest)] = count
+    for uid, state, count, start_ms, gross, self_pay, settled in bulk_read(
+        connection,
+        "SELECT array_uid, state, count(*), min(start_ms), sum(gross_fen), sum(self_pay_fen),"
+        " sum(CASE WHEN settled THEN 1 ELSE 0 END) FROM job WHERE array_uid IS NOT NULL"
+        f" AND array_uid IN ({listed}) AND array_index IS NOT NULL GROUP BY 1, 2",
+    ):
+        of = found[uid]
+        of.counts[JobState(state)] = of.counts.get(JobState(state), 0) + count
+        of.start_ms = min((at for at in (of.start_ms, start_ms) if at is not None), default=None)
+        of.gross_fen += int(gross)
+        of.self_pay_fen += int(self_pay)
+        of.unsettled += count - int(settled)
+    return found
+
+
+def array_charge(connection: Connection, uid: int, figures: ArrayFigures) -> Charge | None:
+    """Return what the settled elements of an array cost together; None if that is nothing yet."""
+    if not figures.gross_fen:
+        return None
+    of = f"FROM job j JOIN {{table}} l ON l.job_uid = j.uid WHERE j.array_uid = {uid}"
+    parts = bulk_read(
+        connection,
+        "SELECT l.programme, max(l.rule_version), sum(l.amount_fen) "
+        + of.format(table="subsidy_line")
+        + " GROUP BY 1 ORDER BY 1",
+    )
+    [(unit_seconds,)] = bulk_read(
+        connection,
+        "SELECT coalesce(sum(l.seconds * l.units), 0) "
+        + of.format(table="rated_line")
+        + " AND l.billed",
+    )
+    return Charge(
+        figures.gross_fen,
+        figures.self_pay_fen,
+        tuple(SubsidyPart(code, version, int(fen), "") for code, version, fen in parts),
+        "",
+        0,
+        int(unit_seconds),
+    )
+
+
+def waits_of(connection: Connection, row: JobRow) -> list[Waits]:
+    """Return what a job waits for or waited for, the oldest first."""
+    return [
+        Waits(uid, Condition(condition), JobState(state))
+        for uid, condition, state in bulk_read(
+            connection,
+            "SELECT o.uid, d.condition, o.state FROM job_dependency d JOIN job o"
+            f" ON o.uid = d.on_uid WHERE d.job_uid = {row.uid} ORDER BY o.uid",
+        )
+    ]
+
+
+def reason_of(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
+    """Return why a queued job is not told to the planner; None if it is, or soon will be.
+
+    An element waits for room in its array, which others of it hold.
+    """
+    left = [one.uid for one in waits if one.state not in JOB_TERMINAL]
+    if left:
+        named = ",".join(f"jobs/{job_id(uid)}" for uid in left[:_NAMED_MAX])
+        return PendingReason(ReasonCode.DEPENDENCY, named, requested=len(left))
+    if row.gated and row.array_uid is not None and not row.is_array:
+        return PendingReason(ReasonCode.DEPENDENCY, f"jobs/{job_id(row.array_uid)}", requested=1)
+    return None
