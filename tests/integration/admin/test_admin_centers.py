@@ -33,7 +33,9 @@ async def test_centers_show_what_they_offer(corridor: Any, refusal: Any) -> None
     assert "wuhan-ai, wuhan-sc" in found.message
 
 
-async def test_an_operator_cordons_and_resumes_with_a_reason(corridor: Any, refusal: Any) -> None:
+async def test_an_operator_cordons_drains_and_resumes_with_a_reason(
+    corridor: Any, refusal: Any
+) -> None:
     operator = corridor.operator()
     cordon, resume = corridor.centers.CordonCenter, corridor.centers.ResumeCenter
     request = pb.CordonCenterRequest(center="wuhan-sc")
@@ -43,6 +45,9 @@ async def test_an_operator_cordons_and_resumes_with_a_reason(corridor: Any, refu
     for _ in range(2):  # the second changes nothing and notes nothing
         answer = await cordon(request, metadata=operator)
         assert answer.center.state == pb.CENTER_STATE_CORDONED
+    drain = pb.DrainCenterRequest(center="wuhan-sc", reason="it takes long")
+    answer = await corridor.centers.DrainCenter(drain, metadata=operator)
+    assert answer.center.state == pb.CENTER_STATE_DRAINING
     again = pb.ResumeCenterRequest(center="wuhan-sc", reason="done")
     answer = await resume(again, metadata=operator)
     assert answer.center.state == pb.CENTER_STATE_OPEN
@@ -51,6 +56,7 @@ async def test_an_operator_cordons_and_resumes_with_a_reason(corridor: Any, refu
         " WHERE action = 'CENTER_CHANGED' ORDER BY seq"
     ) == [
         ("centers/wuhan-sc", '{"state":"OPEN"}', '{"state":"CORDONED"}', "cooling is serviced"),
-        ("centers/wuhan-sc", '{"state":"CORDONED"}', '{"state":"OPEN"}', "done"),
+        ("centers/wuhan-sc", '{"state":"CORDONED"}', '{"state":"DRAINING"}', "it takes long"),
+        ("centers/wuhan-sc", '{"state":"DRAINING"}', '{"state":"OPEN"}', "done"),
     ]
-    assert len(corridor.rows("SELECT 1 FROM event WHERE kind = 'CENTER_CHANGED'")) == 2
+    assert len(corridor.rows("SELECT 1 FROM event WHERE kind = 'CENTER_CHANGED'")) == 3

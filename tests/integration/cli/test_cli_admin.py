@@ -125,6 +125,9 @@ def test_centers_are_shown_as_simulated_and_closed_for_a_while(served: Any) -> N
     assert served.ok("center", "resume", "wuhan-ai", "--reason", "a test", "--json").json[
         "simulated"
     ]
+    ran = served.ok("center", "drain", "wuhan-sc", "--reason", "a test", CORRIDOR_LANG="zh")
+    assert "排空中 (模拟)" in ran.out
+    served.ok("center", "resume", "wuhan-sc", "--reason", "a test")
     ran = served.run("center", "cordon", "wuhan-ai", "--reason", "x", who="ezhou")
     assert ran.code == 4
     ran = served.run("center", "cordon", "wuhan-ai")

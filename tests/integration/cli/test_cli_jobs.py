@@ -219,6 +219,15 @@ def test_jobs_are_held_released_and_cancelled(served: Any, job_text: Any) -> Non
     assert (ran.code, ran.err) == (1, f"{missing}: no such job that you may see\n")
 
 
+def test_an_operator_lets_a_job_go_first(served: Any, job_text: Any) -> None:
+    (job,) = served.ok("submit", "--hold", served.file(job_text("urgent")), who=EZHOU).lines
+    ran = served.ok("emergency", job, "--reason", "a flood")
+    assert ran.out == f"{job} goes before all other jobs\n"
+    assert served.ok("emergency", job, "--reason", "over", "--revoke", "--json").json["job_id"]
+    assert served.run("emergency", job, "--reason", "mine", who=EZHOU).code == 4
+    served.ok("cancel", job, "--reason", "a test")
+
+
 def test_a_waiting_job_is_explained_in_both_languages(served: Any, job_text: Any) -> None:
     text = job_text("waits").replace(
         "units_per_node: 4", "units_per_node: 64\nnodes: 100\nwait_if_too_large: true"
