@@ -8,6 +8,7 @@ by the rule by which a single job is explained.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import NamedTuple
 
 from scheduler.domain.reasons import ReasonCode
@@ -49,6 +50,16 @@ def shape_of(options: tuple[Option, ...]) -> tuple[Option, ...]:
         Option(one.flavor, one.units, one.nodes, one.wall_ms, units_min=one.units_min)
         for one in options
     )
+
+
+def subject_of(kind: Kind) -> str:
+    """Return a digest of a kind: equal in every process and version."""
+    asked = ";".join(
+        f"{one.flavor} {one.units} {one.nodes} {one.wall_ms} {one.units_min}"
+        for one in kind.options
+    )
+    text = f"{kind.city}\n{kind.owner}\n{asked}"
+    return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 class Census:

@@ -28,7 +28,7 @@ from scheduler.placement.model import (
     Unparked,
     UsageSet,
 )
-from scheduler.store import feed, planner_jobs, planner_runs, pools
+from scheduler.store import feed, planner_jobs, planner_runs, pools, run_history
 from scheduler.store.database import bulk_read
 from scheduler.store.planner_jobs import options_of as options_of
 
@@ -125,6 +125,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     revision = feed.head(connection)
     told = settings(connection)
     told += _usage(connection, now_ms, half_life_ms)
+    told += run_history.recent(connection)
     told += planner_runs.active(connection)
     told += planner_jobs.waiting(connection)
     return revision, told

@@ -6,7 +6,7 @@ int fen in BIGINT, instants are epoch milliseconds UTC in BIGINT (``_ms``), ids 
 so every such column says BigInteger.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint, text
@@ -281,6 +281,12 @@ class Job(SQLModel, table=True):
     start_tries: int = _count()
 
 
+#: Runs that ended by themselves, or by the word of their user: they tell how long runs take.
+RUN_TOOK: Final = (
+    "start_ms IS NOT NULL AND end_ms IS NOT NULL AND state IN ('CANCELLED', 'FAILED', 'SUCCEEDED')"
+)
+
+
 class Run(SQLModel, table=True):
     """One attempt of a job at one center; at most one per job is active.
 
@@ -305,6 +311,7 @@ class Run(SQLModel, table=True):
             sqlite_where=text("settled_ms IS NULL"),
             postgresql_where=text("settled_ms IS NULL"),
         ),
+        Index("run_ended", "end_ms", sqlite_where=text(RUN_TOOK), postgresql_where=text(RUN_TOOK)),
     )
     job_uid: int = _big(pk=True)
     attempt: int = Field(primary_key=True)

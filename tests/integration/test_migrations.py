@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
-from scheduler.store import budget_tables, job_tables, migrate, quota_tables, tables
+from scheduler.store import budget_tables, job_tables, migrate, quota_tables, reason_tables, tables
 from scheduler.store.database import open_engine
 
 GUARDED = (
@@ -31,7 +31,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 #: Modules of tables, whose import fills the metadata that a database is compared with.
-TABLES = (tables, quota_tables, budget_tables, job_tables)
+TABLES = (tables, quota_tables, budget_tables, job_tables, reason_tables)
 
 
 def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:

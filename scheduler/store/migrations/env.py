@@ -3,10 +3,16 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from scheduler.store import budget_tables, job_tables, quota_tables, tables
+from scheduler.store import budget_tables, job_tables, quota_tables, reason_tables, tables
 
 # Importing the tables fills the metadata.
-for one in (tables.City, quota_tables.FlavorQuota, budget_tables.Budget, job_tables.Link):
+for one in (
+    tables.City,
+    quota_tables.FlavorQuota,
+    budget_tables.Budget,
+    job_tables.Link,
+    reason_tables.ReasonSpell,
+):
     assert one.metadata is SQLModel.metadata
 
 context.configure(
