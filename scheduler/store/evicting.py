@@ -8,7 +8,7 @@ leader that dies between any two of these steps is followed by one that goes on 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -16,13 +16,12 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.evicting import EVICTIONS_MAX, EvictCause
 from scheduler.domain.states import RUN_TERMINAL
 from scheduler.placement.model import Eviction
-from scheduler.store import feed, leader
+from scheduler.store import feed, leader, starting
 from scheduler.store.database import bulk_read, bulk_update
 
 _ACTIVE: Final = "r.state NOT IN ({})".format(", ".join(f"'{s}'" for s in sorted(RUN_TERMINAL)))
 _COLUMNS: Final = (
-    "r.job_uid, r.attempt, r.center, r.city, r.enterprise, r.flavor, r.state, j.state,"
-    " j.notice_s"
+    "r.job_uid, r.attempt, r.center, r.city, r.enterprise, r.flavor, r.state, j.state, j.notice_s"
 )
 
 #: Not ordered yet; a run that began after all may be ordered to end for another cause.
@@ -96,12 +95,13 @@ def reclaim(
     if not evictions:
         return Orders()
     wanted = {one.uid: one for one in evictions}
-    waiting = _waiting(connection, {one.for_uid for one in evictions})
+    waiting = starting.find(connection, [one.for_uid for one in evictions])
+    listed = ", ".join(map(str, sorted(wanted)))
     found = {
         run.uid: run
         for run in _read(
             connection,
-            f"r.job_uid IN ({_listed(wanted)}) AND r.state = 'RUNNING' AND {_UNORDERED}"
+            f"r.job_uid IN ({listed}) AND r.state = 'RUNNING' AND {_UNORDERED}"
             f" AND j.interruptible AND j.evictions < {EVICTIONS_MAX} AND NOT j.cancel_requested",
         )
     }
@@ -173,17 +173,6 @@ def _read(connection: Connection, condition: str) -> list[_Found]:
         f" WHERE {condition} ORDER BY r.job_uid, r.attempt",
     )
     return [_Found(*row) for row in rows]
-
-
-def _waiting(connection: Connection, uids: set[int]) -> set[int]:
-    rows = bulk_read(
-        connection, f"SELECT uid FROM job WHERE uid IN ({_listed(uids)}) AND state = 'QUEUED'"
-    )
-    return {uid for (uid,) in rows}
-
-
-def _listed(uids: Any) -> str:
-    return ", ".join(map(str, sorted(uids)))
 
 
 def _write(

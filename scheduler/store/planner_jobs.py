@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from scheduler.domain.evicting import may_be_interrupted
 from scheduler.domain.ids import element_uid
 from scheduler.placement.model import JobQueued, Option
 from scheduler.store.database import bulk_read
@@ -56,7 +57,7 @@ def job_of(row: Sequence[Any]) -> JobQueued:
     found = options_of(options, subsidy, self_pay)
     return JobQueued(
         uid, city, enterprise, priority, submit_ms, found, not_before_ms, user,
-        bool(interruptible), evictions, bool(emergency),
+        may_be_interrupted(bool(interruptible), evictions), evictions, bool(emergency),
     )  # fmt: skip
 
 
