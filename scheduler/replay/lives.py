@@ -51,7 +51,9 @@ class Life(NamedTuple):
 
     ``queued.uid`` is its place among the lives. It comes at ``come_ms``. After ``attempts`` are
     used up the last repeats. ``away`` are the spans [from, to) in which it was held. ``running`` is
-    the run that it has at the beginning, if it has one: ``attempts[0]`` is then that run.
+    the run that it has at the beginning, if it has one: ``attempts[0]`` is then that run. ``after``
+    are the places of jobs that must have ended before, and whether each must have ended well; if
+    one did not, it is cancelled.
     """
 
     queued: JobQueued
@@ -63,6 +65,7 @@ class Life(NamedTuple):
     deadline_ms: int | None = None
     away: tuple[tuple[int, int], ...] = ()
     running: RunActive | None = None
+    after: tuple[tuple[int, bool], ...] = ()
 
     def attempt(self, number: int) -> Attempt:
         """Return how attempt ``number`` (0 is the first) goes."""

@@ -76,6 +76,11 @@ class World:
         self._revision = self._looked_at = 0
         self._wake_ms: int | None = None
         self._deltas: list[Delta] = []
+        self._now_ms = 0
+        self._waited_for: dict[int, list[int]] = {}
+        for place, life in enumerate(self._lives):
+            for other, _ in life.after:
+                self._waited_for.setdefault(other, []).append(place)
         self._begin(settings)
 
     def _begin(self, settings: Sequence[Delta]) -> None:
@@ -120,7 +125,7 @@ class World:
         return at_ms if wake_ms is None or at_ms <= wake_ms else wake_ms
 
     def _step(self, now_ms: int) -> None:
-        events = self._events
+        events, self._now_ms = self._events, now_ms
         while events and events[0][0] <= now_ms:
             _, kind, place = heappop(events)
             _HANDLERS[kind](self, place, now_ms)
@@ -214,8 +219,19 @@ class World:
 
     def _come(self, place: int, now_ms: int) -> None:
         here = place in self._runs or place in self._waiting
-        if self._states[place] == of.WAITING and not here:
-            self._queue(place, 0)
+        life = self._lives[place]
+        if self._states[place] != of.WAITING or here or now_ms < life.come_ms:
+            return
+        if any(from_ms <= now_ms < to_ms for from_ms, to_ms in life.away):
+            return
+        for other, well in life.after:
+            state = self._states[other]
+            if state == of.WAITING:
+                return
+            if well and state != of.SUCCEEDED:
+                self._over(place, of.CANCELLED)
+                return
+        self._queue(place, 0)
 
     def _queue(self, place: int, not_before_ms: int) -> None:
         """A job waits, again in its old place in the queue if it ran before."""
@@ -252,6 +268,8 @@ class World:
     def _over(self, place: int, state: str) -> None:
         self._states[place] = state
         self._ended += 1
+        for waiting in self._waited_for.get(place, ()):
+            self._come(waiting, self._now_ms)
 
     # --- centers ----------------------------------------------------------------------------------
 

@@ -128,6 +128,20 @@ def test_fewer_units_take_longer_on_the_same_flavor_and_never_longer_than_the_li
     assert seen.on(Option("npu", 4, 1, 100_000)) == 60_000
 
 
+def test_a_job_comes_when_those_that_it_waits_for_have_ended() -> None:
+    lived = live(
+        life(0, 0, 4, 50),
+        life(1, 0, 4, 90, Attempt(20_000, "USER_CODE")),
+        life(2, 0, 4, 10, after=((0, True), (1, False))),
+        life(3, 0, 4, 10, after=((1, True),)),
+        life(4, 0, 4, 10, after=((3, False),)),
+    )
+    assert runs(lived) == [
+        (1, 0, 20, "USER_CODE"), (4, 20, 30, ""), (0, 0, 50, ""), (2, 50, 60, ""),
+    ]  # fmt: skip
+    assert lived.states == ("SUCCEEDED", "FAILED", "SUCCEEDED", "CANCELLED", "SUCCEEDED")
+
+
 class EvictingPlanner:
     """Starts what is queued at once; at 20 s it evicts job 0 with 5 s of grace."""
 

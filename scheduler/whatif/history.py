@@ -1,0 +1,46 @@
+"""What a what-if is played on: what came, how long it really ran, and what things cost today."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from quota.subsidy import Applicant, Rule
+from scheduler.placement.model import Delta, Option, PolicySettings
+from scheduler.replay.lives import Life, Stay
+
+#: A job is wide if it asks for this part of its flavor or more.
+WIDE_PART: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Present prices in micro-fen per unit-second, the rules in force, and who may have what."""
+
+    by_flavor: Mapping[str, int] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    applicants: Mapping[str, Applicant] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The jobs of a span [from_ms, to_ms) and the present settings.
+
+    ``settings`` are the deltas of a snapshot without runs and jobs. ``lives`` has the jobs that
+    were open in the span; waits are told of those submitted in it. ``real`` are the runs that there
+    really were, of ``lives`` by place; empty if that is not known. ``estimated`` counts jobs whose
+    run time had to be estimated since they have not ended.
+    """
+
+    settings: tuple[Delta, ...]
+    lives: tuple[Life, ...]
+    from_ms: int
+    to_ms: int
+    policy: PolicySettings
+    prices: Prices = field(default_factory=Prices)
+    real: tuple[Stay, ...] = ()
+    estimated: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def is_wide(self, option: Option, capacity: int) -> bool:
+        """Whether an option asks for a sixteenth of its flavor or more."""
+        return option.units * WIDE_PART >= capacity
