@@ -7,7 +7,7 @@ come first, then what changes outside, then what leaves the queue, then what com
 job's place; then the planner plans until nothing more starts. It is deterministic.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -107,10 +107,20 @@ class World:
 
     def run(self) -> Lived:
         """Live all through: until nothing happens any more."""
+        for ended in self.steps():
+            if self._progress is not None:
+                self._progress(ended)
+        return self.lived()
+
+    def steps(self) -> Iterator[int]:
+        """Live all through, and say now and then how many jobs have ended."""
         while self._events or (self._wake_ms is not None and self._waiting):
             self._step(self._next_ms())
-            if self._progress is not None and self._revision % _PROGRESS_EVERY == 0:
-                self._progress(self._ended)
+            if self._revision % _PROGRESS_EVERY == 0:
+                yield self._ended
+
+    def lived(self) -> Lived:
+        """Return how it went."""
         return Lived(
             self._lives, tuple(self._stays), tuple(self._states), self._first, tuple(self._kept),
             self._evictions, self._retries, self._revision, self._looked_at,

@@ -1,7 +1,8 @@
 """One scenario of a what-if, from its history to its figures: pure, the same wherever it runs."""
 
 import pickle
-from collections.abc import Callable
+import zlib
+from collections.abc import Generator
 from typing import NamedTuple
 
 from scheduler.placement.core import PlanningCore
@@ -19,17 +20,27 @@ class Task(NamedTuple):
     asker: Asker
 
 
-def play(history: History, task: Task, progress: Callable[[int], None] | None = None) -> Figures:
-    """Play a scenario through; ``progress`` is told how many jobs have ended.
+def play(history: History, task: Task) -> Figures:
+    """Play a scenario through; raises ``BadScenario`` if it cannot be played on this history."""
+    steps = play_in_steps(history, task)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: Figures = done.value
+            return found
 
-    Raises ``BadScenario`` if it cannot be played on this history.
-    """
+
+def play_in_steps(history: History, task: Task) -> Generator[int, None, Figures]:
+    """As ``play``, and say now and then how many jobs have ended."""
     scenario = task.scenario
     settings = apply(history.settings, scenario)
     if scenario.name == HISTORY:
         return figures(scenario.name, history, settings, really(history), task.asker)
     policy = policy_of(history.policy, scenario.policy)
-    lived = World(history.lives, settings, PlanningCore(policy), progress=progress).run()
+    world = World(history.lives, settings, PlanningCore(policy))
+    yield from world.steps()
+    lived = world.lived()
     course = Course(lived.stays, lived.states, lived.evictions)
     return figures(scenario.name, history, settings, course, task.asker)
 
@@ -45,16 +56,24 @@ def really(history: History) -> Course:
     return Course(history.real, states, evicted)
 
 
-def pack(value: History | Task | Figures) -> bytes:
-    """Return a value as bytes for another process of this program."""
-    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+# --- for other processes of this program ----------------------------------------------------------
+
+
+def pack_history(history: History) -> bytes:
+    """Return a history as bytes; it repeats itself much, so it is compressed."""
+    return zlib.compress(pickle.dumps(history, pickle.HIGHEST_PROTOCOL), 1)
 
 
 def unpack_history(data: bytes) -> History:
-    """Return the history of ``pack``."""
-    found = pickle.loads(data)
+    """Return the history of ``pack_history``."""
+    found = pickle.loads(zlib.decompress(data))
     assert isinstance(found, History), "our own file"
     return found
+
+
+def pack(value: Task | Figures) -> bytes:
+    """Return a value as bytes."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def unpack_task(data: bytes) -> Task:

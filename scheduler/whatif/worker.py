@@ -8,10 +8,11 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from scheduler.whatif.playing import pack, play, unpack_history, unpack_task
+from scheduler.whatif.playing import pack, play_in_steps, unpack_history, unpack_task
 from scheduler.whatif.scenarios import BadScenario
 
 NICENESS: Final = 15
@@ -27,27 +28,40 @@ def be_nice() -> None:
         os.nice(NICENESS)
 
 
-def main() -> int:
-    """Play, and return the exit code."""
-    folder, number = Path(sys.argv[1]), sys.argv[2]
+def tell_and_play(history: bytes, task: bytes) -> Iterator[int | bytes]:
+    """Yield how many jobs have ended, not too often, and at last the packed figures.
+
+    Raises ``BadScenario``.
+    """
     be_nice()
     told_s = time.monotonic()
-
-    def progress(ended: int) -> None:
-        nonlocal told_s
+    steps = play_in_steps(unpack_history(history), unpack_task(task))
+    while True:
+        try:
+            ended = next(steps)
+        except StopIteration as done:
+            yield pack(done.value)
+            return
         now_s = time.monotonic()
         if now_s - told_s >= _PAUSE_S:
             told_s = now_s
-            print(ended, flush=True)
+            yield ended
 
-    history = unpack_history((folder / HISTORY_FILE).read_bytes())
-    task = unpack_task((folder / f"task-{number}").read_bytes())
+
+def main() -> int:
+    """Play, and return the exit code."""
+    folder, number = Path(sys.argv[1]), sys.argv[2]
+    history = (folder / HISTORY_FILE).read_bytes()
+    task = (folder / f"task-{number}").read_bytes()
     try:
-        found = play(history, task, progress)
+        for told in tell_and_play(history, task):
+            if isinstance(told, bytes):
+                (folder / f"result-{number}").write_bytes(told)
+            else:
+                print(told, flush=True)
     except BadScenario as error:
         sys.stderr.write(f"{error.where}\t{error.what}")
         return BAD_SCENARIO
-    (folder / f"result-{number}").write_bytes(pack(found))
     return 0
 
 

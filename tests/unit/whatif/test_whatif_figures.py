@@ -19,7 +19,7 @@ from scheduler.placement.model import (
 from scheduler.replay.lives import WAITING, Attempt, Life, Stay
 from scheduler.whatif.figures import OTHERS, Asker, Course, Figures, Row, figures
 from scheduler.whatif.history import History, Prices
-from scheduler.whatif.playing import Task, pack, play
+from scheduler.whatif.playing import Task, pack_history, play
 from scheduler.whatif.processes import ScenarioFailed, play_all
 from scheduler.whatif.scenarios import BadScenario, CityChange, Scenario
 from scheduler.whatif.using import ALL
@@ -179,7 +179,7 @@ def test_an_asker_may_be_told_nothing_of_others_at_all() -> None:
 
 
 def folder(path: Path, of: History) -> Path:
-    (path / HISTORY_FILE).write_bytes(pack(of))
+    (path / HISTORY_FILE).write_bytes(pack_history(of))
     return path
 
 
