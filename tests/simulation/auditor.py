@@ -5,24 +5,28 @@ It shares no code with what it audits: sums are made here, prices and rates are 
 use is what the centers really did.
 """
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.contract import ACTIVE_PHASES
 from adapters.simulated import SimulatedCenter
 from scheduler.domain.ids import parse_run_id
+from scheduler.placement.model import Eviction
 from scheduler.store import funds
 from tests.simulation.world import PRICES, World
 
 _UNBILLED = {"NODE", "CENTER", "PREEMPTED", "LOST", "REJECTED_BY_CENTER"}
+#: Between a center's word that a run waits and its cancellation there (7 s) it may have begun.
+_JUST_BEGUN_MS = 30_000
 _FINAL_JOBS = {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "REJECTED"}
 _FINAL_RUNS = {"SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST"}
 _AFTER = {
     "QUEUED": {"ADMITTED", "HELD", "CANCELLED", "EXPIRED", "REJECTED"},
     "HELD": {"QUEUED", "CANCELLED", "EXPIRED"},
-    "ADMITTED": {"RUNNING", "QUEUED", "SUCCEEDED", "FAILED", "CANCELLED"},
+    "ADMITTED": {"RUNNING", "QUEUED", "HELD", "SUCCEEDED", "FAILED", "CANCELLED"},
     "RUNNING": {"QUEUED", "SUCCEEDED", "FAILED", "CANCELLED"},
 }
 
@@ -49,6 +53,7 @@ class Auditor:
         self._caps()
         self._charges()
         self._natives()
+        self._endings()
 
     # --- jobs, runs, events -----------------------------------------------------------------------
 
@@ -112,7 +117,13 @@ class Auditor:
             if state not in _FINAL_RUNS:
                 cities[city, flavor] += units
                 enterprises[enterprise, flavor] += units
-        capacity = dict(rows("SELECT code, capacity_units FROM flavor"))
+        capacity = {
+            flavor: granted if reported is None else min(granted, reported)
+            for flavor, granted, reported in rows(
+                "SELECT f.code, f.capacity_units, r.units FROM flavor f"
+                " LEFT JOIN pool_report r ON r.flavor = f.code"
+            )
+        }
         limits: dict[str, int] = {}
         held: dict[str, int] = defaultdict(int)
         committed: dict[str, int] = defaultdict(int)
@@ -144,6 +155,73 @@ class Auditor:
     def limits_changed(self) -> None:
         """A limit was set by somebody: what is above it by now is no admission's doing."""
         self._above = {}
+
+    # --- evictions --------------------------------------------------------------------------------
+
+    def planned(self, evictions: Sequence[Eviction]) -> None:
+        """The planner planned evictions: a city that borrows gives way to one within its nominal.
+
+        That the one who gets the units does not borrow is what keeps cities from taking turns.
+        """
+        rows = self.world.db.rows
+        for one in evictions:
+            [(city, flavor, state)] = rows(
+                "SELECT r.city, r.flavor, r.state FROM run r JOIN job j ON j.uid = r.job_uid"
+                f" AND j.attempt = r.attempt WHERE r.job_uid = {one.uid}"
+            )
+            [(whose, options)] = rows(f"SELECT city, options FROM job WHERE uid = {one.for_uid}")
+            assert state not in _FINAL_RUNS, f"{one.uid} is {state}"
+            assert flavor == one.flavor
+            assert city != whose, f"{city} evicts its own for {one.for_uid}"
+            quota = {
+                owner: (used, nominal)
+                for owner, used, nominal in rows(
+                    "SELECT city, used_units, nominal_units FROM city_quota"
+                    f" WHERE flavor = '{flavor}'"
+                )
+            }
+            used, nominal = quota[city]
+            assert used > nominal, f"{city} gives way on {flavor} though it borrows nothing"
+            used, nominal = quota[whose]
+            least = min(option[1] for option in json.loads(options) if option[0] == flavor)
+            assert used + least <= nominal, f"{whose} would borrow what it reclaims"
+
+    def _endings(self) -> None:
+        """Whom the platform ended was told, had its grace, pays nothing and lost no attempt."""
+        rows = self.world.db.rows
+        natives = {
+            parse_run_id(run_id): run
+            for one in self.centers.values()
+            for run_id, run in one._cluster.by_run_id.items()
+        }
+        gave_way: Counter[int] = Counter()
+        free: Counter[int] = Counter()
+        for uid, attempt, state, cause, grace_ms, failure, posted, wish in rows(
+            "SELECT r.job_uid, r.attempt, r.state, r.evict_cause, r.evict_grace_ms,"
+            " r.failure_class, h.posted_fen, j.cancel_requested FROM run r JOIN job j"
+            " ON j.uid = r.job_uid JOIN hold h ON h.job_uid = r.job_uid AND h.attempt = r.attempt"
+            " WHERE r.evict_cause IS NOT NULL"
+        ):
+            if state == "PREEMPTED":
+                gave_way[uid] += cause == "RECLAIM"
+                free[uid] += 1
+                assert failure == "PREEMPTED"
+                assert posted == 0, f"run {uid}.{attempt} was evicted and is billed"
+            native = natives.get((uid, attempt))
+            if native is None or wish or native.phase.value != "CANCELLED":
+                continue
+            began_ms, ended_ms, told_ms = native.start_ms, native.end_ms, native.notice_ms
+            if began_ms is None or ended_ms is None or ended_ms - began_ms < _JUST_BEGUN_MS:
+                continue  # it waited when its center was asked to end it
+            assert cause != "START_TIMEOUT", f"run {uid}.{attempt} ran and was ended as late"
+            assert told_ms is not None, f"run {uid}.{attempt} was ended without a word"
+            assert ended_ms - told_ms >= grace_ms, f"run {uid}.{attempt} had no grace"
+        for uid, evictions, attempt, attempts_free, attempts_max in rows(
+            "SELECT uid, evictions, attempt, attempts_free, attempts_max FROM job"
+        ):
+            assert evictions == gave_way[uid] <= 2, f"job {uid} was evicted {evictions} times"
+            assert free[uid] <= attempts_free <= attempt
+            assert attempt - attempts_free <= attempts_max, f"job {uid} had too many attempts"
 
     # --- money ------------------------------------------------------------------------------------
 
@@ -224,7 +302,9 @@ class Auditor:
             due = 0
             if failure not in _UNBILLED and (uid, attempt) in natives:
                 native = natives[uid, attempt][1]
-                if native.start_ms is not None and native.end_ms is not None:
+                # One that its center took and lost all trace of may look as if never taken.
+                ended = native.end_ms is not None and not native.vanished
+                if native.start_ms is not None and ended:
                     seconds = (native.end_ms - native.start_ms) // 1000
                     due = (units * seconds * PRICES[flavor] * 2 + 1_000_000) // 2_000_000
                     assert seconds <= wall_s

@@ -79,6 +79,8 @@ class CallBook:
         self._doubtful: dict[str, int] = {}
         self.wrong: list[str] = []
         self.cancelled: set[str] = set()
+        #: Units of flavors of which the center says that it has fewer.
+        self.reported: dict[str, int] = {}
 
     def calls(self, run_id: str) -> None:
         """A run is about to be sent."""
@@ -123,7 +125,10 @@ class MortalCenter:
 
     async def describe(self) -> CenterDescription:
         """See ``CenterAdapter``."""
-        return await self.inner.describe()
+        said = await self.inner.describe()
+        cut = self._book.reported
+        fewer = tuple(replace(one, units=cut.get(one.flavor, one.units)) for one in said.flavors)
+        return replace(said, flavors=fewer)
 
     async def submit(self, request: RunRequest) -> Accepted:
         """See ``CenterAdapter``."""

@@ -3,13 +3,17 @@
 import contextlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from quota.subsidy import Rule
-from scheduler.errors import CorridorError
+from scheduler.errors import CorridorError, WrongState
 from scheduler.store import centers as store_centers
-from scheduler.store import funds, job_commands, quotas
+from scheduler.store import emergency, funds, job_commands, quotas, quotas_flavors, stops
 from scheduler.store.quotas import Change, CityLimits
+from scheduler.store.quotas_flavors import Reclaim
 from tests.simulation import world as worlds
 from tests.simulation.auditor import Auditor
 from tests.simulation.world import CENTERS, CITIES, ENTERPRISES, OPERATOR, HandClock, World
@@ -172,23 +176,75 @@ class People:
         )
 
     def do_cordon(self) -> None:
-        self.set_center(self.rng.choice([*CENTERS]), self.rng.choice(("OPEN", "OPEN", "CORDONED")))
+        state = self.rng.choice(("OPEN", "OPEN", "OPEN", "CORDONED", "DRAINING"))
+        self.set_center(self.rng.choice([*CENTERS]), state)
+
+    def do_stop(self) -> None:
+        """A city or an enterprise is stopped, emptied, or opened again."""
+        node = self.rng.choice(
+            [f"cities/{c}" for c in CITIES] + [f"enterprises/{e}" for e in ENTERPRISES]
+        )
+        self.set_stop(node, self.rng.choice(("OPEN", "OPEN", "HOLD", "DRAIN")))
+
+    def set_stop(self, node: str, state: str) -> None:
+        found = self.world.db.rows(f"SELECT version FROM stop_state WHERE node = '{node}'")
+        etag = found[0][0] if found else ""
+        self.world.db.do(lambda c: stops.set_stop(c, node, state, self._change(etag)))
+
+    def do_reclaim(self) -> None:
+        """How lent units of a flavor come back is changed."""
+        flavor = self.rng.choice([f for one in CENTERS.values() for f in one])
+        rule = Reclaim(
+            self.rng.choice(("churn", "lease", "evict", "evict", "evict")),
+            lease_s=self.rng.choice((600, 7200)),
+            run_min_s=self.rng.choice((0, 30, 300)),
+            grace_s=self.rng.choice((0, 10, 60)),
+            rate_bps=self.rng.choice((1_000, 5_000, 10_000)),
+            rate_s=60,
+        )
+        self.set_reclaim(flavor, rule)
+
+    def set_reclaim(self, flavor: str, rule: Reclaim) -> None:
+        def change(c: Connection) -> None:
+            now = quotas_flavors.get_flavor_quota(c, flavor)
+            limits = replace(now.limits, reclaim=rule)
+            quotas_flavors.update_flavor_quota(c, flavor, limits, self._change(now.etag))
+
+        self.world.db.do(change)
+
+    def do_emergency(self) -> None:
+        """An operator lets a job go first, or takes that back; it may wait no more."""
+        order = job_commands.Order(OPERATOR, "test", self.clock.ms, 0)
+        for uid in self._some():
+            grants = self.rng.random() < 0.7
+            with contextlib.suppress(WrongState):
+                self.world.db.do(
+                    lambda c, uid=uid, grants=grants: emergency.grant(c, uid, grants, order)  # type: ignore[misc]
+                )
 
     def make_peace(self) -> None:
         """All centers are open, all units may be borrowed, nothing is held or blocked."""
         rows = self.world.db.rows
         for center in CENTERS:
             self.set_center(center, "OPEN")
+        for (node,) in rows("SELECT node FROM stop_state"):
+            self.set_stop(node, "OPEN")
+        for (flavor,) in rows("SELECT flavor FROM flavor_quota"):
+            self.set_reclaim(flavor, Reclaim())
         for city, flavor in rows("SELECT city, flavor FROM city_quota"):
             self.set_quota(city, flavor, 0, None, None)  # all may borrow all
         for enterprise, flavor in rows(
             "SELECT enterprise, flavor FROM enterprise_quota WHERE cap_units IS NOT NULL"
         ):
             self.set_cap(enterprise, flavor, None)
-        held = [uid for (uid,) in rows("SELECT uid FROM job WHERE state = 'HELD'")]
-        self.command(job_commands.release, held)
+        self.release_all()
         self.world.db.do(lambda c: c.exec_driver_sql("UPDATE enterprise SET blocked = FALSE"))
         self.auditor.limits_changed()
+
+    def release_all(self) -> None:
+        """Nothing is held any more, by whomever."""
+        held = [uid for (uid,) in self.world.db.rows("SELECT uid FROM job WHERE state = 'HELD'")]
+        self.command(job_commands.release, held)
 
     def give_up(self) -> None:
         """Cancel what nobody may ever be able to pay for: it would wait for ever."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scheduler.control.loop import ControlLoop
 from scheduler.control.settings import LoopSettings
 from scheduler.domain.reports import Report
 from scheduler.placement.core import WaitingCounts
+from scheduler.placement.sampling import Judged
 from scheduler.store.admission import Admitted
 from scheduler.store.database import Database
 from scheduler.store.evicting import Orders
@@ -19,7 +20,8 @@ from tests.simulation.world import World
 
 SETTINGS = LoopSettings(
     ray="off", admit_batch=7, send_batch=5, send_concurrency=3, send_tries_max=4, retry_s=5.0,
-    unknown_after_s=90.0, cancel_again_s=40.0, feed_batch=25,
+    unknown_after_s=90.0, cancel_again_s=40.0, feed_batch=25, start_timeout_s=900.0,
+    drain_grace_s=30.0,
 )  # fmt: skip
 
 
@@ -37,6 +39,7 @@ class Silence:
     def ordered(self, orders: Orders) -> None: ...
     def ingested(self, result: Ingested) -> None: ...
     def center(self, center: str, reachable: bool) -> None: ...
+    def judged(self, starts: Sequence[Judged]) -> None: ...
 
     def orphan(self, center: str) -> None:
         self.orphans.append(center)

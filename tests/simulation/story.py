@@ -17,6 +17,7 @@ from adapters.simulated import SimulatedCenter, accepted_names
 from scheduler.control.planner import LocalPlanner
 from scheduler.domain.ids import parse_run_id
 from scheduler.domain.reports import Report
+from scheduler.placement.model import Eviction, Plan
 from scheduler.store import job_commands
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
@@ -148,10 +149,13 @@ class Story:
             one.set_outage(False)
         self.people.make_peace()
         await self.start()
+        for book in self.books.values():
+            book.reported.clear()
         await self._see_cancels_through()
         for number in range(400):
             await self._round()
             self.auditor.check()
+            self.people.release_all()
             if number > 20:
                 self.people.give_up()
             if not self.world.db.rows("SELECT 1 FROM job WHERE NOT settled LIMIT 1"):
@@ -183,7 +187,9 @@ class Story:
         loop = self.process.loop
         await loop.cycle()
         await loop.housekeeping.once()
-        for worker in loop.workers.values():
+        for center, worker in loop.workers.items():
+            with contextlib.suppress(AdapterError):
+                await self._ask(center)
             await worker.send_once()
             with contextlib.suppress(AdapterError):
                 await worker.follow_once()
@@ -246,6 +252,34 @@ class Story:
     def do_wait(self) -> None:
         self.clock.ms += self.rng.choice((500, 2_500, 10_000, 60_000, 400_000))
 
+    async def do_evict(self) -> None:
+        """A plan evicts whom it likes for whom it likes: what may not be is refused."""
+        rows = self.world.db.rows
+        runs = rows("SELECT job_uid, flavor, units FROM run WHERE settled_ms IS NULL")
+        jobs = [uid for (uid,) in rows("SELECT uid FROM job WHERE state = 'QUEUED'")]
+        if not runs or not jobs:
+            return
+        some = self.rng.sample(runs, min(len(runs), self.rng.randint(1, 3)))
+        grace_ms = self.rng.choice((0, 10_000, 60_000))
+        plan = tuple(
+            Eviction(uid, flavor, units, self.rng.choice(jobs), grace_ms)
+            for uid, flavor, units in some
+        )
+        nothing = Plan(self.clock.ms, (), (), 0, False, None, plan)
+        await self.loop._executor.carry_out(nothing)
+
+    async def do_capacity(self) -> None:
+        """A center says that it has fewer units, or all of them again."""
+        center = self.rng.choice([*CENTERS])
+        flavor, (units, _) = self.rng.choice([*CENTERS[center].items()])
+        self.books[center].reported[flavor] = self.rng.choice((units, units, units // 2, 1))
+        await self._ask(center)
+
+    async def _ask(self, center: str) -> None:
+        """A center says how much it has: less than is held is no admission's doing."""
+        if await self.loop.capacity.ask(center):
+            self.auditor.limits_changed()
+
     def do_outage(self) -> None:
         center = self.rng.choice([*CENTERS])
         self.centers[center].set_outage(self.rng.random() < 0.4)
@@ -258,5 +292,6 @@ _WEIGHTS: Mapping[str, int] = {
     "cycle": 14, "send": 14, "follow": 18, "all": 14, "wait": 20, "submit": 12, "cancel": 4,
     "hold": 1, "release": 2, "hold_and_release": 2, "deadline": 1, "quota": 2, "cap": 1, "money": 2,
     "period": 1, "rule": 1, "move": 1, "outage": 1, "lose": 2, "cordon": 1, "restart": 2,
-    "stale": 3, "expire": 1, "repeat": 3,
+    "stale": 3, "expire": 1, "repeat": 3, "reclaim": 2, "evict": 4, "stop": 2, "emergency": 1,
+    "capacity": 1,
 }  # fmt: skip

@@ -208,9 +208,16 @@ def random_job(rng: random.Random) -> JobSpec:
         options.append(ResourceOption(rng.choice((NPU, CPU)), rng.randint(1, 8), 1))
         if options[1].flavor == options[0].flavor and options[1].units == options[0].units:
             options.pop()
+    interruptible = rng.random() < 0.6
+    labels = {}
+    if interruptible and rng.random() < 0.5:
+        labels["corridor.simulated/checkpoint-s"] = rng.choice(("1", "10", "100"))
     return JobSpec(
         tuple(options),
         rng.choice((60, 600, 1800, 7200)),
+        labels=labels,
+        interruptible=interruptible,
+        notice_s=rng.choice((0, 0, 5, 600)) if interruptible else 0,
         priority=rng.choice((0, 0, 0, 5)),
         attempts_max=rng.choice((1, 2, 3)),
         retry_on=rng.choice(
