@@ -90,6 +90,16 @@ class LoopTimes:
     start_timeout_s: float = 1_800.0
     drain_grace_s: float = 300.0
     metrics_s: float = 2.0
+    reasons_s: float = 10.0
+    reasons_keep_d: float = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """What-ifs: so many may run at once, each over at most so many jobs of the history."""
+
+    at_once: int = 2
+    jobs_max: int = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,7 @@ class Settings:
     clock: ClockSettings = field(default_factory=ClockSettings)
     planner: PlannerSettings = field(default_factory=PlannerSettings)
     loop: LoopTimes = field(default_factory=LoopTimes)
+    simulation: SimulationSettings = field(default_factory=SimulationSettings)
     origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -142,6 +153,10 @@ _RANGES = {
     "loop.start_timeout_s": (1, _YEAR_S),
     "loop.drain_grace_s": (0, _YEAR_S),
     "loop.metrics_s": (0.05, 600),
+    "simulation.at_once": (1, 64),
+    "simulation.jobs_max": (1, 10_000_000),
+    "loop.reasons_s": (0.1, 3_600),
+    "loop.reasons_keep_d": (0.01, 3_660),
 }
 _PASSWORD = re.compile(r"(?<=://)([^/@]*?):[^/@]*@")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

@@ -13,6 +13,7 @@ from scheduler import __version__
 from scheduler.control.center_worker import Tracked
 from scheduler.domain.states import RUN_ACTIVE, RunState
 from scheduler.placement.core import WaitingCounts
+from scheduler.placement.sampling import Judged
 from scheduler.store import figures, stops
 from scheduler.store.admission import Admitted
 from scheduler.store.database import Database
@@ -72,6 +73,13 @@ class Metrics:
         self._ended = counter(
             "jobs_ended_total", "Jobs that ended after a run.", "city", "center", "state"
         )
+        self._reasons_oldest = gauge(
+            "jobs_pending_reason_oldest_seconds", "Age of the oldest by reason.", *where, "reason"
+        )
+        self._estimates = histogram(
+            "start_estimate_error_seconds",
+            "How far off the estimates of starts were.", _WAIT_BUCKETS, *where, "direction",
+        )  # fmt: skip
         self._waits = histogram(
             "job_wait_seconds", "Wait from submission to the first start.", _WAIT_BUCKETS, *where
         )
@@ -204,6 +212,13 @@ class Metrics:
         """A run with our mark that the store does not know."""
         self._orphans.labels(center).inc()
 
+    def judged(self, starts: Sequence[Judged]) -> None:
+        """Jobs started whose start had been estimated."""
+        for city, flavor, expected_ms, waited_ms in starts:
+            late_s = (waited_ms - expected_ms) / 1000
+            direction = "later" if late_s >= 0 else "earlier"
+            self._estimates.labels(city, flavor, direction).observe(abs(late_s))
+
     def loop_error(self) -> None:
         """A task of the loop failed and is tried again."""
         self._loop_errors.inc()
@@ -261,6 +276,10 @@ class Metrics:
             self._oldest.labels(city, flavor).set(age_s)
         for (city, flavor, reason), count in counts.reasons.items():
             self._reasons.labels(city, flavor, reason).set(count)
+        self._reasons_oldest.clear()
+        for (city, flavor, reason), queued_ms in counts.reasons_oldest_ms.items():
+            age_s = max(0, now_ms - queued_ms) / 1000
+            self._reasons_oldest.labels(city, flavor, reason).set(age_s)
 
     # --- other callers ----------------------------------------------------------------------------
 

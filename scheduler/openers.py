@@ -56,6 +56,8 @@ def loop_settings(settings: Settings) -> LoopSettings:
         start_timeout_s=times.start_timeout_s,
         drain_grace_s=times.drain_grace_s,
         metrics_s=times.metrics_s,
+        reasons_s=times.reasons_s,
+        reasons_keep_d=times.reasons_keep_d,
     )
 
 

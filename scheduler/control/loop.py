@@ -25,6 +25,7 @@ from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
 from scheduler.control.metrics_port import LoopMetrics
 from scheduler.control.planner import PlannerHost
+from scheduler.control.reason_keeper import ReasonKeeper
 from scheduler.control.requests import request_of
 from scheduler.control.settings import LoopSettings
 from scheduler.control.workers_view import WorkersView
@@ -91,6 +92,7 @@ class ControlLoop:
         )
         self.follower = Follower(db, clock, self)
         self.housekeeping = Housekeeping(db, clock, settings, self, self._executor.ordered)
+        self.reasons = ReasonKeeper(db, clock, settings, self.planner, self, metrics)
         self._wake = asyncio.Event()
         self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,6 +137,7 @@ class ControlLoop:
             asyncio.create_task(self._guarded(self.ingest_forever), name="ingest"),
             asyncio.create_task(self._guarded(self._keep_house_forever), name="house"),
             asyncio.create_task(self._guarded(self._measure_forever), name="measure"),
+            asyncio.create_task(self._guarded(self._keep_reasons_forever), name="reasons"),
         ]
 
     async def stop(self) -> None:
@@ -361,6 +364,12 @@ class ControlLoop:
         while True:
             await self.housekeeping.once()
             await asyncio.sleep(self.settings.tick_s)
+
+    async def _keep_reasons_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.reasons_s)
+            with contextlib.suppress(TemporarilyAway):
+                await self.reasons.once()
 
     async def _measure_forever(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from scheduler.control.center_worker import Tracked
 from scheduler.placement.core import WaitingCounts
+from scheduler.placement.sampling import Judged
 from scheduler.store.admission import Admitted
 from scheduler.store.database import Database
 from scheduler.store.evicting import Orders
@@ -44,6 +45,10 @@ class LoopMetrics(Protocol):
 
     def orphan(self, center: str) -> None:
         """A center has a run with our mark that the store does not know."""
+        ...
+
+    def judged(self, starts: Sequence[Judged]) -> None:
+        """Jobs started whose start had been estimated."""
         ...
 
     def loop_error(self) -> None:

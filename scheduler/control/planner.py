@@ -9,14 +9,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
 from scheduler.errors import TemporarilyAway
-from scheduler.placement.core import PlanningCore, StaleRevision, WaitingCounts
+from scheduler.placement.core import PlanningCore, Sampled, StaleRevision, WaitingCounts
 from scheduler.placement.model import (
     Delta,
     Explanation,
@@ -26,6 +26,9 @@ from scheduler.placement.model import (
     Promised,
 )
 from scheduler.store.database import Connection, Database
+
+if TYPE_CHECKING:
+    from scheduler.control.ray_link import RayPlanner
 
 log = structlog.get_logger()
 
@@ -62,6 +65,10 @@ class PlannerBackend(Protocol):
         """Waiting jobs by city, flavor and reason."""
         ...
 
+    async def sample(self, now_ms: int, estimate: bool) -> Sampled:
+        """Who waits for what, and how good estimates were."""
+        ...
+
     async def close(self) -> None:
         """Let go of it."""
         ...
@@ -94,6 +101,9 @@ class LocalPlanner:
     async def counts(self, now_ms: int) -> WaitingCounts:
         return await self._run(lambda: self._core.counts(now_ms))
 
+    async def sample(self, now_ms: int, estimate: bool) -> Sampled:
+        return await self._run(lambda: self._core.sample(now_ms, estimate))
+
     async def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -121,6 +131,12 @@ class PlannerHost:
     def backend_name(self) -> str:
         """``ray``, ``local`` or ``none``."""
         return self._backend.name if self._backend is not None else "none"
+
+    def ray_player(self) -> "RayPlanner | None":
+        """Return the planner on Ray, which plays simulations too; None while Ray is away."""
+        from scheduler.control.ray_link import RayPlanner
+
+        return self._backend if isinstance(self._backend, RayPlanner) else None
 
     async def start(self) -> None:
         """Plan in process at once; begin to raise Ray beside it unless it is off."""
@@ -259,5 +275,12 @@ class PlannerHost:
         """Waiting jobs by city, flavor and reason."""
         try:
             return await self._answering().counts(self._clock.now_ms())
+        except PlannerAway as error:
+            raise TemporarilyAway("the planner is away; ask again in a second") from error
+
+    async def sample(self, estimate: bool) -> Sampled:
+        """Who waits for what, and judged starts; with ``estimate`` new estimates are made."""
+        try:
+            return await self._answering().sample(self._clock.now_ms(), estimate)
         except PlannerAway as error:
             raise TemporarilyAway("the planner is away; ask again in a second") from error

@@ -19,8 +19,9 @@ import structlog
 from scheduler.control import frames
 from scheduler.control.planner import PlannerAway
 from scheduler.control.settings import LoopSettings
-from scheduler.placement.core import StaleRevision, WaitingCounts
+from scheduler.placement.core import Sampled, StaleRevision, WaitingCounts
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan
+from scheduler.whatif.processes import OnProgress
 
 log = structlog.get_logger()
 
@@ -29,6 +30,7 @@ _OPEN_TIMEOUT_S: Final = 120.0
 _LOAD_TIMEOUT_S: Final = 60.0
 _CALL_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 5.0
+_PLAY_TIMEOUT_S: Final = 3_600.0
 #: A snapshot is sent in parts, so that packing one does not keep the service from its calls.
 _STAGE_MAX: Final = 10_000
 
@@ -47,6 +49,7 @@ class RayPlanner:
         self._process, self._writer = process, writer
         self._number = 0
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._told: dict[int, OnProgress] = {}
         self._away: str | None = None
         self._last_words = b""
         self._tasks = [
@@ -108,6 +111,20 @@ class RayPlanner:
         found: WaitingCounts = await self._ask("counts", now_ms)
         return found
 
+    async def sample(self, now_ms: int, estimate: bool) -> Sampled:
+        """Who waits for what, and how good estimates were."""
+        found: Sampled = await self._ask("sample", now_ms, estimate)
+        return found
+
+    async def play(
+        self, folder: str, tasks: Sequence[bytes], on_progress: OnProgress
+    ) -> list[bytes]:
+        """Play scenarios of a simulation as tasks on Ray; a cancelled call cancels them."""
+        found: list[bytes] = await self._ask(
+            "play", folder, list(tasks), timeout_s=_PLAY_TIMEOUT_S, on_told=on_progress
+        )
+        return found
+
     async def close(self) -> None:
         """End the actors and leave Ray (a local Ray ends with it); at once if it is away."""
         if self._away is None:
@@ -129,13 +146,21 @@ class RayPlanner:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    async def _ask(self, method: str, *arguments: Any, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
+    async def _ask(
+        self,
+        method: str,
+        *arguments: Any,
+        timeout_s: float = _CALL_TIMEOUT_S,
+        on_told: OnProgress | None = None,
+    ) -> Any:
         if self._away is not None:
             raise PlannerAway(self._away)
         self._number += 1
         number = self._number
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
+        if on_told is not None:
+            self._told[number] = on_told
         try:
             async with asyncio.timeout(timeout_s):
                 frames.write(self._writer, (number, method, frames.pack(arguments)))
@@ -147,11 +172,18 @@ class RayPlanner:
             raise PlannerAway(f"{type(error).__name__}: {error}") from error
         finally:
             self._waiting.pop(number, None)
+            given_up = answer.cancelled() or not answer.done()
+            if self._told.pop(number, None) and given_up and self._away is None:
+                frames.write(self._writer, (number, "stop", b""))
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
             while True:
                 number, ok, answer = await frames.read(reader)
+                if ok is None:  # more is to come
+                    if number in self._told:
+                        self._told[number](*frames.unpack(answer))
+                    continue
                 waiting = self._waiting.get(number)
                 if waiting is None or waiting.done():
                     continue

@@ -14,12 +14,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from scheduler.control import frames
+from scheduler.control.ray_scenarios import RayScenarios
 from scheduler.control.settings import LoopSettings
-from scheduler.placement.core import PlanningCore, StaleRevision, WaitingCounts
+from scheduler.placement.core import PlanningCore, Sampled, StaleRevision, WaitingCounts
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
 from scheduler.placement.shard import Batch, CityShard, ClassKey, Entry, HeadUpdate, Place
 
@@ -165,6 +167,10 @@ class RootActor:
         """As ``PlanningCore.counts``."""
         return self._core.counts(now_ms)
 
+    def sample(self, now_ms: int, estimate: bool) -> Sampled:
+        """As ``PlanningCore.sample``."""
+        return self._core.sample(now_ms, estimate)
+
 
 class Driver:
     """The child's end: joins or starts Ray, makes the actors and passes calls on to the root."""
@@ -172,6 +178,7 @@ class Driver:
     def __init__(self) -> None:
         self._root: Any = None
         self._actors: list[Any] = []
+        self._scenarios = RayScenarios(local=True)
 
     @property
     def is_open(self) -> bool:
@@ -189,12 +196,19 @@ class Driver:
         made = root.remote(settings.policy, shards)
         ray.get(made.counts.remote(0), timeout=_START_TIMEOUT_S)
         self._root, self._actors = made, [made, *shards]
+        self._scenarios = RayScenarios(local=not settings.ray_address)
 
-    async def call(self, method: str, arguments: bytes) -> bytes:
-        """Call the root actor; raises whatever Ray raises."""
+    async def call(self, method: str, arguments: bytes, tell: Callable[[bytes], None]) -> bytes:
+        """Call the root actor, or play scenarios; raises whatever Ray raises."""
         if method == "open":
             await asyncio.to_thread(self.open, *frames.unpack(arguments))
             return frames.pack(None)
+        if method == "play":
+            folder, tasks = frames.unpack(arguments)
+            told = await self._scenarios.play(
+                folder, tasks, lambda number, ended: tell(frames.pack((number, ended)))
+            )
+            return frames.pack(told)
         answer: bytes = await asyncio.wrap_future(
             self._root.call.remote(method, arguments).future()
         )
@@ -234,11 +248,18 @@ async def serve(connection: socket.socket) -> None:
     """Answer the service's calls until it closes the connection or is gone."""
     reader, writer = await asyncio.open_connection(sock=connection)
     driver = Driver()
-    answering: set[asyncio.Task[None]] = set()
+    answering: dict[int, asyncio.Task[None]] = {}
+
+    def forget(number: int, _task: asyncio.Task[None]) -> None:
+        answering.pop(number, None)
 
     async def answer(number: int, method: str, arguments: bytes) -> None:
+        def tell(more: bytes) -> None:
+            frames.write(writer, (number, None, more))
+
+        message: tuple[int, bool, bytes]
         try:
-            message = (number, True, await driver.call(method, arguments))
+            message = (number, True, await driver.call(method, arguments, tell))
         except Exception as error:  # whatever Ray raises: the planner does not answer
             message = (number, False, f"{type(error).__name__}: {error}"[:300].encode())
         frames.write(writer, message)
@@ -246,9 +267,14 @@ async def serve(connection: socket.socket) -> None:
 
     with contextlib.suppress(EOFError, OSError):
         while True:
-            task = asyncio.create_task(answer(*await frames.read(reader)))
-            answering.add(task)
-            task.add_done_callback(answering.discard)
+            number, method, arguments = await frames.read(reader)
+            if method == "stop":
+                if number in answering:
+                    answering[number].cancel()
+                continue
+            task = asyncio.create_task(answer(number, method, arguments))
+            answering[number] = task
+            task.add_done_callback(partial(forget, number))
     if driver.is_open:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(asyncio.to_thread(driver.close), _CLOSE_TIMEOUT_S)

@@ -45,3 +45,6 @@ class LoopSettings:
     unknown_after_s: float = 900.0
     #: Metrics of queues, quotas and funds are read so often.
     metrics_s: float = 2.0
+    #: Reasons why jobs wait are sampled so often, and kept for so many days of scheduling time.
+    reasons_s: float = 10.0
+    reasons_keep_d: float = 14.0

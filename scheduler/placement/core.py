@@ -13,9 +13,10 @@ from scheduler.placement.explaining import Explainer
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
 from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
+from scheduler.placement.sampling import Sampled, Sampler
 from scheduler.placement.shard import LocalShards, Shards
 
-__all__ = ["PlanningCore", "StaleRevision", "WaitingCounts"]
+__all__ = ["PlanningCore", "Sampled", "StaleRevision", "WaitingCounts"]
 
 
 class StaleRevision(Exception):
@@ -39,6 +40,7 @@ class PlanningCore:
         shards = LocalShards(self._count) if self._remote is None else self._remote
         self._root = RootPlanner(self._policy, shards)
         self._explainer = Explainer(self._root)
+        self._sampler = Sampler(self._root, self._explainer.foresight)
         self._pending: Sequence[Delta] = ()
 
     def load(self, revision: int, deltas: Sequence[Delta], now_ms: int | None = None) -> None:
@@ -72,7 +74,9 @@ class PlanningCore:
         self._take(now_ms)
         self._root.apply(deltas, now_ms)
         self.revision = after
-        return self._root.plan(now_ms)
+        plan = self._root.plan(now_ms)
+        self._sampler.started(plan.starts, now_ms)
+        return plan
 
     def explain(self, uid: int, now_ms: int) -> Explanation | None:
         """Why a job waits; None if it does not wait here."""
@@ -90,3 +94,8 @@ class PlanningCore:
         root = self._root
         reasoning = Reasoning(root, now_ms)
         return root.census.counts(reasoning, root.classes, root.lines, root.parking)
+
+    def sample(self, now_ms: int, estimate: bool) -> Sampled:
+        """Tell who waits for what, and judge estimates; ``estimate`` makes new ones."""
+        self._take(now_ms)
+        return self._sampler.sample(now_ms, estimate)

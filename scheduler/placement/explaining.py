@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Final
 
 from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
-from scheduler.placement.forecast import Forecast, connected, forecast
+from scheduler.placement.foresight import Foresight
 from scheduler.placement.model import Explanation, JobQueued, Option
-from scheduler.placement.pools import Pool, RunEnd
+from scheduler.placement.pools import Pool
 from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
@@ -28,8 +28,8 @@ class Explainer:
     """Reads a root planner between cycles."""
 
     def __init__(self, root: RootPlanner, forecast_ms: int = FORECAST_MS) -> None:
-        self._root, self._forecast_ms = root, forecast_ms
-        self._forecasts: dict[tuple[str, bool], Forecast] = {}
+        self._root = root
+        self.foresight = Foresight(root, forecast_ms)
 
     def explain(self, uid: int, now_ms: int) -> Explanation | None:
         """Say why a waiting job waits; None if it does not wait here."""
@@ -90,7 +90,9 @@ class Explainer:
         pool = self._root.pools.get(option.flavor)
         if pool is None or not pool.is_open:
             return reason
-        at_ms, later = self._expected(pool, now_ms).earliest(key[0], key[1], option.units, now_ms)
+        at_ms, later = self.foresight.expected(pool, now_ms).earliest(
+            key[0], key[1], option.units, now_ms
+        )
         return replace(
             reason,
             next_event_ms=self._next_end(pool, now_ms),
@@ -112,10 +114,11 @@ class Explainer:
         """Add the band; there is none for what can never start as things are."""
         if reason.start_earliest_ms is None:
             return reason
-        likely = self._start(key, entry, now_ms, asked, by_limits=False)
+        foresight, options = self.foresight, key[2]
+        likely = foresight.start_ms(options, entry, now_ms, asked, likely=True)
         latest = self._promise(key, entry)
         if latest is None:
-            latest = self._start(key, entry, now_ms, asked, by_limits=True)
+            latest = foresight.start_ms(options, entry, now_ms, asked, likely=False)
         if likely is None:
             return replace(reason, start_latest_ms=latest)
         likely = max(now_ms, likely)
@@ -125,58 +128,6 @@ class Explainer:
         return replace(
             reason, start_earliest_ms=earliest, start_likely_ms=likely, start_latest_ms=latest
         )
-
-    def _start(
-        self, key: ClassKey, entry: Entry, now_ms: int, asked: JobQueued | None, *, by_limits: bool
-    ) -> int | None:
-        """When a job starts in a forecast; None if it never does."""
-        uid, root = entry[2], self._root
-        expect = _by_limits if by_limits else self._expect
-        flavors = [option.flavor for option in key[2]]
-        if asked is not None:
-            found = forecast(root, connected(root, flavors), now_ms, expect, asked)
-        else:
-            known = self._forecasts.get((flavors[0], by_limits))
-            found = known if known is not None and self._answers(known, uid, now_ms) else forecast(
-                root, bound := connected(root, flavors), now_ms, expect
-            )  # fmt: skip
-            if found is not known:
-                self._forecasts.update(
-                    dict.fromkeys(((flavor, by_limits) for flavor in bound), found)
-                )
-        if uid in found.starts:
-            return found.starts[uid]
-        if found.complete:
-            return None
-        pool = root.pools[flavors[0]]
-        return max(found.until_ms, now_ms + self._queued_ms(pool, entry, by_limits))
-
-    def _answers(self, known: Forecast, uid: int, now_ms: int) -> bool:
-        return known.made_ms <= now_ms <= known.made_ms + self._forecast_ms and (
-            uid in known.asked or not known.complete
-        )
-
-    def _expect(self, enterprise: str, option: Option, age_ms: int) -> int:
-        """How long a run takes in all: what is predicted, and more once it ran for longer."""
-        wall_ms = option.wall_ms
-        found = self._root.run_times.predict(enterprise, "", option)
-        took_ms = wall_ms if found is None else min(found, wall_ms)
-        if took_ms > age_ms:
-            return took_ms
-        if age_ms >= wall_ms:
-            return age_ms + max(60_000, age_ms - wall_ms)
-        return min(wall_ms, age_ms + max(60_000, age_ms // 2))
-
-    def _expected(self, pool: Pool, now_ms: int) -> Pool:
-        """The pool with its runs ending when they are expected to."""
-        active = self._root.active
-        ends: list[RunEnd] = []
-        for _, uid, units, city, enterprise in pool.ends:
-            run = active[uid]
-            age_ms = max(0, now_ms - run.start_ms)
-            end_ms = run.start_ms + self._expect(run.enterprise, run.option, age_ms)
-            ends.append((max(now_ms + 1, end_ms), uid, units, city, enterprise))
-        return Pool(pool.flavor, pool.center, pool.book, ends=sorted(ends))
 
     def _promise(self, key: ClassKey, entry: Entry) -> int | None:
         for option in key[2]:
@@ -189,21 +140,6 @@ class Explainer:
     @staticmethod
     def _next_end(pool: Pool, now_ms: int) -> int | None:
         return max(now_ms, pool.ends[0][0]) if pool.ends else None
-
-    def _queued_ms(self, pool: Pool, entry: Entry, by_limits: bool) -> int:
-        """How long the pool would work on the jobs that were queued before this one."""
-        work = 0
-        for owners in self._root.lines.owners(pool.flavor).values():
-            for sizes in owners.values():
-                for line in sizes.values():
-                    for first, spot, waiting in line:
-                        if first[1] < entry[1]:
-                            option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
-                            took_ms = spot.wall_ms
-                            if not by_limits:
-                                took_ms = self._expect(waiting.enterprise, option, 0)
-                            work += waiting.count * spot.units * took_ms
-        return work // max(1, pool.book.capacity)
 
     # --- place ------------------------------------------------------------------------------------
 
@@ -232,9 +168,3 @@ class Explainer:
                 if jobs and (root.keys.enterprise_key(other), other) < mine
             )
         return ahead + before + 1, self._waiting_in(city)
-
-
-def _by_limits(enterprise: str, option: Option, age_ms: int) -> int:
-    """Every run uses its limit; one that is late takes as long again as it is late."""
-    late_ms = age_ms - option.wall_ms
-    return option.wall_ms if late_ms < 0 else age_ms + max(60_000, late_ms)

@@ -101,6 +101,14 @@ def write(
     return begun
 
 
+def any_old(connection: Connection, before_ms: int) -> bool:
+    """Whether a spell ended before an instant."""
+    found = connection.exec_driver_sql(
+        f"SELECT 1 FROM reason_spell WHERE to_ms < {before_ms} LIMIT 1"
+    )
+    return found.first() is not None
+
+
 def prune(connection: Connection, epoch: int, before_ms: int) -> int:
     """Forget spells that ended before an instant and concern no job that still waits.
 

@@ -1,0 +1,108 @@
+"""What the loop asks the planner now and then: who waits for what, and how good estimates were.
+
+Reasons are told by kind of job, so an answer is as long as there are kinds, not jobs. Of a bounded
+number of waiting jobs it is remembered when they were first expected to start; what became of them
+is told once they have started.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from scheduler.domain.reasons import ReasonCode
+from scheduler.placement.census import Kind, subject_of
+from scheduler.placement.foresight import Foresight
+from scheduler.placement.model import Start
+from scheduler.placement.reasoning import Reasoning
+from scheduler.placement.root import RootPlanner
+
+#: Jobs whose first estimates are remembered, and parked jobs whose reasons are told one by one.
+_JOBS_MAX: Final = 5_000
+_PARKED_MAX: Final = 500
+#: Waiting jobs that a forecast for this purpose looks at.
+_LOOKED_AT_MAX: Final = 1_000
+#: Parked jobs of these reasons have them in their events.
+_IN_EVENTS: Final = frozenset({ReasonCode.RETRY_BACKOFF, ReasonCode.NOT_BEFORE})
+
+
+class Judged(NamedTuple):
+    """A start that was estimated: how long it was expected to wait, and how long it waited."""
+
+    city: str
+    flavor: str
+    expected_ms: int
+    waited_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Reasons by subject (see ``subject_of``; ``j<uid>`` of a single job), and judged starts."""
+
+    reasons: dict[str, str]
+    judged: list[Judged]
+
+
+class _Said(NamedTuple):
+    at_ms: int
+    likely_ms: int
+
+
+class Sampler:
+    """Looks at a root planner between cycles; it changes nothing."""
+
+    def __init__(self, root: RootPlanner, foresight: Foresight) -> None:
+        self._root, self._foresight = root, foresight
+        self._said: dict[int, _Said] = {}
+        self._judged: list[Judged] = []
+        self._subjects: dict[Kind, str] = {}
+
+    def sample(self, now_ms: int, estimate: bool) -> Sampled:
+        """Tell all reasons, and the starts judged since the last time.
+
+        With ``estimate`` jobs that wait and were not estimated yet are.
+        """
+        if estimate:
+            self._estimate(now_ms)
+        judged, self._judged = self._judged, []
+        return Sampled(self._reasons(now_ms), judged)
+
+    def _reasons(self, now_ms: int) -> dict[str, str]:
+        root = self._root
+        reasoning = Reasoning(root, now_ms)
+        found: dict[str, str] = {}
+        subjects: dict[Kind, str] = {}
+        for kind, code, _ in root.census.reasons(reasoning, root.classes):
+            subject = self._subjects.get(kind) or subject_of(kind)
+            subjects[kind] = subject
+            found[subject] = code.value
+        self._subjects = subjects
+        alone = (
+            (uid, parked.reason.code)
+            for uid, parked in root.parking.jobs.items()
+            if parked.reason.code not in _IN_EVENTS
+        )
+        for (uid, code), _ in zip(alone, range(_PARKED_MAX), strict=False):
+            found[f"j{uid}"] = code.value
+        return found
+
+    def _estimate(self, now_ms: int) -> None:
+        for found in self._foresight.forecasts(now_ms, _LOOKED_AT_MAX):
+            for uid, start_ms in found.starts.items():
+                if uid in found.asked and uid not in self._said:
+                    self._said[uid] = _Said(now_ms, start_ms)
+        while len(self._said) > _JOBS_MAX:
+            del self._said[next(iter(self._said))]
+
+    def started(self, starts: Iterable[Start], now_ms: int) -> None:
+        """Judge the estimates of jobs that start."""
+        if not self._said:
+            return
+        for start in starts:
+            said = self._said.pop(start.uid, None)
+            if said is not None and len(self._judged) < _JOBS_MAX:
+                self._judged.append(
+                    Judged(
+                        start.city, start.option.flavor, said.likely_ms - said.at_ms,
+                        now_ms - said.at_ms,
+                    )
+                )  # fmt: skip
