@@ -251,6 +251,14 @@ class FlavorBook:
         room = self.limits.get(city, NO_LIMITS).nominal - self._holds_or_keeps(city)
         return room + self._own_gap(city, enterprise, self.capacity) if self.gaps else room
 
+    def nominal_most(self, city: str, enterprise: str) -> int:
+        """What ``nominal_room`` would be if nothing were held."""
+        most = self.limits.get(city, NO_LIMITS).nominal
+        if self.kept:
+            others = [name for name in self.kept if name != enterprise]
+            most -= sum(self.kept[name][0] for name in others if self.kept[name][1] == city)
+        return most
+
     def most(self, city: str, enterprise: str) -> int:
         """Units that would fit if nothing were held: what asks for more never can start."""
         nominal, borrow, lend = self.limits.get(city, NO_LIMITS)

@@ -6,6 +6,7 @@ from zlib import crc32
 
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.placement.census import Census
+from scheduler.placement.choosing import least_units
 from scheduler.placement.model import (
     Delta,
     EvictionRefused,
@@ -22,16 +23,22 @@ from scheduler.placement.model import (
     Unparked,
 )
 from scheduler.placement.parking import Parking, class_of
-from scheduler.placement.refusals import Refusals
-from scheduler.placement.rules import ActiveRun, Rules
-from scheduler.placement.run_times import RecentRuns
+from scheduler.placement.runs import Runs
 from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
 from scheduler.placement.waiting import Spot, WaitingClass, WaitingLines
+
+#: Added to the priority of an emergency: it comes before all that its enterprise has waiting.
+EMERGENCY: Final = 1 << 32
 
 _WINDOW_MAX: Final = 4096
 
 
-class Intake(Rules):
+def is_emergency(entry: Entry) -> bool:
+    """Whether an entry is that of an emergency."""
+    return entry[0] <= -EMERGENCY // 2
+
+
+class Intake(Runs):
     """State of the root planner and how deltas change it."""
 
     def __init__(self, policy: PolicySettings, shards: Shards) -> None:
@@ -42,12 +49,14 @@ class Intake(Rules):
         self.lines = WaitingLines(by_age=policy.backfill and not is_fifo, by_size=is_fifo)
         self.census = Census()
         self.parking = Parking()
-        self.refusals = Refusals()
-        self.run_times = RecentRuns()
         #: Promises of another planner, to be kept by the next plan.
         self.promised: list[Promised] = []
         #: Classes with new first jobs.
         self.fresh: dict[WaitingClass, None] = {}
+        #: Classes whose first job is an emergency.
+        self.emergencies: dict[WaitingClass, None] = {}
+        #: Interruptible waiting jobs, and how often each was evicted.
+        self._stoppable: dict[int, int] = {}
         self._taken: list[list[int]] = [[] for _ in range(shards.count)]
         self._shard_of: dict[str, int] = {}
         #: Spots of classes that are alike in it: (city, capped enterprise, options).
@@ -69,6 +78,7 @@ class Intake(Rules):
                         self._release(uid)
                     self._leave_parked(uid)
                     queued.pop(uid, None)
+                    self._stoppable.pop(uid, None)
                     removed.append(uid)
                     self.free_holder(uid)
                 case RunEnded(uid, used_ms):
@@ -77,11 +87,11 @@ class Intake(Rules):
                     self._started(uid, start_ms)
                 case StartRefused(uid, reason, retry_ms):
                     self._refused(uid, reason, retry_ms)
-                case EvictionRefused():
-                    pass
-                case RunActive(uid, city, enterprise, option, start_ms):
+                case EvictionRefused(uid):
+                    self._not_evicted(uid, now_ms)
+                case RunActive(uid):
                     if uid not in self.active:
-                        self._occupy(uid, city, enterprise, option, start_ms, now_ms, None)
+                        self._occupy(delta, now_ms, None)
                 case RunHistory():
                     self.run_times.learn(delta)
                 case Promised():
@@ -97,8 +107,11 @@ class Intake(Rules):
 
     def _queue(self, job: JobQueued, now_ms: int, queued: dict[int, JobQueued]) -> None:
         uid = job.uid
-        if job.priority and self.policy.order == "fifo":
-            job = job._replace(priority=0)
+        if self.policy.order == "fifo":
+            if job.priority:
+                job = job._replace(priority=0)
+        elif job.emergency:
+            job = job._replace(priority=job.priority + EMERGENCY, emergency=False)
         if uid in self.active:
             self._release(uid)
         if uid in self.parking.jobs:
@@ -107,14 +120,21 @@ class Intake(Rules):
             self.free_holder(uid)
         if job.not_before_ms > now_ms:
             reason = PendingReason(
-                ReasonCode.RETRY_BACKOFF,
+                ReasonCode.NOT_BEFORE if job.wished else ReasonCode.RETRY_BACKOFF,
                 node=f"enterprises/{job.enterprise}",
                 next_event_ms=job.not_before_ms,
                 start_earliest_ms=job.not_before_ms,
             )
             self.parking.park(job, reason, job.not_before_ms)
         else:
-            queued[uid] = job
+            self._wait(job, queued)
+
+    def _wait(self, job: JobQueued, queued: dict[int, JobQueued]) -> None:
+        queued[job.uid] = job
+        if job.interruptible:
+            self._stoppable[job.uid] = job.evictions
+        elif self._stoppable:
+            self._stoppable.pop(job.uid, None)
 
     def _refused(self, uid: int, reason: PendingReason, retry_ms: int) -> None:
         run = self._release(uid)
@@ -142,59 +162,9 @@ class Intake(Rules):
     def _unpark(self, jobs: Iterable[JobQueued], queued: dict[int, JobQueued]) -> None:
         for job in jobs:
             self._leave_parked(job.uid)
-            queued[job.uid] = job
+            self._wait(job, queued)
 
-    # --- runs -------------------------------------------------------------------------------------
-
-    def _occupy(
-        self, uid: int, city: str, enterprise: str, option: Option, start_ms: int, now_ms: int,
-        job: JobQueued | None,
-    ) -> None:  # fmt: skip
-        pool = self._pool(option.flavor)
-        pool.take(uid, start_ms + option.wall_ms, option.units, city, enterprise)
-        score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
-        self.keys.held(city, pool)
-        self.active[uid] = ActiveRun(city, enterprise, option, start_ms, score, job)
-
-    def _release(self, uid: int) -> ActiveRun | None:
-        """Free a run's units and take its charge away."""
-        run = self.active.pop(uid, None)
-        if run is None:
-            return None
-        pool, option = self._pool(run.option.flavor), run.option
-        pool.give_back(uid, run.start_ms + option.wall_ms, option.units, run.city, run.enterprise)
-        self.keys.refund(run.city, run.enterprise, run.score)
-        self.keys.held(run.city, pool)
-        self.dirty.add(option.flavor)
-        return run
-
-    def _ended(self, uid: int, used_ms: int, now_ms: int) -> None:
-        run = self._release(uid)
-        if run is not None and used_ms > 0:
-            option, user = run.option, "" if run.job is None else run.job.user
-            self.run_times.learn(
-                RunHistory(
-                    run.enterprise, user, option.flavor, option.units, option.wall_ms, used_ms
-                )
-            )
-            self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
-
-    def _started(self, uid: int, start_ms: int) -> None:
-        run = self.active.get(uid)
-        if run is None:
-            return
-        if run.job is not None:
-            self.refusals.forget(class_of(run.job))
-        if run.start_ms == start_ms:
-            return
-        pool, option = self._pool(run.option.flavor), run.option
-        pool.move_end(
-            uid, run.start_ms + option.wall_ms, start_ms + option.wall_ms, option.units,
-            run.city, run.enterprise,
-        )  # fmt: skip
-        self.active[uid] = run._replace(start_ms=start_ms, job=None)
-        if pool.holder is not None:
-            self.dirty.add(option.flavor)
+    # --- classes ----------------------------------------------------------------------------------
 
     def begin(self, waiting: WaitingClass, entry: Entry, option: Option, now_ms: int) -> None:
         """A waiting job starts: it leaves its class and holds units from now on."""
@@ -203,6 +173,7 @@ class Intake(Rules):
         self.census.add(waiting, -1)
         window = waiting.window
         if window[0] == entry:
+            self._thaw(waiting)
             self.lines.take(waiting, entry)
             del window[0]
             self._next_head(waiting)
@@ -210,8 +181,17 @@ class Intake(Rules):
             if entry in window:  # a promised job may stand behind the window
                 window.remove(entry)
             waiting.count -= 1
-        job = JobQueued(uid, waiting.city, waiting.enterprise, -entry[0], entry[1], waiting.options)
-        self._occupy(uid, waiting.city, waiting.enterprise, option, now_ms, now_ms, job)
+        city, enterprise, priority = waiting.city, waiting.enterprise, -entry[0]
+        evictions = self._stoppable.pop(uid, None)
+        is_stoppable, evictions = evictions is not None, evictions or 0
+        job = JobQueued(
+            uid, city, enterprise, priority, entry[1], waiting.options, 0, "", is_stoppable,
+            evictions,
+        )  # fmt: skip
+        run = RunActive(
+            uid, city, enterprise, option, now_ms, priority, "", is_stoppable, evictions
+        )  # fmt: skip
+        self._occupy(run, now_ms, job)
 
     def _next_head(self, waiting: WaitingClass) -> None:
         """The first of a class left: the next one stands in its lines."""
@@ -225,8 +205,20 @@ class Intake(Rules):
             update = self.shards.more(waiting.shard, waiting.key, taken, waiting.wanted)
             waiting.window = list(update.window)
         self.lines.put(waiting)
+        if self.emergencies:
+            self._note_emergency(waiting)
 
-    # --- classes ----------------------------------------------------------------------------------
+    def _note_emergency(self, waiting: WaitingClass) -> None:
+        if is_emergency(waiting.window[0]):
+            self.emergencies[waiting] = None
+        else:
+            self.emergencies.pop(waiting, None)
+
+    def _thaw(self, waiting: WaitingClass) -> None:
+        """The first job of a class goes or moves: what it froze may be free to borrow."""
+        for spot in waiting.spots:
+            if self.pools[spot.flavor].frozen:
+                self.dirty.add(spot.flavor)
 
     def _reline(self) -> None:
         """Limits moved: which classes could ever start, and whose caps bind, is found anew."""
@@ -237,6 +229,8 @@ class Intake(Rules):
         self.census = Census()
         for pool in self.pools.values():
             pool.gates.clear()
+            if pool.frozen:
+                self.dirty.add(pool.flavor)
         for waiting in self.classes.values():
             self._spot(waiting)
             self.lines.put(waiting)
@@ -244,6 +238,7 @@ class Intake(Rules):
 
     def _respot(self, waiting: WaitingClass) -> None:
         """Let a class stand where it should stand now."""
+        self._thaw(waiting)
         self.lines.take(waiting, waiting.window[0])
         self._spot(waiting)
         self.lines.put(waiting)
@@ -273,16 +268,19 @@ class Intake(Rules):
         self, city: str, enterprise: str, options: tuple[Option, ...]
     ) -> tuple[Spot, ...]:
         spots: dict[tuple[str, int], Spot] = {}
-        for flavor, units, _, wall_ms, *_ in options:
+        for option in options:
+            flavor, wall_ms, units = option.flavor, option.wall_ms, least_units(option)
             pool = self.pools.get(flavor)
-            if pool is None:
+            if pool is None or units > pool.book.most(city, enterprise):
                 continue
-            capped = enterprise if enterprise in pool.book.capped_used else ""
+            is_long = pool.leases and wall_ms > pool.reclaim.lease_ms
+            if is_long and units > pool.book.nominal_most(city, enterprise):
+                continue
             known = spots.get((flavor, units))
             if known is not None:
                 wall_ms = min(wall_ms, known.wall_ms)
-            if units <= pool.book.most(city, enterprise):
-                spots[flavor, units] = Spot(flavor, units, wall_ms, capped)
+            capped = enterprise if enterprise in pool.book.capped_used else ""
+            spots[flavor, units] = Spot(flavor, units, wall_ms, capped)
         return tuple(spots.values())
 
     def _tell_shards(self, queued: dict[int, JobQueued], removed: list[int]) -> None:
@@ -324,16 +322,20 @@ class Intake(Rules):
         if head == first:
             return
         if first is not None:
+            self._thaw(waiting)
             self.lines.take(waiting, first)
         if head is None:
             self._drop(waiting)
         else:
             self.lines.put(waiting)
             self.fresh[waiting] = None
+            if self.emergencies or is_emergency(head):
+                self._note_emergency(waiting)
 
     def _drop(self, waiting: WaitingClass) -> None:
         del self.classes[waiting.key]
         self.fresh.pop(waiting, None)
+        self.emergencies.pop(waiting, None)
         self.census.stands(waiting, somewhere=True)
 
     def pending_takes(self) -> list[list[int]]:

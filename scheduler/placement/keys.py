@@ -140,6 +140,14 @@ class Keys:
         weight = self._city_weights.get(city, 1)
         return above * (self._share_unit // (pool.book.capacity * weight or 1))
 
+    def borrowed_share(self, city: str, flavor: str, borrowed: int) -> int:
+        """A city's largest borrowed share, per weight, if it borrowed so much of a flavor."""
+        shares = [self._share(pool, city) for pool in self._pools.values() if pool.flavor != flavor]
+        unit = self._share_unit // (
+            self._pools[flavor].book.capacity * self._city_weights.get(city, 1) or 1
+        )
+        return max(borrowed * unit, *shares, 0)
+
     def _dominant(self, city: str) -> int:
         """The city's largest borrowed share of any flavor, per weight."""
         shares = self._shares.get(city)

@@ -28,7 +28,7 @@ class Option(NamedTuple):
     nodes: int
     wall_ms: int
     terms: str = ""
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which nobody asks an option
     units_min: int = 0
     net_fen: int = 0
     stage_ms: int = 0
@@ -40,14 +40,15 @@ class Option(NamedTuple):
 class JobQueued(NamedTuple):
     """A job waits; higher ``priority`` first within its enterprise.
 
-    Of ``options`` that can start at once the one that borrows nothing and leaves the least idle is
-    taken; their order breaks ties.
+    Of ``options`` that can start at once the best by ``PolicySettings`` is taken, at its full size
+    where that fits; their order breaks ties.
 
     ``queued_ms`` is the time that orders the job (kept over retries and preemption);
     ``not_before_ms`` bars it from starting earlier (retry back-off), 0 for at once. ``user`` is who
     submitted it (run times are learned per user). An ``interruptible`` job's run may be evicted to
     give lent units back; ``evictions`` counts how often that happened to the job. ``emergency``,
-    granted by an operator alone, goes before all cities' other jobs.
+    granted by an operator alone, goes before all cities' other jobs. ``wished`` says that its
+    submitter named ``not_before_ms``; else it is a pause after a failed attempt.
     """
 
     uid: int
@@ -61,6 +62,7 @@ class JobQueued(NamedTuple):
     interruptible: bool = False
     evictions: int = 0
     emergency: bool = False
+    wished: bool = False
 
 
 class JobRemoved(NamedTuple):
@@ -338,6 +340,11 @@ class PolicySettings:
     ``ageing_ms`` and would not borrow; then, if nobody who would not borrow is blocked, to one
     that has waited ``ageing_ms``; else to the first in order. Of several the oldest. ``starts_max``
     bounds the starts of one cycle (the rest follows in the next at once).
+
+    Options are compared by a cost in milliseconds: ``start_weight`` for each until the job is
+    expected to run, staging counted in, ``net_weight`` for each fen that the enterprise would pay
+    itself (600: a yuan weighs as much as a minute), ``stage_weight`` for each of staging once more.
+    A job starts on what fits now, unless it may wait ``patience_ms`` for a better option.
     """
 
     order: str = "corridor"
@@ -346,6 +353,10 @@ class PolicySettings:
     ageing_ms: int = 2 * 3_600_000
     starving_ms: int = 96 * 3_600_000
     starts_max: int = 2_000
+    start_weight: int = 1
+    net_weight: int = 600
+    stage_weight: int = 1
+    patience_ms: int = 0
 
 
 FCFS = PolicySettings(order="fifo", backfill=False, starts_max=1_000_000)

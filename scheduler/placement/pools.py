@@ -28,7 +28,11 @@ class Holder:
     key: ClassKey
     entry: Entry
     option: Option
+    #: The option at full size, where it was promised fewer units.
+    full: Option
     start_ms: int = 0
+    #: Whether runs are or were evicted for it.
+    evicts: bool = False
 
     @property
     def city(self) -> str:
@@ -63,6 +67,8 @@ class Gate(NamedTuple):
 
 SHUT: Final = Gate(0, 0, 0)
 
+_CHURN: Final = ReclaimSet("")
+
 
 @dataclass(slots=True)
 class Pool:
@@ -85,7 +91,77 @@ class Pool:
     #: Gates by city until something changes.
     gates: dict[str, Gate] = field(default_factory=dict)
     #: How lent units come back.
-    reclaim: ReclaimSet = ReclaimSet("")
+    reclaim: ReclaimSet = _CHURN
+    #: Whether what borrows must be short.
+    leases: bool = False
+    #: Whether the pool is promised only to starts within nominal quotas (lease and evict).
+    for_owners: bool = False
+    #: Whether nothing new may borrow: a job that its city's own quota allows is blocked (lease).
+    frozen: bool = False
+    #: Runs that are being evicted, and for which job each is.
+    ending: dict[int, int] = field(default_factory=dict)
+    #: (instant, run, units) of late evictions.
+    evicted: list[tuple[int, int, int]] = field(default_factory=list)
+    #: Runs that could not be evicted, and until when they are spared.
+    spared: dict[int, int] = field(default_factory=dict)
+    #: When an eviction may be possible that is not now.
+    evict_ms: int | None = None
+
+    def set_reclaim(self, reclaim: ReclaimSet) -> None:
+        """Change how lent units come back."""
+        self.reclaim = reclaim
+        self.leases = reclaim.mode == "lease"
+        self.for_owners = reclaim.mode != "churn"
+        self.frozen &= self.leases
+        self.evict_ms = None
+        self.gates.clear()
+
+    def may_borrow(self, wall_ms: int) -> bool:
+        """Whether a start with this limit may take units that its city does not own."""
+        return not self.leases or (not self.frozen and wall_ms <= self.reclaim.lease_ms)
+
+    def admits(self, city: str, enterprise: str, units: int, wall_ms: int, now_ms: int) -> bool:
+        """Whether a start now breaks no limit and delays no promise."""
+        if not self.book.fits(city, enterprise, units):
+            return False
+        if self.leases and self._is_lease_short(city, enterprise, units, wall_ms):
+            return False
+        return self.holder is None or self.may_pass(city, enterprise, units, now_ms + wall_ms)
+
+    def fits(self, city: str, enterprise: str, units: int, wall_ms: int) -> bool:
+        """Whether a start now breaks no limit."""
+        return self.book.fits(city, enterprise, units) and not (
+            self.leases and self._is_lease_short(city, enterprise, units, wall_ms)
+        )
+
+    def _is_lease_short(self, city: str, enterprise: str, units: int, wall_ms: int) -> bool:
+        """Whether a start would borrow that may not."""
+        may_borrow = self.may_borrow(wall_ms)
+        return not may_borrow and units > self.book.nominal_room(city, enterprise)
+
+    def free_room(self, city: str, enterprise: str, wall_ms: int) -> int:
+        """The most units of a start that breaks no limit."""
+        book = self.book
+        room = min(book.pool_room(city, enterprise), book.own_room(city, enterprise))
+        if not self.may_borrow(wall_ms):
+            room = min(room, book.nominal_room(city, enterprise))
+        return room
+
+    def room(self, city: str, enterprise: str, wall_ms: int, now_ms: int) -> int:
+        """The most units that are admitted now."""
+        room, holder, promised = (
+            self.free_room(city, enterprise, wall_ms),
+            self.holder,
+            self.promised,
+        )
+        if holder is None or now_ms + wall_ms <= holder.start_ms:
+            return room
+        if promised is None:
+            return 0
+        room = min(room, promised.pool_room(city, enterprise), promised.own_room(city, enterprise))
+        if self.for_owners and city == holder.city:
+            room = min(room, promised.nominal_room(city, enterprise))
+        return room
 
     def take(self, uid: int, end_ms: int, units: int, city: str, enterprise: str) -> None:
         """Hold units for a run until its limit."""
@@ -134,10 +210,10 @@ class Pool:
         """Return when ``units`` fit if runs end at their limits, and the book then.
 
         The book is None when they do not fit even with nothing running (a quota forbids it): the
-        instant is then the last end.
+        instant is then the last end. In a pool for owners they fit within the nominal quota.
         """
         book = self.book.copy()
-        if book.fits(city, enterprise, units):
+        if self._suits(book, city, enterprise, units):
             return now_ms, book
         ends = self._expected_ends(now_ms)
         count = len(ends)
@@ -152,10 +228,16 @@ class Pool:
                 at += 1  # all that end at one instant
             _end(book, ends[done:at])
             done = at
-            if book.fits(city, enterprise, units):
+            if self._suits(book, city, enterprise, units):
                 return ends[at - 1][0], book
             at += 1
         return (ends[-1][0] if ends else now_ms), None
+
+    def _suits(self, book: FlavorBook, city: str, enterprise: str, units: int) -> bool:
+        """Whether units can be promised for the instant of a book."""
+        return book.fits(city, enterprise, units) and (
+            not self.for_owners or units <= book.nominal_room(city, enterprise)
+        )
 
     def _expected_ends(self, now_ms: int) -> list[RunEnd]:
         """Ends in order; those that are past their limit are expected later than now."""
@@ -173,7 +255,11 @@ class Pool:
         if holder is None or end_ms <= holder.start_ms:
             return True
         promised = self.promised
-        return promised is not None and promised.fits(city, enterprise, units)
+        if promised is None or not promised.fits(city, enterprise, units):
+            return False
+        # What it was promised is its city's own, then too.
+        is_other = not self.for_owners or city != holder.city
+        return is_other or units <= promised.nominal_room(city, enterprise)
 
     def passed(self, city: str, enterprise: str, units: int, end_ms: int) -> None:
         """Note a start that was let pass and lasts beyond the promise."""

@@ -10,6 +10,7 @@ that nobody else waits for, and every other turn of the starving.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from scheduler.placement.choosing import least
 from scheduler.placement.intake import Intake
 from scheduler.placement.model import Option
 from scheduler.placement.pools import SHUT, Gate, Holder, Pool
@@ -62,18 +63,40 @@ class Reserving(Intake):
             if self.policy.order == "fifo":
                 cap = book.caps.get(owner)
                 most = book.capacity if cap is None else cap - book.capped_used[owner]
+            if pool.for_owners:
+                return self._owners_gate(pool, city, owner, most)
             return Gate(most, most, 0)
         if pool.promised is None:
             return SHUT
         room = min(book.pool_room(city, owner), book.own_room(city, owner))
         promised = pool.promised
         beside = min(promised.pool_room(city, owner), promised.own_room(city, owner))
-        return Gate(room, beside, pool.holder.start_ms - self._now_ms)
+        wall_ms = pool.holder.start_ms - self._now_ms
+        if pool.leases:
+            nominal = book.nominal_room(city, owner)
+            if pool.frozen:
+                return Gate(min(room, nominal), min(beside, nominal), wall_ms)
+            # Some that both limits together shut out pass, to be refused when they are tried.
+            return Gate(room, max(beside, nominal), min(wall_ms, pool.reclaim.lease_ms))
+        return Gate(room, beside, wall_ms)
+
+    @staticmethod
+    def _owners_gate(pool: Pool, city: str, owner: str, most: int) -> Gate:
+        """Who would borrow passes only if it fits: it is promised nothing."""
+        nominal = pool.book.nominal_room(city, owner)
+        most = min(most, max(nominal, pool.book.pool_room(city, owner)))
+        if not pool.leases:
+            return Gate(most, most, 0)
+        if pool.frozen:
+            most = min(most, nominal)
+        return Gate(most, min(most, nominal), pool.reclaim.lease_ms)
 
     def reserve(self, waiting: WaitingClass, entry: Entry, option: Option) -> None:
         """Promise an option's pool to a waiting job, if it can be promised anything."""
         pool = self.pools[option.flavor]
-        pool.hold(Holder(waiting.key, entry, option))
+        holder = Holder(waiting.key, entry, least(option), option)
+        holder.evicts = entry[2] in pool.ending.values()
+        pool.hold(holder)
         self.holders[entry[2]] = pool.flavor
         self.promise(pool)
 
@@ -95,7 +118,8 @@ class Reserving(Intake):
                 continue
             waiting = self.classes[place.key]
             asked = (one.flavor, one.units)
-            option = next((option for option in waiting.options if option[:2] == asked), None)
+            options = (one for one in waiting.options if least(one)[:2] == asked)
+            option = next(options, None)
             if option is not None and waiting.spots:
                 self.reserve(waiting, place.entry, option)
 
@@ -107,8 +131,8 @@ class Reserving(Intake):
         starving = limited = lender = borrower = None
         is_lender_blocked = False
         for city, capped, units, line in self.lines.oldest(pool.flavor):
-            room, own = book.pool_room(city, capped), book.own_room(city, capped)
-            if units <= room and units <= own:
+            room, own = book.pool_room(city, capped), self._own_room(pool, city, capped, line)
+            if own is None or (units <= room and units <= own):
                 continue
             found = self._oldest(units, line)
             if found is None:
@@ -137,15 +161,29 @@ class Reserving(Intake):
     def reserve_for_limited(self, pool: Pool) -> None:
         """Promise a pool that nobody waits for to the oldest job that its own limit blocks."""
         aged_ms = self._now_ms - self.policy.ageing_ms
-        book = pool.book
         oldest = None
         for city, capped, units, line in self.lines.oldest(pool.flavor):
-            if units > book.own_room(city, capped):
+            own = self._own_room(pool, city, capped, line)
+            if own is not None and units > own:
                 found = self._oldest(units, line)
                 if found is not None and found.queued_ms <= aged_ms:
                     oldest = found.or_older(oldest)
         if oldest is not None:
             self._reserve_blocked(oldest, pool)
+
+    @staticmethod
+    def _own_room(pool: Pool, city: str, capped: str, line: Sequence[Item]) -> int | None:
+        """Units up to which a line's own limits do not bind; None if it can be promised nothing.
+
+        In a pool for owners who cannot borrow now waits for what its city owns.
+        """
+        book, spot = pool.book, line[0][1]
+        own = book.own_room(city, capped)
+        if not pool.for_owners or pool.fits(city, capped, spot.units, spot.wall_ms):
+            return own
+        if spot.units > book.nominal_most(city, capped):
+            return None
+        return min(own, book.nominal_room(city, capped))
 
     def _oldest(self, units: int, line: Sequence[Item]) -> _Blocked | None:
         """The oldest of a line that is promised nothing yet."""
@@ -156,5 +194,5 @@ class Reserving(Intake):
 
     def _reserve_blocked(self, blocked: _Blocked, pool: Pool) -> None:
         asked = (pool.flavor, blocked.units)
-        option = next(one for one in blocked.waiting.options if one[:2] == asked)
+        option = next(one for one in blocked.waiting.options if least(one)[:2] == asked)
         self.reserve(blocked.waiting, blocked.waiting.window[0], option)

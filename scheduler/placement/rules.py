@@ -33,6 +33,11 @@ class ActiveRun(NamedTuple):
     start_ms: int
     score: int
     job: JobQueued | None
+    #: When it ends at the latest: at its limit, or sooner if it is being evicted.
+    end_ms: int
+    priority: int = 0
+    interruptible: bool = False
+    evictions: int = 0
 
 
 def rule_key(rule: Delta) -> tuple[str, ...]:
@@ -78,7 +83,7 @@ class Rules:
             case ReclaimSet(flavor):
                 pool = self._pool(flavor)
                 if pool.reclaim != delta:
-                    pool.reclaim = delta
+                    pool.set_reclaim(delta)
                     self._limits_moved = True
                     self.dirty.add(flavor)
             case StopSet(node, state):

@@ -1,0 +1,201 @@
+"""How lent units come back to the city that owns them, beside the natural course of things.
+
+In a pool of mode ``lease`` nothing new borrows while a job is blocked that its city's own nominal
+quota allows. As whoever borrows ends within the lease, such a job waits at most for that and the
+grace of the center.
+
+In a pool of mode ``evict`` runs are stopped for the job that the pool is promised to, if that job
+stays within its city's nominal quota: interruptible runs of cities that borrow, which ran for a
+minimum time and were evicted less than twice. One set of evictions a pool at a time; the units are
+for the job that they are for. Each set lets the potential ``sum over cities of min(U, N)`` rise, so
+evictions come to an end, and two jobs never evict each other in turn.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from quota.instant import FlavorBook
+from scheduler.placement.model import Eviction
+from scheduler.placement.pools import Holder, Pool
+from scheduler.placement.reserving import Reserving
+from scheduler.placement.rules import ActiveRun
+from scheduler.placement.waiting import WaitingClass
+
+#: A job that was evicted so often is evicted no more.
+EVICTIONS_MAX: Final = 2
+
+
+class _Victim(NamedTuple):
+    """A run that may be evicted."""
+
+    uid: int
+    run: ActiveRun
+
+
+class Reclaiming(Reserving):
+    """Freezes borrowing, and evicts."""
+
+    # --- lease ------------------------------------------------------------------------------------
+
+    def freeze(self, pools: Iterable[Pool], fresh: Iterable[WaitingClass]) -> None:
+        """Find out for pools of leases in which something moved whether an owner is blocked."""
+        if not any(pool.leases for pool in self.pools.values()):
+            return
+        moved = {pool.flavor for pool in pools}
+        moved.update(spot.flavor for waiting in fresh for spot in waiting.spots)
+        for flavor in moved:
+            pool = self.pools[flavor]
+            if pool.leases:
+                pool.frozen = self._is_owner_blocked(pool)
+                pool.gates.clear()
+
+    def _is_owner_blocked(self, pool: Pool) -> bool:
+        """Whether a waiting job lacks units that its city's own nominal quota allows it."""
+        book = pool.book
+        for city, capped, units in self._asked(pool.flavor):
+            own = min(book.own_room(city, capped), book.nominal_room(city, capped))
+            if book.pool_room(city, capped) < units <= own:
+                return True
+        return False
+
+    def _asked(self, flavor: str) -> Iterator[tuple[str, str, int]]:
+        """Yield (city, capped enterprise or "", units) of all that waits for a flavor."""
+        if self.policy.order == "corridor" and self.policy.backfill:
+            yield from (one[:3] for one in self.lines.oldest(flavor))
+            return
+        for city, owners in self.lines.owners(flavor).items():
+            for sizes in owners.values():
+                for line in sizes.values():
+                    yield from ((city, spot.capped, spot.units) for _, spot, _ in line)
+
+    # --- evict ------------------------------------------------------------------------------------
+
+    def evictions_due(self) -> bool:
+        """Whether an eviction may be possible now that was not before."""
+        return any(
+            pool.evict_ms is not None and pool.evict_ms <= self._now_ms
+            for pool in self.pools.values()
+        )
+
+    def wake_ms(self) -> int | None:
+        """When planning again may matter without any delta."""
+        times = [pool.evict_ms for pool in self.pools.values() if pool.evict_ms is not None]
+        parked_ms = self.parking.wake_ms()
+        return min([*times, parked_ms] if parked_ms is not None else times, default=None)
+
+    def evict(self) -> list[Eviction]:
+        """Stop runs for the jobs that pools are promised to, where that is allowed."""
+        found: list[Eviction] = []
+        for _, pool in sorted(self.pools.items()):
+            if pool.reclaim.mode == "evict":
+                pool.evict_ms = None
+                holder = pool.holder
+                if holder is not None and self._may_evict(pool, holder):
+                    found += self._evict_for(pool, holder)
+        return found
+
+    def _may_evict(self, pool: Pool, holder: Holder) -> bool:
+        """Whether units that others borrowed are all that a promised job lacks."""
+        if holder.evicts or pool.ending or not pool.is_open:
+            return False
+        city, enterprise, book = holder.city, holder.enterprise, pool.book
+        own = min(book.own_room(city, enterprise), book.nominal_room(city, enterprise))
+        return book.pool_room(city, enterprise) < holder.units <= own
+
+    def _evict_for(self, pool: Pool, holder: Holder) -> list[Eviction]:
+        now_ms, reclaim = self._now_ms, pool.reclaim
+        uid = holder.entry[2]
+        chosen = self._chosen(pool, holder)
+        units = sum(victim.run.option.units for victim in chosen)
+        if not chosen or not _rises(pool.book, holder.units, chosen):
+            return []
+        most = pool.book.owned * reclaim.rate_bps // 10_000
+        pool.evicted = [one for one in pool.evicted if one[0] > now_ms - reclaim.rate_ms]
+        if sum(one[2] for one in pool.evicted) + units > most:
+            if units <= most:
+                self._evict_at(pool, pool.evicted[0][0] + reclaim.rate_ms)
+            return []
+        for victim in chosen:
+            self._end(pool, victim, uid)
+        holder.evicts = True
+        self.promise(pool)
+        self.dirty.add(pool.flavor)
+        return [
+            Eviction(victim.uid, pool.flavor, victim.run.option.units, uid, reclaim.grace_ms)
+            for victim in chosen
+        ]
+
+    def _end(self, pool: Pool, victim: _Victim, for_uid: int) -> None:
+        run, now_ms = victim.run, self._now_ms
+        pool.ending[victim.uid] = for_uid
+        pool.evicted.append((now_ms, victim.uid, run.option.units))
+        self._move_end(victim.uid, min(run.end_ms, now_ms + pool.reclaim.grace_ms))
+
+    @staticmethod
+    def _evict_at(pool: Pool, at_ms: int) -> None:
+        pool.evict_ms = at_ms if pool.evict_ms is None else min(at_ms, pool.evict_ms)
+
+    def _chosen(self, pool: Pool, holder: Holder) -> list[_Victim]:
+        """The runs whose end lets the job start, none of them more than it needs.
+
+        Greedy, then those are spared again, the last first, without which it fits too.
+        """
+        left = self._victims(pool, holder)
+        book, chosen = pool.book.copy(), list[_Victim]()
+        asked = holder.city, holder.enterprise, holder.units
+        while not book.fits(*asked):
+            left = [one for one in left if book.borrowed_after(one.run.city, 0)]
+            if not left:
+                return []
+            victim = min(left, key=lambda one: self._victim_key(pool, book, one))
+            left.remove(victim)
+            chosen.append(victim)
+            _give_back(book, victim.run)
+        for victim in reversed(chosen[:-1]):
+            run = victim.run
+            book.take(run.city, run.enterprise, run.option.units)
+            if book.fits(*asked):
+                chosen.remove(victim)
+            else:
+                _give_back(book, run)
+        return chosen
+
+    def _victims(self, pool: Pool, holder: Holder) -> list[_Victim]:
+        """Runs that may be evicted; those that may be later are noted by when."""
+        found: list[_Victim] = []
+        now_ms = self._now_ms
+        for _, uid, _, city, _ in pool.ends:
+            run = self.active[uid]
+            if not run.interruptible or run.evictions >= EVICTIONS_MAX or city == holder.city:
+                continue
+            if not pool.book.borrowed_after(city, 0):
+                continue
+            ripe_ms = max(run.start_ms + pool.reclaim.run_min_ms, pool.spared.get(uid, 0))
+            if ripe_ms <= now_ms:
+                found.append(_Victim(uid, run))
+            elif ripe_ms < run.end_ms:
+                self._evict_at(pool, ripe_ms)
+        return found
+
+    def _victim_key(
+        self, pool: Pool, book: FlavorBook, victim: _Victim
+    ) -> tuple[int, int, int, int, int]:
+        """Least harm first: to the city's own quota, to who borrows least, to what ran long."""
+        uid, run = victim
+        borrowed = book.borrowed_after(run.city, 0)
+        share = self.keys.borrowed_share(run.city, pool.flavor, borrowed)
+        overshoot = max(0, run.option.units - borrowed)
+        return overshoot, -share, run.priority, -run.start_ms, uid
+
+
+def _give_back(book: FlavorBook, run: ActiveRun) -> None:
+    book.give_back(run.city, run.enterprise, run.option.units)
+
+
+def _rises(book: FlavorBook, gained: int, chosen: Iterable[_Victim]) -> bool:
+    """Whether more units will be held within nominal quotas than now."""
+    evicted: dict[str, int] = {}
+    for _, run in chosen:
+        evicted[run.city] = evicted.get(run.city, 0) + run.option.units
+    lost = sum(max(0, units - book.borrowed_after(city, 0)) for city, units in evicted.items())
+    return gained > lost

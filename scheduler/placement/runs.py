@@ -1,0 +1,90 @@
+"""The runs that hold units: how they begin, end, and are known to end sooner."""
+
+from scheduler.placement.model import JobQueued, PolicySettings, RunActive, RunHistory
+from scheduler.placement.parking import class_of
+from scheduler.placement.refusals import Refusals
+from scheduler.placement.rules import ActiveRun, Rules
+from scheduler.placement.run_times import RecentRuns
+
+
+class Runs(Rules):
+    """What runs hold, and what was learned of them."""
+
+    def __init__(self, policy: PolicySettings) -> None:
+        super().__init__(policy)
+        self.refusals = Refusals()
+        self.run_times = RecentRuns()
+
+    def _occupy(self, run: RunActive, now_ms: int, job: JobQueued | None) -> None:
+        """A run holds units until its limit, or until it is evicted."""
+        uid, city, enterprise, option, start_ms, priority, _, interruptible, evictions, *_ = run
+        pool, end_ms = self._pool(option.flavor), start_ms + option.wall_ms
+        if run.ending_ms:
+            end_ms = min(end_ms, run.ending_ms)
+            pool.ending[uid] = run.ending_for
+        pool.take(uid, end_ms, option.units, city, enterprise)
+        score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
+        self.keys.held(city, pool)
+        self.active[uid] = ActiveRun(
+            city, enterprise, option, start_ms, score, job, end_ms, priority, interruptible,
+            evictions,
+        )  # fmt: skip
+
+    def _release(self, uid: int) -> ActiveRun | None:
+        """Free a run's units and take its charge away."""
+        run = self.active.pop(uid, None)
+        if run is None:
+            return None
+        pool, option = self._pool(run.option.flavor), run.option
+        pool.give_back(uid, run.end_ms, option.units, run.city, run.enterprise)
+        pool.ending.pop(uid, None)
+        self.keys.refund(run.city, run.enterprise, run.score)
+        self.keys.held(run.city, pool)
+        self.dirty.add(option.flavor)
+        return run
+
+    def _move_end(self, uid: int, end_ms: int) -> None:
+        """A run ends at another instant than was thought."""
+        run = self.active[uid]
+        pool, units = self._pool(run.option.flavor), run.option.units
+        pool.move_end(uid, run.end_ms, end_ms, units, run.city, run.enterprise)
+        self.active[uid] = run._replace(end_ms=end_ms)
+        if pool.holder is not None:
+            self.dirty.add(pool.flavor)
+
+    def _not_evicted(self, uid: int, now_ms: int) -> None:
+        """A run that was to be evicted goes on: for a while it is not chosen again."""
+        run = self.active.get(uid)
+        pool = None if run is None else self._pool(run.option.flavor)
+        if run is None or pool is None or uid not in pool.ending:
+            return
+        holder = pool.holder
+        if holder is not None and holder.entry[2] == pool.ending.pop(uid):
+            holder.evicts = False
+        pool.evicted = [one for one in pool.evicted if one[1] != uid]
+        pool.spared[uid] = now_ms + pool.reclaim.rate_ms
+        self._move_end(uid, run.start_ms + run.option.wall_ms)
+        self.dirty.add(pool.flavor)
+
+    def _ended(self, uid: int, used_ms: int, now_ms: int) -> None:
+        run = self._release(uid)
+        if run is not None and used_ms > 0:
+            option, user = run.option, "" if run.job is None else run.job.user
+            self.run_times.learn(
+                RunHistory(
+                    run.enterprise, user, option.flavor, option.units, option.wall_ms, used_ms
+                )
+            )
+            self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
+
+    def _started(self, uid: int, start_ms: int) -> None:
+        run = self.active.get(uid)
+        if run is None:
+            return
+        if run.job is not None:
+            self.refusals.forget(class_of(run.job))
+        if run.start_ms == start_ms:
+            return
+        self.active[uid] = run._replace(start_ms=start_ms, job=None)
+        if uid not in self._pool(run.option.flavor).ending:
+            self._move_end(uid, start_ms + run.option.wall_ms)
