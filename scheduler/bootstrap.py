@@ -23,6 +23,7 @@ from scheduler import __version__, openers
 from scheduler.clock import Clock, WallClock
 from scheduler.config import BadConfig, Settings
 from scheduler.control.loop import ControlLoop
+from scheduler.control.simulations import Simulations
 from scheduler.domain.ids import IdGenerator
 from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
@@ -137,6 +138,10 @@ async def start_service(
             holder=f"{socket.gethostname()}:{os.getpid()}",
             rng=random.Random(),
         )
+        simulations = Simulations(
+            db, time, openers.loop_settings(settings).policy, settings.simulation,
+            loop.planner.ray_player,
+        )  # fmt: skip
         context = Context(
             db=db,
             clock=time,
@@ -146,6 +151,7 @@ async def start_service(
             centers=loop.centers,
             simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
             version=__version__,
+            simulator=simulations,
         )
         serving = _build_server(settings, context, metrics, credentials)
         metrics_address = ""

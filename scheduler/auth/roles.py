@@ -63,6 +63,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ListLoans": _CITY_AND_AUDIT,
             "ForgiveLoan": _OPERATOR,
             "GetLoanRule": _CITY_AND_AUDIT,
+            "SimulateQuotas": _CITY_AND_AUDIT,
             "UpdateLoanRule": _CITY_ADMIN,
         },
         "SubsidyService": {

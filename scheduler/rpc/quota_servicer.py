@@ -15,11 +15,14 @@ from scheduler.rpc.messages import (
     page_token,
     split_page,
 )
+from scheduler.rpc.simulation_methods import SimulationMethods
 from scheduler.services import quotas, quotas_use
 from scheduler.services.context import Context
 
 
-class QuotaServicer(BudgetMethods, LoanMethods, quota_service_pb2_grpc.QuotaServiceServicer):
+class QuotaServicer(
+    BudgetMethods, LoanMethods, SimulationMethods, quota_service_pb2_grpc.QuotaServiceServicer
+):
     """See ``quota_service.proto``."""
 
     def __init__(self, context: Context) -> None:

@@ -4,7 +4,7 @@ The views are ports: the control loop implements them in the leader's process; a
 through them and never reaches into the loop.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from scheduler.domain.ids import IdGenerator
 from scheduler.placement.model import Explanation, JobQueued
 from scheduler.services.submission_desk import SubmissionDesk
 from scheduler.store.database import Database
+from scheduler.whatif.answers import Answer, Progress, SimulationFailed
+from scheduler.whatif.figures import Asker
+from scheduler.whatif.scenarios import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,26 @@ class CentersView(Protocol):
         ...
 
 
+class Simulator(Protocol):
+    """Plays scenarios over the history. Raises what ``scheduler.whatif.answers`` has for it."""
+
+    def simulate(
+        self, days: int, scenarios: Sequence[Scenario], asker: Asker
+    ) -> AsyncGenerator[Progress | Answer]:
+        """Yield progress, then the answer; closing it ends all that runs for it."""
+        ...
+
+
+class NoSimulator:
+    """A service that plays nothing."""
+
+    def simulate(
+        self, days: int, scenarios: Sequence[Scenario], asker: Asker
+    ) -> AsyncGenerator[Progress | Answer]:
+        """Refuse."""
+        raise SimulationFailed("this service plays no simulations")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The composition root's gift to the use cases.
@@ -66,3 +89,4 @@ class Context:
     simulated: bool
     version: str
     desk: SubmissionDesk = field(default_factory=SubmissionDesk)
+    simulator: Simulator = field(default_factory=NoSimulator)

@@ -25,18 +25,11 @@ from scheduler.placement.model import (
 from scheduler.replay.lives import CANCELLED, RETRIED, Attempt, Life, Stay
 from scheduler.store import planner_feed, pricing
 from scheduler.store.database import bulk_read
+from scheduler.whatif.answers import TooManyJobs
 from scheduler.whatif.history import History, Prices
 
 DAY_MS: Final = planner_feed.DAY_MS
 _USAGE_DAYS: Final = 35
-
-
-class TooManyJobs(Exception):
-    """More jobs than may be simulated."""
-
-    def __init__(self, jobs: int) -> None:
-        super().__init__(f"{jobs} jobs")
-        self.jobs = jobs
 
 
 class _Job(NamedTuple):
@@ -101,7 +94,7 @@ def read(
         f"SELECT count(*), min(j.submit_ms) {chosen}"
     ).one()
     if count > jobs_max:
-        raise TooManyJobs(count)
+        raise TooManyJobs(count, jobs_max)
     from_ms = max(since_ms, first_ms or since_ms)
     jobs = [_Job(*row) for row in bulk_read(connection, f"SELECT {_COLUMNS} {chosen}{_ORDER}")]
     runs = _runs(connection, chosen)

@@ -21,10 +21,12 @@ from grpc_status import rpc_status
 
 from adapters.contract import LogChunk
 from scheduler.auth import tokens
+from scheduler.config import SimulationSettings
+from scheduler.control.simulations import Simulations
 from scheduler.domain.ids import IdGenerator
 from scheduler.domain.principal import Principal, Role
 from scheduler.errors import TemporarilyAway
-from scheduler.placement.model import Explanation, JobQueued
+from scheduler.placement.model import CORRIDOR, Explanation, JobQueued
 from scheduler.rpc.job_servicer import JobServicer
 from scheduler.rpc.server import ServingServer, build
 from scheduler.services.context import CenterStatus, CentersView, Context, PlannerView
@@ -173,7 +175,8 @@ async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator
     """Starts services with the sample data; they are stopped after the test.
 
     ``planner`` and ``centers`` stand in for those of the control loop, ``jobs`` for the job
-    service. Every call that a service ends is noted in its ``calls``.
+    service, ``data`` is another database to copy. Every call that a service ends is noted in its
+    ``calls``.
     """
     async with contextlib.AsyncExitStack() as stack:
         count = 0
@@ -184,14 +187,19 @@ async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator
             centers: CentersView | None = None,
             jobs: job_service_pb2_grpc.JobServiceServicer | None = None,
             watch: WatchSettings = DEFAULTS,
+            data: Path | None = None,
+            simulation: SimulationSettings | None = None,
         ) -> Corridor:
             nonlocal count
             count += 1
             path = tmp_path / f"corridor-{count}.db"
-            shutil.copyfile(seeded_database, path)
+            shutil.copyfile(data or seeded_database, path)
             return await stack.enter_async_context(
-                _serve(path, planner or NoPlanner(), centers or QuietCenters(), jobs, watch)
-            )
+                _serve(
+                    path, planner or NoPlanner(), centers or QuietCenters(), jobs, watch,
+                    simulation or SimulationSettings(),
+                )
+            )  # fmt: skip
 
         yield start
 
@@ -203,12 +211,13 @@ async def _serve(
     centers: CentersView,
     jobs: job_service_pb2_grpc.JobServiceServicer | None,
     watch: WatchSettings,
+    simulation: SimulationSettings,
 ) -> AsyncIterator[Corridor]:
     db = Database(f"sqlite:///{path}")
     clock = HandClock()
     context = Context(
         db, clock, clock.now_ms, IdGenerator(0, clock.now_ms), planner, centers, True,
-        "0.1.0-test",
+        "0.1.0-test", simulator=Simulations(db, clock, CORRIDOR, simulation, lambda: None),
     )  # fmt: skip
     calls: list[tuple[str, str]] = []
     submitted: list[tuple[str, int]] = []

@@ -5,6 +5,7 @@ import warnings
 
 from corridor.v1 import budget_pb2 as corridor_dot_v1_dot_budget__pb2
 from corridor.v1 import quota_service_pb2 as corridor_dot_v1_dot_quota__service__pb2
+from corridor.v1 import simulation_pb2 as corridor_dot_v1_dot_simulation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -172,6 +173,11 @@ class QuotaServiceStub:
                 '/corridor.v1.QuotaService/UpdateLoanRule',
                 request_serializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleResponse.FromString,
+                _registered_method=True)
+        self.SimulateQuotas = channel.unary_stream(
+                '/corridor.v1.QuotaService/SimulateQuotas',
+                request_serializer=corridor_dot_v1_dot_simulation__pb2.SimulateQuotasRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_simulation__pb2.SimulateQuotasResponse.FromString,
                 _registered_method=True)
 
 
@@ -370,6 +376,14 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SimulateQuotas(self, request, context):
+        """Plays the history of the last days again under changed quotas: progress, then the result. A
+        city admin sees the own city, and others only summed up. It ends with the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QuotaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -507,6 +521,11 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.UpdateLoanRule,
                     request_deserializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleResponse.SerializeToString,
+            ),
+            'SimulateQuotas': grpc.unary_stream_rpc_method_handler(
+                    servicer.SimulateQuotas,
+                    request_deserializer=corridor_dot_v1_dot_simulation__pb2.SimulateQuotasRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_simulation__pb2.SimulateQuotasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1241,6 +1260,33 @@ class QuotaService:
             '/corridor.v1.QuotaService/UpdateLoanRule',
             corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleRequest.SerializeToString,
             corridor_dot_v1_dot_budget__pb2.UpdateLoanRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/corridor.v1.QuotaService/SimulateQuotas',
+            corridor_dot_v1_dot_simulation__pb2.SimulateQuotasRequest.SerializeToString,
+            corridor_dot_v1_dot_simulation__pb2.SimulateQuotasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Quotas of cities and enterprises, and what is used of them."""
 from collections import abc as _abc
 from corridor.v1 import budget_pb2 as _budget_pb2
 from corridor.v1 import quota_service_pb2 as _quota_service_pb2
+from corridor.v1 import simulation_pb2 as _simulation_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -91,6 +92,10 @@ class QuotaServiceStub:
     """Gets a city's standing rule for loans of a flavor."""
     UpdateLoanRule: _grpc.UnaryUnaryMultiCallable[_budget_pb2.UpdateLoanRuleRequest, _budget_pb2.UpdateLoanRuleResponse]
     """Sets the standing rule of the caller's own city; the etag must be the one read."""
+    SimulateQuotas: _grpc.UnaryStreamMultiCallable[_simulation_pb2.SimulateQuotasRequest, _simulation_pb2.SimulateQuotasResponse]
+    """Plays the history of the last days again under changed quotas: progress, then the result. A
+    city admin sees the own city, and others only summed up. It ends with the call.
+    """
 
 @_typing.type_check_only
 class QuotaServiceAsyncStub(QuotaServiceStub):
@@ -154,6 +159,10 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """Gets a city's standing rule for loans of a flavor."""
     UpdateLoanRule: _aio.UnaryUnaryMultiCallable[_budget_pb2.UpdateLoanRuleRequest, _budget_pb2.UpdateLoanRuleResponse]  # type: ignore[assignment]
     """Sets the standing rule of the caller's own city; the etag must be the one read."""
+    SimulateQuotas: _aio.UnaryStreamMultiCallable[_simulation_pb2.SimulateQuotasRequest, _simulation_pb2.SimulateQuotasResponse]  # type: ignore[assignment]
+    """Plays the history of the last days again under changed quotas: progress, then the result. A
+    city admin sees the own city, and others only summed up. It ends with the call.
+    """
 
 class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads and sets instant quotas. A city admin sets those of enterprises of the own city, and stops
@@ -376,5 +385,15 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_budget_pb2.UpdateLoanRuleResponse, _abc.Awaitable[_budget_pb2.UpdateLoanRuleResponse]]:
         """Sets the standing rule of the caller's own city; the etag must be the one read."""
+
+    @_abc_1.abstractmethod
+    def SimulateQuotas(
+        self,
+        request: _simulation_pb2.SimulateQuotasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_simulation_pb2.SimulateQuotasResponse], _abc.AsyncIterator[_simulation_pb2.SimulateQuotasResponse]]:
+        """Plays the history of the last days again under changed quotas: progress, then the result. A
+        city admin sees the own city, and others only summed up. It ends with the call.
+        """
 
 def add_QuotaServiceServicer_to_server(servicer: QuotaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
