@@ -114,6 +114,10 @@ class Explainer:
         """Add the band; there is none for what can never start as things are."""
         if reason.start_earliest_ms is None:
             return reason
+        if reason.code is ReasonCode.NOT_EVALUATED:  # nothing binds: the next plan starts it
+            return replace(
+                reason, start_earliest_ms=now_ms, start_likely_ms=now_ms, start_latest_ms=now_ms
+            )
         foresight, options = self.foresight, key[2]
         likely = foresight.start_ms(options, entry, now_ms, asked, likely=True)
         latest = self._promise(key, entry)

@@ -14,6 +14,8 @@ from scheduler.placement.pools import Pool, RunEnd
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import Entry
 
+#: Waiting jobs that are looked at for one that is only asked about.
+_ASKED_MAX: Final = 1_000
 #: A run that took longer than it was expected to is expected to go on for half as long again,
 #: at least this.
 _LATE_MIN_MS: Final = 60_000
@@ -35,7 +37,7 @@ class Foresight:
         flavors = [option.flavor for option in options]
         expect = self.expect if likely else by_limits
         if asked is not None:
-            found = forecast(root, connected(root, flavors), now_ms, expect, asked)
+            found = forecast(root, connected(root, flavors), now_ms, expect, asked, _ASKED_MAX)
         else:
             found = self._known(flavors[0], uid, now_ms, likely) or self._look(
                 connected(root, flavors), now_ms, likely, JOBS_MAX

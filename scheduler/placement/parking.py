@@ -22,6 +22,9 @@ _FOR_ALL_OF_CLASS: Final = frozenset(
     }
 )
 
+#: What only time helps against.
+_FOR_TIME: Final = frozenset({ReasonCode.NOT_BEFORE, ReasonCode.RETRY_BACKOFF})
+
 
 class Parked(NamedTuple):
     """A waiting job that is not looked at before ``due_ms``."""
@@ -71,7 +74,7 @@ class Parking:
         return [
             parked.job
             for parked in self.jobs.values()
-            if parked.job.city == city and parked.reason.code != ReasonCode.RETRY_BACKOFF
+            if parked.job.city == city and parked.reason.code not in _FOR_TIME
         ]
 
     def due(self, now_ms: int) -> Iterator[JobQueued]:

@@ -42,7 +42,7 @@ _CAUSES: Final = {cause: job_pb2.EvictCause.Value(f"EVICT_CAUSE_{cause}") for ca
 _CONDITIONS: Final = {
     one: job_pb2.DependencyCondition.Value(f"DEPENDENCY_CONDITION_{one}") for one in Condition
 }
-_REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for code in ReasonCode}
+REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for code in ReasonCode}
 
 
 # --- what goes out --------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ _REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for cod
 
 def job_message(view: JobView) -> job_pb2.Job:
     """Return a job with all that the view has of it."""
-    row, array = view.row, view.array
+    row, array, told = view.row, view.array, view.told
     start_ms, settled = row.start_ms, row.settled
     if array is not None:
         start_ms, settled = array.start_ms, row.state in JOB_TERMINAL and not array.unsettled
@@ -60,7 +60,9 @@ def job_message(view: JobView) -> job_pb2.Job:
         city=row.city,
         spec=message_of(row.spec),
         state=JOB_STATES[row.state],
-        pending_reason=reason_message(view.reason),
+        pending_reason=None if told is None else reason_message(told.reason),
+        position_in_city=0 if told is None else told.position_in_city,
+        waiting_in_city=0 if told is None else told.waiting_in_city,
         submit_time=timestamp(row.submit_ms),
         start_time=timestamp(start_ms),
         end_time=timestamp(row.end_ms),
@@ -156,7 +158,7 @@ def reason_message(reason: PendingReason | None) -> job_pb2.PendingReason | None
     if reason is None:
         return None
     return job_pb2.PendingReason(
-        code=_REASONS[reason.code],
+        code=REASONS[reason.code],
         node=reason.node,
         flavor=reason.flavor,
         limit=reason.limit,

@@ -60,6 +60,9 @@ def _option_quote(one: OptionQuote) -> pb.OptionQuote:
         charge=charge_message(one.charge),
         start_earliest_time=timestamp(one.start_earliest_ms),
         start_likely_time=timestamp(one.start_likely_ms),
+        start_latest_time=timestamp(one.start_latest_ms),
+        position_in_city=one.position_in_city,
+        waiting_in_city=one.waiting_in_city,
         reason=reason_message(one.reason),
     )
 

@@ -8,7 +8,14 @@ from typing import Any, Final
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1 import job_service_pb2_grpc
 
-from scheduler.rpc import caller, job_messages, job_quoting, job_submission, job_watch
+from scheduler.rpc import (
+    caller,
+    job_explaining,
+    job_messages,
+    job_quoting,
+    job_submission,
+    job_watch,
+)
 from scheduler.rpc.messages import CallContext, page_size, split_page
 from scheduler.services import feed_tail, job_commands, jobs
 from scheduler.services.context import Context
@@ -124,14 +131,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def ExplainJob(
         self, request: pb.ExplainJobRequest, context: CallContext
     ) -> pb.ExplainJobResponse:
-        uid = job_messages.uid_of(request.job_id)
-        found = await jobs.explain(self._context, caller.current(), uid)
-        return pb.ExplainJobResponse(
-            state=job_messages.JOB_STATES[found.state],
-            reason=job_messages.reason_message(found.reason),
-            position_in_city=found.position_in_city,
-            waiting_in_city=found.waiting_in_city,
-        )
+        return await job_explaining.explain_job(self._context, caller.current(), request)
 
     async def ReadJobLogs(
         self, request: pb.ReadJobLogsRequest, context: CallContext

@@ -1,7 +1,5 @@
-"""Use cases that show jobs: one, many, why one waits, what one wrote."""
+"""Use cases that show jobs: one, many, what one wrote."""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,11 +7,10 @@ from adapters.contract import LogChunk
 from adapters.errors import AdapterError, Rejected, Throttled, Unauthorized
 from scheduler.domain.ids import job_id, run_id
 from scheduler.domain.principal import Principal
-from scheduler.domain.reasons import PendingReason, ReasonCode
-from scheduler.domain.states import JobState
 from scheduler.errors import InvalidRequest, NotFound, TemporarilyAway, WrongState
-from scheduler.services import checks
+from scheduler.services import checks, explaining
 from scheduler.services.context import Context
+from scheduler.services.explaining import Told
 from scheduler.store import charges, job_relations, jobs
 from scheduler.store.charges import Charge
 from scheduler.store.database import Connection
@@ -24,13 +21,11 @@ from scheduler.store.jobs import JobRow, RunRow
 LOG_DEFAULT_BYTES: Final = 65_536
 LOG_MAX_BYTES: Final = 1_048_576
 _OFFSET_MAX: Final = 1 << 62
-#: A job is shown without the planner's word if that takes longer (real seconds).
-REASON_WAIT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it is shown; ``reason`` only while it waits, and only of a single job.
+    """A job as it is shown; ``told`` only while it waits, and only of a single job.
 
     ``array`` is what an array comes to; ``waits`` the jobs that it waits for, only of a single job.
     """
@@ -38,19 +33,9 @@ class JobView:
     row: JobRow
     runs: tuple[RunRow, ...] = ()
     charge: Charge | None = None
-    reason: PendingReason | None = None
+    told: Told | None = None
     array: ArrayFigures | None = None
     waits: tuple[Waits, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """Why a job waits (None: it does not), its place (1 = next, 0 = none yet) in its city."""
-
-    state: JobState
-    reason: PendingReason | None
-    position_in_city: int
-    waiting_in_city: int
 
 
 async def get_job(context: Context, caller: Principal, uid: int) -> JobView:
@@ -67,7 +52,8 @@ async def get_job(context: Context, caller: Principal, uid: int) -> JobView:
         return JobView(row, runs, charge, array=array, waits=waits)
 
     view = await context.db.read(read)
-    return replace(view, reason=await _reason(context, view.row, view.waits))
+    told = await explaining.told_at_once(context, view.row, view.waits)
+    return replace(view, told=told)
 
 
 async def list_jobs(
@@ -85,53 +71,6 @@ async def list_jobs(
         return [JobView(row, charge=costs.get(row.uid), array=arrays.get(row.uid)) for row in rows]
 
     return await context.db.read(read)
-
-
-async def explain(context: Context, caller: Principal, uid: int) -> Explained:
-    """Return why a job waits and where it stands in its city.
-
-    A job that the planner has not seen yet has no place. Raises ``NotFound`` outside the scope,
-    ``TemporarilyAway`` while the planner does not answer.
-    """
-
-    def read(connection: Connection) -> tuple[JobRow, list[Waits]]:
-        row = jobs.get_job(connection, caller.scope, uid)
-        return row, job_relations.waits_of(connection, row)
-
-    row, waits = await context.db.read(read)
-    barred = job_relations.reason_of(row, waits)
-    if row.state is not JobState.QUEUED or barred is not None:
-        return Explained(row.state, _without_planner(row, waits), 0, 0)
-    known = await context.planner.explain(uid)
-    if known is not None:
-        return Explained(row.state, known.reason, known.position_in_city, known.waiting_in_city)
-    waiting = await context.db.read(lambda connection: jobs.waiting_in_city(connection, row.city))
-    return Explained(row.state, _without_planner(row, waits), 0, waiting)
-
-
-async def _reason(context: Context, row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
-    """Why a job waits, as far as it can be said at once."""
-    if row.state is JobState.QUEUED and not row.gated:
-        try:
-            known = await asyncio.wait_for(context.planner.explain(row.uid), REASON_WAIT_S)
-        except (TemporarilyAway, TimeoutError):
-            known = None
-        if known is not None:
-            return known.reason
-    return _without_planner(row, waits)
-
-
-def _without_planner(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
-    """What the state alone says, and the jobs that it waits for."""
-    match row.state:
-        case JobState.HELD if row.deactivated:
-            return PendingReason(ReasonCode.DEACTIVATED, f"jobs/{job_id(row.uid)}")
-        case JobState.HELD:
-            return PendingReason(ReasonCode.QUEUE_HELD, f"jobs/{job_id(row.uid)}")
-        case JobState.QUEUED:
-            barred = job_relations.reason_of(row, waits)
-            return barred or PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
-    return None
 
 
 async def read_logs(

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
 from scheduler.domain.spec import JobSpec, ResourceOption, options_json
 from scheduler.errors import TemporarilyAway
-from scheduler.placement.model import JobQueued, Option
+from scheduler.placement.model import Explanation, JobQueued, Option
 from scheduler.services.context import Context
 from scheduler.store import paying
 from scheduler.store.charges import Charge, SubsidyPart
@@ -22,7 +22,6 @@ from scheduler.store.submission_book import Home, SubmissionBook
 JOBS_MAX: Final = 100
 #: A job that is only asked about stands behind all that were submitted at the same time.
 _UID: Final = (1 << 63) - 1
-_RANK: Final = {code: rank for rank, code in enumerate(ReasonCode)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,8 @@ class OptionQuote:
     """What one option would cost at most; without a price there is no ``charge``.
 
     ``reason`` says why the job would not start at once; times are epoch milliseconds, None where
-    nothing can be said: it cannot start as things are, or the planner is away.
+    nothing can be said: it cannot start as things are, or the planner is away. The place is the
+    one that it would have in its city, 0 where nothing can be said.
     """
 
     option: ResourceOption
@@ -38,6 +38,9 @@ class OptionQuote:
     reason: PendingReason | None
     start_earliest_ms: int | None = None
     start_likely_ms: int | None = None
+    start_latest_ms: int | None = None
+    position_in_city: int = 0
+    waiting_in_city: int = 0
 
 
 async def quote(
@@ -70,10 +73,11 @@ async def _quote_one(
     charge = _charge(found, option.units * spec.wall_limit_s)
     barred = [reason for reason in (found.reason, _never(book, home, option)) if reason is not None]
     if barred:
-        return OptionQuote(option, charge, min(barred, key=lambda reason: _RANK[reason.code]))
-    expected = await estimates.of(spec, option)
-    if expected is None:
+        return OptionQuote(option, charge, min(barred, key=lambda reason: RANK[reason.code]))
+    explained = await estimates.of(spec, option)
+    if explained is None:
         return OptionQuote(option, charge, None)
+    expected = explained.reason
     at_once = expected.code is ReasonCode.NOT_EVALUATED
     return OptionQuote(
         option,
@@ -81,6 +85,9 @@ async def _quote_one(
         None if at_once else expected,
         expected.start_earliest_ms,
         expected.start_likely_ms,
+        expected.start_latest_ms,
+        explained.position_in_city,
+        explained.waiting_in_city,
     )
 
 
@@ -113,10 +120,10 @@ class _Estimates:
 
     def __init__(self, context: Context, home: Home, now_ms: int) -> None:
         self._context, self._home, self._now_ms = context, home, now_ms
-        self._known: dict[tuple[int, Option], PendingReason] = {}
+        self._known: dict[tuple[int, Option], Explanation] = {}
         self._away = False
 
-    async def of(self, spec: JobSpec, option: ResourceOption) -> PendingReason | None:
+    async def of(self, spec: JobSpec, option: ResourceOption) -> Explanation | None:
         """What would be said of the job if it were queued now; None if nobody can say."""
         alone = options_json(replace(spec, options=(option,)))
         (wanted,) = options_of(alone, spec.subsidy, spec.self_pay_max_fen)
@@ -125,7 +132,7 @@ class _Estimates:
             city, enterprise = self._home.city, self._home.enterprise
             job = JobQueued(_UID, city, enterprise, spec.priority, self._now_ms, (wanted,))
             try:
-                self._known[key] = (await self._context.planner.estimate(job)).reason
+                self._known[key] = await self._context.planner.estimate(job)
             except TemporarilyAway:
                 self._away = True
         return self._known.get(key)

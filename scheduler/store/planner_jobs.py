@@ -22,7 +22,8 @@ from scheduler.store.job_filter import OPEN
 #: What ``job_of`` reads, of table ``job`` as ``j``.
 COLUMNS: Final = (
     "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms, j.subsidy,"
-    " j.self_pay_max_fen, j.user_name, j.interruptible, j.evictions, j.emergency"
+    " j.self_pay_max_fen, j.user_name, j.interruptible, j.evictions, j.emergency,"
+    " j.attempt = 0"
 )
 #: Jobs the planner may be told of by their own rows: queued, waiting for no other, no array.
 TOLD: Final = "j.state = 'QUEUED' AND NOT j.gated AND (j.array_uid IS NULL OR j.array_uid <> j.uid)"
@@ -52,12 +53,13 @@ def job_of(row: Sequence[Any]) -> JobQueued:
     """Return a job as the planner is told of it; ``row`` begins with ``COLUMNS``."""
     (
         uid, city, enterprise, priority, submit_ms, options, not_before_ms, subsidy, self_pay,
-        user, interruptible, evictions, emergency,
-    ) = row[:13]  # fmt: skip
+        user, interruptible, evictions, emergency, untried,
+    ) = row[:14]  # fmt: skip
     found = options_of(options, subsidy, self_pay)
     return JobQueued(
         uid, city, enterprise, priority, submit_ms, found, not_before_ms, user,
         may_be_interrupted(bool(interruptible), evictions), evictions, bool(emergency),
+        bool(untried and not_before_ms),
     )  # fmt: skip
 
 
@@ -106,7 +108,7 @@ def arrays(connection: Connection, uids: Iterable[int]) -> dict[int, ArrayNow]:
     if not listed:
         return {}
     found = {
-        row[0]: ArrayNow(job_of(row), row[13] == "QUEUED" and not row[14], row[15], set())
+        row[0]: ArrayNow(job_of(row), row[14] == "QUEUED" and not row[15], row[16], set())
         for row in bulk_read(
             connection,
             f"SELECT {COLUMNS}, j.state, j.gated, a.opened FROM job_array a"
@@ -122,3 +124,17 @@ def arrays(connection: Connection, uids: Iterable[int]) -> dict[int, ArrayNow]:
         ):
             found[array_uid].rows.add(index)
     return found
+
+
+def next_element(connection: Connection, array_uid: int) -> int | None:
+    """Return the first element of an array that waits to be placed; None if none does."""
+    row = connection.exec_driver_sql(
+        "SELECT min(uid) FROM job j WHERE j.array_uid IS NOT NULL"
+        f" AND j.array_uid = {array_uid} AND j.array_index IS NOT NULL AND {TOLD}"
+    ).scalar()
+    array = arrays(connection, [array_uid]).get(array_uid)
+    without_row = None if array is None else next(array.waiting(), None)
+    return min(
+        (uid for uid in (row, None if without_row is None else without_row.uid) if uid is not None),
+        default=None,
+    )

@@ -1,0 +1,129 @@
+"""Use case: why a job waits, when it may start, and for what it waited how long until now."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from scheduler.domain import spells
+from scheduler.domain.ids import job_id
+from scheduler.domain.principal import Principal
+from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.spells import Course, Spell
+from scheduler.domain.states import JobState
+from scheduler.errors import TemporarilyAway
+from scheduler.placement.model import Explanation
+from scheduler.services.context import Context
+from scheduler.store import job_relations, jobs, planner_jobs, reasons
+from scheduler.store.database import Connection
+from scheduler.store.job_relations import Waits
+from scheduler.store.jobs import JobRow
+
+#: A job is shown without the planner's word if that takes longer (real seconds).
+REASON_WAIT_S: Final = 2.0
+#: Spells that are shown; the totals are of all.
+SPELLS_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Why a job waits (None: it does not), its place (1 = next, 0 = none yet) in its city.
+
+    ``options`` are the reasons of its options, in their order; none if the planner has it not.
+    """
+
+    reason: PendingReason | None
+    position_in_city: int = 0
+    waiting_in_city: int = 0
+    options: tuple[PendingReason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What is told of a job now, and how it waited until now.
+
+    ``times`` are (reason, ms in all), the longest first; ``since_ms`` is since when the reason of
+    now holds, None if it does not wait.
+    """
+
+    state: JobState
+    told: Told
+    times: tuple[tuple[ReasonCode, int], ...]
+    history: tuple[Spell, ...]
+    since_ms: int | None
+
+
+async def explain(context: Context, caller: Principal, uid: int) -> Explained:
+    """Return why a job waits, where it stands in its city, and how it waited until now.
+
+    A job that the planner has not seen yet has no place. Raises ``NotFound`` outside the scope,
+    ``TemporarilyAway`` while the planner does not answer.
+    """
+
+    def read(connection: Connection) -> tuple[JobRow, list[Waits], Course | None]:
+        row = jobs.get_job(connection, caller.scope, uid)
+        waits = job_relations.waits_of(connection, row)
+        course = reasons.course_of(connection, uid)
+        if course is None and row.array_uid is not None:  # an element that has no row yet
+            course = reasons.course_of(connection, row.array_uid)
+        return row, waits, course
+
+    row, waits, course = await context.db.read(read)
+    known = None
+    if is_planned(row, waits):
+        known = await context.planner.explain(await _asked(context, row))
+    told = _told(known, row, waits)
+    if told.reason is not None and not told.position_in_city and row.state is JobState.QUEUED:
+        count = await context.db.read(lambda c: jobs.waiting_in_city(c, row.city))
+        told = Told(told.reason, 0, count)
+    if course is None:
+        return Explained(row.state, told, (), (), None)
+    now_ms = context.clock.now_ms()
+    found = spells.spells(course, now_ms, None if told.reason is None else told.reason.code)
+    times = spells.totals(found, now_ms)
+    since_ms = found[-1].from_ms if found and found[-1].to_ms is None else None
+    return Explained(row.state, told, tuple(times), tuple(found[-SPELLS_MAX:]), since_ms)
+
+
+async def told_at_once(context: Context, row: JobRow, waits: Sequence[Waits]) -> Told:
+    """Return why a job waits, as far as it can be said at once."""
+    known = None
+    if is_planned(row, waits):
+        try:
+            uid = await _asked(context, row)
+            known = await asyncio.wait_for(context.planner.explain(uid), REASON_WAIT_S)
+        except (TemporarilyAway, TimeoutError):
+            known = None
+    return _told(known, row, waits)
+
+
+async def _asked(context: Context, row: JobRow) -> int:
+    """The job that the planner is asked about: of an array its next element."""
+    if not row.is_array:
+        return row.uid
+    found = await context.db.read(lambda c: planner_jobs.next_element(c, row.uid))
+    return row.uid if found is None else found
+
+
+def is_planned(row: JobRow, waits: Sequence[Waits]) -> bool:
+    """Whether the planner is told of a job, or soon will be."""
+    return row.state is JobState.QUEUED and job_relations.reason_of(row, waits) is None
+
+
+def _told(known: Explanation | None, row: JobRow, waits: Sequence[Waits]) -> Told:
+    if known is None:
+        return Told(without_planner(row, waits))
+    return Told(known.reason, known.position_in_city, known.waiting_in_city, known.options)
+
+
+def without_planner(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
+    """What the state alone says, and the jobs that it waits for."""
+    match row.state:
+        case JobState.HELD if row.deactivated:
+            return PendingReason(ReasonCode.DEACTIVATED, f"jobs/{job_id(row.uid)}")
+        case JobState.HELD:
+            return PendingReason(ReasonCode.QUEUE_HELD, f"jobs/{job_id(row.uid)}")
+        case JobState.QUEUED:
+            barred = job_relations.reason_of(row, waits)
+            return barred or PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
+    return None
