@@ -111,7 +111,8 @@ def _dependents(connection: Connection, ended: Iterable[int]) -> set[int]:
 def _cancel_hopeless(connection: Connection, uids: Collection[int], now_ms: int) -> list[int]:
     """Cancel those that wait for the success of a job that ended otherwise; returns their uids.
 
-    None of them ever ran: what waits for others was never started.
+    None of them ever ran: what waits for others was never started. An array of which all elements
+    were given rows, held for instance, waits as well.
     """
     found: dict[int, tuple[int, str, str]] = {}
     owners: dict[int, tuple[str, str]] = {}
@@ -120,7 +121,7 @@ def _cancel_hopeless(connection: Connection, uids: Collection[int], now_ms: int)
             connection,
             "SELECT j.uid, j.enterprise, j.city, o.uid, o.state, o.failure_class FROM job j"
             " JOIN job_dependency d ON d.job_uid = j.uid JOIN job o ON o.uid = d.on_uid"
-            f" WHERE j.uid IN ({listed}) AND j.gated AND j.state IN ('QUEUED', 'HELD')"
+            f" WHERE j.uid IN ({listed}) AND j.gated AND j.state NOT IN ({_TERMINAL})"
             f" AND d.condition = '{Condition.AFTER_SUCCESS}' AND o.state IN ({_NO_SUCCESS})"
             " ORDER BY j.uid, o.uid",
         ):
@@ -135,7 +136,7 @@ def _cancel_hopeless(connection: Connection, uids: Collection[int], now_ms: int)
         connection,
         "UPDATE job SET state = 'CANCELLED', version = version + 1, end_ms = v.column3,"
         " message = v.column2, settled = TRUE FROM {values} WHERE uid = v.column1 AND gated"
-        " AND state IN ('QUEUED', 'HELD')",
+        f" AND state NOT IN ({_TERMINAL})",
         rows,
     )
     if changed != len(rows):
@@ -165,7 +166,7 @@ def _let_ready(connection: Connection, uids: Collection[int], now_ms: int) -> in
         for uid, enterprise, city, state, is_array in bulk_read(
             connection,
             "SELECT j.uid, j.enterprise, j.city, j.state, j.array_uid IS NOT NULL FROM job j"
-            f" WHERE j.uid IN ({listed}) AND j.gated AND j.state IN ('QUEUED', 'HELD')"
+            f" WHERE j.uid IN ({listed}) AND j.gated AND j.state NOT IN ({_TERMINAL})"
             " AND (j.array_uid IS NULL OR j.array_uid = j.uid)"
             " AND NOT EXISTS (SELECT 1 FROM job_dependency d JOIN job o ON o.uid = d.on_uid"
             f" WHERE d.job_uid = j.uid AND o.state NOT IN ({_TERMINAL})) ORDER BY j.uid",

@@ -79,4 +79,4 @@ def find(connection: Connection, uids: Iterable[int]) -> dict[int, Waiting]:
 
 
 def _waiting(row: tuple[Any, ...], element: Element | None = None) -> Waiting:
-    return Waiting(job_of(row), row[13], row[7], row[8], row[14], element)
+    return Waiting(job_of(row), row[-2], row[7], row[8], row[-1], element)
