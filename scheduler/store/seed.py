@@ -20,8 +20,9 @@ from quota.subsidy import CORRIDOR
 from quota.transfers import payable_account
 from scheduler.domain.events import EventKind
 from scheduler.domain.principal import EVERYTHING
-from scheduler.store import catalog, feed, funds
+from scheduler.store import catalog, feed, funds, links
 from scheduler.store.identity import insert_enterprises
+from scheduler.store.job_tables import Link
 from scheduler.store.seed_files import BadSeed, Seed, SeedCenter, SeedProgramme, read
 from scheduler.store.tables import (
     Account,
@@ -52,6 +53,7 @@ class Loaded:
     prices: int
     programmes: int
     enterprises: int
+    links: int = 0
 
 
 def load(connection: Connection, directory: Path, now_ms: int) -> Loaded:
@@ -74,8 +76,9 @@ def load_seed(connection: Connection, seed: Seed, now_ms: int) -> Loaded:
         _load_prices(connection, seed),
         _load_programmes(connection, seed, now_ms),
         _load_enterprises(connection, seed, now_ms),
+        _load_links(connection, seed),
     )
-    if any((cities, centers, flavors, loaded.quotas, loaded.enterprises)):
+    if any((cities, centers, flavors, loaded.quotas, loaded.enterprises, loaded.links)):
         told = feed.EventRow(EventKind.CATALOG_CHANGED, 0, 0, "", "", "", now_ms)
         feed.append(connection, [told])
     return loaded
@@ -270,6 +273,27 @@ def _load_enterprises(connection: Connection, seed: Seed, now_ms: int) -> int:
     new = _missing(connection, column, seed.enterprises, lambda one: one.enterprise)
     insert_enterprises(connection, new, now_ms)
     return len(new)
+
+
+def _load_links(connection: Connection, seed: Seed) -> int:
+    nodes = links.load(connection).nodes
+    pairs: list[tuple[str, str]] = []
+    for one in seed.links:
+        _known(one.one, nodes, "links.yaml: from")
+        _known(one.other, nodes, "links.yaml: to")
+        pair = (min(one[:2]), max(one[:2]))
+        if pair[0] == pair[1] or pair in pairs:
+            raise BadSeed(f"links.yaml: {one.one} to {one.other}: is given twice, or leads nowhere")
+        pairs.append(pair)
+    there = {
+        tuple(row) for row in connection.execute(sa.select(table(Link).c.one, table(Link).c.other))
+    }
+    new = [
+        {"one": pair[0], "other": pair[1], "mbit_s": one.mbit_s}
+        for pair, one in zip(pairs, seed.links, strict=True)
+        if pair not in there
+    ]
+    return _insert(connection, table(Link), new)
 
 
 def _known(name: str, names: Iterable[str], where: str) -> None:

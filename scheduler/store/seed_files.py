@@ -14,6 +14,7 @@ import yaml
 from quota.calendar import SHANGHAI
 from quota.subsidy import Rule
 from scheduler.domain import uscc
+from scheduler.domain.links import Link
 from scheduler.errors import CorridorError
 from scheduler.store.catalog import CityRow, FlavorRow
 from scheduler.store.identity import NewEnterprise
@@ -83,6 +84,7 @@ class Seed:
     prices: list[SeedPrice] = field(default_factory=list)
     programmes: list[SeedProgramme] = field(default_factory=list)
     enterprises: list[NewEnterprise] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
 
 
 class _Part:
@@ -163,6 +165,7 @@ def read(directory: Path) -> Seed:
         "prices": (seed.prices, lambda part, _: _price(part)),
         "programmes": (seed.programmes, _programme),
         "enterprises": (seed.enterprises, lambda part, _: _enterprise(part)),
+        "links": (seed.links, lambda part, _: _link(part)),
     }
     files = sorted(directory.glob("*.yaml")) if directory.is_dir() else []
     if not files:
@@ -240,6 +243,10 @@ def _quota(part: _Part) -> SeedQuota:
         part.maybe_whole("borrow_limit_units"),
         part.maybe_whole("lend_limit_units"),
     )
+
+
+def _link(part: _Part) -> Link:
+    return Link(part.text("from"), part.text("to"), part.whole("mbit_s", least=1))
 
 
 def _price(part: _Part) -> SeedPrice:

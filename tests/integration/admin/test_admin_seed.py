@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.store import centers, funds, migrate, seed
+from scheduler.store import centers, funds, links, migrate, seed
 from scheduler.store.database import Database
 from scheduler.store.seed import Loaded
 from scheduler.store.seed_files import BadSeed, read
@@ -32,9 +32,9 @@ def _load(db: Database, directory: Path) -> Loaded:
 
 
 def test_the_samples_load_once_and_only_once(db: Database) -> None:
-    assert _load(db, seed.DATA) == Loaded(5, 2, 3, 15, 3, 7, 10)
+    assert _load(db, seed.DATA) == Loaded(5, 2, 3, 15, 3, 7, 10, 11)
     before = db.read_sync(lambda c: c.exec_driver_sql("SELECT * FROM transfer").all())
-    assert _load(db, seed.DATA) == Loaded(0, 0, 0, 0, 0, 0, 0)
+    assert _load(db, seed.DATA) == Loaded(0, 0, 0, 0, 0, 0, 0, 0)
     assert db.read_sync(lambda c: c.exec_driver_sql("SELECT * FROM transfer").all()) == before
     assert db.read_sync(funds.verify).ok
 
@@ -134,3 +134,26 @@ def test_an_error_names_file_and_place_and_stores_nothing(
 def test_an_empty_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadSeed, match="has no data files"):
         read(tmp_path / "nowhere")
+
+
+def test_lines_lead_from_each_city_to_each_center(db: Database) -> None:
+    _load(db, seed.DATA)
+    known = db.read_sync(links.load)
+    assert known.nodes >= {"cities/ezhou", "centers/wuhan-ai"}
+    assert known.mbit_s["cities/ezhou", "centers/wuhan-sc"] == 1000
+    assert known.mbit_s["centers/wuhan-sc", "centers/wuhan-ai"] == 10_000, "the same both ways"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{from: cities/paris, to: centers/wuhan-ai, mbit_s: 1}", "'cities/paris' is not known"),
+        ("{from: cities/ezhou, to: wuhan-ai, mbit_s: 1}", "links.yaml: to 'wuhan-ai'"),
+        ("{from: cities/ezhou, to: cities/ezhou, mbit_s: 1}", "leads nowhere"),
+        ("{from: cities/ezhou, to: centers/wuhan-ai, mbit_s: 0}", "mbit_s: must be a whole"),
+    ],
+)
+def test_a_line_that_cannot_be_is_refused(db: Database, files: Path, line: str, says: str) -> None:
+    (files / "links.yaml").write_text(f"links:\n  - {line}\n")
+    with pytest.raises(seed.BadSeed, match=says):
+        _load(db, files)
