@@ -124,20 +124,19 @@ class Pool:
         """Whether a start now breaks no limit and delays no promise."""
         if not self.book.fits(city, enterprise, units):
             return False
-        if self.leases and self._is_lease_short(city, enterprise, units, wall_ms):
+        if self.leases and self.may_not_borrow(city, enterprise, units, wall_ms):
             return False
         return self.holder is None or self.may_pass(city, enterprise, units, now_ms + wall_ms)
 
     def fits(self, city: str, enterprise: str, units: int, wall_ms: int) -> bool:
         """Whether a start now breaks no limit."""
         return self.book.fits(city, enterprise, units) and not (
-            self.leases and self._is_lease_short(city, enterprise, units, wall_ms)
+            self.leases and self.may_not_borrow(city, enterprise, units, wall_ms)
         )
 
-    def _is_lease_short(self, city: str, enterprise: str, units: int, wall_ms: int) -> bool:
+    def may_not_borrow(self, city: str, enterprise: str, units: int, wall_ms: int) -> bool:
         """Whether a start would borrow that may not."""
-        may_borrow = self.may_borrow(wall_ms)
-        return not may_borrow and units > self.book.nominal_room(city, enterprise)
+        return not self.may_borrow(wall_ms) and units > self.book.nominal_room(city, enterprise)
 
     def free_room(self, city: str, enterprise: str, wall_ms: int) -> int:
         """The most units of a start that breaks no limit."""

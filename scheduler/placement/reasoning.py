@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from quota.instant import Bound, FlavorBook, Limit
 from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
+from scheduler.placement.choosing import least_units
 from scheduler.placement.model import Option, PolicySettings
 from scheduler.placement.parking import Parking
 from scheduler.placement.pools import Pool
@@ -87,7 +88,7 @@ class Reasoning:
 
     def binding(self, city: str, enterprise: str, option: Option) -> Binding:
         """What binds an option most lastingly."""
-        flavor, units = option.flavor, option.units
+        flavor, units = option.flavor, least_units(option)
         pool = self._root.pools.get(flavor)
         if pool is None or (not pool.book.capacity and not pool.center):
             return Binding(ReasonCode.NO_FLAVOR, "corridor")
@@ -103,6 +104,10 @@ class Reasoning:
         if never is not None:
             return never
         bound = book.bound(city, enterprise, units)
+        if (bound is None or bound.limit in _MOVING) and pool.may_not_borrow(
+            city, enterprise, units, option.wall_ms
+        ):
+            return _lease(pool, city, enterprise, units)
         if bound is not None:
             return Binding(self._code(pool, city, units, bound), *bound[1:])
         if pool.may_pass(city, enterprise, units, self._now_ms + option.wall_ms):
@@ -119,6 +124,15 @@ class Reasoning:
             if any(pool.book.borrowed_after(other, 0) for other in others):
                 return ReasonCode.WAITING_RECLAIM
         return ReasonCode(bound.limit.value)
+
+
+def _lease(pool: Pool, city: str, enterprise: str, units: int) -> Binding:
+    """What a start would borrow that may not: it is too long, or borrowing is frozen."""
+    if pool.frozen:
+        return Binding(ReasonCode.WAITING_RESERVATION, f"centers/{pool.center}")
+    nominal, room = pool.book.limits[city].nominal, pool.book.nominal_room(city, enterprise)
+    code, node = ReasonCode.LEASE_TOO_LONG, f"cities/{city}"
+    return Binding(code, node, nominal, nominal - room, units - room)
 
 
 def _never(book: FlavorBook, city: str, enterprise: str, units: int) -> Binding | None:

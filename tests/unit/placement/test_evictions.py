@@ -1,0 +1,196 @@
+"""Mode evict: whose runs are stopped for whom, how many, and who gets the units."""
+
+import pytest
+
+from scheduler.placement.model import (
+    CityQuotaSet,
+    CitySet,
+    Delta,
+    EnterpriseSet,
+    EvictionRefused,
+    JobQueued,
+    JobRemoved,
+    Option,
+    Plan,
+    PoolSet,
+    Promised,
+    ReclaimSet,
+    RunActive,
+    RunStarted,
+)
+from tests.unit.placement.board import HOUR_MS, Board, ended, promised, started
+
+EVICT = ReclaimSet("a", "evict", rate_bps=10_000)
+MINUTE_MS = 60_000
+
+
+def soft(board: Board, uid: int, member: str, units: int, priority: int = 0) -> JobQueued:
+    """A long interruptible job; a lower uid is queued earlier."""
+    job = board.job(uid, member, units, wall_h=24, waited_h=-uid, priority=priority)
+    return job._replace(interruptible=True)
+
+
+def evicted(plan: Plan) -> list[int]:
+    """The runs that a plan stops."""
+    return [one.uid for one in plan.evictions]
+
+
+def lent(*runs: tuple[int, int], reclaim: ReclaimSet = EVICT, after_ms: int = HOUR_MS) -> Board:
+    """Wuhan, which owns five of ten units, holds these (uid, units), one started a minute."""
+    board = Board(reclaim)
+    for uid, units in runs:
+        assert started(board.plan(soft(board, uid, "w1", units), after_ms=MINUTE_MS)) == [uid]
+    board.plan(after_ms=after_ms)
+    return board
+
+
+def test_an_owner_gets_its_units_when_the_evicted_runs_have_ended() -> None:
+    board = lent((1, 5), (2, 5))
+    plan = board.plan(board.job(3, "e1", 4))
+    assert (started(plan), promised(plan)) == ([], {"a": 3})
+    (eviction,) = plan.evictions
+    assert eviction == (2, "a", 5, 3, EVICT.grace_ms)
+    assert plan.reservations[0].start_ms == board.now_ms + EVICT.grace_ms
+    # Only a confirmed end frees the units, and nothing is evicted twice for the same job.
+    plan = board.plan(board.job(4, "e1", 1), after_ms=EVICT.grace_ms)
+    assert (started(plan), evicted(plan)) == ([], [])
+    assert started(board.plan(ended(2))) == [3, 4]
+
+
+def test_nobody_else_takes_what_was_freed() -> None:
+    board = lent((1, 5), (2, 3), (3, 2))
+    assert evicted(board.plan(board.job(4, "e1", 5))) == [3, 2]
+    assert started(board.plan(ended(3), board.job(5, "w2", 2, wall_h=9))) == []
+    assert started(board.plan(ended(2))) == [4]
+
+
+def test_runs_that_are_young_not_interruptible_or_evicted_twice_are_spared() -> None:
+    board = Board(EVICT)
+    hard = soft(board, 1, "w1", 2)._replace(interruptible=False)
+    twice = soft(board, 2, "w1", 2)._replace(evictions=2)
+    board.plan(hard, twice, soft(board, 3, "w2", 4))
+    board.plan(soft(board, 4, "w2", 2), after_ms=20 * MINUTE_MS)
+    plan = board.plan(board.job(5, "e1", 1), after_ms=10 * MINUTE_MS)
+    assert evicted(plan) == [3]
+    board = Board(EVICT)
+    board.plan(hard, twice, soft(board, 3, "w2", 2))
+    board.plan(soft(board, 4, "w2", 4), after_ms=20 * MINUTE_MS)
+    plan = board.plan(board.job(5, "e1", 4), after_ms=11 * MINUTE_MS)
+    assert (evicted(plan), plan.wake_ms) == ([], 50 * MINUTE_MS)
+    assert evicted(board.plan(after_ms=18 * MINUTE_MS)) == []
+    assert evicted(board.plan(after_ms=MINUTE_MS)) == [4]
+
+
+def test_a_run_counts_as_old_from_when_it_really_began() -> None:
+    board = lent((1, 10), after_ms=0)
+    board.plan(RunStarted(1, board.now_ms + 20 * MINUTE_MS), after_ms=20 * MINUTE_MS)
+    plan = board.plan(board.job(2, "e1", 6), after_ms=29 * MINUTE_MS)
+    assert evicted(plan) == []
+
+
+def test_only_who_stays_within_its_nominal_quota_evicts() -> None:
+    board = lent((1, 5), (2, 5))
+    assert evicted(board.plan(board.job(3, "e1", 6))) == []
+    board = lent((1, 5), (2, 4))
+    board.plan(board.job(3, "e1", 1, wall_h=24))
+    assert evicted(board.plan(board.job(4, "e1", 5))) == []
+    assert evicted(board.plan(board.job(5, "e1", 4))) == [2]
+
+
+def test_nothing_is_taken_from_a_city_that_does_not_borrow() -> None:
+    board = Board(EVICT)
+    told: list[Delta] = [CityQuotaSet(city, "a", 3) for city in ("ezhou", "wuhan")]
+    told += [CitySet("x", 1), EnterpriseSet("x1", "x"), CityQuotaSet("x", "a", 4)]
+    board.plan(*told)
+    x_job = JobQueued(1, "x", "x1", 0, 0, (Option("a", 4, 1, 24 * HOUR_MS),), interruptible=True)
+    board.plan(soft(board, 2, "w1", 6), x_job)
+    assert evicted(board.plan(board.job(3, "e1", 3), after_ms=HOUR_MS)) == []
+    # Of six units that wuhan holds three are its own: to take all for three is no gain.
+    board = Board(EVICT)
+    board.plan(*told)
+    board.plan(soft(board, 2, "w1", 3), soft(board, 4, "w1", 3), x_job)
+    assert evicted(board.plan(board.job(3, "e1", 3), after_ms=HOUR_MS)) == [2]
+
+
+def test_the_order_of_victims() -> None:
+    # Least below its city's nominal quota, then lower priority, then the younger run.
+    board = lent((1, 2), (2, 6), (3, 2))
+    assert evicted(board.plan(board.job(4, "e1", 2))) == [3]
+    board = Board(EVICT)
+    board.plan(soft(board, 1, "w1", 5, priority=5), soft(board, 2, "w1", 5, priority=6))
+    board.plan(after_ms=HOUR_MS)
+    assert evicted(board.plan(board.job(4, "e1", 5))) == [1]
+
+
+def test_what_is_not_needed_is_spared_again() -> None:
+    board = Board(EVICT)
+    runs = [soft(board, 1, "w1", 1), soft(board, 2, "w1", 5, priority=1), soft(board, 3, "w2", 4)]
+    board.plan(*runs[:2], runs[2]._replace(interruptible=False))
+    # The one of lower priority comes first; with the other, which must end in any case, it may
+    # stay.
+    assert evicted(board.plan(board.job(4, "e1", 5), after_ms=HOUR_MS)) == [2]
+
+
+def test_the_rate_bounds_what_is_evicted() -> None:
+    tenth = ReclaimSet("a", "evict", rate_bps=2_000, rate_ms=10 * MINUTE_MS)
+    board = lent((1, 5), (2, 2), (3, 2), (4, 1), reclaim=tenth)
+    assert evicted(board.plan(board.job(5, "e1", 1))) == [4]
+    board.plan(ended(4), after_ms=MINUTE_MS)
+    plan = board.plan(board.job(6, "e1", 2))
+    assert (evicted(plan), plan.wake_ms) == ([], board.now_ms + 9 * MINUTE_MS)
+    assert evicted(board.plan(after_ms=9 * MINUTE_MS)) == [3]
+    # Three at once are more than the rate ever allows.
+    board = lent((1, 5), (2, 2), (3, 3), reclaim=tenth)
+    plan = board.plan(board.job(5, "e1", 3))
+    assert (evicted(plan), plan.wake_ms) == ([], None)
+
+
+def test_one_set_of_evictions_at_a_time() -> None:
+    board = lent((1, 5), (2, 3), (3, 2))
+    assert evicted(board.plan(board.job(4, "e1", 2))) == [3]
+    plan = board.plan(JobRemoved(4), board.job(5, "e1", 3))
+    assert (evicted(plan), promised(plan)) == ([], {"a": 5})
+    plan = board.plan(ended(3), after_ms=MINUTE_MS)
+    assert (started(plan), evicted(plan)) == ([], [2])
+
+
+def test_an_eviction_that_was_not_begun_is_tried_with_another_run() -> None:
+    board = lent((1, 5), (2, 2), (3, 3))
+    assert evicted(board.plan(board.job(4, "e1", 2))) == [3]
+    plan = board.plan(EvictionRefused(3))
+    assert evicted(plan) == [2]
+    assert evicted(board.plan(EvictionRefused(2))) == [1]
+    plan = board.plan(EvictionRefused(1))
+    assert (evicted(plan), plan.wake_ms) == ([], board.now_ms + EVICT.rate_ms)
+    # The runs that go on end at their own limits again.
+    assert plan.reservations[0].start_ms > board.now_ms + 20 * HOUR_MS
+    assert evicted(board.plan(after_ms=EVICT.rate_ms)) == [3]
+
+
+def test_another_planner_knows_what_is_being_evicted_and_for_whom() -> None:
+    board = Board(EVICT)
+    begun_ms, due_ms = -HOUR_MS, 3 * MINUTE_MS
+    option = Option("a", 5, 1, 24 * HOUR_MS)
+    runs: list[Delta] = [
+        RunActive(1, "wuhan", "w1", option, begun_ms, interruptible=True),
+        RunActive(
+            2, "wuhan", "w1", option, begun_ms, interruptible=True, ending_ms=due_ms, ending_for=3
+        ),
+    ]
+    plan = board.plan(*runs, board.job(3, "e1", 5), board.job(4, "e1", 1), Promised(3, "a", 5))
+    assert (evicted(plan), promised(plan)) == ([], {"a": 3})
+    assert plan.reservations[0].start_ms == due_ms
+    assert started(board.plan(ended(2), after_ms=due_ms)) == [3]
+
+
+@pytest.mark.parametrize("mode", ["churn", "lease"])
+def test_other_modes_evict_nothing(mode: str) -> None:
+    board = lent((1, 4), (2, 1), reclaim=ReclaimSet("a", mode, lease_ms=99 * HOUR_MS))
+    board.plan(soft(board, 3, "w2", 5), after_ms=HOUR_MS)
+    assert evicted(board.plan(board.job(4, "e1", 5), after_ms=HOUR_MS)) == []
+
+
+def test_a_closed_pool_evicts_nothing() -> None:
+    board = lent((1, 5), (2, 5))
+    assert evicted(board.plan(PoolSet("a", "c", 10, open=False), board.job(3, "e1", 5))) == []
+    assert evicted(board.plan(PoolSet("a", "c", 10))) == [2]
