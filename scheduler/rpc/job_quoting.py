@@ -2,11 +2,13 @@
 
 from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
+from google.protobuf.duration_pb2 import Duration
 
-from scheduler.domain.principal import Principal
+from scheduler.domain.principal import Principal, Role
 from scheduler.domain.spec import ResourceOption
 from scheduler.errors import FieldViolation, InvalidRequest, QuotaExceeded
 from scheduler.rpc.errors import to_status
+from scheduler.rpc.job_extras import stages_s
 from scheduler.rpc.job_messages import charge_message, reason_message
 from scheduler.rpc.job_spec import Shapes, spec_of
 from scheduler.rpc.job_submission import look_at
@@ -31,7 +33,7 @@ async def quote_jobs(
     home = submission.home_of(book, caller, request.enterprise)
     shapes, now_ms = Shapes(book), context.clock.now_ms()
     refusals = [
-        look_at(shapes, home, message, now_ms, index).refusal
+        look_at(shapes, home, message, now_ms, index, caller.role is Role.OPERATOR).refusal
         for index, message in enumerate(request.jobs)
     ]
     # What is too large has its price all the same; what is wrong has none.
@@ -41,12 +43,21 @@ async def quote_jobs(
         if refusal is None or isinstance(refusal, QuotaExceeded)
     ]
     specs = [spec_of(request.jobs[index])[0] for index in priced]
+    transfers = {
+        index: stages_s(request.jobs[index], spec, book)
+        for index, spec in zip(priced, specs, strict=True)
+    }
     found = dict(zip(priced, await quoting.quote(context, book, home, specs), strict=True))
     return pb.QuoteJobsResponse(
         quotes=[
             pb.JobQuote(
                 index=index,
-                options=[_option_quote(one) for one in found.get(index, ())],
+                options=[
+                    _option_quote(one, transfer_s)
+                    for one, transfer_s in zip(
+                        found.get(index, ()), transfers.get(index, ()), strict=True
+                    )
+                ],
                 error=None if refusal is None else to_status(refusal),
             )
             for index, refusal in enumerate(refusals)
@@ -54,8 +65,9 @@ async def quote_jobs(
     )
 
 
-def _option_quote(one: OptionQuote) -> pb.OptionQuote:
+def _option_quote(one: OptionQuote, transfer_s: int) -> pb.OptionQuote:
     return pb.OptionQuote(
+        transfer=Duration(seconds=transfer_s) if transfer_s else None,
         option=_option(one.option),
         charge=charge_message(one.charge),
         start_earliest_time=timestamp(one.start_earliest_ms),
@@ -73,4 +85,6 @@ def _option(option: ResourceOption) -> job_pb2.ResourceOption:
         units_per_node=option.units_per_node,
         nodes=option.nodes,
         memory_mib_per_node=option.memory_mib_per_node,
+        wall_limit=Duration(seconds=option.wall_limit_s) if option.wall_limit_s else None,
+        nodes_min=option.nodes_min,
     )

@@ -67,17 +67,17 @@ async def _quote_one(
         means,
         Wanted(
             0, 1, center, option.flavor, home.enterprise, home.city, option.units,
-            spec.wall_limit_s, spec.subsidy, spec.self_pay_max_fen,
+            spec.wall_of(option), spec.subsidy, spec.self_pay_max_fen,
         ),
     )  # fmt: skip
-    charge = _charge(found, option.units * spec.wall_limit_s)
+    charge = _charge(found, option.units * spec.wall_of(option))
     barred = [reason for reason in (found.reason, _never(book, home, option)) if reason is not None]
     if barred:
         return OptionQuote(option, charge, min(barred, key=lambda reason: RANK[reason.code]))
     explained = await estimates.of(spec, option)
     if explained is None:
         return OptionQuote(option, charge, None)
-    expected = explained.reason
+    expected = _not_before(explained.reason, spec.start_not_before_ms, estimates.now_ms)
     at_once = expected.code is ReasonCode.NOT_EVALUATED
     return OptionQuote(
         option,
@@ -89,6 +89,20 @@ async def _quote_one(
         explained.position_in_city,
         explained.waiting_in_city,
     )
+
+
+def _not_before(reason: PendingReason, start_ms: int | None, now_ms: int) -> PendingReason:
+    """What is expected of a job that is not to start before an instant."""
+    if start_ms is None or start_ms <= now_ms:
+        return reason
+    times = {
+        name: max(at_ms, start_ms)
+        for name in ("start_earliest_ms", "start_likely_ms", "start_latest_ms")
+        if (at_ms := getattr(reason, name)) is not None
+    }
+    if reason.code is ReasonCode.NOT_EVALUATED:
+        reason = replace(reason, code=ReasonCode.NOT_BEFORE, next_event_ms=start_ms)
+    return replace(reason, **times)
 
 
 def _charge(found: Judgement, unit_seconds: int) -> Charge | None:
@@ -106,7 +120,7 @@ def _charge(found: Judgement, unit_seconds: int) -> Charge | None:
 
 def _never(book: SubmissionBook, home: Home, option: ResourceOption) -> PendingReason | None:
     """The limit that the option breaks even while nothing else runs."""
-    bound = book.never(home, option.flavor, option.units)
+    bound = book.never(home, option.flavor, option.units_min or option.units)
     if bound is None:
         return None
     return PendingReason(
@@ -119,18 +133,21 @@ class _Estimates:
     """Asks the planner once for options that are alike, and no more once it is away."""
 
     def __init__(self, context: Context, home: Home, now_ms: int) -> None:
-        self._context, self._home, self._now_ms = context, home, now_ms
-        self._known: dict[tuple[int, Option], Explanation] = {}
+        self._context, self._home, self.now_ms = context, home, now_ms
+        self._known: dict[tuple[int, bool, Option], Explanation] = {}
         self._away = False
 
     async def of(self, spec: JobSpec, option: ResourceOption) -> Explanation | None:
         """What would be said of the job if it were queued now; None if nobody can say."""
         alone = options_json(replace(spec, options=(option,)))
         (wanted,) = options_of(alone, spec.subsidy, spec.self_pay_max_fen)
-        key = (spec.priority, wanted)
+        key = (spec.priority, spec.emergency, wanted)
         if key not in self._known and not self._away:
             city, enterprise = self._home.city, self._home.enterprise
-            job = JobQueued(_UID, city, enterprise, spec.priority, self._now_ms, (wanted,))
+            job = JobQueued(
+                _UID, city, enterprise, spec.priority, self.now_ms, (wanted,),
+                emergency=spec.emergency,
+            )  # fmt: skip
             try:
                 self._known[key] = await self._context.planner.estimate(job)
             except TemporarilyAway:
