@@ -48,8 +48,11 @@ class RayScenarios:
                         ray.cancel(told, force=True)
                     raise
 
-        async with asyncio.TaskGroup() as group:
-            playing = [group.create_task(one(*each)) for each in enumerate(tasks)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                playing = [group.create_task(one(*each)) for each in enumerate(tasks)]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         return [task.result() for task in playing]
 
 

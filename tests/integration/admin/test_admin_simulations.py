@@ -49,7 +49,8 @@ MORE = pb.Scenario(name="more", cities=[limits("ezhou", NPU, nominal_units=6)])
 
 async def told(call: Any) -> tuple[list[pb.SimulationProgress], pb.SimulationResult]:
     """The progress and the result of a call."""
-    progress, results = [], []
+    progress: list[pb.SimulateQuotasResponse] = []
+    results: list[pb.SimulateQuotasResponse] = []
     async for one in call:
         assert not results, "the result comes last"
         (results if one.HasField("result") else progress).append(one)
