@@ -24,8 +24,8 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             (
                 "explain",
                 "jobs_cmd",
-                "Say why a job waits: which limit of whom binds, what changes it, and when it may"
-                " start.",
+                "Say why a job waits: whose limit binds, what changes it, when it may start, "
+                "how it waited.",
             ),
             ("cancel", "change_cmd", "Cancel jobs by id, or all that a filter chooses."),
             ("hold", "change_cmd", "Hold queued jobs: they wait until they are released."),
@@ -40,6 +40,8 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
         ),
         "Quotas and money": (
             ("quota", "quota_cmd", "Quotas of cities and enterprises."),
+            ("budget", "budget_cmd", "Budgets: hours that may be used in a month or quarter."),
+            ("loan", "loan_cmd", "Hours lent between cities."),
             ("programme", "money_cmd", "Subsidy programmes."),
             ("fund", "money_cmd", "Funds of subsidy programmes."),
             ("ledger", "money_cmd", "The subsidy ledger."),

@@ -123,6 +123,9 @@ def show_job(session: Session, job: pb.Job) -> None:
     )
     if job.HasField("pending_reason"):
         out.line()
+        if job.position_in_city:
+            place, waiting = job.position_in_city, job.waiting_in_city
+            out.line(out.t("explain.place", place=place, waiting=waiting, ahead=place - 1))
         show_reason(session, job.pending_reason)
     if job.runs:
         out.line()
@@ -213,13 +216,18 @@ def _basis(out: Output, charge: pb.Charge) -> str:
     return out.t("charge.basis", hours=hours, price=amounts.money(hourly_fen))
 
 
-def reason_code(reason: pb.PendingReason) -> str:
+def code_word(code: int) -> str:
     """Return ``POOL_FULL`` for a reason's code, "" for none."""
-    return enum_word(_REASON_CODE, reason.code) or ""
+    return enum_word(_REASON_CODE, code) or ""
 
 
-def show_reason(session: Session, reason: pb.PendingReason) -> None:
-    """Print why a job waits: whose limit, how much of it, what changes it and when."""
+def reason_code(reason: pb.PendingReason) -> str:
+    """Return ``POOL_FULL`` for a reason, "" for none."""
+    return code_word(reason.code)
+
+
+def show_reason(session: Session, reason: pb.PendingReason, since: Timestamp | None = None) -> None:
+    """Print why a job waits: whose limit, how much of it, since when, what changes it and when."""
     out, code = session.out, reason_code(reason)
     if not code:
         return
@@ -235,6 +243,7 @@ def show_reason(session: Session, reason: pb.PendingReason) -> None:
             ("reason.used", _amount(out, reason, "used")),
             ("reason.requested", _amount(out, reason, "requested")),
             ("reason.short_by", _amount(out, reason, "short_by")),
+            ("reason.since", out.moment(since)),
             ("reason.next_event", out.moment(reason.next_event_time)),
             ("reason.earliest", out.start(reason.start_earliest_time)),
             ("reason.likely", out.start(reason.start_likely_time)),

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from corridor.v1 import job_pb2
 from corridor.v1.identity_service_pb2 import ROLE_ENTERPRISE_ADMIN, ROLE_ENTERPRISE_MEMBER
 from corridor.v1.job_service_pb2 import ExplainJobRequest, GetJobRequest, ListJobsRequest
 
-from scheduler.cli import job_filters, job_views, jobfile
+from scheduler.cli import explain_view, job_filters, job_views, jobfile
 from scheduler.cli.client_command import add
 from scheduler.cli.job_filters import Filter, with_filter
 from scheduler.cli.lines import complain
@@ -76,19 +75,9 @@ def job(
 
 
 def explain(session: Session, job_id: JobId) -> None:
-    """Say why a job waits: which limit of whom binds, what changes it, and when it may start."""
+    """Say why a job waits: whose limit binds, what changes it, when it may start, how it waited."""
     found = session.client.jobs.ExplainJob(ExplainJobRequest(job_id=job_id))
     if session.as_json:
         print_json({"job_id": job_id, **to_json(found)})
         return
-    out = session.out
-    state = job_views.state_word(found.state)
-    out.line(out.t("explain.state", job=job_id, state=out.t(f"state.{state}")))
-    if found.position_in_city:
-        out.line(
-            out.t("explain.place", place=found.position_in_city, waiting=found.waiting_in_city)
-        )
-    if found.HasField("reason"):
-        job_views.show_reason(session, found.reason)
-    elif found.state not in (job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_HELD):
-        out.line(out.t("explain.waits_not"))
+    explain_view.show_explanation(session, job_id, found)

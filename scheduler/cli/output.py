@@ -225,6 +225,12 @@ class Output:
             return self.t("time.at_once")
         return self.moment(at)
 
+    def when_from_now(self, at: Timestamp) -> str:
+        """Return an instant to come as ``when`` does, or that it is now."""
+        if at.ToMilliseconds() <= self._now_ms() + 1000:
+            return self.t("time.at_once")
+        return self.when(at)
+
     def distance(self, at: Timestamp) -> str:
         """Return how long ago or ahead of the service's time an instant is."""
         ahead_s = (at.ToMilliseconds() - self._now_ms()) // 1000

@@ -11,7 +11,7 @@ from scheduler.cli.failures import exit_code, flaw_line
 from scheduler.cli.jobfile import FoundJob
 from scheduler.cli.lines import complain
 from scheduler.cli.message_json import print_json, to_json
-from scheduler.cli.output import Cell, Column
+from scheduler.cli.output import Cell, Column, Output
 from scheduler.cli.session import Session
 from scheduler.problem import Problem, problem_of
 
@@ -102,6 +102,8 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
             [
                 ("reason.earliest", out.start(option.start_earliest_time)),
                 ("reason.likely", out.start(option.start_likely_time)),
+                ("reason.latest", out.start(option.start_latest_time)),
+                ("quote.place", _place(out, option)),
             ]
         )
         if option.HasField("reason"):
@@ -110,6 +112,12 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
     out.line(out.t("quote.at_most"))
     if session.who.simulated:
         out.line(out.t("quote.simulated"))
+
+
+def _place(out: Output, option: pb.OptionQuote) -> str:
+    if not option.position_in_city:
+        return ""
+    return out.t("quote.of", place=option.position_in_city, waiting=option.waiting_in_city)
 
 
 def _table(session: Session, priced: Sequence[tuple[FoundJob, pb.JobQuote]]) -> None:

@@ -2,7 +2,10 @@
 
 from typing import Final
 
+from scheduler.cli.texts.budgets import HELP as BUDGETS
+
 HELP: Final[dict[str, str]] = {
+    **BUDGETS,
     # The command line as a whole.
     "Corridor 光谷科创大走廊算力调度: one queue, one quota book, one subsidy ledger.\n\n"
     "Exit codes: 0 done, 1 error or failed job, 2 wrong use, 3 refused by quota or money, 4 not"
@@ -79,8 +82,8 @@ HELP: Final[dict[str, str]] = {
     "Show one job with its runs and its charge.": "显示一个作业及其运行与费用。",
     "Id of the job.": "作业号。",
     "Print it as a job file, to submit it again.": "以作业文件的形式输出，便于再次提交。",
-    "Say why a job waits: which limit of whom binds, what changes it, and when it may start.": (
-        "说明作业为何等待：谁的哪项限额、什么会改变它、可能何时开始。"
+    "Say why a job waits: whose limit binds, what changes it, when it may start, how it waited.": (
+        "说明作业为何等待：谁的限额、什么会改变它、可能何时开始、已因何等待多久。"
     ),
     "Cancel jobs by id, or all that a filter chooses.": "按作业号或筛选条件取消作业。",
     "Ids of jobs; - reads them from standard input.": "作业号；- 表示从标准输入读取。",

@@ -5,7 +5,7 @@ import string
 from pathlib import Path
 
 import typer.main
-from corridor.v1 import center_service_pb2, identity_service_pb2, job_pb2, quota_service_pb2
+from corridor.v1 import budget_pb2, center_service_pb2, identity_service_pb2, job_pb2, quota_service_pb2
 
 from scheduler.cli import exits
 from scheduler.cli.commands import COMMANDS
@@ -49,6 +49,9 @@ MADE = {
     "advice.": {
         name.removeprefix("REASON_CODE_") for name, number in job_pb2.ReasonCode.items() if number
     },
+    "short.": {
+        name.removeprefix("REASON_CODE_") for name, number in job_pb2.ReasonCode.items() if number
+    },
     "event.": {str(kind) for kind in EventKind if not str(kind).endswith("_CHANGED")},
     "role.": {
         name.removeprefix("ROLE_") for name, number in identity_service_pb2.Role.items() if number
@@ -57,6 +60,12 @@ MADE = {
     "node.": {"corridor", "cities", "enterprises", "centers", "jobs", "programmes", "funds"},
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
+    "mode.": {
+        name.removeprefix("BUDGET_MODE_") for name, number in budget_pb2.BudgetMode.items() if number
+    },
+    "lent.": {
+        name.removeprefix("LOAN_STATE_") for name, number in budget_pb2.LoanState.items() if number
+    },
     "verb.": {"cancel", "hold", "release"},
     "changed.": {
         *("cancelled_count", "requested_count", "ended_count", "held_count"),
