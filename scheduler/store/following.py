@@ -169,7 +169,10 @@ def _let_ready(connection: Connection, uids: Collection[int], now_ms: int) -> in
             f" WHERE j.uid IN ({listed}) AND j.gated AND j.state NOT IN ({_TERMINAL})"
             " AND (j.array_uid IS NULL OR j.array_uid = j.uid)"
             " AND NOT EXISTS (SELECT 1 FROM job_dependency d JOIN job o ON o.uid = d.on_uid"
-            f" WHERE d.job_uid = j.uid AND o.state NOT IN ({_TERMINAL})) ORDER BY j.uid",
+            f" WHERE d.job_uid = j.uid AND (o.state NOT IN ({_TERMINAL}) OR"
+            # It was spoilt by what this step has just cancelled: the next round's.
+            f" (d.condition = '{Condition.AFTER_SUCCESS}' AND o.state <> 'SUCCEEDED')))"
+            " ORDER BY j.uid",
         ):
             ready.append(uid)
             if state == JobState.QUEUED and not is_array:

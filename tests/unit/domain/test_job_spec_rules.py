@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 
 from adapters.contract import DataRef
+from quota.instant import Bound, CityLimits, FlavorBook
 from scheduler.domain import spec as domain
+from scheduler.domain.arrays import ArraySpec
+from scheduler.domain.dependencies import Dependency
 from scheduler.domain.spec import FlavorLimits, JobSpec, ResourceOption
+from scheduler.domain.spec_rules import Times
 
 NOW_MS = 1_790_000_000_000
 FLAVOR = FlavorLimits("wuhan-ai/ascend-910b", "wuhan-ai", "aarch64", 64, 8, 7200, 1024)
@@ -40,6 +44,17 @@ def option(**change: Any) -> dict[str, Any]:
         {"labels": {f"k{n}": "v" * 256 for n in range(32)}},
         {"environment": {f"K{n}": "a\nb" for n in range(256)}},
         {"command": (), "script": ""},
+        option(nodes=4, nodes_min=4),
+        option(wall_limit_s=7200),
+        {"wall_limit_s": 9999, **option(wall_limit_s=7200)},
+        {"array": ArraySpec(10_000, 10_000)},
+        {"array": ArraySpec(1)},
+        {"depends_on": (Dependency("a"),) * 1000},
+        {"interruptible": True, "notice_s": 3600},
+        {"start_not_before_ms": NOW_MS - 5},
+        {"start_not_before_ms": NOW_MS + 5, "queue_deadline_ms": NOW_MS + 6},
+        {"finish_by_ms": NOW_MS + 7_200_000},
+        {"finish_by_ms": NOW_MS + 60_000, **option(wall_limit_s=60)},
     ],
 )
 def test_at_its_limit_a_job_is_in_order(change: dict[str, Any]) -> None:
@@ -57,6 +72,28 @@ def test_at_its_limit_a_job_is_in_order(change: dict[str, Any]) -> None:
         (option(nodes=-1), "options[0].nodes", "not -1"),
         (option(nodes=(1 << 20) + 1), "options[0].nodes", "1..1048576"),
         (option(memory_mib_per_node=-1), "options[0].memory_mib_per_node", "negative"),
+        (option(nodes_min=2), "options[0].nodes_min", "0..1"),
+        (option(nodes_min=-1), "options[0].nodes_min", "not -1"),
+        (option(wall_limit_s=-1), "options[0].wall_limit", "not -1"),
+        (option(wall_limit_s=7201), "options[0].wall_limit", "at most 7200 s"),
+        ({"array": ArraySpec(0)}, "array.size", "1..10000, not 0"),
+        ({"array": ArraySpec(10_001)}, "array.size", "not 10001"),
+        ({"array": ArraySpec(5, -1)}, "array.concurrency_max", "not -1"),
+        ({"depends_on": (Dependency("a"),) * 1001}, "depends_on", "at most 1,000"),
+        ({"notice_s": 60}, "checkpoint_notice", "set interruptible as well"),
+        ({"interruptible": True, "notice_s": 3601}, "checkpoint_notice", "0..3600 s"),
+        ({"queue_deadline_ms": NOW_MS}, "queue_deadline", "in the past"),
+        (
+            {"start_not_before_ms": NOW_MS + 5, "queue_deadline_ms": NOW_MS + 5},
+            "queue_deadline",
+            "could never start",
+        ),
+        ({"finish_by_ms": NOW_MS + 7_199_999}, "finish_by", "cannot be kept"),
+        (
+            {"finish_by_ms": NOW_MS + 7_200_000, "start_not_before_ms": NOW_MS + 1},
+            "finish_by",
+            "from the earliest start",
+        ),
         (option(memory_mib_per_node=1025), "options[0].memory_mib_per_node", "1024 MiB"),
         ({"wall_limit_s": 0}, "wall_limit", "mandatory"),
         ({"wall_limit_s": -5}, "wall_limit", "mandatory"),
@@ -96,3 +133,33 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     spec = replace(GOOD, wall_limit_s=0, priority=5000, display_name="x" * 300)
     wrong = domain.validate(spec, {FLAVOR.flavor: FLAVOR}, NOW_MS)
     assert [v.field for v in wrong] == ["wall_limit", "priority", "display_name"]
+
+
+def test_a_start_is_too_late_when_the_limit_would_pass_the_end() -> None:
+    """A job of 60 s that must have ended at 100 s may start at 40 s, and not a moment later."""
+    times = Times(None, None, 100_000)
+    assert times.deadline_ms(60) == 40_001
+    assert Times(None, 30_000, 100_000).deadline_ms(60) == 30_000, "the earlier of the two counts"
+    assert Times(5, None, None).deadline_ms(60) is None
+
+
+def test_the_planner_is_told_of_limits_shrinking_and_inputs_only_where_there_are_some() -> None:
+    plain, elastic = ResourceOption("a/x", 8, 4), ResourceOption("a/y", 8, 4, 0, 60, 2)
+    spec = JobSpec((plain, elastic), 7200)
+    assert domain.options_json(spec) == '[["a/x",32,4,7200],["a/y",32,4,60,16,0]]'
+    assert domain.options_json(spec, [9, 0]) == '[["a/x",32,4,7200,0,9],["a/y",32,4,60,16,0]]'
+    whole = replace(elastic, nodes_min=4)
+    assert domain.options_json(replace(spec, options=(whole,))) == '[["a/y",32,4,60]]'
+
+
+def test_an_elastic_job_fits_if_it_fits_at_its_least() -> None:
+    spec = JobSpec((ResourceOption(FLAVOR.flavor, 8, 9, 0, 0, 8),), 60)
+    book = FlavorBook.empty(64)
+    book.set_limits("ezhou", CityLimits(64, None, None))
+
+    def never(flavor: str, units: int) -> Bound | None:
+        return book.bound("ezhou", "e1", units)
+
+    assert domain.too_large(spec, never) is None
+    rigid = replace(spec, options=(replace(spec.options[0], nodes_min=0),))
+    assert domain.too_large(rigid, never) is not None

@@ -1,0 +1,117 @@
+"""Dependencies as a call names them: names, circles, and who falls with whom."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.domain.dependencies import (
+    CallNames,
+    Condition,
+    Dependency,
+    Named,
+    circle,
+    refused_with,
+    resolve,
+)
+from scheduler.domain.ids import job_id
+
+NAMES = CallNames(["prepare", "train", "train", "", "j00000000000cc"])
+BEFORE = 1 << 40
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("prepare", Named(place=0)),
+        ("#0", Named(place=0)),
+        ("#4", Named(place=4)),
+        (job_id(BEFORE), Named(uid=BEFORE)),
+        # A name that reads as an id is one.
+        ("j00000000000cc", Named(uid=396)),
+    ],
+)
+def test_a_job_is_named_by_id_place_or_name(text: str, found: Named) -> None:
+    assert NAMES.find(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("train", "several jobs"),
+        ("trian", "no job of this call is named 'trian'"),
+        ("", "no job of this call is named ''"),
+        ("#5", "#0 to #4"),
+        ("#-1", "no job of this call"),
+        ("#99999999999999999999", "#0 to #4"),
+    ],
+)
+def test_what_names_nothing_is_said(text: str, says: str) -> None:
+    found = NAMES.find(text)
+    assert isinstance(found, str)
+    assert says in found
+
+
+def test_circles_strangers_and_elements_are_refused() -> None:
+    waits = {
+        0: [Dependency("#1")],
+        1: [Dependency("#2"), Dependency(job_id(BEFORE))],
+        2: [Dependency("#1"), Dependency(job_id(BEFORE + 1)), Dependency(job_id(BEFORE + 2))],
+        3: [Dependency("#3")],
+    }
+    found = resolve(CallNames(["a", "b", "c", "d"]), waits, {BEFORE: False, BEFORE + 2: True})
+    said = {
+        place: [(one.field, one.description) for one in wrong]
+        for place, wrong in found.wrong.items()
+    }
+    around = "these jobs wait for each other in a circle: #1 -> #2 -> #1"
+    assert said == {
+        1: [("depends_on", around)],
+        2: [
+            ("depends_on[1].job", f"the enterprise has no job {job_id(BEFORE + 1)}"),
+            (
+                "depends_on[2].job",
+                f"{job_id(BEFORE + 2)} is an element; wait for its whole array",
+            ),
+            ("depends_on", around),
+        ],
+        3: [("depends_on[0].job", "a job cannot wait for itself")],
+    }
+    assert found.on_uids == {1: {BEFORE: Condition.AFTER_SUCCESS}}
+    assert refused_with(found.wrong, found.on_places) == {0: 1}
+
+
+def test_of_two_conditions_on_one_job_the_stricter_counts() -> None:
+    for order in (list(Condition), list(Condition)[::-1]):
+        waits = {1: [Dependency("a", condition) for condition in order]}
+        found = resolve(CallNames(["a", "b"]), waits, {})
+        assert found.on_places == {1: {0: Condition.AFTER_SUCCESS}}
+
+
+@given(st.integers(2, 12), st.randoms(use_true_random=False), st.booleans())
+def test_a_circle_is_found_exactly_if_there_is_one(
+    count: int, rng: random.Random, closed: bool
+) -> None:
+    order = list(range(count))
+    rng.shuffle(order)
+    # Each waits for some that stand before it in a hidden order: no circle, unless one is closed.
+    waits = {
+        place: rng.sample(order[:at], rng.randint(0, min(3, at))) for at, place in enumerate(order)
+    }
+    assert circle(waits) == []
+    if closed:
+        for later, earlier in zip(order[1:], order, strict=False):
+            waits[later] = [earlier]
+        waits[order[0]] = [order[-1]]
+        found = circle(waits)
+        for place, other in zip(found, [*found[1:], found[0]], strict=True):
+            assert other in waits[place]
+        assert sorted(found) == sorted(order)
+
+
+def test_a_long_chain_needs_no_deep_stack() -> None:
+    waits = {place: [place + 1] for place in range(10_000)}
+    assert circle(waits) == []
+    waits[10_000] = [0]
+    assert len(circle(waits)) == 10_001
