@@ -105,9 +105,11 @@ def _obeys(ending: Ending, order: Order) -> bool:
 
     A program that was told saves its work and exits; that its exit is no success is no fault.
     """
-    if ending.phase in (Phase.CANCELLED, Phase.PREEMPTED):
+    if order.cause not in TOLD or ending.phase is Phase.CANCELLED:
+        return ending.phase is Phase.CANCELLED
+    if ending.phase is Phase.PREEMPTED:
         return True
-    return order.cause in TOLD and order.noticed and ending.failure is FailureClass.USER_CODE
+    return order.noticed and ending.failure is FailureClass.USER_CODE
 
 
 def _evicted(order: Order, cancel_requested: bool, now_ms: int) -> Outcome:

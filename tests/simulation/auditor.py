@@ -7,14 +7,14 @@ use is what the centers really did.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.contract import ACTIVE_PHASES
 from adapters.simulated import SimulatedCenter
 from scheduler.domain.ids import parse_run_id
-from scheduler.placement.model import Eviction
+from scheduler.placement.model import Plan
 from scheduler.store import funds
 from tests.simulation.world import PRICES, World
 
@@ -38,6 +38,7 @@ class Auditor:
     world: World
     centers: Mapping[str, SimulatedCenter]
     acknowledged: set[int] = field(default_factory=set)
+    evictions_planned: int = 0
     _final_jobs: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     _final_runs: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
     _last_seq: int = 0
@@ -158,13 +159,21 @@ class Auditor:
 
     # --- evictions --------------------------------------------------------------------------------
 
-    def planned(self, evictions: Sequence[Eviction]) -> None:
+    def planned(self, plan: Plan, revision: int) -> None:
         """The planner planned evictions: a city that borrows gives way to one within its nominal.
 
-        That the one who gets the units does not borrow is what keeps cities from taking turns.
+        That the one who gets the units does not borrow is what keeps cities from taking turns. A
+        planner that was not told everything yet is not judged.
         """
         rows = self.world.db.rows
-        for one in evictions:
+        [(head,)] = rows("SELECT coalesce(max(seq), 0) FROM event")
+        if not plan.evictions or revision != head:
+            return
+        starting: Counter[tuple[str, str]] = Counter()
+        for start in plan.starts:
+            starting[start.city, start.option.flavor] += start.option.units
+        self.evictions_planned += len(plan.evictions)
+        for one in plan.evictions:
             [(city, flavor, state)] = rows(
                 "SELECT r.city, r.flavor, r.state FROM run r JOIN job j ON j.uid = r.job_uid"
                 f" AND j.attempt = r.attempt WHERE r.job_uid = {one.uid}"
@@ -181,6 +190,7 @@ class Auditor:
                 )
             }
             used, nominal = quota[city]
+            used += starting[city, flavor]
             assert used > nominal, f"{city} gives way on {flavor} though it borrows nothing"
             used, nominal = quota[whose]
             least = min(option[1] for option in json.loads(options) if option[0] == flavor)
@@ -202,7 +212,7 @@ class Auditor:
             " ON j.uid = r.job_uid JOIN hold h ON h.job_uid = r.job_uid AND h.attempt = r.attempt"
             " WHERE r.evict_cause IS NOT NULL"
         ):
-            if state == "PREEMPTED":
+            if state == "PREEMPTED" and cause != "START_TIMEOUT":
                 gave_way[uid] += cause == "RECLAIM"
                 free[uid] += 1
                 assert failure == "PREEMPTED"
@@ -303,8 +313,8 @@ class Auditor:
             if failure not in _UNBILLED and (uid, attempt) in natives:
                 native = natives[uid, attempt][1]
                 # One that its center took and lost all trace of may look as if never taken.
-                ended = native.end_ms is not None and not native.vanished
-                if native.start_ms is not None and ended:
+                lost = native.vanished
+                if native.start_ms is not None and native.end_ms is not None and not lost:
                     seconds = (native.end_ms - native.start_ms) // 1000
                     due = (units * seconds * PRICES[flavor] * 2 + 1_000_000) // 2_000_000
                     assert seconds <= wall_s

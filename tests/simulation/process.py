@@ -2,13 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from scheduler.control.executing import Executor
 from scheduler.control.loop import ControlLoop
 from scheduler.control.settings import LoopSettings
 from scheduler.domain.reports import Report
 from scheduler.placement.core import WaitingCounts
+from scheduler.placement.model import Plan
 from scheduler.placement.sampling import Judged
 from scheduler.store.admission import Admitted
 from scheduler.store.database import Database
@@ -52,6 +54,21 @@ class Silence:
     ) -> None: ...
 
 
+Watch = Callable[[Plan, int], None]
+
+
+class WatchedExecutor(Executor):
+    """The real executor; somebody looks at each plan before it is carried out."""
+
+    watch: Watch | None = None
+    loop: ControlLoop
+
+    async def carry_out(self, plan: Plan) -> None:
+        if self.watch is not None:
+            self.watch(plan, self.loop._revision)
+        await super().carry_out(plan)
+
+
 class RecordingLoop(ControlLoop):
     """The real loop, of which the reports are kept, to come again later."""
 
@@ -72,6 +89,7 @@ class Process:
         rng: random.Random,
         name: str,
         heard: list[Report],
+        watch: Watch | None = None,
     ) -> None:
         self.metrics = Silence()
         self.loop = RecordingLoop(
@@ -80,6 +98,12 @@ class Process:
             pause=world.clock.pause,
         )  # fmt: skip
         self.loop.heard = heard
+        executor = WatchedExecutor(
+            self.loop, world.clock, self.metrics, self.loop.workers, SETTINGS.admit_batch,
+            self.loop._tell_planner,
+        )  # fmt: skip
+        executor.loop, executor.watch = self.loop, watch
+        self.loop._executor = executor
         self._ingesting: asyncio.Task[None] | None = None
 
     async def lead(self) -> None:

@@ -17,7 +17,7 @@ from adapters.simulated import SimulatedCenter, accepted_names
 from scheduler.control.planner import LocalPlanner
 from scheduler.domain.ids import parse_run_id
 from scheduler.domain.reports import Report
-from scheduler.placement.model import Eviction, Plan
+from scheduler.placement.model import Eviction
 from scheduler.store import job_commands
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
@@ -78,7 +78,8 @@ class Story:
             for center, one in self.centers.items()
         }
         name = f"life {self._lives}"
-        self.process = Process(self.world, adapters, self.rng, name, self._heard)
+        watch = self.auditor.planned
+        self.process = Process(self.world, adapters, self.rng, name, self._heard, watch)
         try:
             await self.process.lead()
         except Crash:
@@ -265,8 +266,7 @@ class Story:
             Eviction(uid, flavor, units, self.rng.choice(jobs), grace_ms)
             for uid, flavor, units in some
         )
-        nothing = Plan(self.clock.ms, (), (), 0, False, None, plan)
-        await self.loop._executor.carry_out(nothing)
+        await self.loop._executor._evict(plan)  # past those who judge what the planner plans
 
     async def do_capacity(self) -> None:
         """A center says that it has fewer units, or all of them again."""

@@ -386,6 +386,17 @@ def test_a_run_that_begins_after_all_goes_on(it: Hands) -> None:
     assert it.db.rows("SELECT evict_cause FROM run") == [("RECLAIM",)]
 
 
+def test_a_late_run_that_begins_and_is_preempted_by_its_center_was_not_late(it: Hands) -> None:
+    [uid] = it.world.submit("w1", [job()])
+    late(it, uid)
+    it.report(it.seen(uid, Phase.RUNNING, 2, start_ms=it.clock.ms))
+    it.clock.ms += 60_000
+    preempted = FailureClass.PREEMPTED
+    it.report(it.seen(uid, Phase.PREEMPTED, 3, end_ms=it.clock.ms, failure=preempted, usage=()))
+    assert it.job(uid, "state, start_tries, attempts_free") == ("QUEUED", 0, 0)
+    assert it.db.rows("SELECT failure_class FROM run") == [("PREEMPTED",)]
+
+
 def test_a_start_ends_the_row_of_late_ones(it: Hands) -> None:
     [uid] = it.world.submit("w1", [job()])
     late(it, uid)
