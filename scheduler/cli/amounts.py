@@ -61,6 +61,14 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes}B"
 
 
+def hours_text(unit_seconds: int) -> str:
+    """Return unit-seconds as unit-hours for people: ``12,000 h``, rounded to a tenth ``0.5 h``."""
+    tenths = (abs(unit_seconds) * 10 + 1_800) // 3_600
+    sign = "-" if unit_seconds < 0 and tenths else ""
+    part = f".{tenths % 10}" if tenths % 10 else ""
+    return f"{sign}{tenths // 10:,}{part} h"
+
+
 def parse_yuan(text: str) -> int | None:
     """Return the fen of ``100``, ``0.5`` or ``1234.50`` yuan; None if it is nothing such."""
     if _YUAN.fullmatch(text) is None:

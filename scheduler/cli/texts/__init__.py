@@ -6,6 +6,7 @@ languages with the same placeholders, that each one used exists, and that each i
 
 from typing import Any, Final
 
+from scheduler.cli.texts.budgets import TEXTS as BUDGETS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
@@ -14,6 +15,7 @@ LANGUAGES: Final = ("en", "zh")
 #: Key -> (English, Chinese).
 CATALOG: Final[dict[str, tuple[str, str]]] = {
     **SCREENS,
+    **BUDGETS,
     **REASONS,
     **FAULTS,
 }
