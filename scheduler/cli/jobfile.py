@@ -16,150 +16,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from scheduler.cli import amounts
 from scheduler.cli.flaws import BadFile, Flaw
-from scheduler.cli.kinds import (
-    Duration,
-    Field,
-    Flag,
-    Instant,
-    ListOf,
-    MapOf,
-    Notes,
-    OneOf,
-    Record,
-    Size,
-    Text,
-    Whole,
-    Yuan,
-)
+from scheduler.cli.jobfile_fields import ARCHITECTURES as ARCHITECTURES
+from scheduler.cli.jobfile_fields import CLASSES as CLASSES
+from scheduler.cli.jobfile_fields import CONDITIONS as CONDITIONS
+from scheduler.cli.jobfile_fields import FAILURES as FAILURES
+from scheduler.cli.jobfile_fields import FILE_NAMES, JOB, MIB, SHORTCUT
+from scheduler.cli.jobfile_fields import SUBSIDIES as SUBSIDIES
+from scheduler.cli.kinds import Notes
 from scheduler.cli.nodes import Node, read_documents
-from scheduler.domain import spec as limits
 
-MIB: Final = 1 << 20
-MONEY_MAX_FEN: Final = 10**15
 FLAWS_MAX: Final = 100
-_MEMORY_MAX_MIB: Final = limits.SIZE_MAX_BYTES // MIB
-
-
-def _words(enum: Any, prefix: str) -> tuple[str, ...]:
-    return tuple(
-        name.removeprefix(prefix).lower() for name, number in enum.items() if number
-    )  # 0 is "not set"
-
-
-ARCHITECTURES: Final = _words(pb.Architecture, "ARCHITECTURE_")
-SUBSIDIES: Final = _words(pb.SubsidyPreference, "SUBSIDY_PREFERENCE_")
-FAILURES: Final = _words(pb.FailureClass, "FAILURE_CLASS_")
-
-_FLAVOR: Final = Field(Text(256, 1), "Center and device, such as wuhan-ai/ascend-910b.")
-_UNITS: Final = Field(Whole(1, limits.UNITS_MAX), "Cards or cores on each node.")
-_NODES: Final = Field(Whole(1, limits.UNITS_MAX), "Nodes, all at once; 1 if left out.")
-_MEMORY: Final = Field(
-    Size(MIB, _MEMORY_MAX_MIB * MIB), "Memory on each node; the flavor's default if left out."
-)
-_DATA: Final = Record(
-    {
-        "uri": Field(Text(4096, 1), "Where it lies.", mandatory=True),
-        "size": Field(Size(1, limits.SIZE_MAX_BYTES), "Its size, if known."),
-    },
-    {"url": "uri", "path": "uri", "size_bytes": "size"},
-)
-_OPTION: Final = Record(
-    {
-        "flavor": Field(_FLAVOR.kind, _FLAVOR.help, mandatory=True),
-        "units_per_node": Field(_UNITS.kind, _UNITS.help, mandatory=True),
-        "nodes": _NODES,
-        "memory": _MEMORY,
-    },
-    {"units": "units_per_node", "memory_mib_per_node": "memory", "cards": "units_per_node"},
-)
-_SHORTCUT: Final = ("flavor", "units_per_node", "nodes", "memory")
-JOB: Final = Record(
-    {
-        "name": Field(Text(limits.TEXT_MAX), "A name for people; need not be unique."),
-        "flavor": _FLAVOR,
-        "units_per_node": _UNITS,
-        "nodes": _NODES,
-        "memory": _MEMORY,
-        "options": Field(
-            ListOf(_OPTION, 1, limits.OPTIONS_MAX),
-            "Ways to run it, the preferred one first; instead of flavor, units_per_node, nodes and"
-            " memory.",
-        ),
-        "wall_limit": Field(
-            Duration(1, limits.WALL_LIMIT_MAX_S), "The longest it may run.", mandatory=True
-        ),
-        "image": Field(Text(1024), "Container image."),
-        "command": Field(
-            ListOf(Text(numbers=True), key="field.command"),
-            "Command and its arguments; this or script.",
-        ),
-        "script": Field(Text(), "A shell script; this or command."),
-        "environment": Field(
-            MapOf(Text(numbers=True), limits.ENVIRONMENT_MAX, "^[^=]+$"), "Environment variables."
-        ),
-        "architecture": Field(OneOf(ARCHITECTURES), "What image and program are built for."),
-        "inputs": Field(ListOf(_DATA), "What it reads."),
-        "outputs": Field(ListOf(_DATA), "What it writes."),
-        "priority": Field(
-            Whole(-limits.PRIORITY_MAX, limits.PRIORITY_MAX),
-            "A higher one goes first inside its enterprise; 0 if left out.",
-        ),
-        "queue_deadline": Field(Instant(), "Give up if it has not started by then."),
-        "retry": Field(
-            Record(
-                {
-                    "attempts": Field(
-                        Whole(1, limits.ATTEMPTS_MAX),
-                        "Attempts in all, the first included; 3 if left out.",
-                    ),
-                    "after": Field(
-                        ListOf(OneOf(FAILURES)),
-                        "Failures after which it is tried again; "
-                        "node, center, preempted and lost if left out.",
-                    ),
-                },
-                {"attempts_max": "attempts", "retry_on": "after", "on": "after"},
-            ),
-            "When a failed run is tried again.",
-        ),
-        "subsidy": Field(
-            OneOf(SUBSIDIES),
-            "preferred takes what there is, required waits until a programme pays a part, "
-            "none pays all of it; preferred if left out.",
-        ),
-        "max_self_pay": Field(Yuan(MONEY_MAX_FEN), "The most the enterprise pays itself, in yuan."),
-        "labels": Field(
-            MapOf(Text(limits.TEXT_MAX, numbers=True), limits.LABELS_MAX, "^.{1,256}$"),
-            "Free labels to filter by.",
-        ),
-        "held": Field(Flag(), "Submit it held; it waits until it is released."),
-        "wait_if_too_large": Field(
-            Flag(), "Wait even if today's quota and capacity can never fit it."
-        ),
-    },
-    {
-        "display_name": "name", "job_name": "name", "title": "name",
-        "units": "units_per_node", "cards": "units_per_node", "gpus": "units_per_node",
-        "cores": "units_per_node",
-        "memory_mib_per_node": "memory", "mem": "memory",
-        "time": "wall_limit", "time_limit": "wall_limit", "walltime": "wall_limit",
-        "env": "environment", "arch": "architecture",
-        "retry_policy": "retry", "deadline": "queue_deadline",
-        "self_pay_max_fen": "max_self_pay", "self_pay_max": "max_self_pay",
-        "cmd": "command", "args": "command", "hold": "held",
-    },
-)  # fmt: skip
-
-#: Fields of the message that the file calls otherwise.
-_FILE_NAMES: Final = {
-    "display_name": "name",
-    "memory_mib_per_node": "memory",
-    "size_bytes": "size",
-    "retry_policy": "retry",
-    "attempts_max": "attempts",
-    "retry_on": "after",
-    "self_pay_max_fen": "max_self_pay",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +52,7 @@ class FoundJob:
 
 def _renamed(part: str) -> str:
     name, bracket, index = part.partition("[")
-    return _FILE_NAMES.get(name, name) + bracket + index
+    return FILE_NAMES.get(name, name) + bracket + index
 
 
 def read_jobs(text: str, file: str) -> list[FoundJob]:
@@ -239,7 +105,7 @@ def _read_job(node: Node, notes: Notes) -> pb.JobSpec | None:
 
 def _check_together(node: Node, notes: Notes) -> None:
     written = node.value if isinstance(node.value, dict) else {}
-    several = [name for name in _SHORTCUT if name in written]
+    several = [name for name in SHORTCUT if name in written]
     if "options" in written and several:
         entry = written[several[0]]
         notes.wrong(Node(entry.line, None), several[0], "field.both", other="options")
@@ -254,11 +120,12 @@ def _check_together(node: Node, notes: Notes) -> None:
 
 
 def _message(values: dict[str, Any]) -> pb.JobSpec:
-    retry = values.get("retry", {})
-    deadline = values.get("queue_deadline")
+    retry, array = values.get("retry", {}), values.get("array")
     return pb.JobSpec(
         display_name=values.get("name", ""),
-        options=[_option(one) for one in values.get("options", [values])],
+        options=[_own_limit(_option(one), one) for one in values["options"]]
+        if "options" in values
+        else [_option(values)],
         wall_limit=DurationMessage(seconds=values["wall_limit"]),
         image=values.get("image", ""),
         command=values.get("command", ()),
@@ -268,7 +135,16 @@ def _message(values: dict[str, Any]) -> pb.JobSpec:
         inputs=[_data(one) for one in values.get("inputs", ())],
         outputs=[_data(one) for one in values.get("outputs", ())],
         priority=values.get("priority", 0),
-        queue_deadline=None if deadline is None else _timestamp(deadline),
+        queue_deadline=_timestamp(values.get("queue_deadline")),
+        start_not_before=_timestamp(values.get("start_not_before")),
+        finish_by=_timestamp(values.get("finish_by")),
+        priority_class=_number(pb.PriorityClass, "PRIORITY_CLASS_", values.get("priority_class")),
+        array=None
+        if array is None
+        else pb.JobArray(size=array["size"], concurrency_max=array.get("concurrency", 0)),
+        depends_on=[_dependency(one) for one in values.get("depends_on", ())],
+        interruptible=values.get("interruptible", False),
+        checkpoint_notice=_duration(values.get("checkpoint_notice")),
         retry_policy=pb.RetryPolicy(
             attempts_max=retry.get("attempts", 0),
             retry_on=[
@@ -291,18 +167,39 @@ def _option(values: dict[str, Any]) -> pb.ResourceOption:
         units_per_node=values["units_per_node"],
         nodes=values.get("nodes", 1),
         memory_mib_per_node=values.get("memory", 0),
+        nodes_min=values.get("nodes_min", 0),
     )
 
 
+def _own_limit(option: pb.ResourceOption, values: dict[str, Any]) -> pb.ResourceOption:
+    """Give an option the limit that it states; the one of a job stands beside its only option."""
+    if "wall_limit" in values:
+        option.wall_limit.seconds = values["wall_limit"]
+    return option
+
+
+def _dependency(values: dict[str, Any]) -> pb.Dependency:
+    condition = values.get("condition")
+    number = _number(pb.DependencyCondition, "DEPENDENCY_CONDITION_", condition)
+    return pb.Dependency(job=values["job"], condition=number)
+
+
 def _data(values: dict[str, Any]) -> pb.DataRef:
-    return pb.DataRef(uri=values["uri"], size_bytes=values.get("size", 0))
+    location = values.get("location", "")
+    return pb.DataRef(uri=values["uri"], size_bytes=values.get("size", 0), location=location)
 
 
 def _number(enum: Any, prefix: str, word: str | None) -> Any:
     return 0 if word is None else enum.Value(prefix + word.upper())
 
 
-def _timestamp(instant: datetime) -> Timestamp:
+def _duration(seconds: int | None) -> DurationMessage | None:
+    return None if seconds is None else DurationMessage(seconds=seconds)
+
+
+def _timestamp(instant: datetime | None) -> Timestamp | None:
+    if instant is None:
+        return None
     found = Timestamp()
     found.FromDatetime(instant.astimezone(UTC))
     return found
@@ -318,7 +215,7 @@ def document_of(spec: pb.JobSpec) -> dict[str, Any]:
     given.
     """
     found: dict[str, Any] = {"name": spec.display_name, "wall_limit": None}
-    if len(spec.options) == 1:
+    if len(spec.options) == 1 and not spec.options[0].HasField("wall_limit"):
         found |= _option_document(spec.options[0])
     else:
         found["options"] = [_option_document(one) for one in spec.options]
@@ -337,9 +234,7 @@ def document_of(spec: pb.JobSpec) -> dict[str, Any]:
         "held": spec.held,
         "wait_if_too_large": spec.wait_if_too_large,
     }
-    if spec.HasField("queue_deadline"):
-        instant = spec.queue_deadline.ToDatetime(UTC)
-        found["queue_deadline"] = instant.isoformat()
+    found |= _more_document(spec)
     if spec.HasField("retry_policy"):
         attempts = spec.retry_policy.attempts_max
         after = [
@@ -351,19 +246,49 @@ def document_of(spec: pb.JobSpec) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value or name == "retry"}
 
 
+def _more_document(spec: pb.JobSpec) -> dict[str, Any]:
+    """What only some jobs say."""
+    found: dict[str, Any] = {
+        "priority_class": _word(pb.PriorityClass, "PRIORITY_CLASS_", spec.priority_class),
+        "depends_on": [_dependency_document(one) for one in spec.depends_on],
+        "interruptible": spec.interruptible,
+    }
+    for name in ("start_not_before", "queue_deadline", "finish_by"):
+        if spec.HasField(name):
+            found[name] = getattr(spec, name).ToDatetime(UTC).isoformat()
+    if spec.HasField("array"):
+        most = spec.array.concurrency_max
+        found["array"] = {"size": spec.array.size, **({"concurrency": most} if most else {})}
+    if spec.HasField("checkpoint_notice"):
+        found["checkpoint_notice"] = amounts.duration_text(spec.checkpoint_notice.seconds)
+    return found
+
+
+def _dependency_document(one: pb.Dependency) -> dict[str, Any]:
+    condition = _word(pb.DependencyCondition, "DEPENDENCY_CONDITION_", one.condition)
+    return {"job": one.job, **({"condition": condition} if condition else {})}
+
+
 def _option_document(option: pb.ResourceOption) -> dict[str, Any]:
     memory = option.memory_mib_per_node
     return {
         "flavor": option.flavor,
         "units_per_node": option.units_per_node,
         "nodes": option.nodes or 1,
+        **({"nodes_min": option.nodes_min} if option.nodes_min else {}),
         **({"memory": amounts.size_text(memory * MIB)} if memory else {}),
+        **(
+            {"wall_limit": amounts.duration_text(option.wall_limit.seconds)}
+            if option.HasField("wall_limit")
+            else {}
+        ),
     }
 
 
 def _data_document(data: pb.DataRef) -> dict[str, Any]:
     size = {"size": amounts.size_text(data.size_bytes)} if data.size_bytes else {}
-    return {"uri": data.uri, **size}
+    location = {"location": data.location} if data.location else {}
+    return {"uri": data.uri, **size, **location}
 
 
 def _word(enum: Any, prefix: str, number: int) -> str:
@@ -381,7 +306,7 @@ def schema() -> dict[str, Any]:
             {"required": ["flavor", "units_per_node"], "not": {"required": ["options"]}},
             {
                 "required": ["options"],
-                "not": {"anyOf": [{"required": [name]} for name in _SHORTCUT]},
+                "not": {"anyOf": [{"required": [name]} for name in SHORTCUT]},
             },
         ],
         "not": {"required": ["command", "script"]},

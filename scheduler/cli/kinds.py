@@ -345,3 +345,19 @@ class Record:
             },
             "required": [name for name, one in self.fields.items() if one.mandatory],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class OrText:
+    """A record, or a text alone that stands for a record with the field ``name``."""
+
+    record: Record
+    name: str
+
+    def read(self, node: Node, path: str, notes: Notes) -> Any:
+        if isinstance(node.value, dict):
+            return self.record.read(node, path, notes)
+        return {self.name: self.record.fields[self.name].kind.read(node, path, notes)}
+
+    def schema(self) -> dict[str, Any]:
+        return {"oneOf": [self.record.schema(), self.record.fields[self.name].kind.schema()]}

@@ -37,9 +37,20 @@ memories = st.integers(1, 1 << 30).map(lambda mib: size_text(mib << 20))
 texts_or_numbers = texts | st.integers(-(10**18), 10**18)
 options: Any = st.fixed_dictionaries(
     {"flavor": words, "units_per_node": st.integers(1, 1 << 20)},
-    optional={"nodes": st.integers(1, 1 << 20), "memory": memories},
+    optional={
+        "nodes": st.integers(1, 1 << 20),
+        "nodes_min": st.integers(1, 1 << 20),
+        "memory": memories,
+    },
 )
-data: Any = st.fixed_dictionaries({"uri": words}, optional={"size": sizes})
+limited = st.tuples(options, st.fixed_dictionaries({}, optional={"wall_limit": durations})).map(
+    lambda pair: {**pair[0], **pair[1]}
+)
+data: Any = st.fixed_dictionaries({"uri": words}, optional={"size": sizes, "location": words})
+dependency = words | st.fixed_dictionaries(
+    {"job": words}, optional={"condition": st.sampled_from(jobfile.CONDITIONS)}
+)
+instants = st.datetimes().map(lambda at: at.replace(microsecond=0).isoformat() + "Z")
 common: dict[str, Any] = {
     "name": texts,
     "image": texts,
@@ -48,7 +59,16 @@ common: dict[str, Any] = {
     "inputs": st.lists(data, max_size=3),
     "outputs": st.lists(data, max_size=3),
     "priority": st.integers(-1000, 1000),
-    "queue_deadline": st.datetimes().map(lambda at: at.replace(microsecond=0).isoformat() + "Z"),
+    "queue_deadline": instants,
+    "start_not_before": instants,
+    "finish_by": instants,
+    "priority_class": st.sampled_from(jobfile.CLASSES),
+    "array": st.fixed_dictionaries(
+        {"size": st.integers(1, 10_000)}, optional={"concurrency": st.integers(1, 10_000)}
+    ),
+    "depends_on": st.lists(dependency, max_size=3),
+    "interruptible": st.booleans(),
+    "checkpoint_notice": st.integers(1, 3600).map(duration_text),
     "retry": st.fixed_dictionaries(
         {},
         optional={
@@ -72,7 +92,7 @@ def jobs(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         job |= draw(options)
     else:
-        job["options"] = draw(st.lists(options, min_size=1, max_size=8))
+        job["options"] = draw(st.lists(limited, min_size=1, max_size=8))
     program = draw(st.sampled_from(["", "command", "script"]))
     if program == "command":
         job["command"] = draw(st.lists(texts_or_numbers, max_size=4))
