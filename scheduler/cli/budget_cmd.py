@@ -132,7 +132,7 @@ def _burnt(row: pb.Budget) -> Cell:
 
 def _mode(session: Session, row: pb.Budget) -> str:
     word = enum_word(pb.Budget.DESCRIPTOR.fields_by_name["mode"], row.mode)
-    return str(session.out.word("mode.", word)) if word else ""
+    return str(session.out.word("mode.", word)) if word else str(session.t("budget.off"))
 
 
 def show(

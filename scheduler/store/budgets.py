@@ -49,7 +49,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """A budget as it stands, in unit-seconds; ``city`` is empty for the corridor's own books."""
+    """A budget as it stands, in unit-seconds; ``city`` is empty for the corridor's own books.
+
+    ``mode`` is empty where budgets are switched off.
+    """
 
     node: str
     city: str
@@ -143,7 +146,7 @@ def _row(row: Row[Any], terms: dict[str, CityTerms], now_ms: int) -> BudgetRow:
     spare = 0
     if found is not None and not row.enterprise and budget.opened:
         spare = lendable(budget, found.terms, row.period, now_ms)
-    mode = "" if found is None else str(found.terms.mode)
+    mode = "" if found is None or not found.terms.enabled else str(found.terms.mode)
     return BudgetRow(
         row.node, row.city, row.enterprise, row.flavor, row.period, budget, mode, int(row.owed),
         spare, str(row.version), row.updated_ms,

@@ -187,11 +187,11 @@ class InStore:
         self.hands = Hands(worlds.build(now_ms=BEGIN_MS))
         self.hands.db.do(lambda c: c.exec_driver_sql("UPDATE flavor SET capacity_units = 1000000"))
         for name, city in cities.items():
-            change = self._change(OPERATOR, "")
-            terms = terms_of(city)
-            self.hands.db.do(
-                lambda c, n=name, t=terms, x=change: budget_settings.update_settings(c, n, t, x)
-            )
+            self._set_terms(name, city)
+
+    def _set_terms(self, name: str, city: City) -> None:
+        change, terms = self._change(OPERATOR, ""), terms_of(city)
+        self.hands.db.do(lambda c: budget_settings.update_settings(c, name, terms, change))
 
     @property
     def now_ms(self) -> int:

@@ -196,11 +196,11 @@ class BudgetsInStore(Budgets):
 @pytest.mark.parametrize(("machine", "examples"), [(Budgets, 60), (BudgetsInStore, 8)])
 def test_budgets_are_those_of_the_oracle(machine: type[Budgets], examples: int) -> None:
     how = settings(max_examples=examples, stateful_step_count=25, deadline=None)
-    run_state_machine_as_test(machine, settings=how)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=how)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("machine", "examples"), [(Budgets, 2_000), (BudgetsInStore, 150)])
 def test_budgets_are_those_of_the_oracle_for_long(machine: type[Budgets], examples: int) -> None:
     how = settings(max_examples=examples, stateful_step_count=50, deadline=None)
-    run_state_machine_as_test(machine, settings=how)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=how)

@@ -46,6 +46,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "budget.keep": ("a lender keeps", "出借方保留"),
     "budget.debt_cap": ("owed at most", "欠额至多"),
     "budget.repay": ("repaid at an opening at most", "期初至多归还"),
+    "budget.off": ("nothing: budgets are off", "无影响：额度未启用"),
     "budget.yes": ("yes", "是"),
     "budget.no": ("no", "否"),
     "budget.ok": (

@@ -74,7 +74,7 @@ def row(it: Hands, node: str = "cities/wuhan", period: str = "2026-09") -> Row:
         f" received_unit_seconds, given_unit_seconds FROM budget WHERE node = '{node}'"
         f" AND period = '{period}'"
     )
-    return found  # type: ignore[return-value]
+    return found
 
 
 def codes(result: Admitted) -> list[ReasonCode]:

@@ -138,7 +138,7 @@ class Budget(_message.Message):
     lendable_unit_seconds: _builtins.int
     """What a city could lend now. Output only."""
     mode: Global___BudgetMode.ValueType
-    """What happens when it is used up. Output only."""
+    """What happens when it is used up; unset where budgets are switched off. Output only."""
     opened: _builtins.bool
     """Whether its period has begun. Output only."""
     etag: _builtins.str
