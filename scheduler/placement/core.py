@@ -40,7 +40,7 @@ class PlanningCore:
         shards = LocalShards(self._count) if self._remote is None else self._remote
         self._root = RootPlanner(self._policy, shards)
         self._explainer = Explainer(self._root)
-        self._sampler = Sampler(self._root, self._explainer.foresight)
+        self._sampler = Sampler(self._root, self._explainer)
         self._pending: Sequence[Delta] = ()
 
     def load(self, revision: int, deltas: Sequence[Delta], now_ms: int | None = None) -> None:

@@ -10,11 +10,13 @@ one, else when it starts if all use their limits. None of them knows of jobs tha
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
+from scheduler.placement.calibrating import Calibration
 from scheduler.placement.foresight import Foresight
 from scheduler.placement.model import Explanation, JobQueued, Option
+from scheduler.placement.parking import class_of
 from scheduler.placement.pools import Pool
 from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
@@ -24,35 +26,62 @@ from scheduler.placement.shard import ClassKey, Entry
 FORECAST_MS: Final = 15_000
 
 
+class Band(NamedTuple):
+    """When a job starts, before what experience says; ``promised`` if the latest is a promise."""
+
+    earliest_ms: int
+    likely_ms: int
+    latest_ms: int | None
+    promised: bool
+
+
 class Explainer:
     """Reads a root planner between cycles."""
 
     def __init__(self, root: RootPlanner, forecast_ms: int = FORECAST_MS) -> None:
         self._root = root
         self.foresight = Foresight(root, forecast_ms)
+        self.calibration = Calibration()
 
     def explain(self, uid: int, now_ms: int) -> Explanation | None:
         """Say why a waiting job waits; None if it does not wait here."""
         root = self._root
-        parked = root.parking.jobs.get(uid)
-        if parked is not None:
-            key = (parked.job.city, parked.job.enterprise, parked.job.options)
-            entry = (-parked.job.priority, parked.job.queued_ms, uid, 0)
-            return self._explained(key, entry, None, now_ms, parked.reason)
-        place = root.shards.locate(uid, root.pending_takes())
-        if place is not None:
-            before = place.before_in_enterprise
-            return self._explained(place.key, place.entry, before, now_ms, None)
+        found = self._find(uid)
+        if found is not None:
+            key, entry, before, parked = found
+            return self._explained(key, entry, before, now_ms, parked)
         run = root.active.get(uid)
         if run is None or run.job is None:
             return None
         # It was started a moment ago, and is about to be admitted or refused.
-        key = (run.city, run.enterprise, run.job.options)
-        last = root.refusals.last.get(key) or PendingReason(
+        last = root.refusals.last.get((run.city, run.enterprise, run.job.options))
+        reason = last or PendingReason(
             ReasonCode.NOT_EVALUATED, "corridor", run.option.flavor, requested=run.option.units
         )
-        starting = replace(last, start_earliest_ms=now_ms, start_likely_ms=now_ms)
+        starting = replace(reason, start_earliest_ms=now_ms, start_likely_ms=now_ms)
         return Explanation(uid, starting, 1, 1 + self._waiting_in(run.city))
+
+    def band(self, uid: int, now_ms: int) -> Band | None:
+        """When a waiting job starts, without what experience says; None if nobody can say."""
+        found = self._find(uid)
+        if found is None:
+            return None
+        key, entry, _, parked = found
+        reason, _ = self._judged(key, now_ms, parked)
+        return self._band(reason, key, entry, now_ms, None)
+
+    def _find(self, uid: int) -> tuple[ClassKey, Entry, int | None, PendingReason | None] | None:
+        """Where a job waits: class, entry, jobs of its enterprise before it, why it is parked."""
+        root = self._root
+        parked = root.parking.jobs.get(uid)
+        if parked is not None:
+            job = parked.job
+            entry = (-job.priority, job.queued_ms, uid, 0)
+            return class_of(job), entry, None, parked.reason
+        place = root.shards.locate(uid, root.pending_takes())
+        if place is None:
+            return None
+        return place.key, place.entry, place.before_in_enterprise, None
 
     def estimate(self, job: JobQueued, now_ms: int) -> Explanation:
         """Say what would be said of a job if it were queued now."""
@@ -65,21 +94,26 @@ class Explainer:
         self, key: ClassKey, entry: Entry, before: int | None, now_ms: int,
         parked: PendingReason | None, asked: JobQueued | None = None,
     ) -> Explanation:  # fmt: skip
+        reason, reasons = self._judged(key, now_ms, parked)
+        reason = self._banded(reason, key, entry, now_ms, asked)
+        position, waiting = self._position(key, entry, before)
+        return Explanation(entry[2], reason, position, waiting, reasons)
+
+    def _judged(
+        self, key: ClassKey, now_ms: int, parked: PendingReason | None
+    ) -> tuple[PendingReason, tuple[PendingReason, ...]]:
+        """The reason of a job and those of its options, with the earliest starts."""
         city, enterprise, options = key
         reasoning = Reasoning(self._root, now_ms)
         bindings = [reasoning.binding(city, enterprise, option) for option in options]
         own = parked or reasoning.of_class(key, bindings)
-        reasons = [
+        reasons = tuple(
             self._dated(one.reason(option), key, option, now_ms)
             for one, option in zip(bindings, options, strict=True)
-        ]
+        )
         if isinstance(own, PendingReason):
-            reason = self._nearest_times(own, reasons)
-        else:
-            reason = max(reasons, key=lambda one: RANK[one.code])
-        reason = self._banded(reason, key, entry, now_ms, asked)
-        position, waiting = self._position(key, entry, before)
-        return Explanation(entry[2], reason, position, waiting, tuple(reasons))
+            return self._nearest_times(own, reasons), reasons
+        return max(reasons, key=lambda one: RANK[one.code]), reasons
 
     # --- times ------------------------------------------------------------------------------------
 
@@ -111,27 +145,46 @@ class Explainer:
         self, reason: PendingReason, key: ClassKey, entry: Entry, now_ms: int,
         asked: JobQueued | None,
     ) -> PendingReason:  # fmt: skip
-        """Add the band; there is none for what can never start as things are."""
-        if reason.start_earliest_ms is None:
+        """Add the band, as wide as experience says; none for what can never start as things are."""
+        band = self._band(reason, key, entry, now_ms, asked)
+        if band is None:
             return reason
+        flavor, learned = key[2][0].flavor, self.calibration
+        latest_ms = band.latest_ms
+        if latest_ms is not None and not band.promised:
+            latest_ms = now_ms + learned.latest(flavor, latest_ms - now_ms)
+        return replace(
+            reason,
+            start_earliest_ms=now_ms + learned.earliest(flavor, band.earliest_ms - now_ms),
+            start_likely_ms=band.likely_ms,
+            start_latest_ms=latest_ms,
+        )
+
+    def _band(
+        self, reason: PendingReason, key: ClassKey, entry: Entry, now_ms: int,
+        asked: JobQueued | None,
+    ) -> Band | None:  # fmt: skip
+        if reason.start_earliest_ms is None:
+            return None
         if reason.code is ReasonCode.NOT_EVALUATED:  # nothing binds: the next plan starts it
-            return replace(
-                reason, start_earliest_ms=now_ms, start_likely_ms=now_ms, start_latest_ms=now_ms
-            )
+            return Band(now_ms, now_ms, now_ms, promised=False)
         foresight, options = self.foresight, key[2]
         likely = foresight.start_ms(options, entry, now_ms, asked, likely=True)
-        latest = self._promise(key, entry)
+        promise = self._promise(key, entry)
+        latest = promise
         if latest is None:
             latest = foresight.start_ms(options, entry, now_ms, asked, likely=False)
         if likely is None:
-            return replace(reason, start_latest_ms=latest)
+            likely = latest
+        if likely is None:
+            return None
         likely = max(now_ms, likely)
+        if promise is not None:
+            likely = min(likely, max(now_ms, promise))
         if latest is not None:
             latest = max(likely, latest)
         earliest = min(max(now_ms, reason.start_earliest_ms), likely)
-        return replace(
-            reason, start_earliest_ms=earliest, start_likely_ms=likely, start_latest_ms=latest
-        )
+        return Band(earliest, likely, latest, promise is not None)
 
     def _promise(self, key: ClassKey, entry: Entry) -> int | None:
         for option in key[2]:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from scheduler.domain.reasons import ReasonCode
 from scheduler.placement.census import Kind, subject_of
-from scheduler.placement.foresight import Foresight
+from scheduler.placement.explaining import Band, Explainer
 from scheduler.placement.model import Start
 from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
@@ -19,6 +19,8 @@ from scheduler.placement.root import RootPlanner
 #: Jobs whose first estimates are remembered, and parked jobs whose reasons are told one by one.
 _JOBS_MAX: Final = 5_000
 _PARKED_MAX: Final = 500
+#: Jobs that are estimated at one look.
+_NEW_MAX: Final = 50
 #: Waiting jobs that a forecast for this purpose looks at.
 _LOOKED_AT_MAX: Final = 1_000
 #: Parked jobs of these reasons have them in their events.
@@ -44,14 +46,14 @@ class Sampled:
 
 class _Said(NamedTuple):
     at_ms: int
-    likely_ms: int
+    band: Band
 
 
 class Sampler:
     """Looks at a root planner between cycles; it changes nothing."""
 
-    def __init__(self, root: RootPlanner, foresight: Foresight) -> None:
-        self._root, self._foresight = root, foresight
+    def __init__(self, root: RootPlanner, explainer: Explainer) -> None:
+        self._root, self._explainer = root, explainer
         self._said: dict[int, _Said] = {}
         self._judged: list[Judged] = []
         self._subjects: dict[Kind, str] = {}
@@ -86,10 +88,17 @@ class Sampler:
         return found
 
     def _estimate(self, now_ms: int) -> None:
-        for found in self._foresight.forecasts(now_ms, _LOOKED_AT_MAX):
-            for uid, start_ms in found.starts.items():
-                if uid in found.asked and uid not in self._said:
-                    self._said[uid] = _Said(now_ms, start_ms)
+        """Remember when some jobs are expected to start, the newest first."""
+        new = [
+            uid
+            for found in self._explainer.foresight.forecasts(now_ms, _LOOKED_AT_MAX)
+            for uid in found.asked
+            if uid not in self._said
+        ]
+        for uid in sorted(new, reverse=True)[:_NEW_MAX]:
+            band = self._explainer.band(uid, now_ms)
+            if band is not None:
+                self._said[uid] = _Said(now_ms, band)
         while len(self._said) > _JOBS_MAX:
             del self._said[next(iter(self._said))]
 
@@ -99,10 +108,16 @@ class Sampler:
             return
         for start in starts:
             said = self._said.pop(start.uid, None)
-            if said is not None and len(self._judged) < _JOBS_MAX:
-                self._judged.append(
-                    Judged(
-                        start.city, start.option.flavor, said.likely_ms - said.at_ms,
-                        now_ms - said.at_ms,
-                    )
-                )  # fmt: skip
+            if said is not None:
+                self._judge(said, start, now_ms)
+
+    def _judge(self, said: _Said, start: Start, now_ms: int) -> None:
+        at_ms, band = said
+        waited_ms, flavor = now_ms - at_ms, start.option.flavor
+        latest_ms = None
+        if band.latest_ms is not None and not band.promised:
+            latest_ms = band.latest_ms - at_ms
+        self._explainer.calibration.note(flavor, band.earliest_ms - at_ms, latest_ms, waited_ms)
+        if len(self._judged) < _JOBS_MAX:
+            expected_ms = band.likely_ms - at_ms
+            self._judged.append(Judged(start.city, flavor, expected_ms, waited_ms))

@@ -15,6 +15,8 @@ import numpy as np
 
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan
 
+#: The planner learns from its own estimates so often; the service lets it do so every minute.
+SAMPLED_EVERY_MS = 2 * 3_600_000
 _SHARE_BITS = 32
 
 
@@ -31,6 +33,10 @@ class AskedPlanner(Protocol):
 
     def explain(self, uid: int, now_ms: int) -> Explanation | None:
         """Why a job waits, and when it may start."""
+        ...
+
+    def sample(self, now_ms: int, estimate: bool) -> object:
+        """Learn from starts that were estimated before, and estimate others."""
         ...
 
 
@@ -59,6 +65,7 @@ class EstimateJudge:
         self.bands: list[Band] = []
         self.start_ms: dict[int, int] = {}
         self.at_once = 0
+        self._sampled_ms: int | None = None
 
     def load(self, revision: int, deltas: Sequence[Delta]) -> None:
         """Take a snapshot."""
@@ -70,6 +77,11 @@ class EstimateJudge:
         plan = self._planner.cycle(before, deltas, after, now_ms)
         for start in plan.starts:
             self.start_ms.setdefault(start.uid, now_ms)
+        if not plan.more and (
+            self._sampled_ms is None or now_ms >= self._sampled_ms + SAMPLED_EVERY_MS
+        ):
+            self._planner.sample(now_ms, estimate=True)
+            self._sampled_ms = now_ms
         if not plan.more and self._new:
             new, self._new = self._new, []
             for job in new:
