@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -10,7 +11,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
-from scheduler.store import budget_tables, job_tables, migrate, quota_tables, reason_tables, tables
+from scheduler.domain.principal import EVERYTHING
+from scheduler.store import (
+    budget_tables,
+    job_tables,
+    migrate,
+    pools,
+    quota_tables,
+    quotas,
+    quotas_enterprises,
+    reason_tables,
+    tables,
+)
 from scheduler.store.database import open_engine
 
 GUARDED = (
@@ -143,3 +155,38 @@ def test_a_database_of_somebody_else_is_refused(engine: Engine) -> None:
         connection.exec_driver_sql("CREATE TABLE theirs (a INTEGER)")
     with pytest.raises(migrate.BadSchema, match="theirs"):
         migrate.upgrade(engine)
+
+
+def _first_release(engine: Engine) -> None:
+    """A database as the first version made and used it."""
+    config = migrate._config()
+    with engine.connect() as raw:
+        connection = raw.execution_options(corridor_write=True)
+        with connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            for statement in (
+                "INSERT INTO city VALUES ('wuhan', '武汉', 'Wuhan', 3)",
+                "INSERT INTO center VALUES ('ai', 'ai', 'ai', 'simulated', TRUE, 'OPEN', '{}')",
+                "INSERT INTO flavor VALUES"
+                " ('ai/npu', 'ai', 'n', 'n', 'card', 'aarch64', 8, 8, 9, 0)",
+                "INSERT INTO enterprise VALUES"
+                " ('w1', 'w1', 'wuhan', NULL, 'SMALL', '', FALSE, FALSE, 1, 0)",
+                "INSERT INTO city_quota VALUES ('wuhan', 'ai/npu', 8, NULL, 2, 5, 3, 1)",
+                "INSERT INTO enterprise_quota VALUES ('w1', 'ai/npu', 6, 5, 2, 1)",
+            ):
+                connection.exec_driver_sql(statement)
+
+
+def test_quotas_of_the_first_release_keep_their_meaning(engine: Engine) -> None:
+    _first_release(engine)
+    assert migrate.upgrade(engine) == migrate.head()
+    with engine.connect() as connection:
+        [pool] = pools.read(connection).values()
+        assert (pool.effective_units, pool.promised_units, pool.overcommitted_units) == (8, 8, 0)
+        row = quotas_enterprises.get_enterprise_quota(connection, EVERYTHING, "w1", "ai/npu")
+        assert (row.cap_units, row.used_units, row.guarantee_units, row.etag) == (6, 5, 0, "2")
+        quota = quotas.get_city_quota(connection, EVERYTHING, "wuhan", "ai/npu")
+        assert (quota.used_units, quota.limits.guaranteed_units, quota.etag) == (5, 6, "3")
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE enterprise_quota SET guarantee_units = -1")
