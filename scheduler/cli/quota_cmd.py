@@ -12,6 +12,7 @@ from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import print_json, to_json
 from scheduler.cli.quota_set import City, Enterprise, set_quota
 from scheduler.cli.session import Session, paged
+from scheduler.cli.simulate_cmd import simulate
 
 KINDS: Final = ("cities", "enterprises", "flavors")
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     add(group, "get", get)
     add(group, "set", set_quota)
     add(group, "usage", usage)
+    add(group, "simulate", simulate)
     add(group, "changes", changes)
     add(group, "cancel-change", cancel_change)
     add(group, "stops", stops)

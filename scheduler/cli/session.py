@@ -147,6 +147,10 @@ class Session:
             pass
         return names
 
+    def know(self, names: Mapping[str, str]) -> None:
+        """Take names from elsewhere: for a command that asks no service."""
+        self._names = dict(names)
+
     def name(self, code: str) -> str:
         """Return a code with the Chinese name beside it: ``wuhan 武汉``."""
         known = self._names.get(code, "") if code else ""

@@ -10,6 +10,7 @@ from scheduler.cli.texts.budgets import TEXTS as BUDGETS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
+from scheduler.cli.texts.simulating import TEXTS as SIMULATING
 
 LANGUAGES: Final = ("en", "zh")
 #: Key -> (English, Chinese).
@@ -18,6 +19,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **BUDGETS,
     **REASONS,
     **FAULTS,
+    **SIMULATING,
 }
 
 

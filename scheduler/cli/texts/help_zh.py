@@ -181,6 +181,31 @@ HELP: Final[dict[str, str]] = {
     "Units others may use; none: all.": "可供他市使用的单位数；none 表示全部。",
     "The most an enterprise may hold; none: no cap.": "企业最多占用的单位数；none 表示不限。",
     "Set only if it is still the quota with this etag.": "仅当配额仍为此 etag 时才设置。",
+    "Play the last weeks again under changed quotas, and show waits, use and cost beside"
+    " today's.\n\nNothing is changed. The jobs come as they came and run as long as they ran; only"
+    " when and where they start is decided anew. A city sees its own figures, and of others their"
+    " sum at most.": (
+        "在更改后的配额下重放最近几周，并与现状对比等待、使用和费用。\n\n"
+        "不做任何实际更改。作业按原来的时间到达并运行同样的时长，只重新决定何时何地开始。"
+        "城市只能看到自己的数据，其他城市至多显示合计。"
+    ),
+    "What is changed: CITY.FLAVOR.nominal, .borrow_limit or .lend_limit, ENTERPRISE.FLAVOR.cap,"
+    " FLAVOR.capacity, .reclaim or .lease, order.ageing, .starving or .usage_half_life. Can be"
+    " given again for another.": (
+        "更改内容：城市.规格.nominal、.borrow_limit、.lend_limit，企业.规格.cap，规格.capacity、"
+        ".reclaim、.lease，order.ageing、.starving、.usage_half_life。可多次给出。"
+    ),
+    "Scenarios in YAML or JSON.": "YAML 或 JSON 格式的方案。",
+    "So many days of history, until now.": "截至现在的历史天数。",
+    "Not the history of the service but a workload in CSV, played on this machine.": (
+        "不用服务的历史，而用 CSV 负载文件，在本机模拟。"
+    ),
+    "Of --trace: units by kind, as in cpu=3328,npu=632.": (
+        "用于 --trace：各类单位数，如 cpu=3328,npu=632。"
+    ),
+    "Of --trace: the quotas of today.": "用于 --trace：现状配额。",
+    "In the chart only this flavor; can be given again.": "图表中仅显示此规格；可多次给出。",
+    "Also draw a chart: *.svg or *.png.": "同时绘制图表：*.svg 或 *.png。",
     # Money.
     "Subsidy programmes.": "补贴项目。",
     "List subsidy programmes with the rule in force.": "列出补贴项目及现行规则。",
