@@ -79,8 +79,8 @@ def _times(session: Session, found: pb.ExplainJobResponse) -> None:
         spent_ms = one.time.ToMilliseconds()
         part = spent_ms / whole_ms if whole_ms else 0.0
         bar = " " + "█" * max(1, round(part * _BAR)) if out.is_terminal else ""
-        row = [_short(out, one.code), out.span(spent_ms // 1000), f"{part:4.0%}{bar}"]
-        rows.append(row)
+        share = f"{part:4.0%}{bar}"
+        rows.append([_short(out, one.code), out.span(spent_ms // 1000), share])
     if len(rows) > 1:
         total = Cell(out.span(whole_ms // 1000), "bold")
         rows.append([Cell(out.t("quote.total"), "bold"), total, ""])

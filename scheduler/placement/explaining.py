@@ -7,7 +7,6 @@ the real order and runs as long as is expected; ``start_latest_ms`` is the promi
 one, else when it starts if all use their limits. None of them knows of jobs that are still to come.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -21,6 +20,7 @@ from scheduler.placement.pools import Pool
 from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
+from scheduler.placement.standing import Standing
 
 #: A forecast answers questions for so long (scheduling time), whatever happens meanwhile.
 FORECAST_MS: Final = 15_000
@@ -59,7 +59,8 @@ class Explainer:
             ReasonCode.NOT_EVALUATED, "corridor", run.option.flavor, requested=run.option.units
         )
         starting = replace(reason, start_earliest_ms=now_ms, start_likely_ms=now_ms)
-        return Explanation(uid, starting, 1, 1 + self._waiting_in(run.city))
+        waiting = Standing(root, now_ms).waiting_in(run.city)
+        return Explanation(uid, starting, 1, 1 + waiting)
 
     def band(self, uid: int, now_ms: int) -> Band | None:
         """When a waiting job starts, without what experience says; None if nobody can say."""
@@ -96,8 +97,9 @@ class Explainer:
     ) -> Explanation:  # fmt: skip
         reason, reasons = self._judged(key, now_ms, parked)
         reason = self._banded(reason, key, entry, now_ms, asked)
-        position, waiting = self._position(key, entry, before)
-        return Explanation(entry[2], reason, position, waiting, reasons)
+        standing = Standing(self._root, now_ms)
+        place, waiting = standing.place(key, entry, before), standing.waiting_in(key[0])
+        return Explanation(entry[2], reason, place, waiting, reasons)
 
     def _judged(
         self, key: ClassKey, now_ms: int, parked: PendingReason | None
@@ -197,31 +199,3 @@ class Explainer:
     @staticmethod
     def _next_end(pool: Pool, now_ms: int) -> int | None:
         return max(now_ms, pool.ends[0][0]) if pool.ends else None
-
-    # --- place ------------------------------------------------------------------------------------
-
-    def _waiting_in(self, city: str) -> int:
-        members = self._root.census.by_member.get(city) or Counter[str]()
-        parked = sum(1 for one in self._root.parking.jobs.values() if one.job.city == city)
-        return sum(members.values()) + parked
-
-    def _position(self, key: ClassKey, entry: Entry, before: int | None) -> tuple[int, int]:
-        """Return (place, 1 for the next; waiting jobs) in the city, in the order of now."""
-        root, city, enterprise = self._root, key[0], key[1]
-        if before is None:
-            before = root.shards.before(root.shard_of(city), key, entry)
-        members = root.census.by_member.get(city) or Counter[str]()
-        if root.policy.order == "fifo":
-            ahead = sum(
-                sum(1 for one in other.window if one[1:3] < entry[1:3])
-                for other in root.classes.values()
-                if other.city == city and other.enterprise != enterprise
-            )
-        else:
-            mine = (root.keys.enterprise_key(enterprise), enterprise)
-            ahead = sum(
-                jobs
-                for other, jobs in members.items()
-                if jobs and (root.keys.enterprise_key(other), other) < mine
-            )
-        return ahead + before + 1, self._waiting_in(city)

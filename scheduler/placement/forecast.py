@@ -151,10 +151,18 @@ def _copy(
     told += [rule for rule in rules if not isinstance(rule, _FIRST)]
     ends: list[tuple[int, int]] = []
     for uid, run in root.active.items():
-        told.append(RunActive(uid, run.city, run.enterprise, run.option, run.start_ms))
+        is_ending = run.end_ms < run.start_ms + run.option.wall_ms
+        told.append(
+            RunActive(
+                uid, run.city, run.enterprise, run.option, run.start_ms, run.priority, "",
+                run.interruptible, run.evictions, run.end_ms if is_ending else 0,
+                root.pools[run.option.flavor].ending.get(uid, 0),
+            )
+        )  # fmt: skip
         if run.option.flavor in flavors:
             age_ms = max(0, now_ms - run.start_ms)
             end_ms = run.start_ms + expect(run.enterprise, run.option, age_ms)
+            end_ms = min(end_ms, run.end_ms) if is_ending else end_ms
             ends.append((max(end_ms, now_ms + 1), uid))
     for flavor in sorted(flavors):
         pool = root.pools.get(flavor)
@@ -179,7 +187,8 @@ def _run(
         deltas: list[Delta] = []
         while ends and ends[0][0] <= at_ms:
             _, uid = heappop(ends)
-            deltas.append(RunEnded(uid, at_ms - ahead.active[uid].start_ms))
+            if uid in ahead.active:  # one that was evicted had two ends
+                deltas.append(RunEnded(uid, at_ms - ahead.active[uid].start_ms))
         ahead.apply(deltas, at_ms)
         more = True
         while more:
@@ -190,6 +199,8 @@ def _run(
                 took_ms = expect(start.enterprise, start.option, 0)
                 heappush(ends, (at_ms + max(1, took_ms), start.uid))
                 left -= 1
+            for eviction in plan.evictions:
+                heappush(ends, (at_ms + max(1, eviction.grace_ms), eviction.uid))
         found.until_ms = at_ms
         if not left or (until is not None and until in found.starts):
             return

@@ -112,6 +112,15 @@ class Keys:
         score = self._member_use.scores.get(enterprise, 0)
         return score * (self._member_lcm // self._enterprise_weights.get(enterprise, 1))
 
+    def rise(self, enterprise: str, option: Option, at_ms: int) -> int:
+        """By how much a start of an option raises the key of its enterprise."""
+        if self._stale:
+            self._reweigh()
+        pool = self._pools.get(option.flavor)
+        amount = 0 if pool is None else option.units * option.wall_ms * pool.norm // 1000
+        weight = self._enterprise_weights.get(enterprise, 1)
+        return amount * self._member_use.weight_now(at_ms) * (self._member_lcm // weight)
+
     def city_key(self, waiting: WaitingClass) -> CityKey:
         """The key of a city's head between the cities."""
         if self._stale:

@@ -20,7 +20,7 @@ from scheduler.placement.root import RootPlanner
 _JOBS_MAX: Final = 5_000
 _PARKED_MAX: Final = 500
 #: Jobs that are estimated at one look.
-_NEW_MAX: Final = 50
+_NEW_MAX: Final = 20
 #: Waiting jobs that a forecast for this purpose looks at.
 _LOOKED_AT_MAX: Final = 1_000
 #: Parked jobs of these reasons have them in their events.

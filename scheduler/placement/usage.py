@@ -31,6 +31,10 @@ class FadingUse:
         step = _TABLE[rest * _STEPS // self._half_life_ms]
         return step << whole if whole >= 0 else step >> -whole
 
+    def weight_now(self, at_ms: int) -> int:
+        """Return the same, and change nothing: of a first use it is one."""
+        return _TABLE[0] if self._base_ms is None else self.weight(at_ms)
+
     def add(self, name: str, amount: int, at_ms: int) -> int:
         """Add use as of ``at_ms``; returns the score added, to be taken away by ``remove``."""
         score = amount * self.weight(at_ms)
