@@ -56,6 +56,7 @@ class Metrics:
         self._of_jobs(make)
         self._of_runs(make)
         self._of_quotas(make)
+        self._of_budgets(make)
         self._of_money_and_calls(make)
         self._of_service(make)
 
@@ -132,6 +133,19 @@ class Metrics:
             "pool_overcommitted_units", "Units promised that the center has not got.", "flavor"
         )
         self._pool_used = gauge("pool_used_units", "Units held by runs.", "flavor")
+
+    def _of_budgets(self, make: _Maker) -> None:
+        gauge, where = make.gauge, ("city", "flavor")
+        self._allotted = gauge("budget_allotted_unit_seconds", "Allotted this period.", *where)
+        self._budget_held = gauge("budget_held_unit_seconds", "Held for runs.", *where)
+        self._settled = gauge("budget_settled_unit_seconds", "Used by runs that ended.", *where)
+        self._free = gauge("budget_free_unit_seconds", "Neither held nor used.", *where)
+        self._debt = gauge(
+            "budget_debt_unit_seconds", "Owed by a city and its enterprises.", *where
+        )
+        self._overrun = gauge(
+            "budget_overrun_unit_seconds", "Ever run by centers beyond holds.", "flavor"
+        )
 
     def _of_money_and_calls(self, make: _Maker) -> None:
         gauge, counter, histogram = make.gauge, make.counter, make.histogram
@@ -242,10 +256,26 @@ class Metrics:
             self._unknown.labels(center).set(age_s)
         read = await db.read(figures.read)
         self._quotas(read)
+        self._budgets(await db.read(lambda connection: figures.read_budgets(connection, now_ms)))
         for city, programme, available, held, posted in read.funds:
             self._available.labels(city, programme).set(available)
             self._held.labels(city, programme).set(held)
             self._posted.labels(city, programme).set(posted)
+
+    def _budgets(self, read: figures.BudgetFigures) -> None:
+        """Cities without a limit show what is held and used alone."""
+        for gauge in (self._allotted, self._budget_held, self._settled, self._free, self._debt):
+            gauge.clear()
+        for city, flavor, allotted, held, settled, free in read.budgets:
+            self._budget_held.labels(city, flavor).set(held)
+            self._settled.labels(city, flavor).set(settled)
+            if allotted is not None and free is not None:
+                self._allotted.labels(city, flavor).set(allotted)
+                self._free.labels(city, flavor).set(free)
+        for city, flavor, owed in read.debts:
+            self._debt.labels(city, flavor).set(owed)
+        for flavor, over in read.overruns:
+            self._overrun.labels(flavor).set(over)
 
     def _quotas(self, read: figures.Figures) -> None:
         for row in read.quotas:

@@ -46,3 +46,39 @@ def read(connection: Connection) -> Figures:
         Count((node.partition("/")[0], state) for node, state in stopped),
         {state: int(count) for state, count in changes},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFigures:
+    """Cities' budgets now (city, flavor, allotted, held, settled, free; None without a limit),
+    debts (city, flavor, owed by it and its enterprises), overruns (flavor, ever), in unit-seconds.
+    """
+
+    budgets: list[tuple[str, str, int | None, int, int, int | None]]
+    debts: list[tuple[str, str, int]]
+    overruns: list[tuple[str, int]]
+
+
+def read_budgets(connection: Connection, now_ms: int) -> BudgetFigures:
+    """Read the budgets of the present periods; nothing where no city has any."""
+    budgets = connection.exec_driver_sql(
+        "SELECT b.city, b.flavor, b.allotted_unit_seconds, b.held_unit_seconds,"
+        " b.settled_unit_seconds, b.allotted_unit_seconds + b.received_unit_seconds"
+        " - b.given_unit_seconds - b.held_unit_seconds - b.settled_unit_seconds FROM budget b"
+        " JOIN budget_city c ON c.city = b.city WHERE c.enabled AND b.enterprise = ''"
+        f" AND b.start_ms <= {now_ms} AND b.end_ms > {now_ms} ORDER BY b.city, b.flavor"
+    ).all()
+    debts = connection.exec_driver_sql(
+        "SELECT o.city, d.flavor, sum(d.unit_seconds) FROM budget_debt d"
+        " JOIN (SELECT DISTINCT node, city FROM budget WHERE city <> '') o ON o.node = d.borrower"
+        " GROUP BY o.city, d.flavor ORDER BY o.city, d.flavor"
+    ).all()
+    overruns = connection.exec_driver_sql(
+        "SELECT flavor, sum(settled_unit_seconds) FROM budget WHERE node = 'corridor'"
+        " GROUP BY flavor ORDER BY flavor"
+    ).all()
+    return BudgetFigures(
+        [tuple(row) for row in budgets],
+        [(city, flavor, int(owed)) for city, flavor, owed in debts],
+        [(flavor, int(over)) for flavor, over in overruns],
+    )
