@@ -71,6 +71,15 @@ Until = Annotated[
         "--until", metavar="WHEN", help="Submitted before; as --since.", rich_help_panel=PANEL
     ),
 ]
+Array = Annotated[
+    str | None,
+    typer.Option(
+        "--array",
+        metavar="JOB",
+        help="Only elements of this array that were started, held or cancelled.",
+        rich_help_panel=PANEL,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ class Filter:
     flavor: str | None = None
     since: str | None = None
     until: str | None = None
+    array: str | None = None
 
     def is_empty(self) -> bool:
         """Whether no condition was given."""
@@ -100,8 +110,9 @@ def message(session: Session, chosen: Filter) -> JobFilter:
         labels=labels(chosen.label or ()),
         display_name_prefix=chosen.name or "",
         flavor=chosen.flavor or "",
-        submit_time_from=_when(session, "--since", chosen.since),
-        submit_time_until=_when(session, "--until", chosen.until),
+        submit_time_from=when(session, "--since", chosen.since),
+        submit_time_until=when(session, "--until", chosen.until),
+        array_job_id=chosen.array or "",
     )
 
 
@@ -123,14 +134,20 @@ def _state(word: str) -> Any:
     return job_pb2.JobState.Value(f"JOB_STATE_{word.upper()}")
 
 
-def _when(session: Session, option: str, given: str | None) -> Timestamp | None:
-    """Return an instant: so long before the service's now, or a day or time as written."""
+def when(
+    session: Session, option: str, given: str | None, *, ahead: bool = False
+) -> Timestamp | None:
+    """Return an instant: so long before the service's now, or a day or time as written.
+
+    With ``ahead`` a span is one from now on; raises ``Failed`` for what cannot be read.
+    """
     if given is None:
         return None
     found = Timestamp()
     back_s = amounts.parse_duration(given)
     if back_s is not None:
-        found.FromMilliseconds(max(0, session.now_ms - back_s * 1000))
+        back_ms = -back_s * 1000 if ahead else back_s * 1000
+        found.FromMilliseconds(max(0, session.now_ms - back_ms))
         return found
     try:
         instant = datetime.fromisoformat(given)
@@ -150,6 +167,7 @@ def with_filter(function: Callable[..., int | None]) -> Callable[..., int | None
         for name, annotation in (
             ("state", State), ("label", Label), ("name", Name), ("flavor", FlavorOption),
             ("since", Since), ("until", Until), ("city", City), ("enterprise", Enterprise),
+            ("array", Array),
         )
     ]  # fmt: skip
     first, _, *own = inspect.signature(function, eval_str=True).parameters.values()

@@ -53,7 +53,8 @@ def size(spec: pb.JobSpec) -> str:
     first = spec.options[0]
     units = first.units_per_node * max(1, first.nodes)
     more = f" +{len(spec.options) - 1}" if len(spec.options) > 1 else ""
-    return f"{units} × {first.flavor}{more}"
+    times = f" [{spec.array.size}]" if spec.HasField("array") else ""
+    return f"{units} × {first.flavor}{more}{times}"
 
 
 def _between(out: Output, begin: Timestamp, end: Timestamp, now_ms: int) -> str:
@@ -88,7 +89,7 @@ def _job_row(session: Session, job: pb.Job, several_cities: bool) -> list[str | 
         job.job_id,
         out.state(state_word(job.state)),
         job.spec.display_name,
-        size(job.spec),
+        _element_size(job) if job.array_job_id else size(job.spec),
         *([session.name(job.city)] if several_cities else []),
         out.when(job.submit_time),
         _between(out, job.submit_time, waited_until, now_ms),
@@ -96,6 +97,14 @@ def _job_row(session: Session, job: pb.Job, several_cities: bool) -> list[str | 
         amounts.money(job.charge.self_pay_fen) if job.HasField("charge") else "",
         *([job.enterprise] if several_cities else []),
     ]
+
+
+def _element_size(job: pb.Job) -> str:
+    """The size of one element of an array, and which one it is."""
+    alone = pb.JobSpec()
+    alone.CopyFrom(job.spec)
+    alone.ClearField("array")
+    return f"{size(alone)} #{job.array_index}"
 
 
 def show_job(session: Session, job: pb.Job) -> None:
@@ -109,14 +118,20 @@ def show_job(session: Session, job: pb.Job) -> None:
             ("job.cancel", out.t("job.cancel_asked") if _is_ending(job) else ""),
             ("job.failure", failure_words(out, job)),
             ("job.message", job.message),
+            *_array_facts(session, job),
             ("job.enterprise", job.enterprise),
+            ("job.user", job.user),
             ("job.city", session.name(job.city)),
             *(("job.wants", _option(session, one)) for one in job.spec.options),
             ("job.limit", out.span(job.spec.wall_limit.seconds)),
+            *(("job.after", _waits_for(session, one)) for one in job.dependencies),
+            ("job.notice", _notice(session, job.spec)),
             ("job.image", job.spec.image),
             ("job.labels", ", ".join(f"{k}={v}" for k, v in sorted(job.spec.labels.items()))),
             ("job.submitted", out.moment(job.submit_time)),
+            ("job.not_before", out.moment(job.spec.start_not_before)),
             ("job.deadline", out.moment(job.spec.queue_deadline)),
+            ("job.finish_by", out.moment(job.spec.finish_by)),
             ("job.started", out.moment(job.start_time)),
             ("job.ended", out.moment(job.end_time)),
         ]
@@ -141,12 +156,39 @@ def _is_ending(job: pb.Job) -> bool:
 
 
 def _option(session: Session, option: pb.ResourceOption) -> str:
-    return session.out.t(
-        "job.option",
-        units=option.units_per_node * max(1, option.nodes),
-        flavor=session.name(option.flavor),
-        nodes=max(1, option.nodes),
-    )
+    out, nodes = session.out, max(1, option.nodes)
+    units = option.units_per_node * nodes
+    text = out.t("job.option", units=units, flavor=session.name(option.flavor), nodes=nodes)
+    if 0 < option.nodes_min < nodes:
+        text += out.t("job.at_least", nodes=option.nodes_min)
+    if option.HasField("wall_limit"):
+        text += out.t("job.own_limit", limit=out.span(option.wall_limit.seconds))
+    return text
+
+
+def _array_facts(session: Session, job: pb.Job) -> list[tuple[str, str]]:
+    """What an array's elements come to, or which element of which array it is."""
+    out = session.out
+    if job.array_job_id:
+        return [("job.element", out.t("job.of", index=job.array_index, array=job.array_job_id))]
+    counts = [f"{one.count:,} {state_word(one.state)}" for one in job.elements]
+    most = job.spec.array.concurrency_max
+    return [
+        ("job.elements", ", ".join(counts)),
+        ("job.concurrency", f"{most:,}" if most else ""),
+    ]
+
+
+def _waits_for(session: Session, one: pb.DependencyStatus) -> str:
+    how = "success" if one.condition == pb.DEPENDENCY_CONDITION_AFTER_SUCCESS else "any_end"
+    state = session.out.state(state_word(one.state))
+    return session.out.t(f"job.after_{how}", job=one.job_id, state=state)
+
+
+def _notice(session: Session, spec: pb.JobSpec) -> str:
+    if not spec.interruptible:
+        return ""
+    return session.out.t("job.notice_of", notice=session.out.span(spec.checkpoint_notice.seconds))
 
 
 def run_table(session: Session, runs: Sequence[pb.Run]) -> None:

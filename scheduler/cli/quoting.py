@@ -93,13 +93,14 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
                 units=wanted.units_per_node * max(1, wanted.nodes),
                 flavor=session.name(wanted.flavor),
                 nodes=max(1, wanted.nodes),
-                limit=out.span(job.spec.wall_limit.seconds),
+                limit=out.span(wanted.wall_limit.seconds or job.spec.wall_limit.seconds),
             )
         )
         if option.HasField("charge"):
             job_views.show_charge(out, option.charge)
         out.facts(
             [
+                ("quote.transfer", _transfer(out, option)),
                 ("reason.earliest", out.start(option.start_earliest_time)),
                 ("reason.likely", out.start(option.start_likely_time)),
                 ("reason.latest", out.start(option.start_latest_time)),
@@ -109,9 +110,15 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
         if option.HasField("reason"):
             job_views.show_reason(session, option.reason)
     out.line()
+    if job.spec.HasField("array"):
+        out.line(out.t("quote.array", size=f"{job.spec.array.size:,}"))
     out.line(out.t("quote.at_most"))
     if session.who.simulated:
         out.line(out.t("quote.simulated"))
+
+
+def _transfer(out: Output, option: pb.OptionQuote) -> str:
+    return out.span(option.transfer.seconds) if option.HasField("transfer") else ""
 
 
 def _place(out: Output, option: pb.OptionQuote) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from corridor.v1 import job_pb2 as pb
 
 from scheduler.cli import amounts, exits, job_filters, jobfile, quoting, submitting, watching
 from scheduler.cli.client_command import add
@@ -58,6 +59,34 @@ def submit(
         list[str] | None,
         typer.Option("--label", metavar="KEY=VALUE", help="Add a label; may be repeated."),
     ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--after", metavar="JOB", help="Start only after this job's success; may be repeated."
+        ),
+    ] = None,
+    after_any: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--after-any", metavar="JOB", help="Start only after this job's end; may be repeated."
+        ),
+    ] = None,
+    not_before: Annotated[
+        str | None,
+        typer.Option(
+            "--not-before",
+            metavar="TIME",
+            help="Do not start before: 2h from now, or a time with its zone.",
+        ),
+    ] = None,
+    finish_by: Annotated[
+        str | None,
+        typer.Option(
+            "--finish-by",
+            metavar="TIME",
+            help="Must have ended by: 8h from now, or a time with its zone.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Have it checked and priced; store nothing.")
     ] = False,
@@ -69,12 +98,19 @@ def submit(
 
     A file holds one job, a list of jobs, or a key `jobs` with a list; YAML files may hold several
     documents. If the answer is lost, the call is repeated and nothing is submitted twice.
+
+    A job needs flavor, units_per_node and wall_limit, or several options in its order of
+    preference. It may be an array (array: {size: 100, concurrency: 10}), wait for others
+    (depends_on: [prepare]), shrink (nodes_min), and say when it may start and must have ended and
+    where its inputs lie. --schema has every field.
     """
     if schema:
         typer.echo(json.dumps(jobfile.schema(), ensure_ascii=False, indent=2))
         return exits.OK
     jobs = submitting.read_files(files or ())
     _change(jobs, max_self_pay, hold, label or ())
+    _relate(jobs, after or (), after_any or ())
+    _bound(session, jobs, not_before, finish_by)
     owner = enterprise or session.enterprise
     if all_or_nothing and len(jobs) > submitting.JOBS_MAX:
         values = {"most": submitting.JOBS_MAX, "n": len(jobs)}
@@ -125,6 +161,31 @@ def _change(
         if hold:
             job.spec.held = True
         job.spec.labels.update(labels)
+
+
+def _relate(jobs: Sequence[FoundJob], after: Sequence[str], after_any: Sequence[str]) -> None:
+    """Let all jobs wait for others as well."""
+    for condition, names in (
+        (pb.DEPENDENCY_CONDITION_AFTER_SUCCESS, after),
+        (pb.DEPENDENCY_CONDITION_AFTER_ANY_END, after_any),
+    ):
+        for job in jobs:
+            job.spec.depends_on.extend(
+                pb.Dependency(job=name, condition=condition) for name in names
+            )
+
+
+def _bound(
+    session: Session, jobs: Sequence[FoundJob], not_before: str | None, finish_by: str | None
+) -> None:
+    """Set when all jobs may start and must have ended; raises ``Failed``."""
+    start = job_filters.when(session, "--not-before", not_before, ahead=True)
+    end = job_filters.when(session, "--finish-by", finish_by, ahead=True)
+    for job in jobs:
+        if start is not None:
+            job.spec.start_not_before.CopyFrom(start)
+        if end is not None:
+            job.spec.finish_by.CopyFrom(end)
 
 
 def _tell(session: Session, one: Submitted) -> None:

@@ -113,8 +113,8 @@ def reason_of(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
     """
     left = [one.uid for one in waits if one.state not in JOB_TERMINAL]
     if left:
-        named = ",".join(f"jobs/{job_id(uid)}" for uid in left[:_NAMED_MAX])
-        return PendingReason(ReasonCode.DEPENDENCY, named, requested=len(left))
+        named = ",".join(map(job_id, left[:_NAMED_MAX]))
+        return PendingReason(ReasonCode.DEPENDENCY, f"jobs/{named}", requested=len(left))
     if row.gated and row.array_uid is not None and not row.is_array:
         return PendingReason(ReasonCode.DEPENDENCY, f"jobs/{job_id(row.array_uid)}", requested=1)
     return None

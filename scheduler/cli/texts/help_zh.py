@@ -44,9 +44,16 @@ HELP: Final[dict[str, str]] = {
     # Jobs.
     "Submit the jobs of files and print their ids.\n\nA file holds one job, a list of jobs, or a"
     " key `jobs` with a list; YAML files may hold several documents. If the answer is lost, the"
-    " call is repeated and nothing is submitted twice.": "提交文件中的作业并输出作业号。\n\n文件"
-    "可含一个作业、一个作业列表，或带列表的键 `jobs`；YAML 文件可含多个文档。若应答丢失，会自动"
-    "重复调用，绝不重复提交。",
+    " call is repeated and nothing is submitted twice.\n\nA job needs flavor, units_per_node and"
+    " wall_limit, or several options in its order of preference. It may be an array (array: {size:"
+    " 100, concurrency: 10}), wait for others (depends_on: [prepare]), shrink (nodes_min), and say"
+    " when it may start and must have ended and where its inputs lie. --schema has every field.": (
+        "提交文件中的作业并输出作业号。\n\n文件可含一个作业、一个作业列表，或带列表的键 `jobs`；"
+        "YAML 文件可含多个文档。若应答丢失，会自动重复调用，绝不重复提交。\n\n作业须写明 flavor、"
+        "units_per_node 和 wall_limit，或按偏好顺序列出多个 options。还可以是作业组（array: {size:"
+        " 100, concurrency: 10}），等待其他作业（depends_on: [prepare]），缩减节点（nodes_min），"
+        "并说明最早开始、最晚结束时间以及输入所在地。全部字段见 --schema。"
+    ),
     "Submit the jobs of files and print their ids.": "提交文件中的作业并输出作业号。",
     "Job files, YAML or JSON; - for standard input.": "作业文件，YAML 或 JSON；- 表示标准输入。",
     "Key of this call; repeating it submits nothing twice.": "本次调用的请求号；重复不会重复提交。",
@@ -56,6 +63,17 @@ HELP: Final[dict[str, str]] = {
     "The most you pay yourself for each job, in yuan.": "每个作业最高自付多少元。",
     "Submit them held.": "提交后先挂起。",
     "Add a label; may be repeated.": "加上标签；可重复。",
+    "Start only after this job's success; may be repeated.": "仅在此作业成功后开始；可重复。",
+    "Start only after this job's end; may be repeated.": "仅在此作业结束后开始；可重复。",
+    "Do not start before: 2h from now, or a time with its zone.": (
+        "不早于：从现在起 2h，或带时区的时间。"
+    ),
+    "Must have ended by: 8h from now, or a time with its zone.": (
+        "最晚结束：从现在起 8h，或带时区的时间。"
+    ),
+    "Only elements of this array that were started, held or cancelled.": (
+        "只要此作业组中已开始、挂起或取消的子作业。"
+    ),
     "Have it checked and priced; store nothing.": "只校验并报价，不存储。",
     "Print the JSON Schema of job files.": "输出作业文件的 JSON Schema。",
     "Show what jobs would cost at most, who would pay, and when they might start.\n\nNothing is"
