@@ -65,17 +65,17 @@ class Gate:
 
     def _lease(self, start: Start, book: FlavorBook) -> PendingReason | None:
         """A run longer than the lease may only use what is the city's own."""
-        option = start.option
+        option, city = start.option, start.city
         longest_ms = self.leases_ms.get(option.flavor)
         if longest_ms is None or option.wall_ms <= longest_ms:
             return None
-        borrowed = book.borrowed_after(start.city, option.units)
-        if not borrowed:
+        room = book.nominal_room(city, start.enterprise)
+        if option.units <= room:
             return None
+        nominal = book.limits[city].nominal
         return PendingReason(
-            ReasonCode.LEASE_TOO_LONG, f"cities/{start.city}", option.flavor,
-            limit=book.limits[start.city].nominal, used=book.used.get(start.city, 0),
-            requested=option.units, short_by=min(borrowed, option.units),
+            ReasonCode.LEASE_TOO_LONG, f"cities/{city}", option.flavor, limit=nominal,
+            used=nominal - room, requested=option.units, short_by=option.units - room,
         )  # fmt: skip
 
     def take(self, start: Start) -> None:

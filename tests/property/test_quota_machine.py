@@ -88,12 +88,14 @@ class Book:
         """Take a start if no level rises above its limit; whether it was taken."""
         city = HOME[enterprise]
         before = {name: height for name, height, _ in self.levels()}
+        own_before = self.kept_or_held(city)
         self.held[uid] = (enterprise, units)
         over = any(
             limit is not None and height > limit and height > before[name]
             for name, height, limit in self.levels()
         )
-        borrows = self.used(city) > self.cities[city].nominal_units
+        # Who takes what is kept for it takes nothing of anybody's.
+        borrows = self.kept_or_held(city) > max(own_before, self.cities[city].nominal_units)
         stopped = {f"cities/{city}", f"enterprises/{enterprise}"} & self.stopped
         if over or stopped or (self.lease and borrows and wall_s > LEASE_S):
             del self.held[uid]

@@ -139,6 +139,16 @@ def test_who_borrows_under_a_lease_may_not_run_longer_than_it() -> None:
     assert it.refused(short) == []
 
 
+def test_what_is_kept_for_others_of_the_city_counts_as_borrowed_under_a_lease() -> None:
+    it = shared()
+    it.city("wuhan", 4, None, 1)
+    it.enterprise("w2", guarantee=3)
+    it.flavor(reclaim=Reclaim("lease", lease_s=600))
+    mine = it.world.submit("w1", [job(units=2, wall_s=601), job(units=1, wall_s=601)])
+    theirs = it.world.submit("w2", [job(units=3, wall_s=601)])
+    assert it.refused(*mine, *theirs) == [ReasonCode.LEASE_TOO_LONG]
+
+
 def test_another_limit_that_binds_more_lastingly_is_told_before_the_lease() -> None:
     it = shared()
     it.city("wuhan", 4, 0)
