@@ -139,8 +139,7 @@ def show_job(session: Session, job: pb.Job) -> None:
     if job.HasField("pending_reason"):
         out.line()
         if job.position_in_city:
-            place, waiting = job.position_in_city, job.waiting_in_city
-            out.line(out.t("explain.place", place=place, waiting=waiting, ahead=place - 1))
+            out.line(place_words(out, job.position_in_city, job.waiting_in_city))
         show_reason(session, job.pending_reason)
     if job.runs:
         out.line()
@@ -180,9 +179,10 @@ def _array_facts(session: Session, job: pb.Job) -> list[tuple[str, str]]:
 
 
 def _waits_for(session: Session, one: pb.DependencyStatus) -> str:
-    how = "success" if one.condition == pb.DEPENDENCY_CONDITION_AFTER_SUCCESS else "any_end"
-    state = session.out.state(state_word(one.state))
-    return session.out.t(f"job.after_{how}", job=one.job_id, state=state)
+    out, state = session.out, session.out.state(state_word(one.state))
+    if one.condition == pb.DEPENDENCY_CONDITION_AFTER_SUCCESS:
+        return out.t("job.after_success", job=one.job_id, state=state)
+    return out.t("job.after_any_end", job=one.job_id, state=state)
 
 
 def _notice(session: Session, spec: pb.JobSpec) -> str:
@@ -256,6 +256,12 @@ def _basis(out: Output, charge: pb.Charge) -> str:
     hourly_fen = (charge.price_ufen_per_unit_second * 3600 + 500_000) // 1_000_000
     hours = f"{charge.unit_seconds / 3600:,.2f}"
     return out.t("charge.basis", hours=hours, price=amounts.money(hourly_fen))
+
+
+def place_words(out: Output, place: int, waiting: int) -> str:
+    """Return the place of a job among those that wait in its city."""
+    key = "explain.next" if place == 1 else "explain.place"
+    return out.t(key, place=place, waiting=waiting, ahead=place - 1)
 
 
 def code_word(code: int) -> str:
