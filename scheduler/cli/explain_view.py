@@ -22,8 +22,7 @@ def show_explanation(session: Session, job_id: str, found: pb.ExplainJobResponse
     state = job_views.state_word(found.state)
     out.line(out.t("explain.state", job=job_id, state=out.t(f"state.{state}")))
     if found.position_in_city:
-        place, waiting = found.position_in_city, found.waiting_in_city
-        out.line(out.t("explain.place", place=place, waiting=waiting, ahead=place - 1))
+        out.line(job_views.place_words(out, found.position_in_city, found.waiting_in_city))
     if found.HasField("reason"):
         job_views.show_reason(session, found.reason, found.reason_since_time)
         if len(found.options) > 1:

@@ -109,7 +109,9 @@ class Reasoning:
         ):
             return _lease(pool, city, enterprise, units)
         if bound is not None:
-            return Binding(self._code(pool, city, units, bound), *bound[1:])
+            of_pool = bound.limit is Limit.POOL_FULL
+            node = f"centers/{pool.center}" if of_pool else bound.node
+            return Binding(self._code(pool, city, units, bound), node, *bound[2:])
         if pool.may_pass(city, enterprise, units, self._now_ms + option.wall_ms):
             return Binding(ReasonCode.NOT_EVALUATED, "corridor")
         if self._root.policy.backfill:

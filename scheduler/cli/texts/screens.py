@@ -132,6 +132,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "It is number {place} of the {waiting} waiting in its city; {ahead} go before it.",
         "在本市等待的 {waiting} 个作业中排第 {place}，前面还有 {ahead} 个。",
     ),
+    "explain.next": (
+        "It is the next of the {waiting} waiting in its city.",
+        "在本市等待的 {waiting} 个作业中排在最前。",
+    ),
     "explain.option": ("OPTION", "备选"),
     "explain.why": ("WHY", "原因"),
     "explain.fits": ("COULD FIT", "最早可放下"),
