@@ -28,7 +28,6 @@ _MONEY = frozenset(
         pb.REASON_CODE_SUBSIDY_SHORT,
         pb.REASON_CODE_WALLET_SHORT,
         pb.REASON_CODE_SELF_PAY_ABOVE_MAX,
-        pb.REASON_CODE_NEXT_PERIOD_NOT_OPEN,
     }
 )
 #: Reasons whose numbers are unit-seconds.
@@ -312,8 +311,10 @@ def _amount(out: Output, reason: pb.PendingReason, field: str) -> str:
     if not reason.HasField(field):  # type: ignore[arg-type]
         return ""
     value = int(getattr(reason, field))
-    if reason.code in _MONEY:
+    # A period that is not open is that of a fund, or of a budget.
+    next_period = reason.code == pb.REASON_CODE_NEXT_PERIOD_NOT_OPEN
+    if reason.code in _MONEY or (next_period and reason.node.startswith("programmes/")):
         return amounts.money(value)
-    if reason.code in _BUDGET:
+    if reason.code in _BUDGET or next_period:
         return out.t("reason.unit_hours", hours=f"{value / 3600:,.1f}")
     return f"{value:,}"

@@ -131,14 +131,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "advice.EXCEEDS_MAX": ("make it smaller", "请缩小作业"),
     "why.BUDGET_ENTERPRISE": (
-        "The budget of {node} is used up",
-        "{node}：额度已用尽",
+        "The budget of {node} has not enough left",
+        "{node}：额度余额不足",
     ),
     "advice.BUDGET_ENTERPRISE": (
         "ask your city admin, or wait for the next period",
         "请联系城市管理员，或等待下一期间",
     ),
-    "why.BUDGET_CITY": ("The budget of {node} is used up", "{node}：额度已用尽"),
+    "why.BUDGET_CITY": ("The budget of {node} has not enough left", "{node}：额度余额不足"),
     "advice.BUDGET_CITY": (
         "ask your city admin, or wait for the next period",
         "请联系城市管理员，或等待下一期间",
@@ -168,12 +168,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "提高 max_self_pay，或等待资金",
     ),
     "why.NEXT_PERIOD_NOT_OPEN": (
-        "It would run into a period whose fund is not open yet",
-        "运行将跨入资金尚未开放的期间",
+        "It would run into a period for which {node} is not set up yet",
+        "运行将跨入{node}尚未设置的期间",
     ),
     "advice.NEXT_PERIOD_NOT_OPEN": (
-        "a shorter wall limit ends before it",
-        "缩短时限可在此之前结束",
+        "a shorter wall limit ends before it; your city admin sets the next period up",
+        "缩短时限可在此之前结束；下一期由城市管理员设置",
     ),
     "why.CAP_ENTERPRISE": ("The cap of {node} is reached", "已达到{node}的上限"),
     "advice.CAP_ENTERPRISE": (

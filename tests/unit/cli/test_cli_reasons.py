@@ -55,10 +55,18 @@ def test_numbers_are_in_the_unit_of_their_reason(capsys: pytest.CaptureFixture[s
         (job_pb2.REASON_CODE_POOL_FULL, "12,345"),
         (job_pb2.REASON_CODE_WALLET_SHORT, "¥123.45"),
         (job_pb2.REASON_CODE_BUDGET_CITY, "3.4 unit-hours"),
+        (job_pb2.REASON_CODE_NEXT_PERIOD_NOT_OPEN, "3.4 unit-hours"),
     ):
         show_reason(session("en"), reason(code, short_by=12_345))
         (line,) = [one for one in capsys.readouterr().out.splitlines() if "short by" in one]
         assert line.endswith(f"  {shown}")
+
+
+def test_a_fund_that_is_not_open_yet_is_short_of_money(capsys: pytest.CaptureFixture[str]) -> None:
+    found = reason(job_pb2.REASON_CODE_NEXT_PERIOD_NOT_OPEN, short_by=12_345)
+    found.node = "programmes/wuhan-voucher"
+    show_reason(session("en"), found)
+    assert "¥123.45" in capsys.readouterr().out
 
 
 def test_what_is_not_known_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
