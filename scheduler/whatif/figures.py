@@ -154,8 +154,8 @@ def _told(
     for flavor, use in uses.items():
         started = {city: len(table.waits.get((city, flavor), ())) for city in hidden}
         used = {city: use.used[city] for city in hidden}
-        idle = not any(started.values()) and not any(used.values())
-        if idle or all(_many(one.values()) for one in (started, used)):
+        # That none of them used anything would tell of each, too.
+        if all(_many(one.values()) for one in (started, used)):
             told.add(flavor)
     return frozenset(told | ({ALL} if told == flavors else set()))
 

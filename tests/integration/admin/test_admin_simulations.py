@@ -110,8 +110,7 @@ async def test_a_city_sees_itself_and_of_two_others_nothing(corridor: Any) -> No
     for one in result.scenarios:
         assert one.withheld
         assert not one.HasField("evictions")
-        told_use = {flavor.flavor for flavor in one.flavors if flavor.HasField("utilization")}
-        assert told_use == {"sc/free"}, "on which nobody ran anything"
+        assert not any(flavor.HasField("utilization") for flavor in one.flavors)
     _, whole = await told(ask(corridor, corridor.operator(), MORE))
     for name in ("history", "today", "more"):
         assert figures(result, name, "ezhou") == figures(whole, name, "ezhou")
