@@ -103,16 +103,29 @@ class People:
         flavor = self.rng.choice([f for one in CENTERS.values() for f in one])
         self.set_cap(self.rng.choice([*ENTERPRISES]), flavor, self.rng.choice((None, 0, 2, 8, 40)))
 
-    def set_cap(self, enterprise: str, flavor: str, cap: int | None) -> None:
+    def set_cap(self, enterprise: str, flavor: str, cap: int | None, kept: int = 0) -> None:
         found = self.world.db.rows(
             "SELECT version FROM enterprise_quota"
             f" WHERE enterprise = '{enterprise}' AND flavor = '{flavor}'"
         )
         etag = found[0][0] if found and found[0][0] else ""
-        self.world.db.do(
-            lambda c: quotas.update_enterprise_quota(c, enterprise, flavor, cap, self._change(etag))
-        )
+        with contextlib.suppress(CorridorError):
+            self.world.db.do(
+                lambda c: quotas.update_enterprise_quota(
+                    c, enterprise, flavor, cap, self._change(etag), kept
+                )
+            )
         self.auditor.limits_changed()
+
+    def do_guarantee(self) -> None:
+        """A city keeps units for one of its enterprises, or for nobody any more."""
+        enterprise = self.rng.choice([*ENTERPRISES])
+        flavor = self.rng.choice([f for one in CENTERS.values() for f in one])
+        [(city,)] = self.world.db.rows(f"SELECT city FROM enterprise WHERE code = '{enterprise}'")
+        units = self.rng.choice((0, 1, 2, 4))
+        if units:
+            self.set_quota(city, flavor, 4, self.rng.choice((None, 4)), 4 - units)
+        self.set_cap(enterprise, flavor, None, units)
 
     def _change(self, etag: object) -> Change:
         return Change(OPERATOR, str(etag), "test", self.clock.ms, 0)
@@ -202,15 +215,17 @@ class People:
             rate_bps=self.rng.choice((1_000, 5_000, 10_000)),
             rate_s=60,
         )
-        self.set_reclaim(flavor, rule)
+        self.set_reclaim(flavor, rule, self.rng.choice((None, None, 0, 2)))
 
-    def set_reclaim(self, flavor: str, rule: Reclaim) -> None:
+    def set_reclaim(self, flavor: str, rule: Reclaim, corridor: int | None = None) -> None:
         def change(c: Connection) -> None:
             now = quotas_flavors.get_flavor_quota(c, flavor)
-            limits = replace(now.limits, reclaim=rule)
+            limits = replace(now.limits, reclaim=rule, corridor_units=corridor)
             quotas_flavors.update_flavor_quota(c, flavor, limits, self._change(now.etag))
 
-        self.world.db.do(change)
+        with contextlib.suppress(CorridorError):
+            self.world.db.do(change)
+        self.auditor.limits_changed()
 
     def do_emergency(self) -> None:
         """An operator lets a job go first, or takes that back; it may wait no more."""
@@ -231,12 +246,10 @@ class People:
             self.set_stop(node, "OPEN")
         for (flavor,) in rows("SELECT flavor FROM flavor_quota"):
             self.set_reclaim(flavor, Reclaim())
+        for enterprise, flavor in rows("SELECT enterprise, flavor FROM enterprise_quota"):
+            self.set_cap(enterprise, flavor, None)
         for city, flavor in rows("SELECT city, flavor FROM city_quota"):
             self.set_quota(city, flavor, 0, None, None)  # all may borrow all
-        for enterprise, flavor in rows(
-            "SELECT enterprise, flavor FROM enterprise_quota WHERE cap_units IS NOT NULL"
-        ):
-            self.set_cap(enterprise, flavor, None)
         self.release_all()
         self.world.db.do(lambda c: c.exec_driver_sql("UPDATE enterprise SET blocked = FALSE"))
         self.auditor.limits_changed()
