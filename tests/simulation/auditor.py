@@ -174,6 +174,8 @@ class Auditor:
             starting[start.city, start.option.flavor] += start.option.units
         self.evictions_planned += len(plan.evictions)
         for one in plan.evictions:
+            if any(start.uid == one.uid for start in plan.starts):
+                continue  # where runs may be evicted at once; it is refused, for nothing runs yet
             [(city, flavor, state)] = rows(
                 "SELECT r.city, r.flavor, r.state FROM run r JOIN job j ON j.uid = r.job_uid"
                 f" AND j.attempt = r.attempt WHERE r.job_uid = {one.uid}"

@@ -57,6 +57,13 @@ async def test_stories_are_not_dull(tmp_path: Path) -> None:
         seen |= {f"failure {one}" for (one,) in rows("SELECT DISTINCT failure_class FROM run")}
         seen |= {state for (state,) in rows("SELECT DISTINCT state FROM hold")}
         seen |= {line.strip().partition(" ")[0] for line in story.log if "dies" in line}
+        seen |= {
+            f"{state} by {cause}"
+            for state, cause in rows("SELECT DISTINCT state, evict_cause FROM run")
+        }
+        seen |= {"planned"} if story.auditor.evictions_planned else set()
+        if rows("SELECT 1 FROM run WHERE exit_code = 75 AND state = 'PREEMPTED'"):
+            seen.add("saved")
         if rows("SELECT 1 FROM job WHERE attempt > 1"):
             seen.add("retry")
         if rows("SELECT 1 FROM job WHERE subsidy_fen > 0 AND self_pay_fen > 0"):
@@ -65,5 +72,6 @@ async def test_stories_are_not_dull(tmp_path: Path) -> None:
         "RUN_UNKNOWN", "REQUEUED", "CANCEL_REQUESTED", "CANCELLED", "EXPIRED", "HELD", "RELEASED",
         "SUCCEEDED", "FAILED", "SETTLED", "VOIDED", "retry", "shared charge", "dies",
         "failure LOST", "failure NODE", "failure PREEMPTED", "failure REJECTED_BY_CENTER",
-        "failure USER_CODE",
+        "failure USER_CODE", "EVICTION_NOTICED", "EMERGENCY_GRANTED", "PREEMPTED by RECLAIM",
+        "PREEMPTED by DRAIN", "saved", "planned",
     } <= seen  # fmt: skip
