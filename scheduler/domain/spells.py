@@ -72,7 +72,8 @@ def spells(course: Course, now_ms: int, present: ReasonCode | None = None) -> li
         if stretch.code is not None:
             found.append(Spell(stretch.code, stretch.from_ms, stretch.to_ms))
         else:
-            found += _filled(course, stretch, present)
+            goes_on = waits and stretch is stretches[-1]
+            found += _filled(course, stretch, present if goes_on else None)
     return _joined(found, now_ms if waits else None, present)
 
 
