@@ -1,5 +1,6 @@
 """Plans and drains carried out over the real store and simulated centers, across leaders too."""
 
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,9 +9,13 @@ import pytest
 from adapters.errors import Unavailable
 from adapters.simulated import SimulatedCenter
 from scheduler.placement.model import Eviction, EvictionRefused, Plan
-from scheduler.store import centers
+from scheduler.store import centers, emergency, job_commands
+from scheduler.store.quotas_flavors import Reclaim
+from scheduler.store.seed_files import SeedQuota
 from tests.simulation import world as worlds
+from tests.simulation.auditor import Auditor
 from tests.simulation.centers import CallBook, MortalCenter
+from tests.simulation.people import People
 from tests.simulation.process import SETTINGS, Process
 from tests.simulation.scene import Scene
 from tests.simulation.world import CPU, FREE, NPU, OPERATOR, job
@@ -168,3 +173,102 @@ async def test_what_no_center_begins_is_taken_back_and_tried_again(scene: Scene)
         scene.clock.ms += 3_600_000  # longer than any pause
     assert scene.states(uid) == ["HELD"]
     assert scene.db.rows("SELECT sum(used_units) FROM city_quota") == [(0,)]
+
+
+# --- with the planner's own plans -----------------------------------------------------------------
+
+
+@pytest.fixture
+async def lent() -> AsyncIterator[Scene]:
+    """Ezhou owns all cards and gives back by eviction; Wuhan has none of its own."""
+    nominal = {"ezhou": 8, "wuhan": 0, "xianning": 0}
+    quotas = [SeedQuota(city, NPU, units, None, None) for city, units in nominal.items()]
+    made = Scene(worlds.build(rules=(), quotas=quotas))
+    people = People(made.world, Auditor(made.world, made.centers), random.Random(1))
+    rule = Reclaim("evict", run_min_s=600, grace_s=60, rate_bps=10_000, rate_s=60)
+    people.set_reclaim(NPU, rule)
+    yield made
+    for process in made.processes:
+        await process.end()
+
+
+async def test_lent_units_come_back_to_whom_they_belong(lent: Scene) -> None:
+    process = await lent.lead()
+    uid = await started(lent, process)
+    [whom] = lent.world.submit("e1", [job(units=8, runtime_s="100")])
+    await lent.round(process, 2)
+    assert lent.db.rows("SELECT evict_cause FROM run") == [(None,)]  # it has not run for so long
+    lent.clock.ms += 600_000
+    await lent.round(process)
+    assert lent.db.rows("SELECT evict_cause, evict_for FROM run") == [("RECLAIM", whom)]
+    lent.clock.ms += 60_000
+    await lent.round(process, 3)
+    assert lent.states(uid, whom) == ["QUEUED", "RUNNING"]
+    lent.clock.ms += 100_000
+    await lent.round(process, 3)
+    assert lent.states(uid, whom) == ["RUNNING", "SUCCEEDED"]
+    assert lent.db.rows(f"SELECT evictions, gross_fen FROM job WHERE uid = {uid}") == [(1, 0)]
+
+
+async def test_who_may_not_be_interrupted_keeps_what_is_lent(lent: Scene) -> None:
+    process = await lent.lead()
+    uid = await started(lent, process, interruptible=False)
+    [whom] = lent.world.submit("e1", [job(units=8, runtime_s="100")])
+    for _ in range(3):
+        lent.clock.ms += 600_000
+        await lent.round(process)
+    assert lent.states(uid, whom) == ["RUNNING", "QUEUED"]
+
+
+async def test_a_job_gives_way_twice_and_then_keeps_what_it_has(lent: Scene) -> None:
+    process = await lent.lead()
+    uid = await started(lent, process)
+    for number in (1, 2):
+        [whom] = lent.world.submit("e1", [job(units=8, runtime_s="100")])
+        lent.clock.ms += 600_000
+        await lent.round(process, 2)
+        lent.clock.ms += 60_000
+        await lent.round(process, 3)
+        assert lent.states(uid, whom) == ["QUEUED", "RUNNING"]
+        lent.clock.ms += 100_000
+        await lent.round(process, 3)
+        assert lent.states(uid, whom) == ["RUNNING", "SUCCEEDED"]
+        assert lent.db.rows(f"SELECT evictions FROM job WHERE uid = {uid}") == [(number,)]
+    [whom] = lent.world.submit("e1", [job(units=8, runtime_s="100")])
+    for _ in range(3):
+        lent.clock.ms += 600_000
+        await lent.round(process)
+    assert lent.states(uid, whom) == ["RUNNING", "QUEUED"]
+
+
+async def test_a_new_leader_plans_no_second_eviction_for_one_that_is_under_way(
+    lent: Scene,
+) -> None:
+    process = await lent.lead()
+    first = await started(lent, process, units=4)
+    second = await started(lent, process, units=4)
+    [whom] = lent.world.submit("e1", [job(units=4, runtime_s="100")])
+    lent.clock.ms += 600_000
+    await lent.round(process, 2)
+    after = await lent.lead()
+    for _ in range(5):
+        await lent.round(after)
+        lent.clock.ms += 1_000
+    assert lent.db.rows("SELECT count(*) FROM run WHERE evict_cause IS NOT NULL") == [(1,)]
+    lent.clock.ms += 60_000
+    await lent.round(after, 3)
+    assert lent.states(whom) == ["RUNNING"]
+    assert sorted(lent.states(first, second)) == ["QUEUED", "RUNNING"]
+
+
+async def test_an_emergency_goes_before_what_waited_longer(lent: Scene) -> None:
+    process = await lent.lead()
+    uid = await started(lent, process, interruptible=False)
+    early, late = lent.world.submit("e1", [job(units=8), job(units=8)])
+    lent.clock.ms += 1_000
+    await lent.round(process)
+    order = job_commands.Order(OPERATOR, "a flood", lent.clock.ms, 0)
+    lent.db.do(lambda c: emergency.grant(c, late, True, order))
+    lent.clock.ms += 3_600_000
+    await lent.round(process, 3)
+    assert lent.states(uid, early, late) == ["SUCCEEDED", "QUEUED", "RUNNING"]
