@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from scheduler.domain.reasons import ReasonCode
-from scheduler.placement.census import Kind, subject_of
+from scheduler.placement.census import Kind, shape_of, subject_of
 from scheduler.placement.explaining import Band, Explainer
 from scheduler.placement.model import Start
+from scheduler.placement.parking import class_of
 from scheduler.placement.reasoning import Reasoning
 from scheduler.placement.root import RootPlanner
 
@@ -73,15 +74,22 @@ class Sampler:
         reasoning = Reasoning(root, now_ms)
         found: dict[str, str] = {}
         subjects: dict[Kind, str] = {}
-        for kind, code, _ in root.census.reasons(reasoning, root.classes):
-            subject = self._subjects.get(kind) or subject_of(kind)
-            subjects[kind] = subject
+
+        def note(kind: Kind, code: ReasonCode) -> None:
+            subject = subjects[kind] = self._subjects.get(kind) or subject_of(kind)
             found[subject] = code.value
+
+        for kind, code, _ in root.census.reasons(reasoning, root.classes):
+            note(kind, code)
+        # What one job was refused for its class waits for, even if it has no other job.
+        for (city, enterprise, options), reason in root.parking.stalled.items():
+            note(Kind(city, enterprise, shape_of(options)), reason.code)
         self._subjects = subjects
         alone = (
             (uid, parked.reason.code)
             for uid, parked in root.parking.jobs.items()
             if parked.reason.code not in _IN_EVENTS
+            and class_of(parked.job) not in root.parking.stalled
         )
         for (uid, code), _ in zip(alone, range(_PARKED_MAX), strict=False):
             found[f"j{uid}"] = code.value
