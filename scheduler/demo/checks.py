@@ -164,7 +164,12 @@ def ledger_holds(
 
 
 def _due_fen(stay: Stay, price_ufen: int) -> int:
-    """Units times whole seconds times price, rounded half up; nothing for the center's fault."""
+    """Units times whole seconds times price, rounded half up.
+
+    Nothing for the center's fault, nor for what the platform ended.
+    """
+    if stay.cancelled and stay.told:
+        return 0
     if stay.outcome in _NOT_BILLED and not stay.cancelled:
         return 0
     ufen = stay.units * stay.used_s * price_ufen

@@ -16,7 +16,8 @@ class Stay:
     """One acceptance of a run by a center; a name that was accepted twice has two.
 
     ``outcome`` is SUCCEEDED or a failure class, as the center meant it to end; ``cancelled`` says
-    that it was ended on request before that.
+    that it was ended on request before that, ``told`` that its program had been given notice of it:
+    then the platform ended it.
     """
 
     center: str
@@ -33,6 +34,7 @@ class Stay:
     start_ms: int | None = None
     end_ms: int | None = None
     cancelled: bool = False
+    told: bool = False
 
     @property
     def used_s(self) -> int:
@@ -66,6 +68,8 @@ def stays(center: str, events: Iterable[Mapping[str, object]]) -> list[Stay]:
             stay.start_ms = at_ms
         elif kind == "end":
             stay.end_ms = at_ms
+        elif kind == "notice":
+            stay.told = True
         elif kind == "cancel":
             _cancelled(stay, at_ms)
     return found

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import grpc
 import pytest
 import yaml
+from corridor.v1 import center_service_pb2 as center_pb
 from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 
@@ -50,6 +51,7 @@ SETTINGS: Mapping[str, object] = {
     "loop.gather_s": 0.001,
     "loop.follow_s": 0.1,
     "loop.metrics_s": 60,
+    "loop.drain_grace_s": 60,
 }
 CENTER_SETTINGS = {"settle_s": 0.05, "usage_delay_s": 20}
 RUNTIME, OUTCOME, LOSE = (
@@ -158,13 +160,17 @@ class Zygote:
 
 @dataclass
 class Story:
-    """Tells the story to a service whose first life ends at ``kill``; another follows."""
+    """Tells the story to a service whose first life ends at ``kill``; another follows.
+
+    In one that is ``drained`` the center is emptied while the long job runs, and opened again.
+    """
 
     zygote: Zygote
     settings: Mapping[str, object]
     token: str
     kill: Kill | None
     hasty: bool = False
+    drained: bool = False
     deaths: int = 0
     acknowledged: dict[str, str] = field(default_factory=dict)
     _client: Client | None = None
@@ -188,9 +194,28 @@ class Story:
         )
         self.cancel(ids["dropped"])
         self.wait(lambda jobs: jobs["long"].state == job_pb2.JOB_STATE_RUNNING)
+        if self.drained:
+            self.drain(ids["long"])
         self.cancel(ids["long"])
         self.wait(lambda jobs: all(one.settled for one in jobs.values()))
         self.stop()
+
+    def drain(self, job_id: str) -> None:
+        """Empty the center until the job's run is ended; open it, and let the job run again."""
+        center = FLAVOR.partition("/")[0]
+        drain = center_pb.DrainCenterRequest(center=center, reason="test")
+        self.call(lambda client: client.centers.DrainCenter(drain))
+        self.wait(lambda jobs: jobs["long"].state == job_pb2.JOB_STATE_QUEUED)
+        resume = center_pb.ResumeCenterRequest(center=center, reason="test")
+        self.call(lambda client: client.centers.ResumeCenter(resume))
+        self.wait(lambda jobs: jobs["long"].state == job_pb2.JOB_STATE_RUNNING)
+        request = pb.GetJobRequest(job_id=job_id)
+        runs = self.call(lambda client: client.jobs.GetJob(request)).job.runs
+        assert [run.evict_cause for run in runs] == [
+            job_pb2.EVICT_CAUSE_DRAIN,
+            job_pb2.EVICT_CAUSE_UNSPECIFIED,
+        ]
+        assert runs[0].state == job_pb2.RUN_STATE_PREEMPTED
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job, as often as it takes to be heard."""
@@ -338,13 +363,15 @@ class Stories:
     token: str
     folder: Path
 
-    def tell(self, kill: Kill | None, *, hasty: bool = False) -> tuple[Story, list[str]]:
+    def tell(
+        self, kill: Kill | None, *, hasty: bool = False, drained: bool = False
+    ) -> tuple[Story, list[str]]:
         """Tell a story to its end; returns it, and what is wrong after it."""
         data_dir = self.folder / "data"
         shutil.rmtree(data_dir, ignore_errors=True)
         shutil.copytree(self.template, data_dir)
         flags = {**SETTINGS, "store.data_dir": str(data_dir)}
-        story = Story(self.zygote, flags, self.token, kill, hasty)
+        story = Story(self.zygote, flags, self.token, kill, hasty, drained)
         story.tell()
         return story, problems(load_settings(None, {}, flags), story.acknowledged)
 

@@ -15,6 +15,12 @@ SWEEPS = [
     for point in ("commit", "submit", "cancel", "find", "usage")
     for when in ("before", "after")
 ]
+#: Of a story in which a center is drained; most of it is for the slow tests.
+DRAINS = [
+    pytest.param(point, when, marks=[] if point == "notify" else [pytest.mark.slow])
+    for point in ("notify", "cancel", "commit")
+    for when in ("before", "after")
+]
 #: More points than any story has.
 POINTS_MAX = 500
 
@@ -33,8 +39,18 @@ def test_a_service_that_acknowledges_too_early_is_found_out(stories: Any) -> Non
 
 @pytest.mark.parametrize(("point", "when"), SWEEPS)
 def test_every_point(stories: Any, point: str, when: str) -> None:
+    sweep(stories, point, when)
+
+
+@pytest.mark.parametrize(("point", "when"), DRAINS)
+def test_every_point_of_a_drain(stories: Any, point: str, when: str) -> None:
+    sweep(stories, point, when, drained=True)
+
+
+def sweep(stories: Any, point: str, when: str, **how: bool) -> None:
+    """Kill at the first point, at the second, and so on, until a story never comes so far."""
     for number in range(1, POINTS_MAX):
-        story, wrong = stories.tell((point, when, number))
+        story, wrong = stories.tell((point, when, number), **how)
         assert wrong == [], f"killed {when} {point} {number}"
         if story.deaths == 0:
             assert number > 1, "the story never passed the point"

@@ -112,6 +112,13 @@ def test_a_cancelled_run_is_billed_for_its_use_whatever_it_would_have_become() -
     assert ledger_holds(links(ENTRIES), ACCOUNTS, 0, cancelled, PRICES, CHARGED).ok
 
 
+def test_what_the_platform_ended_is_not_billed() -> None:
+    ended = [stay(1, 1, 100, 5_100, cancelled=True), METERED[1]]
+    ended[0].told = True
+    check = ledger_holds(links(ENTRIES), ACCOUNTS, 0, ended, PRICES, CHARGED)
+    assert "run 1.1: the ledger posted 3 fen, its use at the price is 0" in check.problems
+
+
 def changed(index: int, **more: Any) -> Callable[[], list[Link]]:
     def make() -> list[Link]:
         made = links(ENTRIES)

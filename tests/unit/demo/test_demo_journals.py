@@ -32,6 +32,7 @@ async def test_a_journal_read_from_outside_says_what_the_center_metered(tmp_path
         await center.submit(request(uid, runtime_s, outcome))
     await center.cancel(run_id(3, 1))  # it waits: two cards are free for nobody
     now_ms = 6_500
+    await center.notify(run_id(1, 1), 60)
     await center.cancel(run_id(1, 1))  # it runs
     now_ms = 60_000
     metered = await center.usage([run_id(uid, 1) for uid in (1, 2, 3)])
@@ -42,10 +43,10 @@ async def test_a_journal_read_from_outside_says_what_the_center_metered(tmp_path
         segments = metered[run_id(uid, 1)]
         assert stay.used_s == sum((one.end_ms - one.start_ms) // 1000 for one in segments)
         assert stay.name == center_name(run_id(uid, 1))
-    assert [(s.used_s, s.cancelled, s.outcome) for s in found.values()] == [
-        (5, True, "SUCCEEDED"),
-        (20, False, "NODE"),
-        (0, True, "SUCCEEDED"),
+    assert [(s.used_s, s.told, s.cancelled, s.outcome) for s in found.values()] == [
+        (5, True, True, "SUCCEEDED"),
+        (20, False, False, "NODE"),
+        (0, False, True, "SUCCEEDED"),
     ]
 
 
