@@ -17,14 +17,18 @@ from scheduler.store.submissions import More
 
 def is_special(message: pb.JobSpec) -> bool:
     """Whether a job says something of it, its times aside."""
-    return bool(
-        message.HasField("array")
-        or message.depends_on
+    if (
+        message.depends_on
         or message.interruptible
         or message.priority_class
+        or message.HasField("array")
         or message.HasField("checkpoint_notice")
-        or (message.inputs and any(one.location for one in message.inputs))
-    )
+    ):
+        return True
+    for one in message.inputs:  # noqa: SIM110 - half the time of any(), for every job of a call
+        if one.location:
+            return True
+    return False
 
 
 def check_special(message: pb.JobSpec, links: Links) -> list[FieldViolation]:

@@ -51,7 +51,6 @@ async def submit_jobs(
     """
     submission.check_call(request.request_id, len(request.jobs))
     messages = list(request.jobs)
-    submission.check_elements(sum(one.array.size for one in messages if one.HasField("array")))
     specs = [message.SerializeToString(deterministic=True) for message in messages]
     call = Call(
         request.request_id, request.enterprise, payload_sha256(specs, request.all_or_nothing)
@@ -78,13 +77,14 @@ def payload_sha256(specs: Sequence[bytes], all_or_nothing: bool) -> bytes:
 class Looked(NamedTuple):
     """One job of a call: its shape, its times, its queue deadline, and why it is refused if it is.
 
-    ``times`` is None for a job that states none.
+    ``times`` is None for a job that states none; a ``special`` one says what only some do.
     """
 
     shape: Shape
     times: Times | None
     deadline_ms: int | None
     refusal: CorridorError | None
+    special: bool = False
 
 
 async def _judge(
@@ -104,11 +104,12 @@ async def _judge(
         looked.append(look_at(shapes, home, message, now_ms, index, may_emergency))
         if index % _STRETCH == _STRETCH - 1:
             await asyncio.sleep(0)
-    waits = await _relate(context, home, messages, looked)
+    some = [index for index, one in enumerate(looked) if one.special]
+    waits = await _relate(context, home, messages, looked, some) if some else None
     refused = {index: one.refusal for index, one in enumerate(looked) if one.refusal is not None}
     if refused and (request.all_or_nothing or len(specs) == 1):
         raise _refusal_of_all(refused)
-    uids = _take_uids(context, messages, looked)
+    uids = _take_uids(context, messages, looked, some)
     jobs: list[NewJob] = []
     response = pb.SubmitJobsResponse()
     add = response.results.add
@@ -128,17 +129,21 @@ async def _judge(
 
 
 def _take_uids(
-    context: Context, messages: Sequence[JobSpec], looked: Sequence[Looked]
+    context: Context, messages: Sequence[JobSpec], looked: Sequence[Looked], some: Sequence[int]
 ) -> Sequence[int]:
-    """Return a uid for each job of a call, those of arrays with room for their elements."""
-    if not any(message.HasField("array") for message in messages):
+    """Return a uid for each job of a call, those of arrays with room for their elements.
+
+    ``some`` are the places of jobs that may be arrays.
+    """
+    sizes = {
+        index: messages[index].array.size
+        for index in some
+        if messages[index].HasField("array") and looked[index].refusal is None
+    }
+    if not sizes:
         return context.ids.take(len(messages))
-    return context.ids.take_blocks(
-        [
-            message.array.size + 1 if message.HasField("array") and one.refusal is None else 1
-            for message, one in zip(messages, looked, strict=True)
-        ]
-    )
+    submission.check_elements(sum(sizes.values()))
+    return context.ids.take_blocks([1 + sizes.get(index, 0) for index in range(len(messages))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +161,18 @@ class _Waits:
 
 
 async def _relate(
-    context: Context, home: Home, messages: Sequence[JobSpec], looked: list[Looked]
+    context: Context,
+    home: Home,
+    messages: Sequence[JobSpec],
+    looked: list[Looked],
+    some: Sequence[int],
 ) -> _Waits | None:
-    """Find what the jobs of a call wait for, and refuse those that cannot; None if none waits."""
+    """Find what jobs of a call wait for, and refuse those that cannot; None if none waits.
+
+    ``some`` are the places of jobs that may wait.
+    """
     dependents = {
-        place: dependencies_of(message)[0]
-        for place, message in enumerate(messages)
-        if message.depends_on
+        place: dependencies_of(messages[place])[0] for place in some if messages[place].depends_on
     }
     if not dependents:
         return None
@@ -212,14 +222,15 @@ def look_at(
         times, impossible = times_of(message)
         wrong += impossible + check_times(times, shape.wall_s, now_ms)
         deadline_ms = times.deadline_ms(shape.wall_s)
-    if is_special(message):
+    special = is_special(message)
+    if special:
         wrong += check_special(message, shapes.links)
-    if message.priority_class == PRIORITY_CLASS_EMERGENCY and not may_emergency:
-        return Looked(shape, times, deadline_ms, _no_emergency(index))
+        if message.priority_class == PRIORITY_CLASS_EMERGENCY and not may_emergency:
+            return Looked(shape, times, deadline_ms, _no_emergency(index), special)
     if not (wrong or shape.wrong or shape.too_large):
-        return Looked(shape, times, deadline_ms, None)
+        return Looked(shape, times, deadline_ms, None, special)
     refusal = _refusal(f"jobs[{index}]", [*shape.wrong, *wrong], shape)
-    return Looked(shape, times, deadline_ms, refusal)
+    return Looked(shape, times, deadline_ms, refusal, special)
 
 
 def _no_emergency(index: int) -> Forbidden:
@@ -242,7 +253,7 @@ def _new_job(
     waits_for: tuple[tuple[int, str], ...],
 ) -> NewJob:
     shape, more, options = looked.shape, None, looked.shape.options
-    if looked.times is not None or waits_for or is_special(message):
+    if looked.special or looked.times is not None:
         more = more_of(message, looked.times, waits_for)
         options = staged_options(message, shape, book)
     return NewJob(
