@@ -12,6 +12,7 @@ from scheduler.store import job_commands, reasons, run_history
 from scheduler.store.leader import Fenced
 from scheduler.store.planner_feed import options_of, snapshot
 from scheduler.store.reasons import Open
+from scheduler.store.tables import RUN_TOOK
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, NPU, OPERATOR, job
@@ -173,8 +174,7 @@ def history(it: Hands, limit: int) -> list[RunHistory]:
 
 def test_the_newest_runs_are_found_by_an_index(it: Hands) -> None:
     statement = (
-        f"EXPLAIN QUERY PLAN SELECT * FROM run WHERE {run_history.RUN_TOOK}"
-        " ORDER BY end_ms DESC LIMIT 5"
+        f"EXPLAIN QUERY PLAN SELECT * FROM run WHERE {RUN_TOOK} ORDER BY end_ms DESC LIMIT 5"
     )
     plan = " ".join(str(row) for row in it.db.rows(statement))
     assert "run_ended" in plan
