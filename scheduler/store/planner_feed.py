@@ -28,7 +28,7 @@ from scheduler.placement.model import (
     Unparked,
     UsageSet,
 )
-from scheduler.store import feed, planner_jobs, planner_runs, pools, run_history
+from scheduler.store import feed, net_costs, planner_jobs, planner_runs, pools, run_history
 from scheduler.store.database import bulk_read
 from scheduler.store.planner_jobs import options_of as options_of
 
@@ -127,7 +127,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     told += _usage(connection, now_ms, half_life_ms)
     told += run_history.recent(connection)
     told += planner_runs.active(connection)
-    told += planner_jobs.waiting(connection)
+    told += net_costs.told(connection, planner_jobs.waiting(connection), now_ms)
     return revision, told
 
 
@@ -198,7 +198,8 @@ def read_deltas(
             deltas.append(Unparked(city))
         elif kind in _RELOADED:
             changed = True
-    return last, deltas, cancels, changed
+    now_ms = max((row[4] for row in events), default=0)
+    return last, net_costs.told(connection, deltas, now_ms), cancels, changed
 
 
 #: Events of an array at which elements without rows begin or end to wait.
