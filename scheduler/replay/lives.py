@@ -30,7 +30,7 @@ class Attempt(NamedTuple):
     It runs ``run_ms`` and then ends well, or with the class ``failure``. ``lag_ms`` pass between
     the planner's start and the real one; the units are held meanwhile. ``units`` is on how many it
     was seen to run, 0 if that does not matter: on other units of the same flavor it takes its time
-    in proportion.
+    in proportion. Only ``tail_ms`` after its end it is known, and the units are free.
     """
 
     run_ms: int
@@ -38,6 +38,7 @@ class Attempt(NamedTuple):
     lag_ms: int = 0
     units: int = 0
     flavor: str = ""
+    tail_ms: int = 0
 
     def on(self, option: Option) -> int:
         """Return how long it runs on an option."""
@@ -98,7 +99,7 @@ class Stay(NamedTuple):
     """One run as it went: units were held from ``start_ms``, it ran from ``ran_ms``.
 
     ``ending`` is empty for a good end, CANCELLED, or the class of its failure. ``hung_ms`` of it
-    it stood still.
+    it stood still, or was over and nobody knew.
     """
 
     place: int

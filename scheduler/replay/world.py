@@ -174,7 +174,7 @@ class World:
     def _take(self, place: int, option: Option, start_ms: int) -> None:
         attempt = self._lives[place].attempt(self._failures.get(place, 0))
         ran_ms = start_ms + attempt.lag_ms
-        due_ms = ran_ms + attempt.on(option)
+        due_ms = ran_ms + attempt.on(option) + attempt.tail_ms
         self._runs[place] = _Run(option, start_ms, ran_ms, due_ms)
         heappush(self._events, (due_ms, _END, place))
         if attempt.lag_ms:
@@ -190,16 +190,20 @@ class World:
         run = self._runs.get(place)
         if run is None or run.due_ms != now_ms or run.hung_since is not None:
             return
-        failure = self._lives[place].attempt(self._failures.get(place, 0)).failure
-        self._end(place, run.stopped or failure, now_ms)
+        attempt = self._lives[place].attempt(self._failures.get(place, 0))
+        if not run.stopped:
+            run.hung_ms += attempt.tail_ms
+            self._end(place, attempt.failure, now_ms, attempt.tail_ms)
+        else:
+            self._end(place, run.stopped, now_ms)
 
-    def _end(self, place: int, ending: str, now_ms: int) -> None:
+    def _end(self, place: int, ending: str, now_ms: int, tail_ms: int = 0) -> None:
         run = self._runs.pop(place)
         life = self._lives[place]
         if run.hung_since is not None:
             run.hung_ms += now_ms - run.hung_since
         ran_ms = min(run.lag_until_ms, now_ms)
-        self._deltas.append(RunEnded(place, max(0, now_ms - ran_ms)))
+        self._deltas.append(RunEnded(place, max(0, now_ms - ran_ms - tail_ms)))
         self._stays.append(
             Stay(place, run.option, run.start_ms, ran_ms, now_ms, ending, run.hung_ms)
         )

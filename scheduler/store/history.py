@@ -30,6 +30,8 @@ from scheduler.whatif.history import History, Prices
 
 DAY_MS: Final = planner_feed.DAY_MS
 _USAGE_DAYS: Final = 35
+#: What is settled later was known before: its center stated its use late.
+_TAIL_MAX_MS: Final = 3_600_000
 
 
 class _Job(NamedTuple):
@@ -67,6 +69,14 @@ class _Run(NamedTuple):
     end_ms: int | None
     failure: str | None
     evicted: bool
+    settled_ms: int | None
+
+    @property
+    def tail_ms(self) -> int:
+        """How long after its end that was known: until then it held its units."""
+        if self.end_ms is None or self.settled_ms is None:
+            return 0
+        return min(max(0, self.settled_ms - self.end_ms), _TAIL_MAX_MS)
 
     @property
     def option(self) -> Option:
@@ -129,7 +139,7 @@ def _runs(connection: Connection, chosen: str) -> dict[int, list[_Run]]:
     for uid, flavor, index, units, nodes, wall_s, *rest in bulk_read(
         connection,
         "SELECT job_uid, flavor, option_index, units, nodes, wall_limit_s, state, admit_ms,"
-        " start_ms, end_ms, failure_class, evict_cause IS NOT NULL FROM run"
+        " start_ms, end_ms, failure_class, evict_cause IS NOT NULL, settled_ms FROM run"
         f" WHERE job_uid IN (SELECT j.uid {chosen}) ORDER BY job_uid, attempt",
     ):
         run = _Run(uid, flavor, index, units, nodes, wall_s * 1000, *rest)
@@ -225,7 +235,9 @@ class _Lives:
             span_ms = max(1, run.end_ms - begun_ms)
             known = run.state == "SUCCEEDED"
             failure = "" if known else run.failure or "CENTER"
-            found.append(Attempt(span_ms, failure, max(0, lag_ms), run.units, run.flavor))
+            found.append(
+                Attempt(span_ms, failure, max(0, lag_ms), run.units, run.flavor, run.tail_ms)
+            )
         ended_badly = over and bool(found) and len(found) == len(runs)
         if known or ended_badly:
             return tuple(found)
@@ -274,7 +286,8 @@ def _stay(place: int, run: _Run, now_ms: int) -> Stay:
     end_ms = now_ms if run.end_ms is None else run.end_ms
     ran_ms = end_ms if run.start_ms is None else run.start_ms
     ending = "" if run.state == "SUCCEEDED" or run.end_ms is None else run.failure or run.state
-    return Stay(place, run.option, run.admit_ms, ran_ms, max(end_ms, ran_ms), ending)
+    known_ms = max(end_ms, ran_ms) + run.tail_ms
+    return Stay(place, run.option, run.admit_ms, ran_ms, known_ms, ending, run.tail_ms)
 
 
 def _after(
