@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
@@ -13,13 +14,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scheduler.cli.replay_estimates import judge_estimates, show_estimates
 from scheduler.cli.replay_faults import faults_of, show_price
 from scheduler.cli.replay_tables import show
 from scheduler.placement.core import PlanningCore
 from scheduler.placement.model import EASY, Delta, Plan
 from scheduler.replay.alone import finish_time_ratios, replay_alone
+from scheduler.replay.estimates import EstimateFigures
+from scheduler.replay.faults import Faults
 from scheduler.replay.measures import Measures, measure
-from scheduler.replay.price import with_faults
+from scheduler.replay.price import Price, with_faults
 from scheduler.replay.quotas import Quotas, read_quotas
 from scheduler.replay.reading import is_swf, read_trace
 from scheduler.replay.setup import CITY_WEIGHTS, Setup, corridor
@@ -106,28 +110,70 @@ def replay(
             help="Also replay with failures, cancellations, an outage and a capacity cut.",
         ),
     ] = None,
+    estimates: Annotated[
+        float | None,
+        typer.Option(
+            "--estimates",
+            metavar="SHARE",
+            min=0.0001,
+            max=1,
+            help="Also judge estimates of starts, asked of so many of the jobs that wait.",
+        ),
+    ] = None,
 ) -> None:
     """Replay a workload in virtual time and print its waits, use and fairness."""
     try:
         asked = faults_of(faults)
         trace, setup = _input(file, procs, capacity, quotas)
         measures, speed, replayed = _figures(trace, setup, policy, shards, out, alone)
-        price = None
-        if asked is not None:
-            core = PlanningCore(POLICIES[policy.value], shards)
-            price = with_faults(trace, policy.value, replayed, setup, core, asked)
+        more = _more(trace, setup, policy, shards, replayed, asked, estimates)
     except ReplayError as error:
         typer.echo(f"corridor replay: {error}", err=True)
         raise typer.Exit(USAGE_ERROR) from error
     if as_json:
-        found = measures.to_json() | {"shards": shards, "speed": speed}
-        if price is not None:
-            found["faults"] = price.to_json()
+        found = measures.to_json() | {"shards": shards, "speed": speed} | more.to_json()
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:
         show(Console(), measures, speed)
-        if price is not None:
-            show_price(Console(), price)
+        more.show(Console())
+
+
+@dataclass(frozen=True, slots=True)
+class _More:
+    """What was asked for beside the replay itself."""
+
+    price: Price | None
+    estimates: Mapping[str, EstimateFigures] | None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data."""
+        found: dict[str, object] = {}
+        if self.price is not None:
+            found["faults"] = self.price.to_json()
+        if self.estimates is not None:
+            found["estimates"] = {kind: one.to_json() for kind, one in self.estimates.items()}
+        return found
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        if self.price is not None:
+            show_price(console, self.price)
+        if self.estimates is not None:
+            show_estimates(console, self.estimates)
+
+
+def _more(
+    trace: Trace, setup: Setup, policy: Policy, shards: int, replayed: Replayed,
+    faults: Faults | None, estimates: float | None,
+) -> _More:  # fmt: skip
+    price = judged = None
+    if faults is not None:
+        core = PlanningCore(POLICIES[policy.value], shards)
+        price = with_faults(trace, policy.value, replayed, setup, core, faults)
+    if estimates is not None:
+        core = PlanningCore(POLICIES[policy.value], shards)
+        judged = judge_estimates(replayed, setup, core, estimates)
+    return _More(price, judged)
 
 
 def _figures(
