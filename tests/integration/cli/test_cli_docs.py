@@ -71,6 +71,31 @@ def test_the_alternatives_of_the_page_are_taken(served: Any, page: str) -> None:
     assert served.ok("quote", file, who="sample-wuhan-1").out.count("unit-hours") == 2
 
 
+LANGUAGE_PAGES = ("docs/jobs.md", "docs/jobs.zh-CN.md")
+
+
+def test_both_pages_on_what_a_job_can_say_show_the_same_jobs() -> None:
+    english, chinese = (blocks(ROOT / page, "yaml") for page in LANGUAGE_PAGES)
+    assert english == chinese
+
+
+@pytest.mark.parametrize("text", blocks(ROOT / LANGUAGE_PAGES[0], "yaml"))
+def test_every_example_of_what_a_job_can_say_is_taken(served: Any, text: str) -> None:
+    file = served.file(text)
+    job_ids = served.ok("submit", "--hold", file, who="sample-wuhan-1").lines
+    assert len(job_ids) == max(1, text.count("- name:"))
+    served.ok("cancel", *job_ids, who="sample-wuhan-1")
+
+
+def test_a_quote_shows_how_long_the_inputs_of_the_page_take(served: Any) -> None:
+    """400 GiB over a gigabit and 20 GiB over ten: near an hour; the latter lie at the other."""
+    (text,) = [one for one in blocks(ROOT / LANGUAGE_PAGES[0], "yaml") if "location:" in one]
+    shown = served.ok("quote", served.file(text), who="sample-wuhan-1").out
+    assert [line.split()[-1] for line in shown.splitlines() if "inputs take" in line] == [
+        "58m", "58m"
+    ]  # fmt: skip
+
+
 def test_the_line_that_the_page_shows_for_a_mistake_is_the_one_told(served: Any) -> None:
     (text,) = blocks(ROOT / JOB_PAGES[0], "yaml")
     wrong = served.file(text.replace("wall_limit", "wall_limt"))
