@@ -17,7 +17,7 @@ from scheduler.store import (
     submission_book,
     submissions,
 )
-from scheduler.store.submissions import Key, More, NewJob, Submission
+from scheduler.store.submissions import Fate, Key, More, NewJob, Submission
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, OPERATOR, job
@@ -56,17 +56,18 @@ class JobWorld(Hands):
             )
             for uid, more in jobs
         ]  # fmt: skip
-        self.db.do(
+        [outcome] = self.db.do(
             lambda c: submissions.store(
                 c,
                 [
                     Submission(
-                        Key(OWNER, f"call-{self._calls}", b""), submission_book.revision(c), rows,
+                        Key(OWNER, f"job-world-{self._calls}", b""), submission_book.revision(c), rows,
                         b"", self.clock.ms,
                     )
                 ],
             )
         )  # fmt: skip
+        assert outcome is Fate.STORED
 
     def array(self, size: int, most: int = 0, **more: object) -> int:
         """Submit one array."""
