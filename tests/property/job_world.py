@@ -61,7 +61,7 @@ class JobWorld(Hands):
                 c,
                 [
                     Submission(
-                        Key(OWNER, f"job-world-{self._calls}", b""), submission_book.revision(c), rows,
+                        Key(OWNER, f"jobs-{self._calls}", b""), submission_book.revision(c), rows,
                         b"", self.clock.ms,
                     )
                 ],
