@@ -5,6 +5,7 @@ same reasons, bands are in order, places are those of the turns, and what is exa
 import heapq
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,26 +16,98 @@ from scheduler.placement.model import (
     CORRIDOR,
     EASY,
     FCFS,
+    CityQuotaSet,
+    CitySet,
     Delta,
+    EnterpriseQuotaSet,
+    EnterpriseSet,
     Explanation,
     JobQueued,
+    JobRemoved,
     Option,
     PolicySettings,
+    PoolSet,
     RunEnded,
 )
-from tests.property.idle_checker import IdleChecker
-from tests.property.test_planner_idle import HASTY, MEMBERS, Happening, machines, workloads
 
 WEIGHTS = {"ezhou": 1, "huanggang": 4, "wuhan": 7}
+MEMBERS = {"e1": "ezhou", "e2": "huanggang", "e3": "wuhan", "e4": "wuhan"}
+#: Ageing within the few minutes of a random day, so that every rank of promises is met.
+HASTY = PolicySettings(ageing_ms=5_000, starving_ms=40_000, starts_max=3)
+
+Happening = tuple[int, JobQueued | JobRemoved]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Two flavors, three cities, four enterprises: capacities, quotas and caps."""
+
+    capacities: dict[str, int]
+    quotas: dict[tuple[str, str], CityQuotaSet]
+    caps: dict[tuple[str, str], int]
+
+    def told(self) -> list[Delta]:
+        """What the planner is told of it."""
+        told: list[Delta] = [CitySet(city, weight) for city, weight in WEIGHTS.items()]
+        told += [EnterpriseSet(name, city) for name, city in MEMBERS.items()]
+        told += [PoolSet(flavor, "c", units) for flavor, units in self.capacities.items()]
+        told += self.quotas.values()
+        return told + [EnterpriseQuotaSet(*key, cap) for key, cap in self.caps.items()]
+
+
+@st.composite
+def machines(draw: st.DrawFn, limits: bool) -> Machine:
+    """Random ones, with borrow limits, lend limits and caps if asked for."""
+    made = Machine({flavor: draw(st.integers(3, 16)) for flavor in ("a", "b")}, {}, {})
+    for flavor, units in made.capacities.items():
+        left = units
+        for city in WEIGHTS:
+            nominal = draw(st.integers(0, left))
+            left -= nominal
+            borrow = draw(st.none() | st.integers(0, units)) if limits else None
+            lend = draw(st.none() | st.integers(0, nominal)) if limits else None
+            made.quotas[city, flavor] = CityQuotaSet(city, flavor, nominal, borrow, lend)
+        if limits and draw(st.booleans()):
+            made.caps[draw(st.sampled_from(sorted(MEMBERS))), flavor] = draw(st.integers(0, 10))
+    return made
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> list[Happening]:
+    """Jobs with one to three options, also several of one flavor; some are cancelled."""
+    shapes = draw(st.lists(_options(), min_size=1, max_size=8))
+    happenings: list[Happening] = []
+    at_ms = 0
+    for uid in range(1, draw(st.integers(1, 45)) + 1):
+        at_ms += 1000 * draw(st.sampled_from([0, 0, 0, 1, 2, 7]))
+        member = draw(st.sampled_from(sorted(MEMBERS)))
+        priority = draw(st.sampled_from([0, 0, 0, 5]))
+        options = draw(st.sampled_from(shapes))
+        job = JobQueued(uid, MEMBERS[member], member, priority, at_ms, options)
+        happenings.append((at_ms, job))
+        if draw(st.integers(0, 9)) == 0:
+            happenings.append((at_ms + 1000 * draw(st.integers(0, 20)), JobRemoved(uid)))
+    return sorted(happenings, key=lambda one: one[0])
+
+
+@st.composite
+def _options(draw: st.DrawFn) -> tuple[Option, ...]:
+    flavors = draw(
+        st.sampled_from([("a",), ("b",), ("a", "b"), ("b", "a"), ("a", "a"), ("a", "a", "b")])
+    )
+    return tuple(
+        Option(flavor, draw(st.integers(1, 12)), 1, draw(st.integers(1, 60)) * 1000)
+        for flavor in flavors
+    )
 
 
 class Asked:
     """A planner through happenings, as far as an instant; runs take their limits."""
 
-    def __init__(self, told: list[Delta], checker: IdleChecker, policy: PolicySettings) -> None:
+    def __init__(self, machine: Machine, policy: PolicySettings) -> None:
         self.core = PlanningCore(policy, shards=2)
-        self.core.load(0, told, 0)
-        self.checker, self.policy = checker, policy
+        self.core.load(0, machine.told(), 0)
+        self.machine, self.policy = machine, policy
         self.waiting: dict[int, JobQueued] = {}
         self.running: dict[int, tuple[JobQueued, Option, int]] = {}
         self.start_ms: dict[int, int] = {}
@@ -43,7 +116,7 @@ class Asked:
 
     def live(self, happenings: Iterable[Happening]) -> None:
         """Take in what happens, in order."""
-        for at_ms, delta, _ in happenings:
+        for at_ms, delta in happenings:
             self.wait_until(at_ms)
             if isinstance(delta, JobQueued):
                 self.waiting[delta.uid] = delta
@@ -88,7 +161,7 @@ class Asked:
 
     def reason(self, job: JobQueued, option: Option) -> ReasonCode:
         """What keeps an option from its start, counted anew."""
-        books, flavor, units = self.checker, option.flavor, option.units
+        books, flavor, units = self.machine, option.flavor, option.units
         capacity = books.capacities[flavor]
         used: Counter[str] = Counter()
         own = 0
@@ -135,9 +208,9 @@ class Asked:
 @settings(max_examples=40, deadline=None)
 @given(machines(limits=True), workloads(), st.sampled_from([CORRIDOR, EASY, FCFS, HASTY]))
 def test_counts_explanations_and_a_second_opinion_agree(
-    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+    machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:
-    asked = Asked(*machine, policy)
+    asked = Asked(machine, policy)
     asked.live(workload)
     told: Counter[tuple[str, str, str]] = Counter()
     for uid, found in asked.explained().items():
@@ -152,9 +225,9 @@ def test_counts_explanations_and_a_second_opinion_agree(
 @settings(max_examples=40, deadline=None)
 @given(machines(limits=True), workloads(), st.sampled_from([CORRIDOR, EASY, HASTY]))
 def test_a_band_is_in_order_and_only_what_can_start_has_one(
-    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+    machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:
-    asked = Asked(*machine, policy)
+    asked = Asked(machine, policy)
     asked.live(workload)
     explained = asked.explained()
     for found in explained.values():
@@ -173,9 +246,9 @@ def test_a_band_is_in_order_and_only_what_can_start_has_one(
 @settings(max_examples=40, deadline=None)
 @given(machines(limits=True), workloads(), st.sampled_from([EASY, FCFS, CORRIDOR]))
 def test_with_exact_limits_and_nobody_to_come_the_likely_start_is_the_start(
-    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+    machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:
-    asked = Asked(*machine, policy)
+    asked = Asked(machine, policy)
     asked.live(workload)
     said = {uid: found.reason.start_likely_ms for uid, found in asked.explained().items()}
     asked.wait_until(None)
@@ -185,9 +258,9 @@ def test_with_exact_limits_and_nobody_to_come_the_likely_start_is_the_start(
 @settings(max_examples=40, deadline=None)
 @given(machines(limits=False), workloads(), st.sampled_from([EASY, CORRIDOR]))
 def test_places_are_the_turns_of_enterprises(
-    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+    machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:
-    asked = Asked(*machine, policy)
+    asked = Asked(machine, policy)
     asked.live(workload)
     by_city: dict[str, list[JobQueued]] = {}
     for job in asked.waiting.values():
@@ -199,7 +272,7 @@ def test_places_are_the_turns_of_enterprises(
             found = asked.core.explain(job.uid, asked.now_ms)
             assert found is not None
             assert found.waiting_in_city == len(jobs)
-            if all(option.units <= asked.checker.capacities[option.flavor] for one in jobs
+            if all(option.units <= asked.machine.capacities[option.flavor] for one in jobs
                    for option in one.options):  # fmt: skip
                 assert found.position_in_city == places[job.uid]
 
