@@ -204,7 +204,7 @@ class FlavorBook:
             return False
         if self.gaps and (gap := self.gaps.get(city)):
             used += gap
-            units -= self._own_gap(city, enterprise, units)
+            units -= self.own_gap(city, enterprise, units)
             if borrow is not None and units and used + units > nominal + borrow:
                 return False
         if lend is None:
@@ -213,7 +213,7 @@ class FlavorBook:
         grown = max(used + units, guarantee) - max(used, guarantee)
         return not grown or self.committed + grown <= self.total
 
-    def _own_gap(self, city: str, enterprise: str, units: int) -> int:
+    def own_gap(self, city: str, enterprise: str, units: int) -> int:
         """How many of ``units`` more an enterprise would take of what its city keeps for it."""
         kept = self.kept.get(enterprise)
         if kept is None or kept[1] != city:
@@ -231,7 +231,7 @@ class FlavorBook:
         guarantee = self.limits.get(city, NO_LIMITS).guarantee
         left += max(0, guarantee - self._holds_or_keeps(city))
         if self.gaps:
-            left += self._own_gap(city, enterprise, self.capacity)
+            left += self.own_gap(city, enterprise, self.capacity)
         return left if left < self.free else self.free
 
     def own_room(self, city: str, enterprise: str) -> int:
@@ -242,32 +242,33 @@ class FlavorBook:
             room = min(room, nominal + borrow - self.used.get(city, 0))
             if self.gaps:
                 above = max(0, nominal + borrow - self._holds_or_keeps(city))
-                room = min(room, above + self._own_gap(city, enterprise, self.capacity))
+                room = min(room, above + self.own_gap(city, enterprise, self.capacity))
         cap = self.caps.get(enterprise)
         return room if cap is None else min(room, cap - self.capped_used[enterprise])
 
     def nominal_room(self, city: str, enterprise: str) -> int:
         """Units that the city may take of its own: up to its nominal, kept units included."""
-        room = self.limits.get(city, NO_LIMITS).nominal - self._holds_or_keeps(city)
-        return room + self._own_gap(city, enterprise, self.capacity) if self.gaps else room
+        room = max(0, self.limits.get(city, NO_LIMITS).nominal - self._holds_or_keeps(city))
+        return room + self.own_gap(city, enterprise, self.capacity) if self.gaps else room
 
     def nominal_most(self, city: str, enterprise: str) -> int:
         """What ``nominal_room`` would be if nothing were held."""
-        most = self.limits.get(city, NO_LIMITS).nominal
-        if self.kept:
-            others = [name for name in self.kept if name != enterprise]
-            most -= sum(self.kept[name][0] for name in others if self.kept[name][1] == city)
-        return most
+        nominal = self.limits.get(city, NO_LIMITS).nominal
+        if not self.kept:
+            return nominal
+        own, kept = self._kept_of(city, enterprise)
+        return max(0, nominal - kept) + own
+
+    def _kept_of(self, city: str, enterprise: str) -> tuple[int, int]:
+        """What a city keeps for one of its enterprises, and for all of them."""
+        own, home = self.kept.get(enterprise, (0, ""))
+        return own if home == city else 0, sum(n for n, by in self.kept.values() if by == city)
 
     def most(self, city: str, enterprise: str) -> int:
         """Units that would fit if nothing were held: what asks for more never can start."""
         nominal, borrow, lend = self.limits.get(city, NO_LIMITS)
         guarantee = 0 if lend is None else max(0, nominal - lend)
-        kept = own = 0
-        if self.kept:
-            kept = sum(units for units, by in self.kept.values() if by == city)
-            own, home = self.kept.get(enterprise, (0, ""))
-            own = own if home == city else 0
+        own, kept = self._kept_of(city, enterprise) if self.kept else (0, 0)
         left = max(0, self.total - self.guaranteed) + max(0, guarantee - kept)
         most = min(self.capacity, left + own)
         if borrow is not None:
@@ -293,7 +294,7 @@ class FlavorBook:
             return Bound(Limit.CAP_ENTERPRISE, node, cap, held, held + units - cap)
         limits = self.limits.get(city, NO_LIMITS)
         used, held = self.used.get(city, 0), self._holds_or_keeps(city)
-        new = units - self._own_gap(city, enterprise, units)
+        new = units - self.own_gap(city, enterprise, units)
         if limits.borrow is not None:
             most = limits.nominal + limits.borrow
             # Above it by what is held, or by that and what is kept for other enterprises.

@@ -207,7 +207,7 @@ class PlannerHost:
         plan = await backend.cycle(before, deltas, after, self._clock.now_ms())
         self.revision, self.wake_ms = after, plan.wake_ms
         self._promises = tuple(
-            Promised(one.uid, one.flavor, one.units) for one in plan.reservations
+            Promised(one.uid, one.flavor, one.units, one.evicts) for one in plan.reservations
         )
         return plan
 

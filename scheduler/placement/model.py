@@ -120,11 +120,15 @@ class RunEnded(NamedTuple):
 
 
 class Promised(NamedTuple):
-    """Another planner promised a waiting job this pool: keep it (moving to another planner)."""
+    """Another planner promised a waiting job this pool: keep it (moving to another planner).
+
+    ``evicts`` says that runs were evicted for it.
+    """
 
     uid: int
     flavor: str
     units: int
+    evicts: bool = False
 
 
 class StartRefused(NamedTuple):
@@ -277,12 +281,16 @@ class Start(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A promise: the job starts on ``flavor`` at ``start_ms`` at the latest, if limits hold."""
+    """A promise: the job starts on ``flavor`` at ``start_ms`` at the latest, if limits hold.
+
+    ``evicts`` says that runs are or were evicted for it.
+    """
 
     uid: int
     flavor: str
     units: int
     start_ms: int
+    evicts: bool = False
 
 
 class Eviction(NamedTuple):

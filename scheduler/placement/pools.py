@@ -33,6 +33,8 @@ class Holder:
     start_ms: int = 0
     #: Whether runs are or were evicted for it.
     evicts: bool = False
+    #: Whether its city keeps what it was promised for its enterprise alone.
+    is_kept: bool = False
 
     @property
     def city(self) -> str:
@@ -158,7 +160,7 @@ class Pool:
         if promised is None:
             return 0
         room = min(room, promised.pool_room(city, enterprise), promised.own_room(city, enterprise))
-        if self.for_owners and city == holder.city:
+        if self._is_own(holder, city, enterprise):
             room = min(room, promised.nominal_room(city, enterprise))
         return room
 
@@ -201,6 +203,8 @@ class Pool:
             holder.city, holder.enterprise, holder.units, now_ms
         )
         if self.promised is not None:
+            gap = self.promised.own_gap(holder.city, holder.enterprise, holder.units)
+            holder.is_kept = gap == holder.units
             self.promised.take(holder.city, holder.enterprise, holder.units)
 
     def earliest(
@@ -256,9 +260,15 @@ class Pool:
         promised = self.promised
         if promised is None or not promised.fits(city, enterprise, units):
             return False
-        # What it was promised is its city's own, then too.
-        is_other = not self.for_owners or city != holder.city
-        return is_other or units <= promised.nominal_room(city, enterprise)
+        if not self._is_own(holder, city, enterprise):
+            return True
+        return units <= promised.nominal_room(city, enterprise)
+
+    def _is_own(self, holder: Holder, city: str, enterprise: str) -> bool:
+        """Whether a start may take of its city's own what the holder was promised of it."""
+        if not self.for_owners or city != holder.city:
+            return False
+        return not holder.is_kept or enterprise == holder.enterprise
 
     def passed(self, city: str, enterprise: str, units: int, end_ms: int) -> None:
         """Note a start that was let pass and lasts beyond the promise."""

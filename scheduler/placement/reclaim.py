@@ -99,6 +99,8 @@ class Reclaiming(Reserving):
         if holder.evicts or pool.ending or not pool.is_open:
             return False
         city, enterprise, book = holder.city, holder.enterprise, pool.book
+        if book.borrowed_after(city, holder.units):
+            return False
         own = min(book.own_room(city, enterprise), book.nominal_room(city, enterprise))
         return book.pool_room(city, enterprise) < holder.units <= own
 

@@ -102,7 +102,7 @@ class Reserving(Intake):
 
     def promise(self, pool: Pool) -> None:
         """Say anew when the holder starts; a pool that can promise it nothing is freed."""
-        if not self.policy.backfill:
+        if not self.policy.backfill or pool.holder is None:
             return
         pool.promise(self._now_ms)
         if pool.promised is None:  # a quota was cut: it cannot start however many runs end
@@ -122,6 +122,9 @@ class Reserving(Intake):
             option = next(options, None)
             if option is not None and waiting.spots:
                 self.reserve(waiting, place.entry, option)
+                holder = self.pools[one.flavor].holder
+                if holder is not None:
+                    holder.evicts |= one.evicts
 
     def reserve_for_aged(self, pool: Pool) -> None:
         """Promise a pool to a job that it blocks and that has waited for long, if there is one."""

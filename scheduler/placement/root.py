@@ -42,7 +42,7 @@ class RootPlanner(Rescuing):
                 evictions += self.evict()
         more = bool(self.dirty or self.fresh)
         reservations = tuple(
-            Reservation(h.entry[2], pool.flavor, h.units, h.start_ms)
+            Reservation(h.entry[2], pool.flavor, h.units, h.start_ms, h.evicts)
             for _, pool in sorted(self.pools.items())
             if (h := pool.holder) is not None
         )
@@ -67,7 +67,13 @@ class RootPlanner(Rescuing):
             pool.waits = False
         self.freeze(pools, fresh)
         if self.emergencies:
+            for pool in pools:
+                self.promise(pool)
             self.rescue()
+            if len(self._starts) >= self.policy.starts_max:
+                self.dirty.update(dirty)
+                self.fresh.update(fresh)
+                return
         for pool in pools:
             self._serve_holder(pool)
             if ages and pool.holder is None:

@@ -22,6 +22,7 @@ class Runs(Rules):
         if run.ending_ms:
             end_ms = min(end_ms, run.ending_ms)
             pool.ending[uid] = run.ending_for
+            pool.evicted.append((run.ending_ms - pool.reclaim.grace_ms, uid, option.units))
         pool.take(uid, end_ms, option.units, city, enterprise)
         score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
         self.keys.held(city, pool)

@@ -125,5 +125,7 @@ class Starting(Reclaiming):
         borrowed = book.borrowed_after(city, option.units) - held
         self.free_holder(uid)
         pool.passed(city, enterprise, option.units, end_ms)
+        if pool.frozen:  # a blocked owner may lack its own city's quota now
+            self.dirty.add(pool.flavor)
         self.begin(waiting, entry, option, self._now_ms)
         self._starts.append(Start(uid, city, enterprise, option, borrowed))

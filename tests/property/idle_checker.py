@@ -5,12 +5,23 @@ what came and what the plan said, keeps its own books by counting runs one by on
 after each plan: no limit is broken; a promise is for the earliest instant at which the job could
 start if all runs ended at their limits; no waiting job, on any of its options, fits the free units
 and the quotas and ends before, or fits beside, every promise; no promise is ever missed.
+
+Where units are lent on leases or called back by evictions, promises are for starts within the
+nominal quota, what borrows is short, and nothing new borrows while an owner is blocked.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from scheduler.placement.model import CityQuotaSet, JobQueued, Option, Plan
+from scheduler.placement.model import (
+    CityQuotaSet,
+    JobQueued,
+    Option,
+    Plan,
+    ReclaimSet,
+    Start,
+)
+from tests.property.eviction_checker import EvictionChecker
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,26 @@ class Running:
     enterprise: str
     option: Option
     limit_ms: int
+    start_ms: int = 0
+    priority: int = 0
+    interruptible: bool = False
+    evictions: int = 0
+
+
+def sizes(option: Option) -> list[Option]:
+    """The option at each size at which it may start, the smallest first."""
+    found = [option]
+    if option.units_min:
+        for nodes in range(option.nodes - 1, 0, -1):
+            units, rest = divmod(option.units * nodes, option.nodes)
+            if not rest and units >= option.units_min:
+                found.insert(0, option._replace(units=units, nodes=nodes))
+    return found
+
+
+def least(option: Option) -> Option:
+    """The option at its smallest."""
+    return sizes(option)[0]
 
 
 @dataclass
@@ -36,6 +67,8 @@ class IdleChecker:
     homes: Mapping[str, str] = field(default_factory=dict)
     #: Units of the corridor's own by flavor, where they are not what the cities leave.
     corridor: Mapping[str, int] = field(default_factory=dict)
+    #: Modes other than churn by flavor.
+    reclaim: Mapping[str, ReclaimSet] = field(default_factory=dict)
     #: Cities and enterprises that start nothing.
     stopped: set[str] = field(default_factory=set)
     #: Whether rules stay as they are, so that every promise must be kept.
@@ -46,6 +79,7 @@ class IdleChecker:
     waiting: dict[int, JobQueued] = field(default_factory=dict)
     running: dict[int, Running] = field(default_factory=dict)
     promised_ms: dict[tuple[int, str], int] = field(default_factory=dict)
+    evictions: EvictionChecker = field(default_factory=EvictionChecker)
     proven: int = 0
 
     def queued(self, job: JobQueued) -> None:
@@ -61,22 +95,42 @@ class IdleChecker:
     def ended(self, uid: int) -> None:
         """A run ended."""
         del self.running[uid]
+        if not self.evictions.was_evicted(uid):
+            self.evictions.pairs.clear()
 
     def planned(self, plan: Plan) -> None:
-        """Take a plan's starts; ``settled`` proves the last plan of an instant."""
+        """Take a plan's starts and evictions; ``settled`` proves the last plan of an instant."""
+        owners = {flavor: self.blocked_owners(flavor) for flavor in self.reclaim}
         for start in plan.starts:
-            job = self.waiting.pop(start.uid)
-            option = start.option
-            assert option in job.options, f"{start}: not an option of the job"
-            assert start.uid not in self.parked, f"{start}: is parked"
-            assert not self.is_stopped(job), f"{start}: is stopped"
-            assert option.flavor not in self.closed, f"{start}: the pool is closed"
-            assert self.fits(self.running.values(), job, option), f"{start}: breaks a limit"
-            at_ms = self.promised_ms.get((start.uid, option.flavor), plan.now_ms)
-            assert plan.now_ms <= at_ms or not self.steady, f"{start}: promised for {at_ms}"
-            self.running[start.uid] = Running(
-                job.city, job.enterprise, option, plan.now_ms + option.wall_ms
-            )
+            self._start(start, plan.now_ms, owners.get(start.option.flavor, ()))
+        self.evictions.planned(self, plan)
+
+    def _start(self, start: Start, now_ms: int, owners: Iterable[JobQueued]) -> None:
+        job, option = self.waiting[start.uid], start.option
+        flavor = option.flavor
+        assert any(option in sizes(one) for one in job.options), f"{start}: not an option"
+        assert start.uid not in self.parked, f"{start}: is parked"
+        assert not self.is_stopped(job), f"{start}: is stopped"
+        assert flavor not in self.closed, f"{start}: the pool is closed"
+        assert self.fits(self.running.values(), job, option), f"{start}: breaks a limit"
+        at_ms = self.promised_ms.get((start.uid, flavor), now_ms)
+        assert now_ms <= at_ms or not self.steady, f"{start}: promised for {at_ms}"
+        if self.is_lease(flavor) and not self.is_within(self.running.values(), job, option):
+            assert option.wall_ms <= self.reclaim[flavor].lease_ms, f"{start}: borrows for long"
+            still = [one for one in owners if self.is_blocked_owner(one, flavor)]
+            assert not still, f"{start}: borrows while {still[:1]} is blocked"
+        if job.emergency:  # it goes before those that were promised
+            self._forget_promises(flavor, start.uid)
+        del self.waiting[start.uid]
+        self.running[start.uid] = Running(
+            job.city, job.enterprise, option, now_ms + option.wall_ms, now_ms, job.priority,
+            job.interruptible, job.evictions,
+        )  # fmt: skip
+
+    def _forget_promises(self, flavor: str, uid: int) -> None:
+        """Promises of a pool to others than an emergency are void."""
+        for key in [key for key in self.promised_ms if key[1] == flavor and key[0] != uid]:
+            del self.promised_ms[key]
 
     def settled(self, plan: Plan) -> None:
         """Prove the promises, and that nobody who waits could run beside them."""
@@ -84,7 +138,8 @@ class IdleChecker:
         for one in plan.reservations:
             job = self.waiting[one.uid]
             assert not self.is_stopped(job), f"{one}: is stopped"
-            option = next(o for o in job.options if o[:2] == (one.flavor, one.units))
+            asked = (one.flavor, one.units)
+            option = next(o for o in map(least, job.options) if o[:2] == asked)
             earliest_ms = self.earliest(job, option, plan.now_ms)
             assert one.start_ms == earliest_ms, f"{one}: could start at {earliest_ms}"
             before_ms = self.promised_ms.get((one.uid, one.flavor), one.start_ms)
@@ -92,6 +147,8 @@ class IdleChecker:
             self.promised_ms[one.uid, one.flavor] = one.start_ms
             assert one.flavor not in promises, f"{one}: a second promise"
             promises[one.flavor] = (job, option, one.start_ms)
+            if job.emergency:
+                self._forget_promises(one.flavor, one.uid)
         seen: set[tuple[str, str, tuple[Option, ...]]] = set()
         for job in self.waiting.values():
             if job.uid in self.parked or self.is_stopped(job):
@@ -100,7 +157,7 @@ class IdleChecker:
             if alike in seen:
                 continue
             seen.add(alike)
-            for option in job.options:
+            for option in map(least, job.options):
                 if option.flavor in self.closed:
                     continue
                 promise = promises.get(option.flavor)
@@ -120,14 +177,57 @@ class IdleChecker:
         now_ms: int,
     ) -> bool:  # fmt: skip
         """Whether a start now breaks no limit and delays no promise."""
-        if not self.fits(self.running.values(), job, option):
+        runs, flavor = self.running.values(), option.flavor
+        if not self.fits(runs, job, option):
             return False
+        if self.is_lease(flavor) and not self.is_within(runs, job, option):
+            too_long = option.wall_ms > self.reclaim[flavor].lease_ms
+            if too_long or any(True for _ in self.blocked_owners(flavor)):
+                return False
         if promise is None or now_ms + option.wall_ms <= promise[2]:
             return True
         holder, held, start_ms = promise
-        still = [run for run in self.running.values() if run.limit_ms > start_ms]
+        still = [run for run in runs if run.limit_ms > start_ms]
         still.append(Running(job.city, job.enterprise, option, now_ms + option.wall_ms))
-        return self.fits(still, holder, held)
+        return self.can_promise(still, holder, held)
+
+    def can_promise(self, runs: Iterable[Running], job: JobQueued, option: Option) -> bool:
+        """Whether a job fits beside runs, for a promise."""
+        runs = list(runs)
+        is_own = option.flavor not in self.reclaim or self.is_within(runs, job, option)
+        return is_own and self.fits(runs, job, option)
+
+    def is_lease(self, flavor: str) -> bool:
+        """Whether what borrows of a flavor must be short."""
+        return flavor in self.reclaim and self.reclaim[flavor].mode == "lease"
+
+    def is_within(self, runs: Iterable[Running], job: JobQueued, option: Option) -> bool:
+        """Whether the job's city then holds and keeps no more than its nominal quota."""
+        before = self.books(runs, job.enterprise, option.flavor)
+        after = before.after(job, option.units)
+        held = after.holds_or_keeps[job.city]
+        quota = self.quotas.get((job.city, option.flavor))
+        nominal = 0 if quota is None else quota.nominal_units
+        return held <= nominal or held == before.holds_or_keeps.get(job.city, 0)
+
+    def is_blocked_owner(self, job: JobQueued, flavor: str) -> bool:
+        """Whether a job lacks only units, of those that its city owns."""
+        if job.uid in self.parked or self.is_stopped(job) or job.uid not in self.waiting:
+            return False
+        runs = [run for run in self.running.values() if run.option.flavor == flavor]
+        for option in map(least, job.options):
+            if option.flavor == flavor and self.is_within(runs, job, option):
+                if not self.fits((), job, option):  # never fits, whoever gives back
+                    continue
+                cap = self.caps.get((job.enterprise, flavor), option.units)
+                mine = sum(run.option.units for run in runs if run.enterprise == job.enterprise)
+                if mine + option.units <= max(cap, 0) and not self.fits(runs, job, option):
+                    return True
+        return False
+
+    def blocked_owners(self, flavor: str) -> list[JobQueued]:
+        """All waiting jobs that lack only units, of those that their cities own."""
+        return [job for job in self.waiting.values() if self.is_blocked_owner(job, flavor)]
 
     def is_stopped(self, job: JobQueued) -> bool:
         """Whether the job's city or enterprise is stopped."""
@@ -151,7 +251,7 @@ class IdleChecker:
         """The first instant at which a job fits if all runs end at their limits."""
         on_flavor = [r for r in self.running.values() if r.option.flavor == option.flavor]
         for at_ms in sorted({now_ms, *(run.limit_ms for run in on_flavor)}):
-            if self.fits([run for run in on_flavor if run.limit_ms > at_ms], job, option):
+            if self.can_promise([r for r in on_flavor if r.limit_ms > at_ms], job, option):
                 return at_ms
         raise AssertionError(f"{job} is promised a pool that it never fits")
 

@@ -178,7 +178,9 @@ def test_most_is_what_fits_into_an_empty_book(tree: Tree, member: str) -> None:
     book, held = tree
     for name, units in held.items():
         book.give_back(MEMBERS[name], name, units)
-    assert max(0, book.most(MEMBERS[member], member)) == max(fitting(book, member), default=0)
+    city = MEMBERS[member]
+    assert max(0, book.most(city, member)) == max(fitting(book, member), default=0)
+    assert book.nominal_most(city, member) == book.nominal_room(city, member)
 
 
 @settings(max_examples=200, deadline=None)

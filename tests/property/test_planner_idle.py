@@ -22,6 +22,7 @@ from scheduler.placement.model import (
     PolicySettings,
     PoolSet,
     Promised,
+    ReclaimSet,
     RunActive,
     RunEnded,
 )
@@ -36,6 +37,7 @@ MEMBERS = {"e1": "ezhou", "e2": "huanggang", "e3": "wuhan", "e4": "wuhan"}
 HASTY = PolicySettings(ageing_ms=5_000, starving_ms=40_000, starts_max=3)
 
 Happening = tuple[int, JobQueued | JobRemoved, int]
+Machine = tuple[list[Delta], IdleChecker]
 
 
 class Course:
@@ -52,6 +54,8 @@ class Course:
         self._core.load(0, told)
         self._checker, self._every, self._anew = checker, every, anew
         self._ends: list[tuple[int, int]] = []
+        self._end_ms: dict[int, int] = {}
+        self._jobs: dict[int, JobQueued] = {}
         self._promises: list[Delta] = []
         self._revision = 0
 
@@ -65,14 +69,15 @@ class Course:
             now_ms = min(coming + [end for end, _ in self._ends[:1]])
             deltas: list[Delta] = []
             while self._ends and self._ends[0][0] == now_ms:
-                _, uid = heapq.heappop(self._ends)
-                deltas.append(RunEnded(uid, run_ms[uid]))
-                checker.ended(uid)
+                end_ms, uid = heapq.heappop(self._ends)
+                if self._end_ms.get(uid) == end_ms:
+                    deltas += self._end(uid, now_ms)
             while at < len(happenings) and happenings[at][0] == now_ms:
                 _, delta, long_ms = happenings[at]
                 at += 1
                 if isinstance(delta, JobQueued):
                     checker.queued(delta)
+                    self._jobs[delta.uid] = delta
                     run_ms[delta.uid] = long_ms
                 elif delta.uid in checker.waiting:
                     checker.gone(delta.uid)
@@ -85,15 +90,40 @@ class Course:
                 deltas = []  # the snapshot has them in it
             self._plan(deltas, now_ms, run_ms, prove=instants % self._every == 0)
 
+    def _end(self, uid: int, now_ms: int) -> list[Delta]:
+        """A run ends; one that was evicted is queued again."""
+        del self._end_ms[uid]
+        checker, job = self._checker, self._jobs[uid]
+        run, is_evicted = checker.running[uid], uid in checker.evictions.ending
+        checker.ended(uid)
+        deltas: list[Delta] = [RunEnded(uid, now_ms - run.start_ms)]
+        if is_evicted:
+            job = self._jobs[uid] = job._replace(evictions=job.evictions + 1)
+            checker.queued(job)
+            deltas.append(job)
+        return deltas
+
+    def _will_end(self, uid: int, end_ms: int) -> None:
+        """A run ends then, and not when it would have."""
+        self._end_ms[uid] = end_ms
+        heapq.heappush(self._ends, (end_ms, uid))
+
     def _move(self) -> None:
         """Go on with another planner: a snapshot, and what was promised."""
         told = list(self._told)
         for uid, run in self._checker.running.items():
-            start_ms = run.limit_ms - run.option.wall_ms
-            told.append(RunActive(uid, run.city, run.enterprise, run.option, start_ms))
+            _, for_uid = self._checker.evictions.ending.get(uid, ("", 0))
+            is_ending = uid in self._checker.evictions.ending
+            told.append(
+                RunActive(
+                    uid, run.city, run.enterprise, run.option, run.start_ms, run.priority, "",
+                    run.interruptible, run.evictions, run.limit_ms if is_ending else 0, for_uid,
+                )
+            )  # fmt: skip
         told += [*self._checker.waiting.values(), *self._promises]
         self._core = PlanningCore(self._policy, shards=2)
         self._core.load(self._revision, told)
+        self._checker.evictions.forget()
 
     def _plan(self, deltas: list[Delta], now_ms: int, run_ms: dict[int, int], prove: bool) -> None:
         more = True
@@ -103,8 +133,11 @@ class Course:
             deltas, more = [], plan.more
             self._checker.planned(plan)
             for start in plan.starts:
-                heapq.heappush(self._ends, (now_ms + run_ms[start.uid], start.uid))
-        self._promises = [Promised(one.uid, one.flavor, one.units) for one in plan.reservations]
+                self._will_end(start.uid, now_ms + run_ms[start.uid])
+            for one in plan.evictions:  # some at once, some at the end of their grace
+                end_ms = now_ms + (one.uid % 3 + 1) * one.grace_ms // 3
+                self._will_end(one.uid, min(self._end_ms[one.uid], end_ms))
+        self._promises = [Promised(*one[:3], one.evicts) for one in plan.reservations]
         if prove:
             self._checker.settled(plan)
             self._ask(now_ms)
@@ -124,11 +157,13 @@ class Course:
 
 
 @st.composite
-def machines(draw: st.DrawFn, limits: bool) -> tuple[list[Delta], IdleChecker]:
+def machines(draw: st.DrawFn, limits: bool, reclaim: bool = False) -> Machine:
     """A corridor with two flavors, three cities and four enterprises."""
     capacities = {flavor: draw(st.integers(3, 16)) for flavor in ("a", "b")}
     quotas: dict[tuple[str, str], CityQuotaSet] = {}
     caps: dict[tuple[str, str], int] = {}
+    kept: dict[tuple[str, str], int] = {}
+    corridor: dict[str, int] = {}
     for flavor, units in capacities.items():
         left = units
         for city in CITIES:
@@ -139,17 +174,48 @@ def machines(draw: st.DrawFn, limits: bool) -> tuple[list[Delta], IdleChecker]:
             quotas[city, flavor] = CityQuotaSet(city, flavor, nominal, borrow, lend)
         if limits and draw(st.booleans()):
             caps[draw(st.sampled_from(sorted(MEMBERS))), flavor] = draw(st.integers(0, 10))
+        if limits and draw(st.booleans()):
+            member = draw(st.sampled_from(sorted(MEMBERS)))
+            quota = quotas[MEMBERS[member], flavor]
+            lend = quota.nominal_units if quota.lend_limit_units is None else quota.lend_limit_units
+            kept[member, flavor] = draw(st.integers(0, quota.nominal_units - lend))
+        if limits and draw(st.booleans()):
+            corridor[flavor] = draw(st.integers(0, left))
+    modes = [draw(_reclaims(flavor)) for flavor in capacities] if reclaim else []
     told: list[Delta] = [CitySet(city, 1 + 3 * at) for at, city in enumerate(CITIES)]
     told += [EnterpriseSet(name, city) for name, city in MEMBERS.items()]
-    told += [PoolSet(flavor, "c", units) for flavor, units in capacities.items()]
-    told += [*quotas.values(), *(EnterpriseQuotaSet(*key, cap) for key, cap in caps.items())]
-    return told, IdleChecker(capacities, quotas, caps)
+    told += [
+        PoolSet(flavor, "c", units, corridor_units=corridor.get(flavor))
+        for flavor, units in capacities.items()
+    ]
+    told += quotas.values()
+    told += [
+        EnterpriseQuotaSet(*key, caps.get(key), kept.get(key, 0))
+        for key in sorted(caps.keys() | kept.keys())
+    ]
+    told += modes
+    called = {one.flavor: one for one in modes if one.mode != "churn"}
+    return told, IdleChecker(capacities, quotas, caps, kept, MEMBERS, corridor, called)
 
 
 @st.composite
-def workloads(draw: st.DrawFn) -> list[Happening]:
-    """Jobs with one to three options, also several of one flavor; some are cancelled."""
-    shapes = draw(st.lists(_options(), min_size=1, max_size=8))
+def _reclaims(draw: st.DrawFn, flavor: str) -> ReclaimSet:
+    """A mode, with times of the order of the jobs'."""
+    return ReclaimSet(
+        flavor, draw(st.sampled_from(["churn", "lease", "evict", "evict"])),
+        lease_ms=draw(st.sampled_from([5_000, 20_000])), rate_ms=10_000,
+        rate_bps=draw(st.sampled_from([4_000, 10_000])), grace_ms=draw(st.sampled_from([3, 3_000])),
+        run_min_ms=draw(st.sampled_from([0, 3_000])),
+    )  # fmt: skip
+
+
+@st.composite
+def workloads(draw: st.DrawFn, rich: bool = False) -> list[Happening]:
+    """Jobs with one to three options, also several of one flavor; some are cancelled.
+
+    In ``rich`` ones jobs may be elastic, interruptible or emergencies.
+    """
+    shapes = draw(st.lists(_options(rich), min_size=1, max_size=8))
     happenings: list[Happening] = []
     at_s = 0
     for uid in range(1, draw(st.integers(1, 45)) + 1):
@@ -158,6 +224,9 @@ def workloads(draw: st.DrawFn) -> list[Happening]:
         member = draw(st.sampled_from(sorted(MEMBERS)))
         priority = draw(st.sampled_from([0, 0, 0, 5]))
         job = JobQueued(uid, MEMBERS[member], member, priority, at_s * 1000, options)
+        if rich:
+            soft, urgent = draw(st.integers(0, 3)) > 0, draw(st.integers(0, 14)) == 0
+            job = job._replace(interruptible=soft, emergency=urgent)
         least_ms = min(option.wall_ms for option in options)
         happenings.append((at_s * 1000, job, draw(st.integers(1, least_ms))))
         if draw(st.integers(0, 9)) == 0:
@@ -166,20 +235,22 @@ def workloads(draw: st.DrawFn) -> list[Happening]:
 
 
 @st.composite
-def _options(draw: st.DrawFn) -> tuple[Option, ...]:
+def _options(draw: st.DrawFn, rich: bool) -> tuple[Option, ...]:
     flavors = draw(
         st.sampled_from([("a",), ("b",), ("a", "b"), ("b", "a"), ("a", "a"), ("a", "a", "b")])
     )
-    return tuple(
-        Option(flavor, draw(st.integers(1, 12)), 1, draw(st.integers(1, 60)) * 1000)
-        for flavor in flavors
-    )
+    options = []
+    for flavor in flavors:
+        units, wall_ms = draw(st.integers(1, 12)), draw(st.integers(1, 60)) * 1000
+        least = draw(st.integers(1, units)) if rich and draw(st.booleans()) else 0
+        options.append(Option(flavor, units, units if least else 1, wall_ms, units_min=least))
+    return tuple(options)
 
 
 @settings(max_examples=150, deadline=None)
 @given(machines(limits=False), workloads(), st.sampled_from([CORRIDOR, EASY, HASTY]))
 def test_nothing_idles_and_no_promise_is_missed(
-    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+    machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:
     told, checker = machine
     Course(told, checker, policy).run(workload)
@@ -194,7 +265,7 @@ def test_nothing_idles_and_no_promise_is_missed(
 @settings(max_examples=150, deadline=None)
 @given(machines(limits=True), workloads(), st.sampled_from([CORRIDOR, EASY, HASTY]))
 def test_nothing_idles_whatever_the_quotas_and_caps(
-    machine: tuple[list[Delta], IdleChecker], workload: list[Happening], policy: PolicySettings
+    machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:
     told, checker = machine
     Course(told, checker, policy).run(workload)
@@ -210,10 +281,22 @@ def test_nothing_idles_whatever_the_quotas_and_caps(
     st.integers(1, 4),
 )  # fmt: skip
 def test_another_planner_keeps_what_was_promised(
-    machine: tuple[list[Delta], IdleChecker],
+    machine: Machine,
     workload: list[Happening],
     policy: PolicySettings,
     anew: int,
+) -> None:
+    told, checker = machine
+    Course(told, checker, policy, anew=anew).run(workload)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    machines(limits=True, reclaim=True), workloads(rich=True),
+    st.sampled_from([CORRIDOR, EASY, HASTY]), st.integers(0, 3),
+)  # fmt: skip
+def test_nothing_idles_and_no_promise_is_missed_while_units_are_called_back(
+    machine: Machine, workload: list[Happening], policy: PolicySettings, anew: int
 ) -> None:
     told, checker = machine
     Course(told, checker, policy, anew=anew).run(workload)

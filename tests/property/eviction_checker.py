@@ -1,0 +1,133 @@
+"""A second opinion on evictions: whose runs were stopped, for whom, and how many.
+
+Told after each plan, with the books of ``IdleChecker``. It proves the rules of reclaim by eviction
+(E9, I4, I5 of the reference model): the job that evicts stays within its city's nominal quota and
+is promised the pool; whose run is evicted belongs to another city, which borrows, is interruptible,
+old enough and not yet evicted twice; no run is stopped without need; the units held within nominal
+quotas will rise; a pool has one set of evictions at a time and keeps to its rate; no two jobs evict
+each other while nothing else ends.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from scheduler.placement.model import Eviction, Plan, ReclaimSet
+
+if TYPE_CHECKING:
+    from tests.property.idle_checker import IdleChecker, Running
+
+
+@dataclass
+class EvictionChecker:
+    """Follows the evictions of one course."""
+
+    #: Runs that are being stopped, with the flavor and the job that each is for.
+    ending: dict[int, tuple[str, int]] = field(default_factory=dict)
+    #: (instant, run, flavor, units).
+    done: list[tuple[int, int, str, int]] = field(default_factory=list)
+    #: (who evicted, who was evicted) since something else ended.
+    pairs: set[tuple[int, int]] = field(default_factory=set)
+    #: Promises for which runs were evicted: (job, flavor).
+    served: set[tuple[int, str]] = field(default_factory=set)
+    seen: int = 0
+
+    def was_evicted(self, uid: int) -> bool:
+        """Whether a run that ended did so because it was evicted."""
+        return self.ending.pop(uid, None) is not None
+
+    def refused(self, uid: int) -> None:
+        """An eviction was not begun."""
+        _, for_uid = self.ending.pop(uid)
+        self.served = {one for one in self.served if one[0] != for_uid}
+        self.done = [one for one in self.done if one[1] != uid]
+
+    def forget(self) -> None:
+        """Another planner goes on: it does not know the rate at which ended runs were evicted."""
+        self.done = [one for one in self.done if one[1] in self.ending]
+
+    def planned(self, books: "IdleChecker", plan: Plan) -> None:
+        """Prove a plan's evictions and take them."""
+        promised = {(one.uid, one.flavor): one.units for one in plan.reservations}
+        self.served &= promised.keys()
+        for flavor in {one.flavor for one in plan.evictions}:
+            ours = [one for one in plan.evictions if one.flavor == flavor]
+            self._prove(books, plan.now_ms, ours, promised)
+        for one in plan.evictions:
+            run = books.running[one.uid]
+            limit_ms = min(run.limit_ms, plan.now_ms + one.grace_ms)
+            books.running[one.uid] = replace(run, limit_ms=limit_ms)
+            self.ending[one.uid] = (one.flavor, one.for_uid)
+            self.done.append((plan.now_ms, one.uid, one.flavor, one.units))
+            self.served.add((one.for_uid, one.flavor))
+            assert (one.uid, one.for_uid) not in self.pairs, f"{one}: they evict each other"
+            self.pairs.add((one.for_uid, one.uid))
+            self.seen += 1
+
+    def _prove(
+        self, books: "IdleChecker", now_ms: int, ours: list[Eviction],
+        promised: dict[tuple[int, str], int],
+    ) -> None:  # fmt: skip
+        flavor, for_uid = ours[0].flavor, ours[0].for_uid
+        reclaim = books.reclaim[flavor]
+        assert reclaim.mode == "evict"
+        assert not any(of == flavor for of, _ in self.ending.values()), "one set at a time"
+        assert {one.for_uid for one in ours} == {for_uid}
+        assert (for_uid, flavor) not in self.served, f"{ours}: once more for the same job"
+        assert (for_uid, flavor) in promised, f"{ours}: for a job that is promised nothing"
+        job, units = books.waiting[for_uid], promised[for_uid, flavor]
+        runs = {u: run for u, run in books.running.items() if run.option.flavor == flavor}
+        used = _by_city(runs.values())
+        nominal = {city: q.nominal_units for (city, of), q in books.quotas.items() if of == flavor}
+        mine = used.get(job.city, 0) + units
+        assert mine <= nominal.get(job.city, 0), f"{ours}: for a job that would borrow"
+        gone: dict[str, int] = {}
+        for one in ours:
+            run = runs[one.uid]
+            assert one.units == run.option.units
+            assert run.city != job.city
+            assert run.interruptible, f"{one}: is not interruptible"
+            assert run.evictions < 2, f"{one}: was evicted twice"
+            assert now_ms - run.start_ms >= reclaim.run_min_ms, f"{one}: is too young"
+            borrowed = used[run.city] - nominal.get(run.city, 0)
+            assert borrowed > 0, f"{one}: its city does not borrow"
+            gone[run.city] = gone.get(run.city, 0) + one.units
+        lost = sum(
+            max(0, min(used[city], nominal.get(city, 0)) - (used[city] - units_of))
+            for city, units_of in gone.items()
+        )
+        assert units > lost, f"{ours}: no more is held within nominal quotas than before"
+        self._prove_need(books, ours, runs, units)
+        self._prove_rate(books, now_ms, ours, reclaim)
+
+    @staticmethod
+    def _prove_need(
+        books: "IdleChecker", ours: list[Eviction], runs: "dict[int, Running]", units: int
+    ) -> None:
+        """With all of them gone the job fits, with one of them left it does not."""
+        job, flavor = books.waiting[ours[0].for_uid], ours[0].flavor
+        option = next(o for o in job.options if o.flavor == flavor)._replace(units=units)
+        gone = {one.uid for one in ours}
+        left = [run for uid, run in runs.items() if uid not in gone]
+        assert books.fits(left, job, option), f"{ours}: too few"
+        for uid in gone:
+            assert not books.fits([*left, runs[uid]], job, option), f"{ours}: {uid} needlessly"
+
+    def _prove_rate(
+        self, books: "IdleChecker", now_ms: int, ours: list[Eviction], reclaim: ReclaimSet
+    ) -> None:
+        """At most ``rate_bps`` of all owned units within ``rate_ms``."""
+        flavor = ours[0].flavor
+        owned = sum(q.nominal_units for (_, of), q in books.quotas.items() if of == flavor)
+        owned += books.corridor.get(flavor, max(0, books.capacities[flavor] - owned))
+        since_ms = now_ms - reclaim.rate_ms
+        late = sum(n for at_ms, _, of, n in self.done if of == flavor and at_ms > since_ms)
+        now = sum(one.units for one in ours)
+        assert late + now <= owned * reclaim.rate_bps // 10_000, f"{ours}: too many at once"
+
+
+def _by_city(runs: "Iterable[Running]") -> dict[str, int]:
+    used: dict[str, int] = {}
+    for run in runs:
+        used[run.city] = used.get(run.city, 0) + run.option.units
+    return used
