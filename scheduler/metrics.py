@@ -215,7 +215,7 @@ class Metrics:
             self._ended.labels(*ended).inc(count)
         for failure, count in Count(result.failures).items():
             self._failures.labels(*failure).inc(count)
-        for _, flavor, cause, passed_ms in result.evicted:
+        for flavor, cause, passed_ms in result.evicted:
             self._ended_by_order.labels(flavor, cause).observe(passed_ms / 1000)
 
     def center(self, center: str, reachable: bool) -> None:

@@ -125,6 +125,8 @@ def show_job(session: Session, job: pb.Job) -> None:
             ("job.limit", out.span(job.spec.wall_limit.seconds)),
             *(("job.after", _waits_for(session, one)) for one in job.dependencies),
             ("job.notice", _notice(session, job.spec)),
+            ("job.gave_way", out.t("job.gave_way_times", n=job.evictions) if job.evictions else ""),
+            ("job.emergency", out.t("job.emergency_granted") if job.emergency else ""),
             ("job.image", job.spec.image),
             ("job.labels", ", ".join(f"{k}={v}" for k, v in sorted(job.spec.labels.items()))),
             ("job.submitted", out.moment(job.submit_time)),

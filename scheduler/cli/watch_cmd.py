@@ -13,6 +13,7 @@ from corridor.v1.job_service_pb2 import (
     ReadJobLogsResponse,
     WatchJobsRequest,
 )
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from scheduler.cli import amounts, exits, job_views, watching
 from scheduler.cli.client_command import add
@@ -24,6 +25,8 @@ from scheduler.cli.session import Session
 from scheduler.problem import problem_of
 
 PANEL = "Jobs"
+#: What is longer than thirty years is no span but an instant.
+_INSTANT_MS = 10**12
 LOG_PIECE_BYTES = 1 << 20
 #: Pause between looks at a log that grows, in seconds.
 LOG_PAUSE_S = 1.0
@@ -111,6 +114,9 @@ def _detail(session: Session, event: job_pb2.JobEvent) -> str:
     for key, value in sorted(event.detail.items()):
         if key.endswith("_fen") and value.lstrip("-").isdecimal():
             facts.append(f"{key.removesuffix('_fen')}={amounts.money(int(value))}")
+        elif key.endswith("_ms") and value.isdecimal() and int(value) > _INSTANT_MS:
+            at = session.out.clock(Timestamp(seconds=int(value) // 1000))
+            facts.append(f"{key.removesuffix('_ms')}={at}")
         elif key.endswith("_ms") and value.isdecimal():
             span = session.out.span(int(value) // 1000).replace(" ", "")
             facts.append(f"{key.removesuffix('_ms')}={span}")

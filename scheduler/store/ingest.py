@@ -24,6 +24,12 @@ from scheduler.store.usage_records import sound
 __all__ = ["Ingested", "RunKey", "end_unsent", "ingest"]
 
 _MESSAGE_MAX = 500
+#: What a run that the platform ended says of it.
+_BY_ORDER = {
+    EvictCause.RECLAIM: "ended to give lent units back; it is not billed",
+    EvictCause.DRAIN: "ended as its center, city or enterprise is emptied; it is not billed",
+    EvictCause.START_TIMEOUT: "taken back as its center did not begin it",
+}
 
 
 def ingest(
@@ -259,8 +265,9 @@ def _count(changes: Changes, run: RunNow, outcome: Outcome) -> None:
     cause = outcome.by_order
     if cause is None:
         return
+    run.message = _BY_ORDER[cause]
     run.evictions += cause is EvictCause.RECLAIM
     run.start_tries += cause is EvictCause.START_TIMEOUT
-    since_ms = run.notice_ms or changes.now_ms
-    passed_ms = max(0, changes.now_ms - since_ms)
-    changes.result.evicted.append((run.city, run.flavor, cause, passed_ms))
+    if run.notice_ms is not None:
+        passed_ms = max(0, changes.now_ms - run.notice_ms)
+        changes.result.evicted.append((run.flavor, cause, passed_ms))

@@ -33,8 +33,8 @@ class Ingested:
     failures: list[tuple[str, str]] = field(default_factory=list)
     #: Cities into whose funds or wallets money came back.
     cities: set[str] = field(default_factory=set)
-    #: (city, flavor, cause, ms since its program was told or the order) of runs ended by order.
-    evicted: list[tuple[str, str, str, int]] = field(default_factory=list)
+    #: (flavor, cause, ms since its program was told) of runs ended by order.
+    evicted: list[tuple[str, str, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

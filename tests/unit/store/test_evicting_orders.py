@@ -92,6 +92,7 @@ def test_an_evicted_run_is_not_billed_and_its_job_waits_in_its_old_place(it: Han
     assert it.db.rows("SELECT evict_deadline_ms FROM run") == [(it.clock.ms + GRACE_MS,)]
     it.end(uid, 200, Phase.CANCELLED)
     assert it.db.rows("SELECT state, failure_class FROM run") == [("PREEMPTED", "PREEMPTED")]
+    assert it.job(uid, "message") == "ended to give lent units back; it is not billed"
     assert it.job(uid, "state, gross_fen, evictions, attempts_free, submit_ms") == (
         "QUEUED", 0, 1, 1, submit_ms,
     )  # fmt: skip
