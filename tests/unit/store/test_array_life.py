@@ -111,7 +111,7 @@ def test_only_uids_of_its_block_are_elements() -> None:
 
 
 def test_elements_are_told_as_others_end() -> None:
-    it, array = begun(4, most=2)
+    it, array = begun(6, most=2)
     assert told(it, array) == [0, 1]
     it.begin(element_uid(array, 1))
     it.follow()
@@ -119,6 +119,11 @@ def test_elements_are_told_as_others_end() -> None:
     it.finish(element_uid(array, 1))
     it.follow()
     assert told(it, array) == [0, 2]
+    it.begin(element_uid(array, 0))
+    it.begin(element_uid(array, 2))
+    it.finish(element_uid(array, 2))
+    it.follow()
+    assert told(it, array) == [3], "element 0 runs still"
 
 
 def test_an_element_that_is_tried_again_keeps_its_room() -> None:
