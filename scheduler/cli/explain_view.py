@@ -30,6 +30,9 @@ def show_explanation(session: Session, job_id: str, found: pb.ExplainJobResponse
             _options(session, found.options)
     elif found.state not in _WAITS:
         out.line(out.t("explain.waits_not"))
+    if found.transfers:
+        taken = " / ".join(out.span(one.seconds) for one in found.transfers)
+        out.facts([("quote.transfer", taken)], indent=2)
     if found.reason_times:
         out.line()
         _times(session, found)

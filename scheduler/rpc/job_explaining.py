@@ -35,6 +35,7 @@ async def explain_job(
             )
             for spell in found.history
         ],
+        transfers=[_duration(one) for one in found.transfers_ms],
     )
 
 

@@ -43,7 +43,8 @@ class Explained:
     """What is told of a job now, and how it waited until now.
 
     ``times`` are (reason, ms in all), the longest first; ``since_ms`` is since when the reason of
-    now holds, None if it does not wait.
+    now holds, None if it does not wait. ``transfers_ms`` is how long the inputs take to the center
+    of each option, nothing if no time.
     """
 
     state: JobState
@@ -51,6 +52,7 @@ class Explained:
     times: tuple[tuple[ReasonCode, int], ...]
     history: tuple[Spell, ...]
     since_ms: int | None
+    transfers_ms: tuple[int, ...] = ()
 
 
 async def explain(context: Context, caller: Principal, uid: int) -> Explained:
@@ -60,15 +62,15 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
     ``TemporarilyAway`` while the planner does not answer.
     """
 
-    def read(connection: Connection) -> tuple[JobRow, list[Waits], Course | None]:
+    def read(connection: Connection) -> tuple[JobRow, list[Waits], Course | None, tuple[int, ...]]:
         row = jobs.get_job(connection, caller.scope, uid)
         waits = job_relations.waits_of(connection, row)
         course = reasons.course_of(connection, uid)
         if course is None and row.array_uid is not None:  # an element that has no row yet
             course = reasons.course_of(connection, row.array_uid)
-        return row, waits, course
+        return row, waits, course, tuple(job_relations.transfers_ms(connection, row))
 
-    row, waits, course = await context.db.read(read)
+    row, waits, course, transfers = await context.db.read(read)
     known = None
     if is_planned(row, waits):
         known = await context.planner.explain(await _asked(context, row))
@@ -77,12 +79,13 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
         count = await context.db.read(lambda c: jobs.waiting_in_city(c, row.city))
         told = Told(told.reason, 0, count)
     if course is None:
-        return Explained(row.state, told, (), (), None)
+        return Explained(row.state, told, (), (), None, transfers)
     now_ms = context.clock.now_ms()
     found = spells.spells(course, now_ms, None if told.reason is None else told.reason.code)
     times = spells.totals(found, now_ms)
     since_ms = found[-1].from_ms if found and found[-1].to_ms is None else None
-    return Explained(row.state, told, tuple(times), tuple(found[-SPELLS_MAX:]), since_ms)
+    history = tuple(found[-SPELLS_MAX:])
+    return Explained(row.state, told, tuple(times), history, since_ms, transfers)
 
 
 async def told_at_once(context: Context, row: JobRow, waits: Sequence[Waits]) -> Told:

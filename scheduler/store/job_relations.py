@@ -13,6 +13,7 @@ from scheduler.domain.states import JOB_TERMINAL, JobState
 from scheduler.store.charges import Charge, SubsidyPart
 from scheduler.store.database import bulk_read
 from scheduler.store.jobs import JobRow
+from scheduler.store.planner_jobs import options_of
 
 #: So many jobs are named in a reason; ``requested`` counts them all.
 _NAMED_MAX = 5
@@ -118,3 +119,11 @@ def reason_of(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
     if row.gated and row.array_uid is not None and not row.is_array:
         return PendingReason(ReasonCode.DEPENDENCY, f"jobs/{job_id(row.array_uid)}", requested=1)
     return None
+
+
+def transfers_ms(connection: Connection, row: JobRow) -> list[int]:
+    """Return how long a job's inputs take to the center of each option; nothing if no time."""
+    uid = row.uid if row.array_uid is None else row.array_uid
+    [(options,)] = bulk_read(connection, f"SELECT options FROM job WHERE uid = {uid}")
+    found = [option.stage_ms for option in options_of(options)]
+    return found if any(found) else []

@@ -155,5 +155,5 @@ def test_lines_lead_from_each_city_to_each_center(db: Database) -> None:
 )
 def test_a_line_that_cannot_be_is_refused(db: Database, files: Path, line: str, says: str) -> None:
     (files / "links.yaml").write_text(f"links:\n  - {line}\n")
-    with pytest.raises(seed.BadSeed, match=says):
+    with pytest.raises(BadSeed, match=says):
         _load(db, files)

@@ -181,3 +181,28 @@ async def test_the_planner_is_told_how_long_inputs_take(
     lost = job_pb2.DataRef(uri="obs://c", location="cities/atlantis")
     refused = said(await send(corridor, submit(job(inputs=[lost]), job())))
     assert "jobs[0].inputs[0].location: 'cities/atlantis' is no city or center" in refused[0]
+
+
+async def test_how_long_inputs_take_is_quoted_and_explained(
+    corridor: Any, job: Any, submit: Any
+) -> None:
+    """To the center where they lie they take nothing; without any there is nothing to say."""
+    far = job_pb2.DataRef(uri="obs://a", size_bytes=30 * 10**9, location="centers/wuhan-sc")
+    options = [
+        job_pb2.ResourceOption(flavor=flavor, units_per_node=8)
+        for flavor in ("wuhan-ai/ascend-910b", "wuhan-sc/accelerator")
+    ]
+    spec = job("two", inputs=[far], options=options)
+    who = {"metadata": corridor.member(MINE)}
+    quoted = await corridor.jobs.QuoteJobs(pb.QuoteJobsRequest(jobs=[spec]), **who)
+    assert [one.transfer.seconds for one in quoted.quotes[0].options] == [24, 0]
+    first, plain = (
+        one.job_id for one in (await send(corridor, submit(spec, job(held=True)))).results
+    )
+    await corridor.jobs.HoldJobs(
+        pb.HoldJobsRequest(selection=pb.JobSelection(job_ids=[first])), **who
+    )
+    told = await corridor.jobs.ExplainJob(pb.ExplainJobRequest(job_id=first), **who)
+    assert [one.seconds for one in told.transfers] == [24, 0]
+    told = await corridor.jobs.ExplainJob(pb.ExplainJobRequest(job_id=plain), **who)
+    assert not told.transfers

@@ -838,6 +838,7 @@ class ExplainJobResponse(_message.Message):
     REASON_SINCE_TIME_FIELD_NUMBER: _builtins.int
     REASON_TIMES_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    TRANSFERS_FIELD_NUMBER: _builtins.int
     state: _job_pb2.JobState.ValueType
     """Its state."""
     position_in_city: _builtins.int
@@ -868,6 +869,12 @@ class ExplainJobResponse(_message.Message):
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonSpell]:
         """For which reason it waited when, in order: the last 100 spells."""
 
+    @_builtins.property
+    def transfers(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
+        """How long its inputs take to the center of each of its options, in their order; none if nothing
+        has to move or nothing is known.
+        """
+
     def __init__(
         self,
         *,
@@ -879,10 +886,11 @@ class ExplainJobResponse(_message.Message):
         reason_since_time: _timestamp_pb2.Timestamp | None = ...,
         reason_times: _abc.Iterable[Global___ReasonTime] | None = ...,
         history: _abc.Iterable[Global___ReasonSpell] | None = ...,
+        transfers: _abc.Iterable[_duration_pb2.Duration] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reason_since_time", b"reason_since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "options", b"options", "position_in_city", b"position_in_city", "reason", b"reason", "reason_since_time", b"reason_since_time", "reason_times", b"reason_times", "state", b"state", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "options", b"options", "position_in_city", b"position_in_city", "reason", b"reason", "reason_since_time", b"reason_since_time", "reason_times", b"reason_times", "state", b"state", "transfers", b"transfers", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
