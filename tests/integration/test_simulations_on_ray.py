@@ -62,8 +62,8 @@ def workers() -> list[str]:
 
 
 async def wait_for(wanted: bool) -> None:
-    """Wait until there are such workers, or none."""
-    async with asyncio.timeout(60):
+    """Wait until there are such workers, or none: less long than one scenario would play."""
+    async with asyncio.timeout(15):
         while bool(workers()) is not wanted:  # noqa: ASYNC110 - another's processes
             await asyncio.sleep(0.05)
 
@@ -84,6 +84,7 @@ async def test_ray_and_processes_find_the_same_and_ray_may_be_lost(on_ray: RayPl
     assert after.figures == alone.figures
 
 
+@pytest.mark.slow
 async def test_tasks_end_with_the_call_that_asked_and_the_planner_goes_on(
     on_ray: RayPlanner,
 ) -> None:
@@ -94,11 +95,11 @@ async def test_tasks_end_with_the_call_that_asked_and_the_planner_goes_on(
     chosen = ", ".join(moved.get(name, name) for name in names)
     day.it.db.do(
         lambda c: c.exec_driver_sql(
-            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 150)"
+            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 600)"
             f" INSERT INTO job ({', '.join(names)}) SELECT {chosen} FROM job, t"
         )
     )
-    day.it.clock.ms += 150 * 20_000
+    day.it.clock.ms += 600 * 20_000
     await on_ray.load(1, [], 0)
     told = simulations(day, on_ray).simulate(7, MORE, Asker())
     async with aclosing(told):

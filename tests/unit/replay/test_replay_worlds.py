@@ -103,6 +103,8 @@ def test_a_promise_across_a_cut_is_void_and_any_other_is_kept() -> None:
     first = life(0, 0, 6, 100), life(1, 1, 8, 10)
     (kept,) = live(*first).promises
     assert (kept.promised_ms, kept.late, kept.void) == (100_000, False, False)
+    (before_it,) = live(*first, outside=(Cut("cpu", 400_000, 500_000, 4),)).promises
+    assert before_it == kept, "a later cut excuses nothing"
     (cut_off,) = live(*first, outside=(cut,)).promises
     assert (cut_off.promised_ms, cut_off.started_ms) == (100_000, 300_000)
     assert cut_off.late

@@ -237,3 +237,4 @@ async def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:
     await asyncio.wait([playing])
     assert playing.cancelled()
     assert processes_of(tmp_path) == []
+    assert not (tmp_path / "result-0").exists(), "it was ended, not waited for"
