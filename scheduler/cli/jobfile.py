@@ -20,7 +20,8 @@ from scheduler.cli.jobfile_fields import ARCHITECTURES as ARCHITECTURES
 from scheduler.cli.jobfile_fields import CLASSES as CLASSES
 from scheduler.cli.jobfile_fields import CONDITIONS as CONDITIONS
 from scheduler.cli.jobfile_fields import FAILURES as FAILURES
-from scheduler.cli.jobfile_fields import FILE_NAMES, JOB, MIB, SHORTCUT
+from scheduler.cli.jobfile_fields import FILE_NAMES, MIB, SHORTCUT
+from scheduler.cli.jobfile_fields import JOB as JOB
 from scheduler.cli.jobfile_fields import SUBSIDIES as SUBSIDIES
 from scheduler.cli.kinds import Notes
 from scheduler.cli.nodes import Node, read_documents

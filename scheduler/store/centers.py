@@ -38,7 +38,7 @@ class OfferedFlavor:
 
 @dataclass(frozen=True, slots=True)
 class CenterRow:
-    """A center; ``state`` is OPEN, CORDONED or DRAINING, ``settings`` the JSON its adapter is built from."""
+    """A center; ``state`` is OPEN, CORDONED or DRAINING, ``settings`` its adapter's JSON."""
 
     center: str
     name_zh: str
