@@ -81,8 +81,8 @@ class Intake(Runs):
                     self._stoppable.pop(uid, None)
                     removed.append(uid)
                     self.free_holder(uid)
-                case RunEnded(uid, used_ms):
-                    self._ended(uid, used_ms, now_ms)
+                case RunEnded(uid, used_ms, whole):
+                    self._ended(uid, used_ms, whole, now_ms)
                 case RunStarted(uid, start_ms):
                     self._started(uid, start_ms)
                 case StartRefused(uid, reason, retry_ms):

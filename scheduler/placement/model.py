@@ -113,10 +113,15 @@ class RunStarted(NamedTuple):
 
 
 class RunEnded(NamedTuple):
-    """A run holds nothing any more; ``used_ms`` is how long it really occupied its units."""
+    """A run holds nothing any more; ``used_ms`` is how long it really occupied its units.
+
+    One that is not ``whole`` was ended by the platform or its center: it says nothing about how
+    long such runs take.
+    """
 
     uid: int
     used_ms: int
+    whole: bool = True
 
 
 class Promised(NamedTuple):

@@ -67,16 +67,18 @@ class Runs(Rules):
         self._move_end(uid, run.start_ms + run.option.wall_ms)
         self.dirty.add(pool.flavor)
 
-    def _ended(self, uid: int, used_ms: int, now_ms: int) -> None:
+    def _ended(self, uid: int, used_ms: int, whole: bool, now_ms: int) -> None:
         run = self._release(uid)
-        if run is not None and used_ms > 0:
+        if run is None or used_ms <= 0:
+            return
+        if whole:
             option, user = run.option, "" if run.job is None else run.job.user
             self.run_times.learn(
                 RunHistory(
                     run.enterprise, user, option.flavor, option.units, option.wall_ms, used_ms
                 )
             )
-            self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
+        self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
 
     def _started(self, uid: int, start_ms: int) -> None:
         run = self.active.get(uid)

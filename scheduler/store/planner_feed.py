@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
+from scheduler.domain.states import RunState
 from scheduler.placement.model import (
     CityQuotaSet,
     CitySet,
@@ -38,6 +39,8 @@ _USAGE_DAYS: Final = 35  # five half-lives: what is older weighs less than 1/32
 _QUEUED: Final = frozenset(
     {EventKind.SUBMITTED, EventKind.RELEASED, EventKind.REQUEUED, EventKind.READY}
 )
+#: Ends of runs that say nothing about how long such runs take (see ``tables.RUN_TOOK``).
+_CUT_SHORT: Final = frozenset({RunState.PREEMPTED, RunState.LOST})
 #: After these a job that waits is told anew: it waits elsewhere.
 _MOVED: Final = frozenset({EventKind.EMERGENCY_GRANTED, EventKind.EMERGENCY_REVOKED})
 _REMOVED: Final = frozenset(
@@ -191,7 +194,9 @@ def read_deltas(
         elif kind == EventKind.RUN_STARTED:
             deltas.append(RunStarted(uid, at_ms))
         elif kind == EventKind.RUN_ENDED:
-            deltas.append(RunEnded(uid, int(json.loads(detail)["used_ms"])))
+            ended = json.loads(detail)
+            whole = ended["run_state"] not in _CUT_SHORT
+            deltas.append(RunEnded(uid, int(ended["used_ms"]), whole))
         elif kind == EventKind.CANCEL_REQUESTED:
             cancels.append(uid)
         elif kind in (EventKind.FUND_CHANGED, EventKind.BUDGET_CHANGED):

@@ -7,8 +7,8 @@ import pytest
 from adapters.contract import FailureClass, Phase
 from scheduler.domain.evicting import EVICTIONS_MAX, START_TRIES_MAX
 from scheduler.domain.reports import noticed
-from scheduler.placement.model import Eviction, RunActive
-from scheduler.store import centers, evicting, job_commands, leader, planner_feed, runs
+from scheduler.placement.model import Eviction
+from scheduler.store import centers, evicting, job_commands, leader, runs
 from scheduler.store.evicting import Orders
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
@@ -266,36 +266,6 @@ def test_a_new_leader_takes_the_orders_over(it: Hands) -> None:
     tell(it, uid)
     [found] = it.db.read_sync(runs.open_runs)
     assert found.deadline_ms == it.clock.ms + GRACE_MS
-
-
-# --- what the planner is told ---------------------------------------------------------------------
-
-
-def told_runs(it: Hands) -> list[RunActive]:
-    """The runs of a snapshot."""
-    _, deltas = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))
-    return [delta for delta in deltas if isinstance(delta, RunActive)]
-
-
-def test_the_planner_hears_who_may_be_evicted_and_who_is(it: Hands) -> None:
-    free, bound = running(it, priority=5), running(it, "e1", interruptible=False)
-    by_uid = {run.uid: run for run in told_runs(it)}
-    assert by_uid[free].interruptible
-    assert (by_uid[free].priority, by_uid[free].user) == (5, "w1-user")
-    assert not by_uid[bound].interruptible
-    whom = waiting(it)
-    order(it, free, for_uid=whom)
-    [run] = [run for run in told_runs(it) if run.uid == free]
-    assert (run.interruptible, run.ending_ms, run.ending_for) == (
-        False, it.clock.ms + GRACE_MS, whom,
-    )  # fmt: skip
-
-
-def test_one_that_was_evicted_twice_is_told_as_not_interruptible(it: Hands) -> None:
-    uid = running(it)
-    it.db.do(lambda c: c.exec_driver_sql(f"UPDATE job SET evictions = 2 WHERE uid = {uid}"))
-    [run] = told_runs(it)
-    assert (run.interruptible, run.evictions) == (False, 2)
 
 
 # --- drains ---------------------------------------------------------------------------------------

@@ -1,0 +1,81 @@
+"""What the planner is told of runs: who may be evicted, who is, and which ends teach nothing."""
+
+from typing import Any
+
+import pytest
+
+from adapters.contract import Phase
+from scheduler.domain.reports import noticed
+from scheduler.placement.model import Eviction, RunActive, RunEnded
+from scheduler.store import evicting, planner_feed
+from scheduler.store.evicting import Orders
+from tests.simulation import world as worlds
+from tests.simulation.hands import Hands
+from tests.simulation.world import NPU, job
+
+GRACE_MS = 120_000
+
+
+@pytest.fixture
+def it() -> Hands:
+    """A corridor without programmes."""
+    return Hands(worlds.build(rules=()))
+
+
+def running(it: Hands, who: str = "w1", **terms: Any) -> int:
+    """A job that runs, interruptible unless it says else."""
+    [uid] = it.world.submit(who, [job(**{"interruptible": True, **terms})])
+    it.run(uid)
+    return uid
+
+
+def waiting(it: Hands) -> int:
+    """A job of another city that waits."""
+    [uid] = it.world.submit("e1", [job()])
+    return uid
+
+
+def order(it: Hands, *uids: int, for_uid: int | None = None) -> Orders:
+    """Plan evictions, and order them."""
+    whom = waiting(it) if for_uid is None else for_uid
+    plan = [Eviction(uid, NPU, 1, whom, GRACE_MS) for uid in uids]
+    return it.db.do(lambda c: evicting.reclaim(c, it.epoch, plan, it.clock.ms))
+
+
+def told_runs(it: Hands) -> list[RunActive]:
+    """The runs of a snapshot."""
+    _, deltas = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))
+    return [delta for delta in deltas if isinstance(delta, RunActive)]
+
+
+def test_the_planner_hears_who_may_be_evicted_and_who_is(it: Hands) -> None:
+    free, bound = running(it, priority=5), running(it, "e1", interruptible=False)
+    by_uid = {run.uid: run for run in told_runs(it)}
+    assert by_uid[free].interruptible
+    assert (by_uid[free].priority, by_uid[free].user) == (5, "w1-user")
+    assert not by_uid[bound].interruptible
+    whom = waiting(it)
+    order(it, free, for_uid=whom)
+    [run] = [run for run in told_runs(it) if run.uid == free]
+    assert (run.interruptible, run.ending_ms, run.ending_for) == (
+        False, it.clock.ms + GRACE_MS, whom,
+    )  # fmt: skip
+
+
+def test_one_that_was_evicted_twice_is_told_as_not_interruptible(it: Hands) -> None:
+    uid = running(it)
+    it.db.do(lambda c: c.exec_driver_sql(f"UPDATE job SET evictions = 2 WHERE uid = {uid}"))
+    [run] = told_runs(it)
+    assert (run.interruptible, run.evictions) == (False, 2)
+
+
+def test_an_end_by_order_says_nothing_of_how_long_such_runs_take(it: Hands) -> None:
+    evicted, whole = running(it), running(it, "e1")
+    order(it, evicted)
+    it.report(noticed(evicted, 1))
+    revision = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))[0]
+    it.end(evicted, 60, Phase.CANCELLED)
+    it.end(whole, 90)
+    told = it.db.read_sync(lambda c: planner_feed.read_deltas(c, revision, 100))[1]
+    ends = [delta for delta in told if isinstance(delta, RunEnded)]
+    assert ends == [RunEnded(evicted, 60_000, whole=False), RunEnded(whole, 90_000)]
