@@ -30,9 +30,9 @@ def test_who_used_less_is_expected_to_start_first() -> None:
     # In submission order w1 would be first; it used more of late.
     board = Board(UsageSet("w1", "a", 1_000_000, 0))
     board.plan(board.job(1, "e1", 10))
-    board.plan(board.job(2, "w1", 10, wall_h=4), board.job(3, "w2", 10, wall_h=2))
-    # The promise stands at the first in fair order: it starts when the pool is free.
-    assert (likely_h(board, 3), likely_h(board, 2)) == (1, 3)
+    twice = [board.job(uid, "w2", 10, wall_h=2) for uid in (3, 4)]
+    board.plan(board.job(2, "w1", 10, wall_h=4), *twice)
+    assert [likely_h(board, uid) for uid in (3, 4, 2)] == [1, 3, 5]
 
 
 def test_run_times_are_expected_as_they_were_of_late_and_limits_make_the_latest() -> None:
