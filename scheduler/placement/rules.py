@@ -67,7 +67,8 @@ class Rules:
         self._limits_moved = False
 
     def _rule(self, delta: Delta) -> None:
-        self.rules[rule_key(delta)] = delta
+        if not isinstance(delta, UsageSet):  # use goes on; it is no rule
+            self.rules[rule_key(delta)] = delta
         match delta:
             case PoolSet(flavor, center, capacity, is_open, corridor):
                 pool = self._pool(flavor)
