@@ -29,6 +29,12 @@ _AFTER = {
     "ADMITTED": {"RUNNING", "QUEUED", "HELD", "SUCCEEDED", "FAILED", "CANCELLED"},
     "RUNNING": {"QUEUED", "SUCCEEDED", "FAILED", "CANCELLED"},
 }
+#: An array stands as those of its elements do that were not started, and has no runs of its own.
+_ARRAY_AFTER = {
+    "QUEUED": {"HELD", "RUNNING", "CANCELLED", "EXPIRED"},
+    "HELD": {"QUEUED", "RUNNING", "CANCELLED", "EXPIRED"},
+    "RUNNING": {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"},
+}
 
 
 @dataclass
@@ -48,6 +54,7 @@ class Auditor:
     def check(self) -> None:
         """Raise AssertionError for the first thing that is wrong."""
         self._jobs_and_runs()
+        self._relations()
         self._feed()
         self._quota()
         self._accounts()
@@ -82,14 +89,36 @@ class Auditor:
         assert not again, f"jobs {again} are queued again though they are to be cancelled"
         active = Counter(key[0] for key, run in runs.items() if run[0] not in _FINAL_RUNS)
         assert all(count == 1 for count in active.values()), "a job has two active runs"
+        arrays = {uid for (uid,) in rows("SELECT array_uid FROM job_array")}
         for uid, (state, _, settled) in jobs.items():
+            if uid in arrays:
+                assert bool(settled) == (state in _FINAL_JOBS), f"array {uid}: settled"
+                continue
             expected = state in ("ADMITTED", "RUNNING")
             assert (uid in active) == expected, f"job {uid} is {state}, active runs {active[uid]}"
             open_runs = [key for key, run in runs.items() if key[0] == uid and run[3] is None]
             assert bool(settled) == (state in _FINAL_JOBS and not open_runs), f"job {uid}: settled"
 
+    def _relations(self) -> None:
+        """What waits for others has no run before they have ended; arrays keep to their limits."""
+        rows = self.world.db.rows
+        early = rows(
+            "SELECT d.job_uid, o.uid, o.state FROM job_dependency d JOIN job o ON o.uid = d.on_uid"
+            " JOIN job j ON coalesce(j.array_uid, j.uid) = d.job_uid WHERE j.attempt > 0"
+            " AND (o.state IN ('QUEUED', 'HELD', 'ADMITTED', 'RUNNING')"
+            " OR (d.condition = 'AFTER_SUCCESS' AND o.state <> 'SUCCEEDED'))"
+        )
+        assert not early, f"{early} began too soon"
+        crowded = rows(
+            "SELECT a.array_uid FROM job_array a JOIN job j ON j.array_uid = a.array_uid"
+            " AND j.uid <> a.array_uid WHERE j.state IN ('ADMITTED', 'RUNNING')"
+            " GROUP BY a.array_uid, a.concurrency_max HAVING count(*) > a.concurrency_max"
+        )
+        assert not crowded, f"arrays {crowded} run more elements than they may"
+
     def _feed(self) -> None:
         """Invariant 8: no hole, and each job's states follow one another as they may."""
+        arrays = {uid for (uid,) in self.world.db.rows("SELECT array_uid FROM job_array")}
         for seq, uid, kind, state in self.world.db.rows(
             f"SELECT seq, job_uid, kind, state FROM event WHERE seq > {self._last_seq} ORDER BY seq"
         ):
@@ -98,7 +127,8 @@ class Auditor:
             if not uid:
                 continue
             before = self._states.get(uid, state)
-            assert state == before or state in _AFTER.get(before, set()), (
+            after = _ARRAY_AFTER if uid in arrays else _AFTER
+            assert state == before or state in after.get(before, set()), (
                 f"event {seq} {kind}: job {uid} goes from {before} to {state}"
             )
             self._states[uid] = state
@@ -180,7 +210,11 @@ class Auditor:
                 "SELECT r.city, r.flavor, r.state FROM run r JOIN job j ON j.uid = r.job_uid"
                 f" AND j.attempt = r.attempt WHERE r.job_uid = {one.uid}"
             )
-            [(whose, options)] = rows(f"SELECT city, options FROM job WHERE uid = {one.for_uid}")
+            [(whose, options)] = rows(
+                "SELECT j.city, j.options FROM job j LEFT JOIN job_array a ON a.array_uid = j.uid"
+                f" WHERE j.uid = {one.for_uid} OR {one.for_uid} BETWEEN j.uid AND j.uid + a.size"
+                " ORDER BY j.uid DESC LIMIT 1"
+            )
             assert state not in _FINAL_RUNS, f"{one.uid} is {state}"
             assert flavor == one.flavor
             assert city != whose, f"{city} evicts its own for {one.for_uid}"

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from quota.subsidy import Rule
+from scheduler.domain.arrays import ArraySpec
+from scheduler.domain.ids import element_uid
 from scheduler.errors import CorridorError, WrongState
 from scheduler.store import centers as store_centers
 from scheduler.store import emergency, funds, job_commands, quotas, quotas_flavors, stops
@@ -39,13 +41,34 @@ class People:
         enterprise = self.rng.choice([*ENTERPRISES])
         specs = [worlds.random_job(self.rng) for _ in range(self.rng.randint(1, 6))]
         key = f"r-{len(self._requests)}"
-        uids = self.world.submit(enterprise, specs, request_id=key)
+        waits = self._relate(specs, random.Random(f"{self.clock.ms} {key}"))
+        uids = self.world.submit(enterprise, specs, request_id=key, waits=waits)
         self._requests[key] = (enterprise, specs, uids)
         self.auditor.acknowledged.update(uids)
 
+    def _relate(self, specs: list[Any], rng: random.Random) -> dict[int, list[tuple[int, str]]]:
+        """Let a few jobs be arrays, and a few wait for others; what they wait for, by place."""
+        before = sorted(self.auditor.acknowledged)
+        waits: dict[int, list[tuple[int, str]]] = {}
+        for at, spec in enumerate(specs):
+            if rng.random() < 0.15:
+                specs[at] = replace(spec, array=ArraySpec(rng.randint(1, 5), rng.choice((0, 1, 2))))
+            if before and rng.random() < 0.15:
+                some = rng.sample(before, min(len(before), rng.randint(1, 2)))
+                waits[at] = [(uid, rng.choice(("AFTER_SUCCESS", "AFTER_ANY_END"))) for uid in some]
+        return waits
+
     def _some(self) -> list[int]:
+        """A few jobs; of an array now and then some elements instead."""
         uids = sorted(self.auditor.acknowledged)
-        return self.rng.sample(uids, min(len(uids), self.rng.randint(1, 3)))
+        found = self.rng.sample(uids, min(len(uids), self.rng.randint(1, 3)))
+        return [self._or_element(uid) for uid in found]
+
+    def _or_element(self, uid: int) -> int:
+        sizes = self.world.db.rows(f"SELECT size FROM job_array WHERE array_uid = {uid}")
+        if not sizes or (uid + self.clock.ms) % 2:
+            return uid
+        return element_uid(uid, (self.clock.ms // 500) % sizes[0][0])
 
     def command(self, command: Callable[..., Any], uids: list[int]) -> None:
         if uids:

@@ -22,6 +22,7 @@ from scheduler.store import job_commands
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
 from tests.simulation.auditor import Auditor
+from tests.simulation.budget_keeper import BudgetKeeper
 from tests.simulation.centers import CallBook, MortalCenter, open_center
 from tests.simulation.inline_store import Crash
 from tests.simulation.people import NEW_YEAR_MS, People
@@ -47,6 +48,7 @@ class Story:
         self.books = {center: CallBook(self.clock) for center in CENTERS}
         self.auditor = Auditor(self.world, self.centers)
         self.people = People(self.world, self.auditor, self.rng)
+        self.budgets = BudgetKeeper(self.world, seed)
         self.process: Process | None = None
         self.stale: Process | None = None
         self.quiet = False
@@ -90,9 +92,12 @@ class Story:
         await self.start()
         for number in range(steps):
             await self.step(number)
+            self.budgets.act()
             self.auditor.check()
+            self.budgets.check()
             if number % 50 == 49:
                 self.auditor.verify()
+                self.budgets.verify()
         await self.rest()
         self._count_natives()
 
@@ -149,6 +154,7 @@ class Story:
         for one in self.centers.values():
             one.set_outage(False)
         self.people.make_peace()
+        self.budgets.make_peace()
         await self.start()
         for book in self.books.values():
             book.reported.clear()
@@ -163,6 +169,7 @@ class Story:
                 break
             self.clock.ms += self.rng.choice((2_000, 60_000, 700_000))
         self.auditor.check_end()
+        self.budgets.check_end()
         assert self.process is not None
         await self.process.end()
 

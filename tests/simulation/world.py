@@ -78,14 +78,19 @@ class World:
         *,
         request_id: str | None = None,
         uids: Sequence[int] | None = None,
+        waits: Mapping[int, Sequence[tuple[int, str]]] | None = None,
     ) -> list[int]:
-        """Submit jobs in one durable call; returns their uids, the first answer's if repeated."""
+        """Submit jobs in one durable call; returns their uids, the first answer's if repeated.
+
+        ``waits`` gives, by place in the call, the jobs that one waits for, each with a condition.
+        """
         self._calls += 1
         city = self.db.rows(f"SELECT city FROM enterprise WHERE code = '{enterprise}'")[0][0]
-        new = list(uids) if uids is not None else self.ids.take(len(specs))
+        sizes = [1 + (spec.array.size if spec.array else 0) for spec in specs]
+        new = list(uids) if uids is not None else self.ids.take_blocks(sizes)
         jobs = [
-            _new_job(uid, enterprise, city, spec, self.clock.ms)
-            for uid, spec in zip(new, specs, strict=True)
+            _new_job(uid, enterprise, city, spec, self.clock.ms, tuple((waits or {}).get(at, ())))
+            for at, (uid, spec) in enumerate(zip(new, specs, strict=True))
         ]
         digest = repr([(job.options, job.labels) for job in jobs]).encode()
         key = Key(enterprise, request_id or f"call-{self._calls}", digest)
@@ -103,7 +108,10 @@ class World:
         return new
 
 
-def _new_job(uid: int, enterprise: str, city: str, spec: JobSpec, now_ms: int) -> NewJob:
+def _new_job(
+    uid: int, enterprise: str, city: str, spec: JobSpec, now_ms: int,
+    waits_for: tuple[tuple[int, str], ...] = (),
+) -> NewJob:  # fmt: skip
     options = [[o.flavor, o.units, o.nodes, spec.wall_limit_s] for o in spec.options]
     return NewJob(
         uid=uid, enterprise=enterprise, city=city, state="HELD" if spec.held else "QUEUED",
@@ -112,7 +120,10 @@ def _new_job(uid: int, enterprise: str, city: str, spec: JobSpec, now_ms: int) -
         labels=json.dumps(dict(spec.labels)), spec=encode(spec), subsidy=spec.subsidy,
         self_pay_max_fen=spec.self_pay_max_fen, attempts_max=spec.attempts_max,
         retry_on=",".join(sorted(spec.retry_on)), user_name=f"{enterprise}-user",
-        more=More(interruptible=spec.interruptible, notice_s=spec.notice_s),
+        more=More(
+            interruptible=spec.interruptible, notice_s=spec.notice_s, array=spec.array,
+            waits_for=waits_for,
+        ),
     )  # fmt: skip
 
 
