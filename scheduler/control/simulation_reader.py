@@ -24,7 +24,7 @@ SUMMARY_FILE: Final = "summary"
 
 
 class Reading(NamedTuple):
-    """What to read; ``url`` is the store's, with its password."""
+    """What to read; ``url`` is the store's, with its password. Jobs are told of ``city``."""
 
     url: str
     now_ms: int
@@ -32,11 +32,16 @@ class Reading(NamedTuple):
     policy: PolicySettings
     jobs_max: int
     scenarios: tuple[Scenario, ...]
+    city: str | None
 
 
 class Summary(NamedTuple):
-    """What was read, or which field of the request is wrong and why."""
+    """What was read, or which field of the request is wrong and why.
 
+    ``total`` jobs are played; ``jobs`` and ``estimated`` are those that may be told.
+    """
+
+    total: int = 0
     jobs: int = 0
     estimated: int = 0
     from_ms: int = 0
@@ -59,8 +64,9 @@ def read_into(folder: Path, connection: Connection, reading: Reading) -> Summary
         return Summary(wrong=wrong)
     (folder / HISTORY_FILE).write_bytes(pack_history(found))
     return Summary(
-        len(found.lives), found.estimated, found.from_ms, found.to_ms, tuple(found.left_out.items())
-    )
+        len(found.lives), *found.counts(reading.city), found.from_ms, found.to_ms,
+        tuple(found.left_out.items()),
+    )  # fmt: skip
 
 
 def _wrong(history: History, scenarios: tuple[Scenario, ...]) -> tuple[str, str] | None:

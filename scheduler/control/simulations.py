@@ -41,6 +41,7 @@ log = structlog.get_logger()
 _READER: Final = "scheduler.control.simulation_reader"
 #: Progress is told at most so often, in real seconds.
 _TELL_S: Final = 0.25
+_PARTS: Final = 1_000
 
 
 class RayPlayer(Protocol):
@@ -82,7 +83,7 @@ class Simulations:
         folder = Path(tempfile.mkdtemp(prefix="corridor-simulation-"))
         try:
             yield Progress(Phase.READING)
-            summary = await self._read(folder, days, scenarios)
+            summary = await self._read(folder, days, scenarios, asker)
             shown = (Scenario(HISTORY), Scenario(TODAY), *scenarios)
             tasks = [Task(scenario, asker) for scenario in shown]
             async with contextlib.aclosing(self._follow(folder, tasks, summary)) as told:
@@ -94,11 +95,13 @@ class Simulations:
 
     # --- reading ----------------------------------------------------------------------------------
 
-    async def _read(self, folder: Path, days: int, scenarios: Sequence[Scenario]) -> Summary:
+    async def _read(
+        self, folder: Path, days: int, scenarios: Sequence[Scenario], asker: Asker
+    ) -> Summary:
         url = self._db.engine.url
         reading = Reading(
             url.render_as_string(hide_password=False), self._clock.now_ms(), days, self._policy,
-            self._settings.jobs_max, tuple(scenarios),
+            self._settings.jobs_max, tuple(scenarios), asker.city,
         )  # fmt: skip
         if url.database in (None, "", ":memory:"):  # nobody else can read it
             summary = await self._db.read(lambda c: read_into(folder, c, reading))
@@ -117,7 +120,8 @@ class Simulations:
         self, folder: Path, tasks: Sequence[Task], summary: Summary
     ) -> AsyncGenerator[Progress | Answer]:
         ended = [0] * len(tasks)
-        total = summary.jobs * (len(tasks) - 1)  # what really happened is not played
+        total = summary.total * (len(tasks) - 1)  # what really happened is not played
+        own = tasks[0].asker.city is not None
 
         def on_progress(number: int, jobs: int) -> None:
             ended[number] = jobs
@@ -128,7 +132,7 @@ class Simulations:
             while not playing.done():
                 if sum(ended) != said:
                     said = sum(ended)
-                    yield Progress(Phase.PLAYING, said, total)
+                    yield _progress(said, total, own)
                 await asyncio.wait({playing}, timeout=_TELL_S)
             figures, where, why = await playing
         finally:
@@ -154,6 +158,13 @@ class Simulations:
             return await play_all(folder, tasks, on_progress), Where.PROCESSES, why
         except ScenarioFailed as error:
             raise SimulationFailed(str(error)) from error
+
+
+def _progress(ended: int, total: int, own: bool) -> Progress:
+    """How far it is; a city is told only the part, for the number of jobs is of all cities."""
+    if own:
+        return Progress(Phase.PLAYING, ended * _PARTS // max(1, total), _PARTS)
+    return Progress(Phase.PLAYING, ended, total)
 
 
 async def _run_reader(folder: Path, reading: Reading) -> None:

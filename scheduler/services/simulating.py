@@ -45,12 +45,14 @@ async def simulate_quotas(
     except BadScenario as error:
         raise InvalidRequest([FieldViolation(error.where, error.what)]) from error
     except TooManyJobs as error:
+        # How many jobs all cities have is not for one of them.
+        jobs = "more" if asker.city else str(error.jobs)
         raise InvalidRequest(
             [
                 FieldViolation(
                     "days",
-                    f"there are {error.jobs} jobs in these days and at most {error.most} are"
-                    " simulated; ask for fewer days, or have simulation.jobs_max raised",
+                    f"there are {jobs} jobs in these days, and at most {error.most} are simulated;"
+                    " ask for fewer days, or have simulation.jobs_max raised",
                 )
             ]
         ) from error

@@ -121,7 +121,7 @@ def read(
         policy,
         _prices(connection, now_ms, {job.enterprise for job in jobs}),
         tuple(_stay(places[run.uid], run, now_ms) for run in sorted(_all(runs), key=_when)),
-        lives.estimated,
+        frozenset(lives.estimated),
     )
 
 
@@ -180,7 +180,7 @@ class _Lives:
     ) -> None:  # fmt: skip
         self._from_ms, self._now_ms, self._held = from_ms, now_ms, held
         self._guess = _Guess(_all(runs))
-        self.estimated = 0
+        self.estimated: set[int] = set()
         self.made = [
             self._life(place, job, runs.get(job.uid, [])) for place, job in enumerate(jobs)
         ]
@@ -241,7 +241,7 @@ class _Lives:
         ended_badly = over and bool(found) and len(found) == len(runs)
         if known or ended_badly:
             return tuple(found)
-        self.estimated += 1
+        self.estimated.add(queued.uid)
         last = runs[-1] if runs else None
         return (*found, self._guess.attempt(queued, last, self._now_ms))
 

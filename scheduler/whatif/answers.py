@@ -16,7 +16,7 @@ class Phase(StrEnum):
 
 
 class Progress(NamedTuple):
-    """So many jobs of all scenarios together have ended."""
+    """So many jobs of all scenarios together have ended; for a city in parts of a thousand."""
 
     phase: Phase
     ended_jobs: int = 0
@@ -34,8 +34,8 @@ class Where(StrEnum):
 class Answer:
     """The figures of all scenarios: what really happened, today, then those asked for.
 
-    Of ``jobs`` in the span [from_ms, to_ms) ``estimated`` have not ended: how long they run was
-    estimated. ``why_not_ray`` is empty if Ray played them.
+    Of ``jobs`` in the span [from_ms, to_ms), those of the asking city, ``estimated`` have not
+    ended: how long they run was estimated. ``why_not_ray`` is empty if Ray played them.
     """
 
     from_ms: int

@@ -27,8 +27,8 @@ class History:
 
     ``settings`` are the deltas of a snapshot without runs and jobs. ``lives`` has the jobs that
     were open in the span; waits are told of those submitted in it. ``real`` are the runs that there
-    really were, of ``lives`` by place; empty if that is not known. ``estimated`` counts jobs whose
-    run time had to be estimated since they have not ended.
+    really were, of ``lives`` by place; empty if that is not known. ``estimated`` are the places of
+    jobs whose run time had to be estimated since they have not ended.
     """
 
     settings: tuple[Delta, ...]
@@ -38,8 +38,15 @@ class History:
     policy: PolicySettings
     prices: Prices = field(default_factory=Prices)
     real: tuple[Stay, ...] = ()
-    estimated: int = 0
+    estimated: frozenset[int] = frozenset()
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def counts(self, city: str | None) -> tuple[int, int]:
+        """Return (jobs, estimated of these) of a city; None for all."""
+        places = [
+            place for place, life in enumerate(self.lives) if city in (None, life.queued.city)
+        ]
+        return len(places), sum(place in self.estimated for place in places)
 
     def is_wide(self, option: Option, capacity: int) -> bool:
         """Whether an option asks for a sixteenth of its flavor or more."""

@@ -40,7 +40,7 @@ def simulations(day: Day, ray: RayPlanner | None) -> Simulations:
 
 async def answer(of: Simulations) -> tuple[list[Progress], Answer]:
     """What a simulation says."""
-    progress = []
+    progress: list[Progress] = []
     async for told in of.simulate(7, MORE, Asker("ezhou")):
         if isinstance(told, Answer):
             return progress, told

@@ -105,8 +105,10 @@ async def test_an_auditor_may_ask_and_a_member_may_not(corridor: Any, refusal: A
 
 
 async def test_a_city_sees_itself_and_of_two_others_nothing(corridor: Any) -> None:
-    _, result = await told(ask(corridor, corridor.city_admin("ezhou"), MORE))
+    progress, result = await told(ask(corridor, corridor.city_admin("ezhou"), MORE))
     assert cities(result) == {"ezhou"}
+    assert {one.total_jobs for one in progress} <= {0, 1_000}
+    assert result.jobs == figures(result, "today", "ezhou").jobs < 120
     for one in result.scenarios:
         assert one.withheld
         assert not one.HasField("evictions")
@@ -185,7 +187,9 @@ async def test_too_many_jobs_are_refused_with_what_to_do(
     service.clock.ms = now_ms
     found = await refusal(told(ask(service, service.operator(), MORE)))
     assert found.fields == ("days",)
-    assert "120 jobs in these days and at most 119" in found.message
+    assert "120 jobs in these days, and at most 119" in found.message
+    found = await refusal(told(ask(service, service.city_admin("ezhou"), MORE)))
+    assert "there are more jobs in these days, and at most 119" in found.message
 
 
 # --- its end --------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_played_under_unchanged_settings_it_is_what_happened(seed: int) -> None:
     day.go_on_to(None)
     day.it.clock.ms += 1
     found = read(day)
-    assert found.estimated == 0
+    assert not found.estimated
     real = play(found, Task(Scenario(HISTORY), SEE_ALL))
     today = play(found, Task(Scenario(TODAY), SEE_ALL))
     assert rows(real) == rows(today)
@@ -47,7 +47,10 @@ def test_what_has_not_ended_is_estimated_and_what_is_over_is_as_it_was() -> None
     day = random_day(9)
     now = read(day)
     waiting = day.it.db.rows("SELECT count(*) FROM job WHERE end_ms IS NULL")[0][0]
-    assert now.estimated == waiting > 3
+    assert len(now.estimated) == waiting > 3
+    assert now.counts(None) == (120, waiting)
+    of_cities = [now.counts(city) for city in ("wuhan", "ezhou", "xianning")]
+    assert [sum(one) for one in zip(*of_cities, strict=True)] == [120, waiting]
     assert len(now.lives) == 120
     whole = play(now, Task(Scenario(TODAY), SEE_ALL))
     assert sum(row.unstarted for row in whole.rows) == 0

@@ -325,9 +325,9 @@ class SimulationProgress(_message.Message):
     phase: Global___SimulationProgress.Phase.ValueType
     """What it does."""
     ended_jobs: _builtins.int
-    """Jobs that have ended, of all scenarios together."""
+    """Jobs that have ended, of all scenarios together; for a city admin in parts of a thousand."""
     total_jobs: _builtins.int
-    """Jobs of all scenarios together."""
+    """Jobs of all scenarios together; for a city admin 1,000."""
     def __init__(
         self,
         *,
@@ -380,7 +380,7 @@ class SimulationResult(_message.Message):
     PLACE_FIELD_NUMBER: _builtins.int
     WHY_NOT_RAY_FIELD_NUMBER: _builtins.int
     jobs: _builtins.int
-    """Jobs that were open in it."""
+    """Jobs that were open in it, for a city admin those of the own city."""
     estimated_jobs: _builtins.int
     """Of these have not ended: how long they run was estimated."""
     place: Global___SimulationResult.Place.ValueType
