@@ -170,12 +170,9 @@ class Explainer:
             return None
         if reason.code is ReasonCode.NOT_EVALUATED:  # nothing binds: the next plan starts it
             return Band(now_ms, now_ms, now_ms, promised=False)
-        foresight, options = self.foresight, key[2]
-        likely = foresight.start_ms(options, entry, now_ms, asked, likely=True)
+        likely, latest = self.foresight.start(key, entry, now_ms, asked)
         promise = self._promise(key, entry)
-        latest = promise
-        if latest is None:
-            latest = foresight.start_ms(options, entry, now_ms, asked, likely=False)
+        latest = latest if promise is None else promise
         if likely is None:
             likely = latest
         if likely is None:

@@ -8,7 +8,7 @@ order in which they will be, and so on until nobody waits or enough was looked a
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nsmallest
 from typing import Final
 
 from scheduler.placement.intake import Intake
@@ -27,9 +27,9 @@ from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import Entry, LocalShards
 from scheduler.placement.waiting import WaitingClass
 
-#: Jobs that are looked at in one forecast, and of one class.
-JOBS_MAX: Final = 4_000
-_CLASS_MAX: Final = 512
+#: Jobs that are looked at in one forecast (about 0.15 ms each), and of one class.
+JOBS_MAX: Final = 600
+_CLASS_MAX: Final = 256
 _FIRST: Final = (PoolSet, CitySet, EnterpriseSet)
 
 #: (enterprise, option, age in ms) to how long the run takes in all, in ms.
@@ -63,27 +63,30 @@ def connected(root: Intake, flavors: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def forecast(
+def forecasts(
     root: RootPlanner,
     flavors: frozenset[str],
     now_ms: int,
-    expect: Expect,
+    expects: Sequence[Expect],
     extra: JobQueued | None = None,
     jobs_max: int = JOBS_MAX,
-) -> Forecast:
+) -> list[Forecast]:
     """Run ahead for the jobs that wait for some flavors, and one that might be queued.
 
-    Nothing of ``root`` changes. It ends once ``extra`` has started.
+    Once for each way to expect run times. Nothing of ``root`` changes. It ends once ``extra`` has
+    started.
     """
-    found = Forecast(now_ms)
-    waiting = _waiting(root, flavors, jobs_max, found)
+    seen = Forecast(now_ms)
+    waiting = _waiting(root, flavors, jobs_max, seen)
     if extra is not None:
         waiting.append(extra)
-        found.asked.add(extra.uid)
-    ahead = RootPlanner(root.policy, LocalShards(1))
-    ends = _copy(root, ahead, flavors, now_ms, expect)
-    ahead.apply(waiting, now_ms)
-    _run(ahead, ends, now_ms, expect, found, None if extra is None else extra.uid)
+        seen.asked.add(extra.uid)
+    found = [Forecast(now_ms, {}, seen.asked, now_ms, seen.complete) for _ in expects]
+    for one, expect in zip(found, expects, strict=True):
+        ahead = RootPlanner(root.policy, LocalShards(1))
+        ends = _copy(root, ahead, flavors, now_ms, expect)
+        ahead.apply(waiting, now_ms)
+        _run(ahead, ends, now_ms, expect, one, None if extra is None else extra.uid)
     return found
 
 
@@ -91,13 +94,15 @@ def _waiting(
     root: RootPlanner, flavors: frozenset[str], jobs_max: int, found: Forecast
 ) -> list[JobQueued]:
     """The jobs that wait for the flavors, of each class the first ones, at most so many."""
-    classes = [
+    # Every class has its part; of too many those whose first jobs wait for longest.
+    of_flavors = (
         waiting
         for waiting in root.classes.values()
-        if any(option.flavor in flavors for option in waiting.options)
-    ]
-    # Every class has its part; those that wait for longest come first.
-    classes.sort(key=lambda waiting: waiting.window[0][1:3])
+        if waiting.options[0].flavor in flavors
+        or any(option.flavor in flavors for option in waiting.options)
+    )
+    classes = nsmallest(jobs_max, of_flavors, key=lambda waiting: waiting.window[0][1:3])
+    found.complete = len(classes) < jobs_max
     jobs: list[JobQueued] = []
     for at, waiting in enumerate(classes):
         part = max(1, min(_CLASS_MAX, (jobs_max - len(jobs)) // (len(classes) - at)))
@@ -210,4 +215,4 @@ def _run(
         at_ms = min(wakes, default=None)
 
 
-__all__ = ["JOBS_MAX", "Expect", "Forecast", "connected", "forecast"]
+__all__ = ["JOBS_MAX", "Expect", "Forecast", "connected", "forecasts"]

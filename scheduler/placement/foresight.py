@@ -6,74 +6,95 @@ a job.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
-from scheduler.placement.forecast import JOBS_MAX, Forecast, connected, forecast
+from scheduler.placement.forecast import JOBS_MAX, Expect, Forecast, connected, forecasts
 from scheduler.placement.model import JobQueued, Option
 from scheduler.placement.pools import Pool, RunEnd
 from scheduler.placement.root import RootPlanner
-from scheduler.placement.shard import Entry
+from scheduler.placement.shard import ClassKey, Entry
 
 #: Waiting jobs that are looked at for one that is only asked about.
-_ASKED_MAX: Final = 1_000
+_ASKED_MAX: Final = 400
 #: A run that took longer than it was expected to is expected to go on for half as long again,
 #: at least this.
 _LATE_MIN_MS: Final = 60_000
 
 
+class Start(NamedTuple):
+    """When a job starts: as is expected, and if all use their limits; None if it never does."""
+
+    likely_ms: int | None
+    latest_ms: int | None
+
+
+class _Outlook(NamedTuple):
+    """Two forecasts of the same jobs: by expected run times, and by limits."""
+
+    likely: Forecast
+    latest: Forecast
+
+
 class Foresight:
-    """Forecasts over a root planner; ``likely`` by expected run times, else by limits."""
+    """Forecasts over a root planner."""
 
     def __init__(self, root: RootPlanner, keep_ms: int) -> None:
         self._root, self._keep_ms = root, keep_ms
-        self._forecasts: dict[tuple[str, bool], Forecast] = {}
+        self._outlooks: dict[str, _Outlook] = {}
 
-    def start_ms(
-        self, options: tuple[Option, ...], entry: Entry, now_ms: int, asked: JobQueued | None, *,
-        likely: bool,
-    ) -> int | None:  # fmt: skip
-        """When a job starts that waits, or ``asked`` if it were queued; None if it never does."""
-        uid, root = entry[2], self._root
-        flavors = [option.flavor for option in options]
-        expect = self.expect if likely else by_limits
+    def start(self, key: ClassKey, entry: Entry, now_ms: int, asked: JobQueued | None) -> Start:
+        """When a job starts that waits, or ``asked`` if it were queued."""
+        flavors = [option.flavor for option in key[2]]
         if asked is not None:
-            found = forecast(root, connected(root, flavors), now_ms, expect, asked, _ASKED_MAX)
+            found = self._made(connected(self._root, flavors), now_ms, asked, _ASKED_MAX)
         else:
-            found = self._known(flavors[0], uid, now_ms, likely) or self._look(
-                connected(root, flavors), now_ms, likely, JOBS_MAX
+            found = self._known(flavors[0], entry[2], now_ms) or self._look(
+                connected(self._root, flavors), now_ms, JOBS_MAX
             )
-        if uid in found.starts:
-            return found.starts[uid]
-        if found.complete:
-            return None
+        pool = self._root.pools[flavors[0]]
+        return Start(
+            self._in(found.likely, pool, key, entry, self.expect),
+            self._in(found.latest, pool, key, entry, by_limits),
+        )
+
+    def _in(
+        self, found: Forecast, pool: Pool, key: ClassKey, entry: Entry, expect: Expect
+    ) -> int | None:
+        start_ms = found.starts.get(entry[2])
+        if start_ms is not None or found.complete:
+            return start_ms
         # There are too many to look at them all: as long as the pool works on those before.
-        work_ms = self._queued_ms(root.pools[flavors[0]], entry, likely)
-        return max(found.until_ms, now_ms + work_ms)
+        work_ms = self._queued_ms(pool, key, entry, found.made_ms, expect)
+        return max(found.until_ms, found.made_ms + work_ms)
 
     def forecasts(self, now_ms: int, jobs_max: int) -> Iterator[Forecast]:
         """Yield what is foreseen for all that waits, each flavor once."""
-        done: set[str] = set()
-        for flavor in sorted(self._root.pools):
-            if flavor in done:
-                continue
-            flavors = connected(self._root, [flavor])
-            done |= flavors
-            if any(
-                one.flavor in flavors for kind in self._root.census.kinds for one in kind.options
-            ):
-                yield self._look(flavors, now_ms, True, jobs_max)
+        wanted = {one.flavor for kind in self._root.census.kinds for one in kind.options}
+        while wanted:
+            flavors = connected(self._root, [min(wanted)])
+            wanted -= flavors
+            yield self._look(flavors, now_ms, jobs_max).likely
 
-    def _known(self, flavor: str, uid: int, now_ms: int, likely: bool) -> Forecast | None:
-        known = self._forecasts.get((flavor, likely))
-        if known is None or not known.made_ms <= now_ms <= known.made_ms + self._keep_ms:
+    def _known(self, flavor: str, uid: int, now_ms: int) -> _Outlook | None:
+        known = self._outlooks.get(flavor)
+        if known is None:
             return None
-        return known if uid in known.asked or not known.complete else None
+        made_ms, likely = known.likely.made_ms, known.likely
+        if not made_ms <= now_ms <= made_ms + self._keep_ms:
+            return None
+        return known if uid in likely.asked or not likely.complete else None
 
-    def _look(self, flavors: frozenset[str], now_ms: int, likely: bool, jobs_max: int) -> Forecast:
-        expect = self.expect if likely else by_limits
-        found = forecast(self._root, flavors, now_ms, expect, jobs_max=jobs_max)
-        self._forecasts.update(dict.fromkeys(((flavor, likely) for flavor in flavors), found))
+    def _look(self, flavors: frozenset[str], now_ms: int, jobs_max: int) -> _Outlook:
+        found = self._made(flavors, now_ms, None, jobs_max)
+        self._outlooks.update(dict.fromkeys(flavors, found))
         return found
+
+    def _made(
+        self, flavors: frozenset[str], now_ms: int, asked: JobQueued | None, jobs_max: int
+    ) -> _Outlook:
+        expects = (self.expect, by_limits)
+        return _Outlook(*forecasts(self._root, flavors, now_ms, expects, asked, jobs_max))
 
     def expect(self, enterprise: str, option: Option, age_ms: int) -> int:
         """How long a run takes in all: what is predicted, and more once it ran for longer."""
@@ -97,18 +118,31 @@ class Foresight:
             ends.append((max(now_ms + 1, end_ms), uid, units, city, enterprise))
         return Pool(pool.flavor, pool.center, pool.book, ends=sorted(ends))
 
-    def _queued_ms(self, pool: Pool, entry: Entry, likely: bool) -> int:
-        """How long the pool would work on the jobs that were queued before this one."""
-        expect = self.expect if likely else by_limits
-        work = 0
-        for owners in self._root.lines.owners(pool.flavor).values():
+    def _queued_ms(
+        self, pool: Pool, key: ClassKey, entry: Entry, now_ms: int, expect: Expect
+    ) -> int:
+        """How long the pool would work on the jobs that were queued before this one.
+
+        Of its own enterprise the jobs before it are counted; of a class of another one as many of
+        its jobs are older as its part of the time since the first of them says.
+        """
+        root, (city, enterprise, _) = self._root, key
+        work = own_work = own_jobs = 0
+        for owners in root.lines.owners(pool.flavor).values():
             for sizes in owners.values():
-                for line in sizes.values():
-                    for first, spot, waiting in line:
-                        if first[1] < entry[1]:
-                            option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
-                            took_ms = expect(waiting.enterprise, option, 0)
-                            work += waiting.count * spot.units * took_ms
+                for first, spot, waiting in chain.from_iterable(sizes.values()):
+                    option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
+                    each = spot.units * expect(waiting.enterprise, option, 0)
+                    if waiting.enterprise == enterprise:
+                        own_jobs += waiting.count
+                        own_work += waiting.count * each
+                    elif first[1:3] < entry[1:3]:
+                        span_ms, older_ms = now_ms - first[1], entry[1] - first[1]
+                        is_all = older_ms >= span_ms
+                        part = waiting.count if is_all else waiting.count * older_ms // span_ms
+                        work += max(1, part) * each
+        before = root.shards.before(root.shard_of(city), key, entry)
+        work += before * own_work // max(1, own_jobs)
         return work // max(1, pool.book.capacity)
 
 

@@ -23,7 +23,7 @@ _PARKED_MAX: Final = 500
 #: Jobs that are estimated at one look.
 _NEW_MAX: Final = 20
 #: Waiting jobs that a forecast for this purpose looks at.
-_LOOKED_AT_MAX: Final = 1_000
+_LOOKED_AT_MAX: Final = 600
 #: Parked jobs of these reasons have them in their events.
 _IN_EVENTS: Final = frozenset({ReasonCode.RETRY_BACKOFF, ReasonCode.NOT_BEFORE})
 

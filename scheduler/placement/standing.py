@@ -9,12 +9,17 @@ others count with what the known ones ask for on average.
 from collections import Counter
 from collections.abc import Iterator
 from heapq import merge
-from typing import NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple
 
 from scheduler.placement.intake import is_emergency
+from scheduler.placement.model import Option
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
 from scheduler.placement.waiting import WaitingClass
+
+#: Jobs of one enterprise that are looked at one by one.
+_LOOKED_AT_MAX: Final = 64
 
 
 class _Turn(NamedTuple):
@@ -29,6 +34,7 @@ class Standing:
 
     def __init__(self, root: RootPlanner, now_ms: int) -> None:
         self._root, self._now_ms = root, now_ms
+        self._rises: dict[tuple[str, Option], int] = {}
 
     def waiting_in(self, city: str) -> int:
         """Return how many jobs of a city wait, parked ones included."""
@@ -69,13 +75,17 @@ class Standing:
         )
 
     def _turns(self, classes: list[WaitingClass]) -> Iterator[_Turn]:
-        """The known jobs of an enterprise in order."""
-        keys = self._root.keys
-        lines = []
-        for waiting in classes:
-            rise = keys.rise(waiting.enterprise, waiting.options[0], self._now_ms)
-            lines.append([_Turn(entry, rise) for entry in waiting.window])
-        return merge(*lines)
+        """The first jobs of an enterprise in order."""
+        lines = [self._line(waiting) for waiting in classes]
+        return islice(merge(*lines), _LOOKED_AT_MAX)
+
+    def _line(self, waiting: WaitingClass) -> Iterator[_Turn]:
+        of = waiting.enterprise, waiting.options[0]
+        rise = self._rises.get(of)
+        if rise is None:
+            rise = self._rises[of] = self._root.keys.rise(*of, self._now_ms)
+        for entry in waiting.window:
+            yield _Turn(entry, rise)
 
     def _key_after(self, enterprise: str, classes: list[WaitingClass], jobs: int) -> int:
         """The key of an enterprise once so many of its jobs were taken."""

@@ -94,18 +94,18 @@ def test_a_forecast_answers_for_many_questions_and_is_made_anew_when_old() -> No
     board.plan(board.job(1, "w1", 10))
     board.plan(board.job(2, "w1", 5), board.job(3, "e1", 5))
     foresight = Foresight(board.core._root, 1_000)
-    options, entry = board.job(2, "w1", 5).options, (0, 0, 2, 0)
+    key, entry = ("wuhan", "w1", board.job(2, "w1", 5).options), (0, 0, 2, 0)
 
     def known() -> int:
-        (made,) = {found.made_ms for found in foresight._forecasts.values()}
+        (made,) = {found.likely.made_ms for found in foresight._outlooks.values()}
         return made
 
-    foresight.start_ms(options, entry, 0, None, likely=True)
-    foresight.start_ms(options, (0, 0, 3, 0), 1_000, None, likely=True)
+    foresight.start(key, entry, 0, None)
+    foresight.start(key, (0, 0, 3, 0), 1_000, None)
     assert known() == 0
-    foresight.start_ms(options, entry, 1_001, None, likely=True)
+    foresight.start(key, entry, 1_001, None)
     assert known() == 1_001
-    foresight.start_ms(options, (0, 0, 77, 0), 1_002, None, likely=True)  # it did not know this one
+    foresight.start(key, (0, 0, 77, 0), 1_002, None)  # it did not know this one
     assert known() == 1_002
 
 
