@@ -107,6 +107,8 @@ def _owner(session: Session, row: pb.Budget) -> str:
 
 
 def _hours(session: Session, row: pb.Budget, field: str) -> str:
+    if not row.city:  # the corridor's own books are no budget: they count what others used
+        return ""
     if row.HasField(field):  # type: ignore[arg-type]
         return amounts.hours_text(getattr(row, field))
     return str(session.t("quota.no_limit"))
@@ -119,18 +121,20 @@ def _signed(unit_seconds: int) -> str:
 
 
 def _free(session: Session, row: pb.Budget) -> Cell:
-    used_up = row.HasField("free_unit_seconds") and row.free_unit_seconds <= 0
+    used_up = bool(row.city) and row.HasField("free_unit_seconds") and row.free_unit_seconds <= 0
     return Cell(_hours(session, row, "free_unit_seconds"), "red" if used_up else "")
 
 
 def _burnt(row: pb.Budget) -> Cell:
-    if not row.HasField("burnt_bps"):
+    if not row.city or not row.HasField("burnt_bps"):
         return Cell("")
     style = "red" if row.burnt_bps >= 10_000 else "yellow" if row.burnt_bps >= 9_000 else ""
     return Cell(f"{row.burnt_bps // 100} %", style)
 
 
 def _mode(session: Session, row: pb.Budget) -> str:
+    if not row.city:
+        return ""
     word = enum_word(pb.Budget.DESCRIPTOR.fields_by_name["mode"], row.mode)
     return str(session.out.word("mode.", word)) if word else str(session.t("budget.off"))
 

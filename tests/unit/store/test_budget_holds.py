@@ -17,6 +17,7 @@ from scheduler.store import (
     budget_settings,
     budgets,
     feed,
+    figures,
     planner_feed,
 )
 from scheduler.store.admission import RETRY_MS, RETRY_SOON_MS, Admitted
@@ -300,6 +301,29 @@ def test_what_a_center_ran_beyond_the_hold_is_the_corridors() -> None:
     assert row(it) == (10_000, 0, HOLD, 0, 0)
     assert row(it, "corridor") == (0, 0, 1_000 - HOLD, 0, 0)
     verify(it)
+
+
+def test_figures_show_the_present_budgets_of_cities_and_what_is_owed() -> None:
+    it = hands()
+    allot(it, 10_000)
+    allot(it, None, flavor=CPU)
+    allot(it, 5_000, enterprise="w1")
+    allot(it, 7_000, period="2026-10")
+    [uid] = it.world.submit("w1", [job()])
+    it.run(uid)
+    assert it.db.read_sync(lambda c: figures.read_budgets(c, it.clock.ms)) == figures.BudgetFigures(
+        [("wuhan", NPU, 10_000, HOLD, 0, 10_000 - HOLD), ("wuhan", CPU, None, 0, 0, None)], [], []
+    )
+    it.end(uid, 1_000)
+    it.db.do(
+        lambda c: c.exec_driver_sql(
+            "INSERT INTO budget_debt VALUES ('corridor', 'enterprises/w1', 'ai/npu', 7, 0),"
+            " ('cities/ezhou', 'cities/wuhan', 'ai/npu', 5, 0)"
+        )
+    )
+    found = it.db.read_sync(lambda c: figures.read_budgets(c, it.clock.ms))
+    assert found.debts == [("wuhan", NPU, 12)]
+    assert found.overruns == [(NPU, 1_000 - HOLD)]
 
 
 # --- the database is the last word ----------------------------------------------------------------
