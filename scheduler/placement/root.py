@@ -35,7 +35,8 @@ class RootPlanner(Rescuing):
                 self.dirty.add(pool.flavor)
         if self.promised:
             self.keep_promises()
-        evictions = self.evict() if self.evictions_due() else []
+        is_quiet = not (self.dirty or self.fresh)
+        evictions = self.evict() if is_quiet and self.evictions_due() else []
         while (self.dirty or self.fresh) and len(self._starts) < self.policy.starts_max:
             self._pass()
             if not (self.dirty or self.fresh):

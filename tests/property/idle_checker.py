@@ -82,6 +82,13 @@ class IdleChecker:
     evictions: EvictionChecker = field(default_factory=EvictionChecker)
     proven: int = 0
 
+    def anew(self) -> "IdleChecker":
+        """A checker of the same machine that has seen nothing yet."""
+        return IdleChecker(
+            self.capacities, self.quotas, self.caps, self.kept, self.homes, self.corridor,
+            self.reclaim, steady=self.steady,
+        )  # fmt: skip
+
     def queued(self, job: JobQueued) -> None:
         """A job came."""
         assert job.uid not in self.waiting
@@ -113,24 +120,26 @@ class IdleChecker:
         assert not self.is_stopped(job), f"{start}: is stopped"
         assert flavor not in self.closed, f"{start}: the pool is closed"
         assert self.fits(self.running.values(), job, option), f"{start}: breaks a limit"
-        at_ms = self.promised_ms.get((start.uid, flavor), now_ms)
+        at_ms = self.promised_ms.pop((start.uid, flavor), now_ms)
         assert now_ms <= at_ms or not self.steady, f"{start}: promised for {at_ms}"
         if self.is_lease(flavor) and not self.is_within(self.running.values(), job, option):
             assert option.wall_ms <= self.reclaim[flavor].lease_ms, f"{start}: borrows for long"
             still = [one for one in owners if self.is_blocked_owner(one, flavor)]
             assert not still, f"{start}: borrows while {still[:1]} is blocked"
         if job.emergency:  # it goes before those that were promised
-            self._forget_promises(flavor, start.uid)
+            self._forget_promises(job)
         del self.waiting[start.uid]
         self.running[start.uid] = Running(
             job.city, job.enterprise, option, now_ms + option.wall_ms, now_ms, job.priority,
             job.interruptible, job.evictions,
         )  # fmt: skip
 
-    def _forget_promises(self, flavor: str, uid: int) -> None:
-        """Promises of a pool to others than an emergency are void."""
-        for key in [key for key in self.promised_ms if key[1] == flavor and key[0] != uid]:
-            del self.promised_ms[key]
+    def _forget_promises(self, emergency: JobQueued) -> None:
+        """Promises to others of what an emergency asks for are void."""
+        flavors = {option.flavor for option in emergency.options}
+        for key in [key for key in self.promised_ms if key[1] in flavors]:
+            if key[0] != emergency.uid:
+                del self.promised_ms[key]
 
     def settled(self, plan: Plan) -> None:
         """Prove the promises, and that nobody who waits could run beside them."""
@@ -148,7 +157,7 @@ class IdleChecker:
             assert one.flavor not in promises, f"{one}: a second promise"
             promises[one.flavor] = (job, option, one.start_ms)
             if job.emergency:
-                self._forget_promises(one.flavor, one.uid)
+                self._forget_promises(job)
         seen: set[tuple[str, str, tuple[Option, ...]]] = set()
         for job in self.waiting.values():
             if job.uid in self.parked or self.is_stopped(job):
@@ -219,9 +228,10 @@ class IdleChecker:
             if option.flavor == flavor and self.is_within(runs, job, option):
                 if not self.fits((), job, option):  # never fits, whoever gives back
                     continue
-                cap = self.caps.get((job.enterprise, flavor), option.units)
+                cap = self.caps.get((job.enterprise, flavor))
                 mine = sum(run.option.units for run in runs if run.enterprise == job.enterprise)
-                if mine + option.units <= max(cap, 0) and not self.fits(runs, job, option):
+                is_capped = cap is not None and mine + option.units > cap
+                if not is_capped and not self.fits(runs, job, option):
                     return True
         return False
 
