@@ -200,7 +200,7 @@ def test_budgets_are_those_of_the_oracle(machine: type[Budgets], examples: int) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("machine", "examples"), [(Budgets, 2_000), (BudgetsInStore, 150)])
+@pytest.mark.parametrize(("machine", "examples"), [(Budgets, 600), (BudgetsInStore, 80)])
 def test_budgets_are_those_of_the_oracle_for_long(machine: type[Budgets], examples: int) -> None:
     how = settings(max_examples=examples, stateful_step_count=50, deadline=None)
     run_state_machine_as_test(machine, settings=how)
