@@ -130,7 +130,8 @@ class Foresight:
         work = own_work = own_jobs = 0
         for owners in root.lines.owners(pool.flavor).values():
             for sizes in owners.values():
-                for first, spot, waiting in chain.from_iterable(sizes.values()):
+                for _, spot, waiting in chain.from_iterable(sizes.values()):
+                    first = waiting.window[0]
                     option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
                     each = spot.units * expect(waiting.enterprise, option, 0)
                     if waiting.enterprise == enterprise:

@@ -3,13 +3,13 @@
 In the corridor's order the enterprise with the least faded use per weight offers its next job, and
 a start raises its use by units times limit. So the enterprises of a city take turns; a job's place
 counts those turns. Of classes with many jobs the first ones are known to the root planner, the
-others count with what the known ones ask for on average.
+others are taken to be like them; of very many turns the first ones are counted.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from heapq import merge
-from itertools import islice
+from heapq import heapify, heappop, heapreplace, merge
+from itertools import chain, repeat
 from typing import Final, NamedTuple
 
 from scheduler.placement.intake import is_emergency
@@ -18,15 +18,22 @@ from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
 from scheduler.placement.waiting import WaitingClass
 
-#: Jobs of one enterprise that are looked at one by one.
-_LOOKED_AT_MAX: Final = 64
+_TURNS_MAX: Final = 2_000
 
 
 class _Turn(NamedTuple):
-    """A waiting job and by how much its start raises the key of its enterprise."""
+    """A waiting job, and by how much its start raises the key of its enterprise."""
 
     entry: Entry
     rise: int
+
+
+class _Rank(NamedTuple):
+    """Where an enterprise stands among those of its city; the least is taken from next."""
+
+    is_calm: bool
+    key: int
+    enterprise: str
 
 
 class Standing:
@@ -51,64 +58,59 @@ class Standing:
         shard = root.shard_of(city)
         if before is None:
             before = root.shards.before(shard, key, entry)
-        members = root.census.by_member.get(city) or Counter[str]()
-        others = [name for name, jobs in members.items() if jobs and name != enterprise]
         if root.policy.order == "fifo":
-            asked = ((city, other, ()) for other in others)
-            return before + 1 + sum(root.shards.before(shard, one, entry) for one in asked)
-        turns: dict[str, list[WaitingClass]] = {}
+            members = root.census.by_member.get(city) or Counter[str]()
+            others = [(city, other, ()) for other in members if other != enterprise]
+            return before + 1 + sum(root.shards.before(shard, one, entry) for one in others)
+        classes: dict[str, list[WaitingClass]] = {enterprise: []}
         for waiting in root.classes.values():
             if waiting.city == city and waiting.spots:
-                turns.setdefault(waiting.enterprise, []).append(waiting)
-        if is_emergency(entry):
-            urgent = (
-                one.entry < entry and is_emergency(one.entry)
-                for other in others
-                for one in self._turns(turns.get(other, []))
-            )
-            return before + 1 + sum(urgent)
-        mine = self._key_after(enterprise, turns.get(enterprise, []), before)
-        return (
-            before
-            + 1
-            + sum(self._taken(other, turns.get(other, []), (mine, enterprise)) for other in others)
-        )
+                classes.setdefault(waiting.enterprise, []).append(waiting)
+        return self._tournament(classes, enterprise, _Turn(entry, 0), before)
 
-    def _turns(self, classes: list[WaitingClass]) -> Iterator[_Turn]:
-        """The first jobs of an enterprise in order."""
-        lines = [self._line(waiting) for waiting in classes]
-        return islice(merge(*lines), _LOOKED_AT_MAX)
+    def _tournament(
+        self, classes: dict[str, list[WaitingClass]], mine: str, asked: _Turn, before: int
+    ) -> int:
+        """Take job by job until the one that is asked for."""
+        lines: dict[str, Iterator[_Turn]] = {
+            name: merge(*map(self._line, of)) for name, of in classes.items()
+        }
+        own = (turn for turn in lines[mine] if turn.entry[2] != asked.entry[2])
+        firsts = [next(own, asked) for _ in range(min(before, _TURNS_MAX))]
+        lines[mine] = chain(firsts, [asked])
+        ranks: list[tuple[_Rank, _Turn]] = []
+        for name, line in lines.items():
+            turn = next(line, None)
+            if turn is not None:
+                ranks.append((self._rank(turn, self._root.keys.enterprise_key(name), name), turn))
+        heapify(ranks)
+        taken = own_taken = 0
+        while taken < _TURNS_MAX:
+            rank, turn = ranks[0]
+            taken += 1
+            name = rank.enterprise
+            if name == mine:
+                own_taken += 1
+                if own_taken > before:
+                    return taken
+            following = next(lines[name], None)
+            if following is None:
+                heappop(ranks)
+            else:
+                rise = rank.key + turn.rise
+                heapreplace(ranks, (self._rank(following, rise, name), following))
+        # As it went until here, so it goes on.
+        return max(taken, taken * (before + 1) // max(1, own_taken))
+
+    def _rank(self, turn: _Turn, key: int, enterprise: str) -> _Rank:
+        return _Rank(not is_emergency(turn.entry), key, enterprise)
 
     def _line(self, waiting: WaitingClass) -> Iterator[_Turn]:
+        """The jobs of a class; those that are not known are like the last one that is."""
         of = waiting.enterprise, waiting.options[0]
         rise = self._rises.get(of)
         if rise is None:
             rise = self._rises[of] = self._root.keys.rise(*of, self._now_ms)
         for entry in waiting.window:
             yield _Turn(entry, rise)
-
-    def _key_after(self, enterprise: str, classes: list[WaitingClass], jobs: int) -> int:
-        """The key of an enterprise once so many of its jobs were taken."""
-        key = self._root.keys.enterprise_key(enterprise)
-        known = risen = 0
-        for turn in self._turns(classes):
-            if known == jobs:
-                break
-            known += 1
-            risen += turn.rise
-        return key + risen + (jobs - known) * (risen // max(1, known))
-
-    def _taken(self, other: str, classes: list[WaitingClass], mine: tuple[int, str]) -> int:
-        """How many jobs of another enterprise are taken while it comes before ``mine``."""
-        key = self._root.keys.enterprise_key(other)
-        count = sum(waiting.count for waiting in classes)
-        taken = risen = 0
-        for turn in self._turns(classes):
-            if (key + risen, other) >= mine and not is_emergency(turn.entry):
-                return taken
-            taken += 1
-            risen += turn.rise
-        if taken == count or (key + risen, other) >= mine:
-            return taken
-        each = max(1, risen // max(1, taken))
-        return min(count, taken + -(-(mine[0] - key - risen) // each))
+        yield from repeat(_Turn(waiting.window[-1], rise), waiting.count - len(waiting.window))

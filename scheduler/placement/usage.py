@@ -22,6 +22,7 @@ class FadingUse:
         self._half_life_ms = half_life_ms
         self._base_ms: int | None = None
         self.scores: dict[str, int] = {}
+        self._asked = (-1, 0)
 
     def weight(self, at_ms: int) -> int:
         """Return what one unit of use at ``at_ms`` counts, in 2**-32."""
@@ -33,7 +34,11 @@ class FadingUse:
 
     def weight_now(self, at_ms: int) -> int:
         """Return the same, and change nothing: of a first use it is one."""
-        return _TABLE[0] if self._base_ms is None else self.weight(at_ms)
+        if self._base_ms is None:
+            return _TABLE[0]
+        if self._asked[0] != at_ms:
+            self._asked = at_ms, self.weight(at_ms)
+        return self._asked[1]
 
     def add(self, name: str, amount: int, at_ms: int) -> int:
         """Add use as of ``at_ms``; returns the score added, to be taken away by ``remove``."""
