@@ -274,7 +274,12 @@ class People:
         for city, flavor in rows("SELECT city, flavor FROM city_quota"):
             self.set_quota(city, flavor, 0, None, None)  # all may borrow all
         self.release_all()
-        self.world.db.do(lambda c: c.exec_driver_sql("UPDATE enterprise SET blocked = FALSE"))
+        for code, (city, _) in ENTERPRISES.items():  # home again: budgets are set by one's city
+            self.world.db.do(
+                lambda c, code=code, city=city: c.exec_driver_sql(  # type: ignore[misc]
+                    f"UPDATE enterprise SET city = '{city}', blocked = FALSE WHERE code = '{code}'"
+                )
+            )
         self.auditor.limits_changed()
 
     def release_all(self) -> None:
