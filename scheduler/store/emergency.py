@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.events import EventKind
 from scheduler.domain.ids import job_id
 from scheduler.errors import WrongState
-from scheduler.store import audit_trail, feed, jobs
+from scheduler.store import audit_trail, elements, feed, jobs
 from scheduler.store.job_commands import WAITING, Order
 from scheduler.store.job_filter import of_states
 
@@ -29,6 +29,8 @@ def grant(connection: Connection, uid: int, emergency: bool, order: Order) -> No
             subject=f"jobs/{job_id(uid)}",
             reason="NOT_WAITING",
         )
+    # An element that has no row yet gets one, to go before the others of its array.
+    elements.make_rows(connection, elements.find(connection, [uid]).values(), order.now_ms)
     changed = connection.execute(
         text(
             "UPDATE job SET emergency = :emergency, version = version + 1"

@@ -11,7 +11,7 @@ from scheduler.domain.ids import element_uid, job_id
 from scheduler.domain.principal import Principal, Role
 from scheduler.domain.spec import ResourceOption
 from scheduler.placement.model import JobQueued, Start
-from scheduler.store import admission, elements, job_commands, newest
+from scheduler.store import admission, elements, emergency, job_commands, newest
 from scheduler.store.submissions import More
 from tests.property.job_world import OWNER, JobWorld
 from tests.simulation import world as worlds
@@ -207,6 +207,19 @@ def test_cancelling_an_array_of_which_nothing_runs_ends_it_at_once() -> None:
     it.hold(element_uid(array, 2))
     assert it.cancel(array) == (1, 0, 0, ())
     assert (it.state(array), it.state(element_uid(array, 2))) == ("CANCELLED", "CANCELLED")
+
+
+def test_one_element_can_be_let_go_first() -> None:
+    it, array = begun(3)
+    element = element_uid(array, 1)
+    order = job_commands.Order(OPERATOR, "test", it.clock.ms, 0)
+    it.db.do(lambda c: emergency.grant(c, element, True, order))
+    it.follow()
+    assert [one.uid for one in it.known.values() if one.emergency] == [element]
+    assert told(it, array) == [0, 1, 2]
+    it.db.do(lambda c: emergency.grant(c, array, True, order))
+    it.follow()
+    assert all(one.emergency for one in it.known.values())
 
 
 def test_nobody_commands_elements_of_others() -> None:
