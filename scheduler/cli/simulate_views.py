@@ -9,8 +9,7 @@ from scheduler.cli import amounts
 from scheduler.cli.message_json import to_json
 from scheduler.cli.output import Cell, Column
 from scheduler.cli.session import Session
-from scheduler.whatif.figures import OTHERS
-from scheduler.whatif.scenarios import HISTORY, TODAY
+from scheduler.whatif.scenarios import HISTORY, OTHERS, TODAY
 
 _COLUMNS: Final = (
     Column("simulate.city", flex=12),

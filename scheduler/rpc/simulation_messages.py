@@ -1,13 +1,12 @@
 """What-if as messages and back: also for the command line, which plays traces by itself."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from corridor.v1 import simulation_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
 from scheduler.rpc.messages import timestamp
 from scheduler.whatif.answers import Answer, Phase, Progress, Where
-from scheduler.whatif.figures import Figures, Row
 from scheduler.whatif.scenarios import (
     KEEP,
     CapChange,
@@ -16,6 +15,9 @@ from scheduler.whatif.scenarios import (
     PolicyChange,
     Scenario,
 )
+
+if TYPE_CHECKING:
+    from scheduler.whatif.figures import Figures, Row
 
 _PHASES: Final = {
     Phase.READING: pb.SimulationProgress.PHASE_READING,
@@ -146,7 +148,7 @@ def result(answer: Answer) -> pb.SimulationResult:
     )
 
 
-def _figures(found: Figures) -> pb.ScenarioFigures:
+def _figures(found: "Figures") -> pb.ScenarioFigures:
     return pb.ScenarioFigures(
         scenario=found.scenario,
         cities=[_row(row) for row in found.rows],
@@ -161,7 +163,7 @@ def _figures(found: Figures) -> pb.ScenarioFigures:
     )
 
 
-def _row(row: Row) -> pb.CityFigures:
+def _row(row: "Row") -> pb.CityFigures:
     return pb.CityFigures(
         city=row.city,
         flavor=row.flavor,

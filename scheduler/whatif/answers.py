@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from scheduler.whatif.figures import Figures
+if TYPE_CHECKING:  # it needs numpy, which a command that only asks has no use for
+    from scheduler.whatif.figures import Figures
 
 
 class Phase(StrEnum):
@@ -44,7 +45,7 @@ class Answer:
     estimated: int
     where: Where
     why_not_ray: str
-    figures: tuple[Figures, ...]
+    figures: "tuple[Figures, ...]"
     left_out: Mapping[str, int]
 
 

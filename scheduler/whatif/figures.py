@@ -16,10 +16,9 @@ import numpy as np
 from scheduler.placement.model import CityQuotaSet, CitySet, Delta, PoolSet
 from scheduler.replay.lives import WAITING, Stay
 from scheduler.whatif.history import History
+from scheduler.whatif.scenarios import OTHERS
 from scheduler.whatif.using import ALL, HOUR_MS, Money, Use, money_of, part, settings_of, use_of
 
-#: Stands for all cities that the asker may not see.
-OTHERS: Final = "others"
 #: Figures of others are told only if so many cities stand behind them, none of them this much.
 _CITIES_MIN: Final = 3
 _SHARE_MAX_PERCENT: Final = 80

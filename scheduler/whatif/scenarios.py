@@ -22,6 +22,8 @@ from scheduler.placement.model import (
 #: What is asked of the present settings, and what really happened: shown beside every scenario.
 TODAY: Final = "today"
 HISTORY: Final = "history"
+#: Stands for all cities that the asker may not see.
+OTHERS: Final = "others"
 SCENARIOS_MAX: Final = 8
 NAME_MAX: Final = 64
 UNITS_MAX: Final = 1 << 40

@@ -91,7 +91,7 @@ def test_shells_can_complete(shell: str) -> None:
     ("words", "expected"),
     [
         ("corridor qu", {"quote", "quota"}),
-        ("corridor quota ", {"get", "set"}),
+        ("corridor quota s", {"set", "show", "simulate", "stops"}),
         ("corridor jobs --state r", {"running", "rejected"}),
         ("corridor token create x --role op", {"operator"}),
         ("corridor submit --dry", {"--dry-run"}),

@@ -17,11 +17,11 @@ from scheduler.placement.model import (
     PoolSet,
 )
 from scheduler.replay.lives import WAITING, Attempt, Life, Stay
-from scheduler.whatif.figures import OTHERS, Asker, Course, Figures, Row, figures
+from scheduler.whatif.figures import Asker, Course, Figures, Row, figures
 from scheduler.whatif.history import History, Prices
 from scheduler.whatif.playing import Task, pack_history, play
 from scheduler.whatif.processes import ScenarioFailed, play_all
-from scheduler.whatif.scenarios import BadScenario, CityChange, Scenario
+from scheduler.whatif.scenarios import OTHERS, BadScenario, CityChange, Scenario
 from scheduler.whatif.using import ALL
 from scheduler.whatif.worker import HISTORY_FILE
 
