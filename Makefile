@@ -14,10 +14,10 @@ READY_DEV := $(VENV)/.ready-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow mutants lint proto bench lock clean
+.PHONY: help setup setup-dev demo test test-slow mutants lint proto bench bench-quality lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with what the service needs
 
@@ -50,6 +50,9 @@ proto: $(READY_DEV) ## Generate proto/gen and check the protos
 
 bench: $(READY) ## Run the benchmarks; ARGS chooses among them
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quality: $(READY) ## Judge the planner's decisions beside EASY and others; ARGS=--quick
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 lock: ## Write requirements.lock with the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv --clear build/lock
