@@ -72,8 +72,8 @@ class PlannerSettings:
     order: str = "corridor"
     backfill: bool = True
     usage_half_life_h: float = 168.0
-    ageing_h: float = 2.0
-    starving_h: float = 96.0
+    ageing_h: float = 16.0
+    starving_h: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

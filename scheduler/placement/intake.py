@@ -25,7 +25,7 @@ from scheduler.placement.model import (
 from scheduler.placement.parking import Parking, class_of
 from scheduler.placement.runs import Runs
 from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
-from scheduler.placement.waiting import Spot, WaitingClass, WaitingLines
+from scheduler.placement.waiting import TURN_WALLS, Spot, WaitingClass, WaitingLines
 
 #: Added to the priority of an emergency: it comes before all that its enterprise has waiting.
 EMERGENCY: Final = 1 << 32
@@ -313,6 +313,9 @@ class Intake(Runs):
             waiting = self.classes[update.key] = WaitingClass(
                 update.key, self.shard_of(update.key[0])
             )
+            if self.policy.order == "corridor":
+                waiting.delay_ms = TURN_WALLS * waiting.options[0].wall_ms
+                waiting.by_band = True
             self._spot(waiting)
         first = waiting.window[0] if waiting.window else None
         self.census.add(waiting, update.total - waiting.count)

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from math import lcm
 from typing import Final
 
+from quota.instant import NO_LIMITS
 from scheduler.placement.model import Option
 from scheduler.placement.pools import Pool
 from scheduler.placement.usage import FadingUse
 from scheduler.placement.waiting import WaitingClass
 
-#: (borrows, weighted borrowed share, weighted faded use, queue time, uid) of a city's head.
+#: (balance, borrowed share, faded use, each per weight; queue time, uid) of a city's head.
 CityKey = tuple[int, int, int, int, int]
 
 _NORM_BITS: Final = 40
@@ -126,20 +127,30 @@ class Keys:
         if self._stale:
             self._reweigh()
         city = waiting.city
-        weight = self._city_weights.get(city, 1)
-        share = min(
+        balance = min(
             (
-                self._share(pool, city, option.units)
+                self._balance(pool, city, option.units)
                 for option in waiting.options
                 if (pool := self._pools.get(option.flavor)) is not None
             ),
             default=0,
         )
+        weight = self._city_weights.get(city, 1)
         score = self._city_use.scores.get(city, 0) * (self._city_lcm // weight)
         _, queued_ms, uid, _ = waiting.window[0]
-        if not share:
-            return 0, 0, score, queued_ms, uid
-        return 1, max(share, self._dominant(city)), score, queued_ms, uid
+        return balance, self._dominant(city), score, queued_ms, uid
+
+    def _balance(self, pool: Pool, city: str, units: int) -> int:
+        """How far above its nominal a city would be halfway through a start, per weight.
+
+        Twice the units, so that half of them is whole. Below its nominal it is below 0. A start
+        counts by half: counted in full, as borrowing is, the narrow jobs of a city always go
+        before its wide ones and those of small cities last; not counted, the other way round
+        (the divisors of Webster, Jefferson and Adams for seats of a parliament).
+        """
+        book, weight = pool.book, self._city_weights.get(city, 1)
+        twice = 2 * (book.used.get(city, 0) - book.limits.get(city, NO_LIMITS).nominal) + units
+        return twice * (self._share_unit // (book.capacity * weight or 1))
 
     def _share(self, pool: Pool, city: str, units: int = 0) -> int:
         """What a city would hold above its nominal with ``units`` more, per capacity and weight."""

@@ -349,10 +349,12 @@ class PolicySettings:
 
     ``order`` is ``corridor`` (cities, enterprises, priority, time) or ``fifo`` (submission order
     alone); without ``backfill`` a blocked head of a flavor blocks that flavor (FCFS).
-    A pool is promised first to a job that has waited ``starving_ms``; then to one that has waited
-    ``ageing_ms`` and would not borrow; then, if nobody who would not borrow is blocked, to one
-    that has waited ``ageing_ms``; else to the first in order. Of several the oldest. ``starts_max``
-    bounds the starts of one cycle (the rest follows in the next at once).
+    A pool is promised first to a job that has waited ``starving_ms``, the oldest of several; then
+    to the one that was due first of a city below its nominal quota; then, if such a city has
+    nobody blocked, to the one that was due first; else to the first in order. The widest waiting
+    job is due after ``ageing_ms``, the second and third widest kind after twice that, the next four
+    after three times, and so on. ``starts_max`` bounds the starts of one cycle (the rest follows in
+    the next at once).
 
     Options are compared by a cost in milliseconds: ``start_weight`` for each until the job is
     expected to run, staging counted in, ``net_weight`` for each fen that the enterprise would pay
@@ -363,8 +365,8 @@ class PolicySettings:
     order: str = "corridor"
     backfill: bool = True
     usage_half_life_ms: int = 7 * 24 * 3_600_000
-    ageing_ms: int = 2 * 3_600_000
-    starving_ms: int = 96 * 3_600_000
+    ageing_ms: int = 16 * 3_600_000
+    starving_ms: int = 120 * 3_600_000
     starts_max: int = 2_000
     start_weight: int = 1
     net_weight: int = 600

@@ -1,28 +1,30 @@
 """In what order waiting classes are tried within one pass.
 
-``FifoOrder`` is submission order alone. ``CorridorOrder`` is two tournaments: inside a city the
-enterprise with the least faded use per weight offers its next job; between the cities the least
-of (borrows, weighted borrowed dominant share after the start, faded use per weight, queue time,
-uid) goes first. Every key is made of exact integers and ends in the uid: the order is total.
+``FifoOrder`` is submission order alone. ``CorridorOrder`` is two tournaments. Each enterprise
+offers the first of its jobs by priority, band of width, and turn. Inside a city the narrowest band
+goes first, and in a band the enterprise with the least faded use per weight. Between the cities the
+least of (balance halfway through the start per weight, weighted borrowed dominant share, faded use
+per weight, queue time, uid) goes first. Every key is made of exact integers and ends in the uid:
+the order is total. That narrow jobs go first costs wide ones little: what those wait for is a
+promise, and that goes by other rules (``Reserving``).
 
 Within a pass units and quotas only shrink. So what a gate shut out once is never looked at again,
 and a pass costs what it starts, not what waits.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Protocol
 
 from scheduler.placement.keys import CityKey
 from scheduler.placement.pools import Gate
-from scheduler.placement.shard import Entry
-from scheduler.placement.waiting import Item, Owners, Spot, WaitingClass, WaitingLines
+from scheduler.placement.waiting import Item, Owners, Spot, Turn, WaitingClass, WaitingLines
 
 #: Flavor, city, owner to what passes there now.
 Gates = Callable[[str, str, str], Gate]
-#: Entry, where it stands, the class; (entry, ("",), class) of one that is tried anywhere.
-_Offer = tuple[Entry, Spot, WaitingClass]
+#: Turn, where it stands, the class; (turn, ("",), class) of one that is tried anywhere.
+_Offer = tuple[Turn, Spot, WaitingClass]
 
 _ANYWHERE: Final = Spot("", 0, 0, "")
 
@@ -75,6 +77,12 @@ class Pass:
                         found.append(first)
         return found
 
+    def first(self, city: str, owner: str) -> Iterator[Turn]:
+        """Turns of the first in each line of an owner, whether or not it passes."""
+        for _, owners in self._in_city.get(city, ()):
+            for line in owners.get(owner, {}).values():
+                yield line[0][0]
+
     def next(self, line: Sequence[Item], at: int, gate: Gate) -> _Offer | None:
         """The first of a line from ``at`` on that passes the gate."""
         most, beside, wall_most_ms = gate
@@ -91,7 +99,7 @@ class Pass:
 
 
 class Offers:
-    """Candidates in the order of their entries; those that a gate shuts out are passed over."""
+    """Candidates in the order of their turns; those that a gate shuts out are passed over."""
 
     def __init__(self, of: Pass) -> None:
         self._pass = of
@@ -104,27 +112,27 @@ class Offers:
 
     def add(self, waiting: WaitingClass) -> None:
         """Add a class that is tried with all its options."""
-        heappush(self._heap, (waiting.window[0], _ANYWHERE, waiting))
+        heappush(self._heap, (_turn(waiting), _ANYWHERE, waiting))
 
-    def best(self) -> WaitingClass | None:
-        """The first class that may start, or be promised something."""
+    def best(self) -> tuple[int, WaitingClass] | None:
+        """The first class that may start, or be promised something, and its band."""
         heap, of = self._heap, self._pass
         while heap:
-            entry, spot, waiting = heap[0]
-            same = bool(waiting.window) and waiting.window[0] == entry
+            turn, spot, waiting = heap[0]
+            same = bool(waiting.window) and waiting.window[0][2] == turn[3]
             same = same and waiting not in of.failed
             if spot is _ANYWHERE:
                 if same and self._passes_any(waiting):
-                    return waiting
+                    return turn[1], waiting
                 if waiting.window and not same and waiting not in of.failed:
-                    heapreplace(heap, (waiting.window[0], spot, waiting))
+                    heapreplace(heap, (_turn(waiting), spot, waiting))
                 else:
                     heappop(heap)
                 continue
             gate = of.gates(spot.flavor, waiting.city, waiting.owner)
             if same and gate.passes(spot.units, spot.wall_ms):
-                return waiting
-            following = self._following(entry, spot, waiting, gate)
+                return turn[1], waiting
+            following = self._following(turn, spot, waiting, gate)
             if following is None:
                 heappop(heap)
             else:
@@ -132,7 +140,7 @@ class Offers:
         return None
 
     def _following(
-        self, entry: Entry, spot: Spot, waiting: WaitingClass, gate: Gate
+        self, turn: Turn, spot: Spot, waiting: WaitingClass, gate: Gate
     ) -> _Offer | None:
         """The next of the line in which an offer stood."""
         if gate.most <= 0:
@@ -141,8 +149,8 @@ class Offers:
         line = sizes.get(self._pass.lines.size(spot))
         if line is None:
             return None
-        at = bisect_left(line, (entry, spot))
-        if at < len(line) and line[at][:2] == (entry, spot):
+        at = bisect_left(line, (turn, spot))
+        if at < len(line) and line[at][:2] == (turn, spot):
             at += 1
         return self._pass.next(line, at, gate)
 
@@ -152,6 +160,11 @@ class Offers:
             gates(spot.flavor, city, owner).passes(spot.units, spot.wall_ms)
             for spot in waiting.spots
         )
+
+
+def _turn(waiting: WaitingClass) -> Turn:
+    """The turn of a class that is tried anywhere: by its narrowest option."""
+    return waiting.turn(min(spot.units for spot in waiting.spots))
 
 
 class Order(Protocol):
@@ -179,7 +192,8 @@ class FifoOrder:
 
     def next(self) -> WaitingClass | None:
         """The class with the oldest first job."""
-        return self._offers.best()
+        found = self._offers.best()
+        return None if found is None else found[1]
 
     def settle(self, offered: WaitingClass, started: bool) -> None:
         """Go on with the next one."""
@@ -188,7 +202,7 @@ class FifoOrder:
 
 
 class CorridorOrder:
-    """Cities by borrowing and use, enterprises by use, then priority and time."""
+    """Cities by balance and use, then bands of width, enterprises by use, priority and turn."""
 
     def __init__(
         self,
@@ -202,9 +216,12 @@ class CorridorOrder:
         for waiting in of.fresh:
             self._fresh.setdefault((waiting.city, waiting.owner), []).append(waiting)
         self._offers: dict[tuple[str, str], Offers] = {}
-        self._ranked: dict[str, list[tuple[int, str]]] = {}
+        #: Owners by (band, use, name); the band is where an owner's first job stood of late.
+        self._ranked: dict[str, list[tuple[int, int, str]]] = {}
         for city, owners in of.members().items():
-            ranked = self._ranked[city] = [(enterprise_key(owner), owner) for owner in owners]
+            ranked = self._ranked[city] = [
+                (self._band(city, owner), enterprise_key(owner), owner) for owner in owners
+            ]
             heapify(ranked)
         self._keys: dict[str, tuple[CityKey, WaitingClass]] = {}
 
@@ -227,11 +244,21 @@ class CorridorOrder:
         """The first class of a city that may start, leaving out enterprises that have none."""
         ranked = self._ranked[city]
         while ranked:
-            waiting = self._of(city, ranked[0][1]).best()
-            if waiting is not None:
-                return waiting
-            heappop(ranked)
+            band, use, owner = ranked[0]
+            found = self._of(city, owner).best()
+            if found is None:
+                heappop(ranked)
+            elif found[0] > band:
+                heapreplace(ranked, (found[0], use, owner))
+            else:
+                return found[1]
         return None
+
+    def _band(self, city: str, owner: str) -> int:
+        """The narrowest band in which an owner's first jobs stand."""
+        bands = [turn[1] for turn in self._pass.first(city, owner)]
+        bands += [_turn(waiting)[1] for waiting in self._fresh.get((city, owner), ())]
+        return min(bands, default=0)
 
     def _of(self, city: str, owner: str) -> Offers:
         offers = self._offers.get((city, owner))
@@ -248,5 +275,9 @@ class CorridorOrder:
         if not started:
             self._pass.failed.add(offered)
             return
-        ranked = self._ranked[offered.city]
-        heapreplace(ranked, (self._enterprise_key(offered.owner), offered.owner))
+        city, owner = offered.city, offered.owner
+        found = self._of(city, owner).best()
+        if found is None:
+            heappop(self._ranked[city])
+        else:
+            heapreplace(self._ranked[city], (found[0], self._enterprise_key(owner), owner))

@@ -1,21 +1,27 @@
 """Who is promised a pool: one job of those that it blocks, by EASY, with ageing.
 
 A pool is promised to a job for want of units alone, whose own quota and cap allow it: a city or an
-enterprise at its limit must not bar others from a pool by a promise. Cities below their nominal
-quota come before those that borrow (what frees goes to the lender first), except before a job
+enterprise at its limit must not bar others from a pool by a promise. The wider a job is beside what
+else waits, the sooner it is due a promise: narrow ones start by themselves. Cities below their
+nominal quota come before the others (what frees goes to the lender first), except before a job
 that has waited so long that it would starve. A job that its own limit blocks is promised a pool
 that nobody else waits for, and every other turn of the starving.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from quota.instant import NO_LIMITS
 from scheduler.placement.choosing import least
 from scheduler.placement.intake import Intake
 from scheduler.placement.model import Option
 from scheduler.placement.pools import SHUT, Gate, Holder, Pool
 from scheduler.placement.shard import Entry
-from scheduler.placement.waiting import Item, WaitingClass
+from scheduler.placement.waiting import Aged, WaitingClass
+
+#: A pool that nobody waits for is promised to a job at its own limit after this part of the ageing.
+_LIMITED: Final = 8
 
 
 class _Blocked(NamedTuple):
@@ -29,6 +35,19 @@ class _Blocked(NamedTuple):
     def or_older(self, other: "_Blocked | None") -> "_Blocked":
         """The older of two."""
         return self if other is None or self[:2] < other[:2] else other
+
+
+class _Due(NamedTuple):
+    """A blocked class, and since when it is due."""
+
+    at_ms: int
+    blocked: _Blocked
+
+    def or_sooner(self, other: "_Due | None") -> "_Due":
+        """The one that was due first."""
+        if other is None or (self.at_ms, self.blocked[:2]) < (other.at_ms, other.blocked[:2]):
+            return self
+        return other
 
 
 class Reserving(Intake):
@@ -127,10 +146,10 @@ class Reserving(Intake):
                     holder.evicts |= one.evicts
 
     def reserve_for_aged(self, pool: Pool) -> None:
-        """Promise a pool to a job that it blocks and that has waited for long, if there is one."""
-        starving_ms = self._now_ms - self.policy.starving_ms
-        aged_ms = self._now_ms - self.policy.ageing_ms
-        book = pool.book
+        """Promise a pool to a job that it blocks and that is due, if there is one."""
+        now_ms, book = self._now_ms, pool.book
+        starving_ms = now_ms - self.policy.starving_ms
+        wider = self._wider(pool.flavor)
         starving = limited = lender = borrower = None
         is_lender_blocked = False
         for city, capped, units, line in self.lines.oldest(pool.flavor):
@@ -146,24 +165,45 @@ class Reserving(Intake):
                 continue
             if found.queued_ms <= starving_ms:
                 starving = found.or_older(starving)
-            if book.borrowed_after(city, units):
-                if found.queued_ms <= aged_ms:
-                    borrower = found.or_older(borrower)
+            lends = book.used.get(city, 0) < book.limits.get(city, NO_LIMITS).nominal
+            is_lender_blocked = is_lender_blocked or lends
+            due = _Due(found.queued_ms + self._due_after_ms(wider[units]), found)
+            if due.at_ms > now_ms:
                 continue
-            is_lender_blocked = True
-            if found.queued_ms <= aged_ms:
-                lender = found.or_older(lender)
+            if lends:
+                lender = due.or_sooner(lender)
+            else:
+                borrower = due.or_sooner(borrower)
         if limited is not None:
             pool.turns += 1
             if not pool.turns % 2:
                 starving = limited
-        chosen = starving or lender or (None if is_lender_blocked else borrower)
+        first = lender or (None if is_lender_blocked else borrower)
+        chosen = starving or (None if first is None else first.blocked)
         if chosen is not None:
             self._reserve_blocked(chosen, pool)
 
+    def _wider(self, flavor: str) -> dict[int, int]:
+        """By size, how many classes wait for a flavor that ask for more units."""
+        counts: Counter[int] = Counter()
+        for _, _, units, line in self.lines.oldest(flavor):
+            counts[units] += len(line)
+        found, wider = dict[int, int](), 0
+        for units in sorted(counts, reverse=True):
+            found[units] = wider
+            wider += counts[units]
+        return found
+
+    def _due_after_ms(self, wider: int) -> int:
+        """How long a job waits before it is due, if so many classes ask for more units.
+
+        The widest once ``ageing_ms``, the second and third widest twice, the next four thrice.
+        """
+        return self.policy.ageing_ms * (wider + 1).bit_length()
+
     def reserve_for_limited(self, pool: Pool) -> None:
         """Promise a pool that nobody waits for to the oldest job that its own limit blocks."""
-        aged_ms = self._now_ms - self.policy.ageing_ms
+        aged_ms = self._now_ms - self.policy.ageing_ms // _LIMITED
         oldest = None
         for city, capped, units, line in self.lines.oldest(pool.flavor):
             own = self._own_room(pool, city, capped, line)
@@ -175,7 +215,7 @@ class Reserving(Intake):
             self._reserve_blocked(oldest, pool)
 
     @staticmethod
-    def _own_room(pool: Pool, city: str, capped: str, line: Sequence[Item]) -> int | None:
+    def _own_room(pool: Pool, city: str, capped: str, line: Sequence[Aged]) -> int | None:
         """Units up to which a line's own limits do not bind; None if it can be promised nothing.
 
         In a pool for owners who cannot borrow now waits for what its city owns.
@@ -188,7 +228,7 @@ class Reserving(Intake):
             return None
         return min(own, book.nominal_room(city, capped))
 
-    def _oldest(self, units: int, line: Sequence[Item]) -> _Blocked | None:
+    def _oldest(self, units: int, line: Sequence[Aged]) -> _Blocked | None:
         """The oldest of a line that is promised nothing yet."""
         for (_, queued_ms, uid, _), _, waiting in line:
             if uid not in self.holders:

@@ -1,17 +1,24 @@
 """Which waiting classes ask for a flavor, kept in the orders in which the planner looks at them.
 
-For each flavor there are lines by city and owner (the enterprise), ordered by the first job of
-each class, and lines by city and size, ordered by age alone. So a cycle finds the few classes
-that might start without a look at the many that cannot. A class stands in a line only with an
-option that could start if nothing ran: what asks for more than any quota allows costs nothing.
+For each flavor there are lines by city and owner (the enterprise), ordered by the turns of the
+classes' first jobs, and lines by city and size, ordered by age alone. So a cycle finds the few
+classes that might start without a look at the many that cannot. A class stands in a line only
+with an option that could start if nothing ran: what asks for more than any quota allows costs
+nothing.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from scheduler.placement.shard import ClassKey, Entry
+
+#: Inside an enterprise a job's turn comes so many of its limits after it was queued: the shortest
+#: goes first among jobs of about the same age, and any job is passed by for a bounded time only.
+TURN_WALLS: Final = 4
+
+_Any = TypeVar("_Any")
 
 
 class Spot(NamedTuple):
@@ -23,20 +30,24 @@ class Spot(NamedTuple):
     capped: str
 
 
-#: First entry of a class, where it stands, the class.
-Item = tuple[Entry, Spot, "WaitingClass"]
-#: By owner or capped enterprise, then size.
+#: (-priority, band, time of the turn, uid) of a waiting job: the order within an owner.
+Turn = tuple[int, int, int, int]
+#: Turn of a class's first job, where it stands, the class.
+Item = tuple[Turn, Spot, "WaitingClass"]
+#: By owner, then size.
 Owners = dict[str, dict[int, list[Item]]]
-#: By city.
-_Lines = dict[str, Owners]
+#: First entry of a class, where it stands, the class.
+Aged = tuple[Entry, Spot, "WaitingClass"]
+#: By capped enterprise, then size.
+Ages = dict[str, dict[int, list[Aged]]]
 
 
 class WaitingClass:
     """The root planner's mirror of a class: its first entries, and how many there are in all."""
 
     __slots__ = (
-        "capped", "city", "count", "enterprise", "key", "options", "owner", "shard", "spots",
-        "wanted", "window",
+        "by_band", "capped", "city", "count", "delay_ms", "enterprise", "key", "options", "owner",
+        "shard", "spots", "wanted", "window",
     )  # fmt: skip
 
     def __init__(self, key: ClassKey, shard: int) -> None:
@@ -50,14 +61,30 @@ class WaitingClass:
         self.count = 0
         #: How many entries are asked for when the window is used up.
         self.wanted = 0
+        #: How much later than it was queued a job of the class has its turn in its enterprise.
+        self.delay_ms = 0
+        self.by_band = False
+
+    def turn(self, units: int) -> Turn:
+        """The turn of the first job, asking for so many units."""
+        return self.turn_of(self.window[0], units)
+
+    def turn_of(self, entry: Entry, units: int) -> Turn:
+        """The turn of a job of the class.
+
+        In the corridor's order narrow jobs come first, by bands of which each is twice as wide as
+        the one before; else bands are 0.
+        """
+        band = units.bit_length() if self.by_band else 0
+        return entry[0], band, entry[1] + self.delay_ms, entry[2]
 
 
 @dataclass(slots=True)
 class FlavorLines:
     """Lines of one flavor: ``owners`` by city, owner, size; ``ages`` by city, capped, units."""
 
-    owners: _Lines = field(default_factory=dict)
-    ages: _Lines = field(default_factory=dict)
+    owners: dict[str, Owners] = field(default_factory=dict)
+    ages: dict[str, Ages] = field(default_factory=dict)
 
 
 class WaitingLines:
@@ -86,10 +113,11 @@ class WaitingLines:
             lines = self.flavors.get(spot.flavor)
             if lines is None:
                 lines = self.flavors[spot.flavor] = FlavorLines()
-            item = (entry, spot, waiting)
-            insort(_line(lines.owners, city, waiting.owner, self.size(spot)), item)
+            line = _line(lines.owners, city, waiting.owner, self.size(spot))
+            insort(line, (waiting.turn_of(entry, spot.units), spot, waiting))
             if self._by_age:
-                insort(_line(lines.ages, city, spot.capped, spot.units), item, key=_age)
+                aged = _line(lines.ages, city, spot.capped, spot.units)
+                insort(aged, (entry, spot, waiting), key=_age)
 
     def take(self, waiting: WaitingClass, entry: Entry) -> None:
         """Take a class out of its lines, in which it stood with ``entry``."""
@@ -97,16 +125,16 @@ class WaitingLines:
         for spot in waiting.spots:
             lines = self.flavors[spot.flavor]
             line = lines.owners[city][waiting.owner][self.size(spot)]
-            del line[bisect_left(line, (entry, spot))]
+            del line[bisect_left(line, (waiting.turn_of(entry, spot.units), spot))]
             if not line:
                 _forget(lines.owners, city, waiting.owner, self.size(spot))
             if self._by_age:
-                line = lines.ages[city][spot.capped][spot.units]
-                del line[bisect_left(line, entry[1:3], key=_age)]
-                if not line:
+                aged = lines.ages[city][spot.capped][spot.units]
+                del aged[bisect_left(aged, entry[1:3], key=_age)]
+                if not aged:
                     _forget(lines.ages, city, spot.capped, spot.units)
 
-    def owners(self, flavor: str) -> _Lines:
+    def owners(self, flavor: str) -> dict[str, Owners]:
         """Lines of a flavor by city, owner and size."""
         lines = self.flavors.get(flavor)
         return {} if lines is None else lines.owners
@@ -121,9 +149,9 @@ class WaitingLines:
                 yield from (line[0][0][1] for line in ages.values())
         else:  # then entries are in the order of time
             for sizes in lines.owners.get(city, {}).values():
-                yield from (line[0][0][1] for line in sizes.values())
+                yield from (line[0][0][2] for line in sizes.values())
 
-    def oldest(self, flavor: str) -> Iterator[tuple[str, str, int, list[Item]]]:
+    def oldest(self, flavor: str) -> Iterator[tuple[str, str, int, list[Aged]]]:
         """Yield (city, capped enterprise or "", units, classes by age)."""
         lines = self.flavors.get(flavor)
         if lines is not None:
@@ -133,12 +161,14 @@ class WaitingLines:
                         yield city, capped, units, line
 
 
-def _age(item: Item) -> tuple[int, int]:
+def _age(item: Aged) -> tuple[int, int]:
     """Queue time and uid: what orders lines by age."""
     return item[0][1:3]
 
 
-def _line(lines: _Lines, city: str, name: str, size: int) -> list[Item]:
+def _line(
+    lines: dict[str, dict[str, dict[int, list[_Any]]]], city: str, name: str, size: int
+) -> list[_Any]:
     """The line of a name and size, made if there is none."""
     names = lines.get(city)
     if names is None:
@@ -152,7 +182,9 @@ def _line(lines: _Lines, city: str, name: str, size: int) -> list[Item]:
     return line
 
 
-def _forget(lines: _Lines, city: str, name: str, size: int) -> None:
+def _forget(
+    lines: dict[str, dict[str, dict[int, list[_Any]]]], city: str, name: str, size: int
+) -> None:
     """Forget an empty line, and what is empty without it."""
     names = lines[city]
     del names[name][size]

@@ -67,7 +67,7 @@ async def test_a_center_that_lost_units_starts_no_more_than_it_has(scene: Scene)
     assert await process.loop.capacity.ask("ai") == [], "it said so before"
     center.units = 3
     assert await process.loop.capacity.ask("ai") == [NPU]
-    uids = scene.world.submit("w1", [job(units=3), job(units=1)])
+    uids = scene.world.submit("w1", [job(units=3), job(units=3)])
     await scene.round(process)
     assert scene.states(*uids) == ["RUNNING", "QUEUED"]
     found = await process.loop.planner.explain(uids[1])

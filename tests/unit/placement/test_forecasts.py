@@ -57,7 +57,8 @@ def test_a_promise_is_the_latest_start() -> None:
 
 def test_a_job_that_is_only_asked_about_changes_nothing_and_stands_last() -> None:
     board = Board()
-    board.plan(board.job(1, "w1", 10, wall_h=2), board.job(2, "w1", 5))
+    board.plan(board.job(1, "w1", 10, wall_h=2))
+    board.plan(board.job(2, "w1", 5))
     asked = board.job(99, "w2", 10)
     found = board.core.estimate(asked, board.now_ms)
     assert found.reason.start_likely_ms == 3 * HOUR_MS

@@ -28,11 +28,24 @@ def test_a_city_below_its_quota_is_promised_before_one_that_borrows() -> None:
     assert promised(board.plan(borrower, lender, AGAIN)) == {"a": 2}
 
 
-def test_of_two_that_do_not_borrow_the_one_that_waited_longer_is_promised() -> None:
-    board = Board(at_ms=200 * HOUR_MS)
-    full(board)
-    young, old = board.job(1, "e1", 2, waited_h=2.5), board.job(2, "e1", 5, waited_h=4)
-    assert promised(board.plan(young, old, AGAIN)) == {"a": 2}
+def test_of_two_in_a_city_below_its_quota_the_one_that_was_due_first_is_promised() -> None:
+    """The widest that waits is due after 16 h, the next after 32 h."""
+    for narrow_h, first in ((40, 2), (60, 1)):
+        board = Board(at_ms=200 * HOUR_MS)
+        full(board)
+        narrow, wide = board.job(1, "e1", 2, waited_h=narrow_h), board.job(2, "e1", 5, waited_h=30)
+        assert promised(board.plan(narrow, wide, AGAIN)) == {"a": first}
+
+
+def test_the_more_kinds_ask_for_more_units_the_later_a_job_is_due() -> None:
+    """The first is due after 16 h, the next two after 32 h, the fourth after 48 h."""
+    for waited_h, first in ((47, 9), (49, 1)):
+        board = Board(at_ms=200 * HOUR_MS)
+        full(board)
+        wider = [board.job(units, "e1", units) for units in (3, 4, 5)]
+        # Until it is due, the fair order says who is promised: one that is narrower.
+        narrow, fair = board.job(1, "e1", 2, waited_h=waited_h), board.job(9, "e1", 1)
+        assert promised(board.plan(*wider, narrow, fair, AGAIN)) == {"a": first}
 
 
 def test_one_that_borrows_waits_while_a_young_lender_is_blocked() -> None:
@@ -45,7 +58,7 @@ def test_one_that_borrows_waits_while_a_young_lender_is_blocked() -> None:
 def test_one_that_starves_comes_first_though_it_borrows() -> None:
     board = Board(at_ms=200 * HOUR_MS)
     full(board)
-    starving, lender = board.job(1, "w2", 4, waited_h=97), board.job(2, "e1", 4, waited_h=90)
+    starving, lender = board.job(1, "w2", 4, waited_h=121), board.job(2, "e1", 4, waited_h=119)
     assert promised(board.plan(starving, lender, AGAIN)) == {"a": 1}
 
 

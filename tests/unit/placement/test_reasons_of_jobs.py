@@ -134,7 +134,7 @@ def test_a_refused_job_that_is_tried_anew_is_never_told_that_nobody_looked() -> 
 
 def test_the_enterprise_is_at_its_cap() -> None:
     board = Board(EnterpriseQuotaSet("e1", "a", 3))
-    board.plan(board.job(1, "e1", 2, wall_h=2), board.job(2, "e1", 2))
+    board.plan(board.job(1, "e1", 2, wall_h=2, waited_h=9), board.job(2, "e1", 2))
     reason = why(board, 2)
     assert reason.code is ReasonCode.CAP_ENTERPRISE
     assert numbers(reason) == ("enterprises/e1", 3, 2, 2, 1)
@@ -151,7 +151,8 @@ def test_the_city_is_at_its_quota_and_borrow_limit() -> None:
 
 def test_what_is_free_is_guaranteed_to_others() -> None:
     board = Board(CityQuotaSet("wuhan", "a", 5, None, 1))
-    board.plan(board.job(1, "e1", 5), board.job(2, "e1", 2))
+    board.plan(board.job(1, "e1", 5))
+    board.plan(board.job(2, "e1", 2))
     reason = why(board, 2)
     assert reason.code is ReasonCode.CORRIDOR_FULL
     assert numbers(reason) == ("corridor", 10, 9, 2, 1)
@@ -159,7 +160,8 @@ def test_what_is_free_is_guaranteed_to_others() -> None:
 
 def test_the_pool_is_full() -> None:
     board = Board()
-    board.plan(board.job(1, "e1", 5), board.job(2, "w1", 5), board.job(3, "e1", 3))
+    board.plan(board.job(1, "e1", 5), board.job(2, "w1", 5))
+    board.plan(board.job(3, "e1", 3))
     reason = why(board, 3)
     assert reason.code is ReasonCode.POOL_FULL
     assert numbers(reason) == ("centers/c", 10, 10, 3, 3)
