@@ -15,6 +15,10 @@ from scheduler.domain.states import JOB_TERMINAL, JobState
 from scheduler.errors import FieldViolation
 
 DEPENDENCIES_MAX: Final = 1_000
+#: Dependencies of all jobs of one call together.
+CALL_MAX: Final = 100_000
+#: Circles of a call that are told one by one.
+_CIRCLES_TOLD: Final = 20
 #: Ends that a job which waits for success is cancelled after.
 NO_SUCCESS: Final = JOB_TERMINAL - {JobState.SUCCEEDED}
 
@@ -101,6 +105,25 @@ def circle(waits: Mapping[int, Sequence[int]]) -> list[int]:
     return []
 
 
+def in_vain(waits: Mapping[int, Sequence[int]]) -> list[int]:
+    """Return places that are in a circle or wait, directly or not, for one."""
+    left = {place: len(others) for place, others in waits.items()}
+    behind: dict[int, list[int]] = {}
+    for place, others in waits.items():
+        for other in others:
+            behind.setdefault(other, []).append(place)
+    todo = [place for place in behind if not left.get(place)]
+    todo += [place for place, count in left.items() if not count and place not in behind]
+    while todo:
+        ended = todo.pop()
+        left.pop(ended, None)
+        for place in behind.get(ended, ()):
+            left[place] -= 1
+            if not left[place]:
+                todo.append(place)
+    return sorted(left)
+
+
 def check_count(count: int) -> list[FieldViolation]:
     """Check how many jobs one waits for."""
     if count <= DEPENDENCIES_MAX:
@@ -142,12 +165,16 @@ def resolve(
                 elif named.uid is not None:
                     _add(found.on_uids, place, named.uid, one.condition)
     edges = {place: list(others) for place, others in found.on_places.items()}
-    while members := circle(edges):
-        shown = " -> ".join(f"#{place}" for place in [*members[:8], members[0]])
+    for _ in range(_CIRCLES_TOLD):
+        members = circle(edges)
+        shown = " -> ".join(f"#{place}" for place in [*members[:8], *members[:1]])
         problem = f"these jobs wait for each other in a circle: {shown}"
         for place in members:
             found.wrong.setdefault(place, []).append(FieldViolation("depends_on", problem))
             edges.pop(place)
+    for place in in_vain(edges):
+        problem = "waits for jobs that wait for each other in a circle"
+        found.wrong.setdefault(place, []).append(FieldViolation("depends_on", problem))
     return found
 
 

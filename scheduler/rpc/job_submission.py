@@ -171,6 +171,7 @@ async def _relate(
 
     ``some`` are the places of jobs that may wait.
     """
+    submission.check_dependencies(sum(len(messages[place].depends_on) for place in some))
     dependents = {
         place: dependencies_of(messages[place])[0] for place in some if messages[place].depends_on
     }

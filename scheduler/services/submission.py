@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from scheduler.domain.arrays import ELEMENTS_MAX
+from scheduler.domain.dependencies import CALL_MAX
 from scheduler.domain.principal import Principal
 from scheduler.errors import (
     CorridorError,
@@ -75,6 +76,13 @@ def check_elements(elements: int) -> None:
     """Check how many elements the arrays of a call have together; raises ``InvalidRequest``."""
     if elements > ELEMENTS_MAX:
         problem = f"arrays of one call may have {ELEMENTS_MAX:,} elements, not {elements:,}"
+        raise InvalidRequest([FieldViolation("jobs", f"{problem}; use several calls")])
+
+
+def check_dependencies(dependencies: int) -> None:
+    """Check for how many jobs those of a call wait together; raises ``InvalidRequest``."""
+    if dependencies > CALL_MAX:
+        problem = f"jobs of one call may have {CALL_MAX:,} dependencies, not {dependencies:,}"
         raise InvalidRequest([FieldViolation("jobs", f"{problem}; use several calls")])
 
 

@@ -109,6 +109,16 @@ async def test_those_in_a_circle_and_those_behind_them_are_refused_and_nobody_el
     assert len(corridor.rows("SELECT 1 FROM job")) == 2
 
 
+async def test_a_call_brings_no_more_dependencies_than_it_may(
+    corridor: Any, job: Any, submit: Any, stored: Any
+) -> None:
+    jobs = [job("first"), *[job(f"n{n}", depends_on=after(*["first"] * 1000)) for n in range(101)]]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await send(corridor, submit(*jobs))
+    assert "100,000 dependencies, not 101,000" in (caught.value.details() or "")
+    assert stored(corridor)["job"] == 0
+
+
 async def test_jobs_of_others_are_not_there(corridor: Any, job: Any, submit: Any) -> None:
     theirs = (await send(corridor, submit(job("theirs")), OTHER)).results[0].job_id
     request = submit(job("mine", depends_on=after(theirs)), job("good"))

@@ -12,6 +12,7 @@ from scheduler.domain.dependencies import (
     Dependency,
     Named,
     circle,
+    in_vain,
     refused_with,
     resolve,
 )
@@ -82,6 +83,18 @@ def test_circles_strangers_and_elements_are_refused() -> None:
     assert refused_with(found.wrong, found.on_places) == {0: 1}
 
 
+def test_however_many_circles_there_are_all_are_refused_and_nobody_else() -> None:
+    """5,000 pairs, a job behind each, and as many that wait for one that waits for nobody."""
+    waits = {}
+    for pair in range(0, 20_000, 4):
+        waits[pair], waits[pair + 1] = [Dependency(f"#{pair + 1}")], [Dependency(f"#{pair}")]
+        waits[pair + 2] = [Dependency(f"#{pair}")]
+        waits[pair + 3] = [Dependency("#20000")]
+    found = resolve(CallNames([""] * 20_001), waits, {})
+    gone = {*found.wrong, *refused_with(found.wrong, found.on_places)}
+    assert gone == {place for place in range(20_000) if place % 4 < 3}
+
+
 def test_of_two_conditions_on_one_job_the_stricter_counts() -> None:
     for order in (list(Condition), list(Condition)[::-1]):
         waits = {1: [Dependency("a", condition) for condition in order]}
@@ -99,7 +112,7 @@ def test_a_circle_is_found_exactly_if_there_is_one(
     waits = {
         place: rng.sample(order[:at], rng.randint(0, min(3, at))) for at, place in enumerate(order)
     }
-    assert circle(waits) == []
+    assert circle(waits) == in_vain(waits) == []
     if closed:
         for later, earlier in zip(order[1:], order, strict=False):
             waits[later] = [earlier]
@@ -107,7 +120,7 @@ def test_a_circle_is_found_exactly_if_there_is_one(
         found = circle(waits)
         for place, other in zip(found, [*found[1:], found[0]], strict=True):
             assert other in waits[place]
-        assert sorted(found) == sorted(order)
+        assert sorted(found) == sorted(order) == in_vain(waits)
 
 
 def test_a_long_chain_needs_no_deep_stack() -> None:
