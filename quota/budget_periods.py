@@ -74,11 +74,12 @@ def settle(
                 uid=run[0], attempt=run[1],
             )
         )  # fmt: skip
-    terms = book.terms.get(wanted.city)
-    if terms is not None:
-        for part in parts:
-            for node in (enterprise, city):
-                carry_over(book, (node, wanted.flavor, part.period), terms)
+    for part in parts:
+        for node in (enterprise, city):
+            key = (node, wanted.flavor, part.period)
+            terms = book.terms.get(book.budgets[key].city)
+            if terms is not None:
+                carry_over(book, key, terms)
     return used, over
 
 

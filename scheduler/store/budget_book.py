@@ -22,8 +22,10 @@ _TERMS: Final = (
     " grace_s, keep_bps, debt_cap_bps, repay_bps"
 )
 _BUDGETS: Final = (
-    "node, flavor, period, city, allotted_unit_seconds, held_unit_seconds, settled_unit_seconds,"
-    " received_unit_seconds, given_unit_seconds, opened_ms"
+    # An enterprise that moved is under the terms of the city where it is now.
+    "b.node, b.flavor, b.period, coalesce(e.city, b.city), b.allotted_unit_seconds,"
+    " b.held_unit_seconds, b.settled_unit_seconds, b.received_unit_seconds, b.given_unit_seconds,"
+    " b.opened_ms"
 )
 _ENTRY_COLUMNS: Final = (
     "at_ms", "kind", "node", "flavor", "period", "held_unit_seconds", "settled_unit_seconds",
@@ -89,7 +91,10 @@ def load(
     values = () if nodes is None else tuple(sorted(nodes))
     among = "" if nodes is None else f" AND node IN ({named})"
     for node, flavor, period, city, allotted, held, settled, received, given, opened in bulk_read(
-        connection, f"SELECT {_BUDGETS} FROM budget WHERE end_ms > {since_ms}{among}", values
+        connection,
+        f"SELECT {_BUDGETS} FROM budget b LEFT JOIN enterprise e ON e.code = b.enterprise"
+        f" WHERE b.end_ms > {since_ms}{among}",
+        values,
     ):
         book.budgets[node, flavor, period] = Budget(
             allotted, held, settled, received, given, opened is not None, city

@@ -67,8 +67,12 @@ class BudgetRow:
     updated_ms: int
 
 
+#: An enterprise's budget goes with it when it moves to another city.
+_FROM = "budget b LEFT JOIN enterprise e ON e.code = b.enterprise"
+_CITY = "coalesce(e.city, b.city)"
 _COLUMNS = (
-    "b.node, b.city, b.enterprise, b.flavor, b.period, b.allotted_unit_seconds AS allotted,"
+    f"b.node, {_CITY} AS city, b.enterprise, b.flavor, b.period,"
+    " b.allotted_unit_seconds AS allotted,"
     " b.held_unit_seconds AS held, b.settled_unit_seconds AS settled,"
     " b.received_unit_seconds AS received, b.given_unit_seconds AS given, b.opened_ms, b.version,"
     " b.updated_ms, (SELECT coalesce(sum(d.unit_seconds), 0) FROM budget_debt d"
@@ -78,7 +82,7 @@ _COLUMNS = (
 
 def _visible(scope: Scope) -> str:
     """An enterprise sees its own budgets and those of its city."""
-    own = scoping.enterprises(scope, "b.city", "b.enterprise")
+    own = scoping.enterprises(scope, _CITY, "b.enterprise")
     return f"(({own}) OR (b.enterprise = '' AND {scoping.cities(scope, 'b.city')}))"
 
 
@@ -87,7 +91,7 @@ def get_budget(connection: Connection, scope: Scope, place: Place, now_ms: int) 
     node = enterprise_node(place.enterprise) if place.enterprise else city_node(place.city)
     row = connection.execute(
         text(
-            f"SELECT {_COLUMNS} FROM budget b WHERE b.node = :node AND b.flavor = :flavor"
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE b.node = :node AND b.flavor = :flavor"
             " AND (b.period = :period OR (:period = '' AND b.start_ms <= :now AND b.end_ms > :now))"
             f" AND {_visible(scope)}"
         ),
@@ -118,8 +122,8 @@ def list_budgets(
     """
     rows = connection.execute(
         text(
-            f"SELECT {_COLUMNS} FROM budget b WHERE {_visible(scope)}"
-            " AND (:city = '' OR b.city = :city)"
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE {_visible(scope)}"
+            f" AND (:city = '' OR {_CITY} = :city)"
             " AND (:enterprise = '' OR b.enterprise = :enterprise)"
             " AND (:flavor = '' OR b.flavor = :flavor)"
             " AND (b.period = :period OR (:period = '' AND b.start_ms <= :now AND b.end_ms > :now))"
@@ -254,8 +258,9 @@ def _check_share(
         return
     others = connection.execute(
         text(
-            "SELECT coalesce(sum(allotted_unit_seconds), 0) FROM budget WHERE city = :city"
-            " AND enterprise <> '' AND node <> :node AND flavor = :flavor AND period = :period"
+            "SELECT coalesce(sum(b.allotted_unit_seconds), 0) FROM budget b"
+            " JOIN enterprise e ON e.code = b.enterprise WHERE e.city = :city"
+            " AND b.node <> :node AND b.flavor = :flavor AND b.period = :period"
         ),
         {"city": city, **_named(key)},
     ).scalar_one()

@@ -70,7 +70,8 @@ def read_budgets(connection: Connection, now_ms: int) -> BudgetFigures:
     ).all()
     debts = connection.exec_driver_sql(
         "SELECT o.city, d.flavor, sum(d.unit_seconds) FROM budget_debt d"
-        " JOIN (SELECT DISTINCT node, city FROM budget WHERE city <> '') o ON o.node = d.borrower"
+        " JOIN (SELECT 'cities/' || code AS node, code AS city FROM city UNION ALL"
+        " SELECT 'enterprises/' || code, city FROM enterprise) o ON o.node = d.borrower"
         " GROUP BY o.city, d.flavor ORDER BY o.city, d.flavor"
     ).all()
     overruns = connection.exec_driver_sql(

@@ -110,7 +110,7 @@ def list_debts(connection: Connection, scope: Scope) -> list[DebtRow]:
     """Return what is owed by or to the caller's city or its enterprises, or by the enterprise."""
     within = "1 = 1"
     if scope.city is not None:
-        own = "(SELECT node FROM budget WHERE city = :scope_city)"
+        own = "(SELECT 'enterprises/' || code FROM enterprise WHERE city = :scope_city)"
         within = f"(lender = :node OR borrower = :node OR borrower IN {own})"
     if scope.enterprise is not None:
         within = "borrower = :own"

@@ -199,3 +199,20 @@ async def test_loans_expire_with_their_period(both: Any, refusal: Refusal) -> No
     await allot(both, 10_000, city="wuhan")  # the next to come opens the month
     found = await both.quotas.ListLoans(pb.ListLoansRequest(), metadata=wuhan)
     assert [one.state for one in found.loans] == [pb.LOAN_STATE_EXPIRED]
+
+
+async def test_an_enterprise_that_moves_takes_its_budget_with_it(
+    both: Any, refusal: Refusal
+) -> None:
+    def move(connection: Any) -> None:
+        connection.exec_driver_sql(f"UPDATE enterprise SET city = 'wuhan' WHERE code = '{EZHOU_1}'")
+
+    both.db.write_future(move).result()
+    assert await seen(both, both.city_admin("ezhou")) == {"ezhou"}
+    assert await seen(both, both.city_admin("wuhan")) == {"wuhan", WUHAN_1, EZHOU_1}
+    told = await refusal(allot(both, 50, both.city_admin("ezhou"), etag="1", enterprise=EZHOU_1))
+    assert told.code is grpc.StatusCode.NOT_FOUND
+    made = await allot(both, 9_900, both.city_admin("wuhan"), etag="1", enterprise=EZHOU_1)
+    assert (made.city, made.etag) == ("wuhan", "2")
+    told = await refusal(allot(both, 101, both.city_admin("wuhan"), etag="1", enterprise=WUHAN_1))
+    assert told.reason == "ABOVE_CITY_BUDGET"
