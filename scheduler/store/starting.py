@@ -36,9 +36,9 @@ class Waiting:
         if index < len(self.job.options):
             mine = self.job.options[index]
             least = mine.units_min or mine.units
-            if (mine.flavor, mine.wall_ms) == (started.flavor, started.wall_ms) and (
-                least <= started.units <= mine.units
-            ):
+            same = (mine.flavor, mine.wall_ms) == (started.flavor, started.wall_ms)
+            whole = started.units * mine.nodes == mine.units * started.nodes  # only whole nodes
+            if same and whole and least <= started.units <= mine.units:
                 return index
         raise ValueError(f"job {self.job.uid} has no option {started}")
 

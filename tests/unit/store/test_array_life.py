@@ -314,6 +314,8 @@ def test_an_elastic_job_may_start_on_fewer_nodes_and_on_no_other_size() -> None:
     [to_send], _ = it.send(uids[0])
     request = request_of(to_send, what, it.epoch)
     assert (request.units_per_node, request.nodes) == (4, 2)
-    small = Start(uids[1], "wuhan", OWNER, whole._replace(units=4, nodes=1), 0)
-    with pytest.raises(ValueError, match="has no option"):
-        it.db.do(lambda c: admission.admit(c, it.epoch, [small], it.clock.ms))
+    for units, nodes in ((4, 1), (10, 2), (20, 5)):
+        other = whole._replace(units=units, nodes=nodes)
+        start = Start(uids[1], "wuhan", OWNER, other, 0)
+        with pytest.raises(ValueError, match="has no option"):
+            it.db.do(lambda c, start=start: admission.admit(c, it.epoch, [start], it.clock.ms))  # type: ignore[misc]
