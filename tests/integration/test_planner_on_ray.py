@@ -89,6 +89,7 @@ async def test_plans_and_reasons_are_those_of_the_planner_in_process(on_ray: Ray
     job = JobQueued(10**9, "wuhan", "enterprise-001", 0, now_ms, options)
     assert await on_ray.estimate(job, now_ms) == core.estimate(job, now_ms)
     assert await on_ray.counts(now_ms) == core.counts(now_ms)
+    assert await on_ray.sample(now_ms, True) == core.sample(now_ms, True)
     with pytest.raises(StaleRevision):
         await on_ray.cycle(7, [], 8, now_ms)
 
