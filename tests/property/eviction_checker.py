@@ -89,7 +89,7 @@ class EvictionChecker:
             assert run.interruptible, f"{one}: is not interruptible"
             assert run.evictions < 2, f"{one}: was evicted twice"
             assert now_ms - run.start_ms >= reclaim.run_min_ms, f"{one}: is too young"
-            borrowed = used[run.city] - nominal.get(run.city, 0)
+            borrowed = used[run.city] - gone.get(run.city, 0) - nominal.get(run.city, 0)
             assert borrowed > 0, f"{one}: its city does not borrow"
             gone[run.city] = gone.get(run.city, 0) + one.units
         lost = sum(

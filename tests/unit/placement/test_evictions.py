@@ -82,10 +82,29 @@ def test_runs_that_are_young_not_interruptible_or_evicted_twice_are_spared() -> 
 
 
 def test_a_run_counts_as_old_from_when_it_really_began() -> None:
-    board = lent((1, 10), after_ms=0)
-    board.plan(RunStarted(1, board.now_ms + 20 * MINUTE_MS), after_ms=20 * MINUTE_MS)
-    plan = board.plan(board.job(2, "e1", 6), after_ms=29 * MINUTE_MS)
-    assert evicted(plan) == []
+    board = lent((1, 5), (2, 5), after_ms=0)
+    began_ms = board.now_ms + 20 * MINUTE_MS
+    board.plan(RunStarted(1, began_ms), RunStarted(2, began_ms), after_ms=20 * MINUTE_MS)
+    assert evicted(board.plan(board.job(3, "e1", 5), after_ms=29 * MINUTE_MS)) == []
+    assert evicted(board.plan(after_ms=MINUTE_MS)) == [1]
+
+
+def test_what_holds_freed_units_for_a_while_is_no_reason_to_evict_again() -> None:
+    board = lent((1, 5), (2, 3))
+    assert evicted(board.plan(board.job(3, "e1", 5))) == [2]
+    short = board.job(4, "w2", 2, wall_h=4 / 60)
+    assert started(board.plan(short)) == [4]
+    plan = board.plan(ended(2), after_ms=MINUTE_MS)
+    assert (started(plan), evicted(plan), promised(plan)) == ([], [], {"a": 3})
+    assert started(board.plan(ended(4), after_ms=3 * MINUTE_MS)) == [3]
+
+
+def test_what_a_city_never_owns_does_not_take_the_turn_of_what_it_owns() -> None:
+    board = Board(EVICT, at_ms=100 * HOUR_MS)
+    board.plan(board.job(1, "w1", 3, wall_h=5), board.job(2, "e1", 5, wall_h=9))
+    never, later = board.job(3, "w2", 6, waited_h=9), board.job(4, "w2", 4, waited_h=3)
+    plan = board.plan(never, later, PoolSet("a", "c", 10))
+    assert [(one.uid, one.start_ms) for one in plan.reservations] == [(4, 105 * HOUR_MS)]
 
 
 def test_only_who_stays_within_its_nominal_quota_evicts() -> None:

@@ -1,7 +1,7 @@
 """Mode lease: what borrows is short, and nothing new borrows while an owner is blocked."""
 
 from scheduler.domain.reasons import ReasonCode
-from scheduler.placement.model import CityQuotaSet, JobRemoved, ReclaimSet, StopSet
+from scheduler.placement.model import CityQuotaSet, JobRemoved, PoolSet, ReclaimSet, StopSet
 from tests.unit.placement.board import HOUR_MS, Board, ended, promised, started
 
 LEASE = ReclaimSet("a", "lease", lease_ms=2 * HOUR_MS)
@@ -52,6 +52,14 @@ def test_who_would_borrow_is_promised_nothing() -> None:
     board.plan(board.job(1, "e1", 8, wall_h=2))
     assert promised(board.plan(board.job(2, "w1", 6, wall_h=1, waited_h=200))) == {}
     assert promised(board.plan(board.job(3, "w2", 5, wall_h=9))) == {"a": 3}
+
+
+def test_of_several_options_none_is_promised_on_which_a_job_would_borrow_for_long() -> None:
+    board = Board(LEASE, PoolSet("b", "d", 10))
+    board.plan(board.job(1, "w1", 10, wall_h=2, flavors=("b",)))
+    assert promised(board.plan(board.job(2, "w2", 10, flavors=("b",)))) == {"b": 2}
+    plan = board.plan(board.job(3, "w1", 6, wall_h=3, flavors=("b", "a")))
+    assert (started(plan), promised(plan)) == ([], {"b": 2})
 
 
 def test_a_promised_owner_is_not_pushed_above_its_citys_quota_by_its_own() -> None:
