@@ -19,7 +19,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import quality_inputs
+from benchmarks import quality_faults, quality_inputs
 from benchmarks.quality_gates import Figures, Verdict, figures_of, judge, mean_of
 from benchmarks.quality_inputs import Workload
 from benchmarks.quality_peers import Fifo, peers, run
@@ -32,7 +32,7 @@ from scheduler.replay.swf import CITY, KIND
 from scheduler.replay.trace import Trace, TraceJob
 
 _SHAKES = 4
-_PARTS = ("trace", "others", "logs")
+_PARTS = ("trace", "others", "logs", "faults")
 _WIDTH = 150
 #: Logs of single machines, EASY-SJBF's mean bounded slowdown as others computed it, if they did.
 _LOGS: Mapping[str, float | None] = {
@@ -102,6 +102,11 @@ def _run(console: Console, parts: Sequence[str], quick: bool) -> tuple[dict[str,
         for name, log in of_logs.items():
             missed += _show(console, f"{name}, one city", [log.result()])
             content[name] = _plain([log.result()])
+    if "faults" in parts and not quick:
+        prices = quality_faults.prices(_base())
+        quality_faults.show(console, prices)
+        missed += quality_faults.broken(prices)
+        content["faults"] = quality_faults.plain(prices)
     return content, missed
 
 
