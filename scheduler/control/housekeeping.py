@@ -5,7 +5,7 @@ drained, and runs that no center begins.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -14,7 +14,7 @@ from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
 from scheduler.store import budget_openings, evicting, leader, quotas_dated, runs
 from scheduler.store.database import Connection, Database
-from scheduler.store.evicting import Orders
+from scheduler.store.evicting import Late, Orders
 
 log = structlog.get_logger()
 
@@ -34,14 +34,16 @@ class LeaderPort(Protocol):
 class Housekeeping:
     """One tick at a time; it asks first, so that a tick with nothing to do writes nothing.
 
-    ``ordered`` has the workers carry out orders that are durable.
+    ``ordered`` has the workers carry out orders that are durable; ``answering`` gives the centers
+    that answered since this leader began, and still do.
     """
 
     def __init__(
         self, db: Database, clock: Clock, settings: LoopSettings, port: LeaderPort,
         ordered: Callable[[Orders], None],
+        answering: Callable[[], Sequence[str]],
     ) -> None:  # fmt: skip
-        self._ordered = ordered
+        self._ordered, self._answering = ordered, answering
         self._db, self._clock, self._settings, self._port = db, clock, settings, port
 
     async def once(self) -> None:
@@ -83,12 +85,12 @@ class Housekeeping:
         now_ms, epoch, settings = self._clock.now_ms(), self._port.epoch, self._settings
         before_ms = now_ms - int(settings.start_timeout_s / self._clock.real_s(1_000) * 1_000)
         grace_ms = int(settings.drain_grace_s * 1_000)
-        if not await self._db.read(lambda c: evicting.any_due(c, before_ms)):
+        late = Late(before_ms, self._answering())
+        if not await self._db.read(lambda c: evicting.any_due(c, late)):
             return
 
         def order(connection: Connection) -> Orders:
             drained = evicting.drain(connection, epoch, grace_ms, now_ms)
-            late = evicting.time_out(connection, epoch, before_ms, now_ms)
-            return drained.and_also(late)
+            return drained.and_also(evicting.time_out(connection, epoch, late, now_ms))
 
         self._ordered(await self._port.write(order))

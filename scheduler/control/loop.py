@@ -91,7 +91,10 @@ class ControlLoop:
             self, clock, metrics, self.workers, settings.admit_batch, self._tell_planner
         )
         self.follower = Follower(db, clock, self)
-        self.housekeeping = Housekeeping(db, clock, settings, self, self._executor.ordered)
+        answering = self.centers.answering
+        self.housekeeping = Housekeeping(
+            db, clock, settings, self, self._executor.ordered, answering
+        )
         self.reasons = ReasonKeeper(db, clock, settings, self.planner, self, metrics)
         self._wake = asyncio.Event()
         self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)

@@ -21,6 +21,14 @@ class WorkersView:
             return CenterStatus(False, "no adapter is configured for it in this service", 0)
         return worker.status()
 
+    def answering(self) -> list[str]:
+        """The centers that have answered here and do so still."""
+        return [
+            center
+            for center, worker in sorted(self._workers.items())
+            if worker.reachable and worker.last_answer_ms
+        ]
+
     async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
         """A piece of a run's log; ``TemporarilyAway`` if the center cannot be asked."""
         worker = self._workers.get(center)

@@ -47,6 +47,26 @@ class Ordered(NamedTuple):
     grace_ms: int
 
 
+class Late(NamedTuple):
+    """Which runs are late: sent before an instant to one of these centers, and not begun.
+
+    The centers are those that were heard: what another has begun by now is not known.
+    """
+
+    sent_before_ms: int
+    centers: Sequence[str]
+
+    def condition(self) -> tuple[str, tuple[str, ...]]:
+        """Return it as SQL, with the values of its marks."""
+        marks = ", ".join("?" * len(self.centers)) or "NULL"
+        return (
+            "r.settled_ms IS NULL AND r.state = 'ACCEPTED' AND r.evict_cause IS NULL"
+            f" AND r.submitting_ms <= {self.sent_before_ms} AND NOT j.cancel_requested"
+            f" AND r.center IN ({marks})",
+            tuple(self.centers),
+        )
+
+
 @dataclass(slots=True)
 class Orders:
     """What came of wishes to end runs: those ordered now, and jobs whose runs go on."""
@@ -131,24 +151,24 @@ def drain(connection: Connection, epoch: int, grace_ms: int, now_ms: int) -> Ord
     return orders
 
 
-def time_out(connection: Connection, epoch: int, sent_before_ms: int, now_ms: int) -> Orders:
-    """Order the end of runs that were sent before an instant and that no center has begun.
+def time_out(connection: Connection, epoch: int, late: Late, now_ms: int) -> Orders:
+    """Order the end of runs that their centers have not begun for too long.
 
     Raises ``leader.Fenced`` if ``epoch`` leads no more.
     """
     leader.check(connection, epoch)
     orders = Orders()
-    rows = [(run, None, 0) for run in _read(connection, _not_begun(sent_before_ms))]
+    rows = [(run, None, 0) for run in _read(connection, *late.condition())]
     _write(connection, orders, EvictCause.START_TIMEOUT, rows, now_ms)
     return orders
 
 
-def any_due(connection: Connection, sent_before_ms: int) -> bool:
+def any_due(connection: Connection, late: Late) -> bool:
     """Whether a run is to be ordered to end by ``drain`` or ``time_out``."""
     tables = "SELECT 1 FROM run r JOIN job j ON j.uid = r.job_uid WHERE"
     return any(
-        connection.exec_driver_sql(f"{tables} {condition} LIMIT 1").first() is not None
-        for condition in (_to_drain(), _not_begun(sent_before_ms))
+        connection.exec_driver_sql(f"{tables} {condition} LIMIT 1", values).first() is not None
+        for condition, values in ((_to_drain(), ()), late.condition())
     )
 
 
@@ -159,18 +179,12 @@ def _to_drain() -> str:
     )
 
 
-def _not_begun(sent_before_ms: int) -> str:
-    return (
-        "r.settled_ms IS NULL AND r.state = 'ACCEPTED' AND r.evict_cause IS NULL"
-        f" AND r.submitting_ms <= {sent_before_ms} AND NOT j.cancel_requested"
-    )
-
-
-def _read(connection: Connection, condition: str) -> list[_Found]:
+def _read(connection: Connection, condition: str, values: Sequence[str] = ()) -> list[_Found]:
     rows = bulk_read(
         connection,
         f"SELECT {_COLUMNS} FROM run r JOIN job j ON j.uid = r.job_uid"
         f" WHERE {condition} ORDER BY r.job_uid, r.attempt",
+        values,
     )
     return [_Found(*row) for row in rows]
 

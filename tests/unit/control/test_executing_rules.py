@@ -272,3 +272,18 @@ async def test_an_emergency_goes_before_what_waited_longer(lent: Scene) -> None:
     lent.clock.ms += 3_600_000
     await lent.round(process, 3)
     assert lent.states(uid, early, late) == ["SUCCEEDED", "QUEUED", "RUNNING"]
+
+
+async def test_a_new_leader_takes_nothing_back_before_it_heard_the_center(scene: Scene) -> None:
+    process = await scene.lead()
+    [uid] = scene.world.submit("w1", [job(runtime_s="7000", wall_s=7200)])
+    await process.loop.cycle()
+    await process.loop.workers["ai"].send_once()  # taken, and begun since, while nobody looked
+    scene.clock.ms += int(SETTINGS.start_timeout_s * 1000)
+    after = await scene.lead()
+    await after.loop.housekeeping.once()
+    assert "EVICTION_ORDERED" not in [k for (k,) in scene.db.rows("SELECT kind FROM event")]
+    await scene.round(after)
+    await after.loop.housekeeping.once()
+    assert scene.states(uid) == ["RUNNING"]
+    assert scene.db.rows("SELECT evict_cause FROM run") == [(None,)]

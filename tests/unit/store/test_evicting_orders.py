@@ -9,13 +9,15 @@ from scheduler.domain.evicting import EVICTIONS_MAX, START_TRIES_MAX
 from scheduler.domain.reports import noticed
 from scheduler.placement.model import Eviction
 from scheduler.store import centers, evicting, job_commands, leader, runs
-from scheduler.store.evicting import Orders
+from scheduler.store.evicting import Late, Orders
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import NPU, OPERATOR, job
 
 GRACE_MS = 120_000
+#: Centers that were heard.
+HEARD = ("ai", "sc")
 HALF_HOUR_MS = 1_800_000
 
 
@@ -255,7 +257,7 @@ def test_a_leader_that_was_replaced_orders_nothing(it: Hands) -> None:
     with pytest.raises(Fenced):
         drain(it)
     with pytest.raises(Fenced):
-        it.db.do(lambda c: evicting.time_out(c, it.epoch, it.clock.ms, it.clock.ms))
+        it.db.do(lambda c: evicting.time_out(c, it.epoch, Late(0, HEARD), it.clock.ms))
 
 
 def test_a_new_leader_takes_the_orders_over(it: Hands) -> None:
@@ -315,7 +317,8 @@ def test_a_drained_run_that_was_not_sent_yet_ends_unsent(it: Hands) -> None:
 def time_out(it: Hands) -> Orders:
     """Order the end of runs that were sent half an hour ago and have not begun."""
     before_ms = it.clock.ms - HALF_HOUR_MS
-    return it.db.do(lambda c: evicting.time_out(c, it.epoch, before_ms, it.clock.ms))
+    late = Late(before_ms, HEARD)
+    return it.db.do(lambda c: evicting.time_out(c, it.epoch, late, it.clock.ms))
 
 
 def late(it: Hands, uid: int) -> None:
@@ -383,7 +386,10 @@ def test_whether_anything_is_due_is_asked_before_anything_is_written(it: Hands) 
     it.send(uid)
     it.accept(uid)
     sent_ms = it.clock.ms
-    assert not it.db.read_sync(lambda c: evicting.any_due(c, sent_ms - 1))
-    assert it.db.read_sync(lambda c: evicting.any_due(c, sent_ms))
+    early, late = Late(sent_ms - 1, HEARD), Late(sent_ms, HEARD)
+    assert not it.db.read_sync(lambda c: evicting.any_due(c, early))
+    assert it.db.read_sync(lambda c: evicting.any_due(c, late))
+    for others in ((), ("sc",)):  # what a center has begun that was not heard is not known
+        assert not it.db.read_sync(lambda c, o=others: evicting.any_due(c, Late(sent_ms, o)))  # type: ignore[misc]
     stop(it, "cities/wuhan")
-    assert it.db.read_sync(lambda c: evicting.any_due(c, sent_ms - 1))
+    assert it.db.read_sync(lambda c: evicting.any_due(c, early))
