@@ -86,6 +86,7 @@ def forecasts(
         ahead = RootPlanner(root.policy, LocalShards(1))
         ends = _copy(root, ahead, flavors, now_ms, expect)
         ahead.apply(waiting, now_ms)
+        _as_planned(root, ahead, extra)
         _run(ahead, ends, now_ms, expect, one, None if extra is None else extra.uid)
     return found
 
@@ -179,6 +180,17 @@ def _copy(
         ahead.active[uid] = ahead.active[uid]._replace(score=run.score)
     heapify(ends)
     return ends
+
+
+def _as_planned(root: RootPlanner, ahead: RootPlanner, extra: JobQueued | None) -> None:
+    """What the first planner has looked at the other one need not look at again."""
+    ahead.dirty = set(root.dirty)
+    keys = {waiting.key for waiting in root.fresh}
+    if extra is not None:
+        keys.add((extra.city, extra.enterprise, extra.options))
+    ahead.fresh = {waiting: None for key, waiting in ahead.classes.items() if key in keys}
+    for flavor, pool in root.pools.items():
+        ahead.pools[flavor].turns = pool.turns
 
 
 def _run(

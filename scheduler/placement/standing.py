@@ -1,30 +1,33 @@
 """Where a job stands in the queue of its city: how many are taken before it if nothing is short.
 
-In the corridor's order the enterprise with the least faded use per weight offers its next job, and
-a start raises its use by units times limit. So the enterprises of a city take turns; a job's place
-counts those turns. Of classes with many jobs the first ones are known to the root planner, the
-others are taken to be like them; of very many turns the first ones are counted.
+In the corridor's order each enterprise offers the first of its jobs by priority, band of width and
+turn; the narrowest band goes first, and in a band the enterprise with the least faded use per
+weight, which a start raises by units times limit. So the enterprises of a city take turns; a job's
+place counts those turns. Of classes with many jobs the first ones are known to the root planner,
+the others are taken to be like them; of very many turns the first ones are counted.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop, heapreplace, merge
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Final, NamedTuple
 
+from scheduler.placement.choosing import least_units
 from scheduler.placement.intake import is_emergency
 from scheduler.placement.model import Option
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
-from scheduler.placement.waiting import WaitingClass
+from scheduler.placement.waiting import TURN_WALLS, Turn, WaitingClass
 
 _TURNS_MAX: Final = 2_000
 
 
-class _Turn(NamedTuple):
+class _Job(NamedTuple):
     """A waiting job, and by how much its start raises the key of its enterprise."""
 
-    entry: Entry
+    turn: Turn
     rise: int
 
 
@@ -32,6 +35,7 @@ class _Rank(NamedTuple):
     """Where an enterprise stands among those of its city; the least is taken from next."""
 
     is_calm: bool
+    band: int
     key: int
     enterprise: str
 
@@ -66,51 +70,80 @@ class Standing:
         for waiting in root.classes.values():
             if waiting.city == city and waiting.spots:
                 classes.setdefault(waiting.enterprise, []).append(waiting)
-        return self._tournament(classes, enterprise, _Turn(entry, 0), before)
-
-    def _tournament(
-        self, classes: dict[str, list[WaitingClass]], mine: str, asked: _Turn, before: int
-    ) -> int:
-        """Take job by job until the one that is asked for."""
-        lines: dict[str, Iterator[_Turn]] = {
+        lines: dict[str, Iterator[_Job]] = {
             name: merge(*map(self._line, of)) for name, of in classes.items()
         }
-        own = (turn for turn in lines[mine] if turn.entry[2] != asked.entry[2])
-        firsts = [next(own, asked) for _ in range(min(before, _TURNS_MAX))]
-        lines[mine] = chain(firsts, [asked])
-        ranks: list[tuple[_Rank, _Turn]] = []
+        rise = root.keys.rise(enterprise, key[2][0], self._now_ms)
+        asked, mine = _Job(self._turn(key, entry), rise), classes[enterprise]
+        known = sum(bisect_left(waiting.window, entry) for waiting in mine)
+        line = merge(*(self._known(waiting) for waiting in mine))
+        own = self._own(line, asked, max(0, before - known))
+        found = self._tournament({**lines, enterprise: own}, enterprise, asked)
+        counts = sum(waiting.count for of in classes.values() for waiting in of)
+        return min(found, max(1, counts if key in root.classes else counts + 1))
+
+    def _own(self, line: Iterator[_Job], asked: _Job, unknown: int) -> Iterator[_Job]:
+        """The jobs of its own enterprise up to the one that is asked for.
+
+        ``unknown`` more of them are before it.
+        """
+        for job in line:
+            if job.turn >= asked.turn:
+                break
+            yield job
+        yield from repeat(_Job((*asked.turn[:3], -1), asked.rise), unknown)
+        yield asked
+
+    def _tournament(self, lines: dict[str, Iterator[_Job]], mine: str, asked: _Job) -> int:
+        """Take job by job until the one that is asked for."""
+        ranks: list[tuple[_Rank, _Job]] = []
         for name, line in lines.items():
-            turn = next(line, None)
-            if turn is not None:
-                ranks.append((self._rank(turn, self._root.keys.enterprise_key(name), name), turn))
+            job = next(line, None)
+            if job is not None:
+                ranks.append((_rank(job, self._root.keys.enterprise_key(name), name), job))
         heapify(ranks)
-        taken = own_taken = 0
+        taken = 0
         while taken < _TURNS_MAX:
-            rank, turn = ranks[0]
+            rank, job = ranks[0]
             taken += 1
+            if job is asked:
+                return taken
             name = rank.enterprise
-            if name == mine:
-                own_taken += 1
-                if own_taken > before:
-                    return taken
             following = next(lines[name], None)
             if following is None:
                 heappop(ranks)
             else:
-                rise = rank.key + turn.rise
-                heapreplace(ranks, (self._rank(following, rise, name), following))
-        # As it went until here, so it goes on.
-        return max(taken, taken * (before + 1) // max(1, own_taken))
+                heapreplace(ranks, (_rank(following, rank.key + job.rise, name), following))
+        # As many of each other enterprise go on to be taken as of its own.
+        left = sum(1 for _ in lines[mine])
+        return taken + (left + 1) * max(1, len(ranks))
 
-    def _rank(self, turn: _Turn, key: int, enterprise: str) -> _Rank:
-        return _Rank(not is_emergency(turn.entry), key, enterprise)
+    def _turn(self, key: ClassKey, entry: Entry) -> Turn:
+        waiting = self._root.classes.get(key)
+        if waiting is not None and waiting.spots:
+            return waiting.turn_of(entry, min(spot.units for spot in waiting.spots))
+        band = min(least_units(option) for option in key[2]).bit_length()
+        return entry[0], band, entry[1] + TURN_WALLS * key[2][0].wall_ms, entry[2]
 
-    def _line(self, waiting: WaitingClass) -> Iterator[_Turn]:
+    def _line(self, waiting: WaitingClass) -> Iterator[_Job]:
         """The jobs of a class; those that are not known are like the last one that is."""
+        job = None
+        for job in self._known(waiting):
+            yield job
+        if job is not None:
+            yield from repeat(job, waiting.count - len(waiting.window))
+
+    def _known(self, waiting: WaitingClass) -> Iterator[_Job]:
+        """The known jobs of a class."""
         of = waiting.enterprise, waiting.options[0]
         rise = self._rises.get(of)
         if rise is None:
             rise = self._rises[of] = self._root.keys.rise(*of, self._now_ms)
+        units = min(spot.units for spot in waiting.spots)
         for entry in waiting.window:
-            yield _Turn(entry, rise)
-        yield from repeat(_Turn(waiting.window[-1], rise), waiting.count - len(waiting.window))
+            yield _Job(waiting.turn_of(entry, units), rise)
+
+
+def _rank(job: _Job, key: int, enterprise: str) -> _Rank:
+    turn = job.turn
+    return _Rank(not is_emergency((turn[0], turn[2], turn[3], 0)), turn[1], key, enterprise)

@@ -80,14 +80,35 @@ def test_enterprises_take_turns_in_the_queue_of_their_city() -> None:
     assert told(board, 13).position_in_city == 6
 
 
-def test_wide_jobs_of_another_take_fewer_turns() -> None:
+def test_wider_jobs_of_a_band_take_fewer_turns() -> None:
     board = Board()
     board.plan(board.job(1, "e1", 10, wall_h=9))
-    jobs = [board.job(10 + n, "w1", 1) for n in range(5)]
-    board.plan(*jobs, *(board.job(20 + n, "w2", 2) for n in range(3)))
+    jobs = [board.job(10 + n, "w1", 2) for n in range(4)]
+    board.plan(*jobs, *(board.job(20 + n, "w2", 3) for n in range(2)))
     places = [told(board, job.uid).position_in_city for job in jobs]
-    # w1, w2 (2 units), w1, w1 (equal now), w2, w1, w1 ...: two of w1 for each of w2.
-    assert places == [1, 3, 4, 6, 7]
+    # w1, w2 (3 units), w1, w2, w1, w1.
+    assert places == [1, 3, 5, 6]
+
+
+def test_narrow_bands_and_short_limits_come_first() -> None:
+    board = Board()
+    board.plan(board.job(1, "e1", 10, wall_h=9))
+    wide, narrow = board.job(10, "w1", 8, waited_h=3), board.job(11, "w2", 1)
+    long, short = board.job(12, "w2", 2, wall_h=9, waited_h=3), board.job(13, "w2", 2)
+    board.plan(wide, narrow, long, short)
+    order = sorted((10, 11, 12, 13), key=lambda uid: told(board, uid).position_in_city)
+    assert order == [11, 13, 12, 10]
+
+
+def test_places_of_very_many_are_told_without_counting_all() -> None:
+    board = Board()
+    board.plan(board.job(1, "e1", 10, wall_h=9))
+    jobs = [board.job(100 + n, member, 1) for n, member in enumerate(["w1", "w2"] * 2_500)]
+    board.plan(*jobs)
+    places = [told(board, 100 + n).position_in_city for n in (0, 1, 3_000, 4_999)]
+    assert places[:2] == [1, 2]
+    assert 2_500 <= places[2] <= 3_500
+    assert 4_500 <= places[3] <= 5_000
 
 
 def test_a_forecast_answers_for_many_questions_and_is_made_anew_when_old() -> None:
