@@ -5,7 +5,13 @@ import string
 from pathlib import Path
 
 import typer.main
-from corridor.v1 import budget_pb2, center_service_pb2, identity_service_pb2, job_pb2, quota_service_pb2
+from corridor.v1 import (
+    budget_pb2,
+    center_service_pb2,
+    identity_service_pb2,
+    job_pb2,
+    quota_service_pb2,
+)
 
 from scheduler.cli import exits
 from scheduler.cli.commands import COMMANDS
@@ -61,7 +67,9 @@ MADE = {
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
     "mode.": {
-        name.removeprefix("BUDGET_MODE_") for name, number in budget_pb2.BudgetMode.items() if number
+        name.removeprefix("BUDGET_MODE_")
+        for name, number in budget_pb2.BudgetMode.items()
+        if number
     },
     "lent.": {
         name.removeprefix("LOAN_STATE_") for name, number in budget_pb2.LoanState.items() if number
