@@ -255,8 +255,9 @@ def excesses(book: FlavorBook, held: dict[str, int]) -> dict[str, int]:
 @given(trees(), members, st.integers(1, 30))
 def test_taking_and_giving_back_leaves_nothing(tree: Tree, member: str, units: int) -> None:
     book, held = tree
-    copy = book.copy()
+    copy, gaps = book.copy(), book.gaps.copy()
     copy.take(MEMBERS[member], member, units)
+    assert (book.gaps, book.free) == (gaps, book.capacity - sum(held.values()))
     held = {**held, member: held.get(member, 0) + units}
     assert copy.committed - copy.total == excesses(copy, held)["committed"]
     copy.give_back(MEMBERS[member], member, units)

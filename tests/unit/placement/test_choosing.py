@@ -106,7 +106,7 @@ def test_an_elastic_job_starts_at_full_size_where_it_fits_else_as_large_as_it_ca
 
 
 def test_full_size_elsewhere_comes_before_shrinking_here() -> None:
-    board = Board(*TWO_POOLS)
+    board = Board(PoolSet("b", "d", 10))
     board.plan(job(1, option("a", 3)))
     elastic = Option("a", 8, 4, HOUR_MS, units_min=2)
     assert chosen_of(board, elastic, Option("b", 8, 4, HOUR_MS, index=1)) == "b"

@@ -131,6 +131,13 @@ def test_nothing_is_taken_from_a_city_that_does_not_borrow() -> None:
     assert evicted(board.plan(board.job(3, "e1", 3), after_ms=HOUR_MS)) == [2]
 
 
+def test_after_a_cut_what_a_city_holds_of_its_own_is_spared() -> None:
+    board = lent((1, 1), (2, 2), (3, 3))
+    # Eight units are left of the ten that the cities own; of six that wuhan holds one is borrowed.
+    plan = board.plan(PoolSet("a", "c", 8), board.job(4, "e1", 5))
+    assert (evicted(plan), promised(plan)) == ([], {"a": 4})
+
+
 def test_the_order_of_victims() -> None:
     # Least below its city's nominal quota, then lower priority, then the younger run.
     board = lent((1, 2), (2, 6), (3, 2))

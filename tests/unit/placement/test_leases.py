@@ -5,6 +5,8 @@ from scheduler.placement.model import CityQuotaSet, JobRemoved, PoolSet, Reclaim
 from tests.unit.placement.board import HOUR_MS, Board, ended, promised, started
 
 LEASE = ReclaimSet("a", "lease", lease_ms=2 * HOUR_MS)
+#: The same with another word: whoever waits is looked at.
+LEASE_AGAIN = LEASE._replace(grace_ms=1)
 
 
 def test_a_start_that_would_borrow_must_end_within_the_lease() -> None:
@@ -56,10 +58,22 @@ def test_who_would_borrow_is_promised_nothing() -> None:
 
 def test_of_several_options_none_is_promised_on_which_a_job_would_borrow_for_long() -> None:
     board = Board(LEASE, PoolSet("b", "d", 10))
-    board.plan(board.job(1, "w1", 10, wall_h=2, flavors=("b",)))
-    assert promised(board.plan(board.job(2, "w2", 10, flavors=("b",)))) == {"b": 2}
-    plan = board.plan(board.job(3, "w1", 6, wall_h=3, flavors=("b", "a")))
-    assert (started(plan), promised(plan)) == ([], {"b": 2})
+    board.plan(board.job(1, "w1", 10, wall_h=99, flavors=("b",)), board.job(2, "w1", 1, wall_h=20))
+    plan = board.plan(board.job(3, "w1", 5, wall_h=3, flavors=("a", "b")))
+    assert (started(plan), promised(plan)) == ([], {"b": 3})
+
+
+def test_borrowing_goes_on_when_an_owner_goes_that_was_promised_nothing() -> None:
+    board = Board(LEASE, at_ms=100 * HOUR_MS)
+    board.plan(board.job(1, "w1", 3, wall_h=9), board.job(2, "w1", 5, wall_h=1))
+    # The pool is promised to a job of wuhan's that waits for wuhan's own units.
+    assert promised(board.plan(board.job(3, "w2", 4, wall_h=9, waited_h=3), LEASE_AGAIN)) == {
+        "a": 3
+    }
+    waiting = [board.job(4, "e1", 5, wall_h=9), board.job(5, "w1", 1, wall_h=0.5)]
+    plan = board.plan(*waiting)
+    assert (started(plan), promised(plan)) == ([], {"a": 3})
+    assert started(board.plan(JobRemoved(4))) == [5]
 
 
 def test_a_promised_owner_is_not_pushed_above_its_citys_quota_by_its_own() -> None:
@@ -75,7 +89,7 @@ def test_a_long_job_waits_for_its_own_cities_runs_and_is_promised_that() -> None
     board = Board(LEASE, at_ms=100 * HOUR_MS)
     board.plan(board.job(1, "w1", 3, wall_h=5))
     board.plan(board.job(2, "w2", 4, wall_h=9, waited_h=3))
-    plan = board.plan(LEASE._replace(grace_ms=1))
+    plan = board.plan(LEASE_AGAIN)
     assert [(one.uid, one.start_ms) for one in plan.reservations] == [(2, 105 * HOUR_MS)]
 
 
