@@ -15,7 +15,7 @@ import numpy as np
 
 from scheduler.placement.model import CityQuotaSet, CitySet, Delta, PoolSet
 from scheduler.replay.lives import WAITING, Stay
-from scheduler.whatif.history import History
+from scheduler.whatif.history import History, is_wide
 from scheduler.whatif.scenarios import OTHERS
 from scheduler.whatif.using import ALL, HOUR_MS, Money, Use, money_of, part, settings_of, use_of
 
@@ -103,7 +103,7 @@ def figures(
         for flavor, pool in pools.items()
     }
     money = money_of(history, course.stays)
-    table = _Waits(history, pools, first, course.states)
+    table = _Waits(history, first, course.states)
     hidden = tuple(one for one in cities if asker.city not in (None, one))
     told = _told(hidden, asker, table, uses)
     rows = [
@@ -177,13 +177,13 @@ class _Waits:
     """Waits of the jobs submitted in the span, by city and flavor of the first run."""
 
     def __init__(
-        self, history: History, pools: Mapping[str, PoolSet], first: Mapping[int, Stay],
-        states: Sequence[str],
+        self, history: History, first: Mapping[int, Stay], states: Sequence[str]
     ) -> None:  # fmt: skip
         self.waits: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self.wide: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self.unstarted: Counter[tuple[str, str]] = Counter()
         self.jobs: Counter[tuple[str, str]] = Counter()
+        today = history.capacities()
         for place, life in enumerate(history.lives):
             queued = life.queued
             if not history.from_ms <= queued.queued_ms < history.to_ms:
@@ -198,8 +198,7 @@ class _Waits:
                     self.unstarted.update(keys)
                 continue
             wait_ms = stay.ran_ms - queued.queued_ms
-            pool = pools.get(option.flavor)
-            wide = pool is not None and history.is_wide(option, pool.capacity_units)
+            wide = is_wide(option, today)
             for key in keys:
                 self.waits[key].append(wait_ms)
                 if wide:

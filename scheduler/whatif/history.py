@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from quota.subsidy import Applicant, Rule
-from scheduler.placement.model import Delta, Option, PolicySettings
+from scheduler.placement.model import Delta, Option, PolicySettings, PoolSet
 from scheduler.replay.lives import Life, Stay
 
 #: A job is wide if it asks for this part of its flavor or more.
@@ -48,6 +48,15 @@ class History:
         ]
         return len(places), sum(place in self.estimated for place in places)
 
-    def is_wide(self, option: Option, capacity: int) -> bool:
-        """Whether an option asks for a sixteenth of its flavor or more."""
-        return option.units * WIDE_PART >= capacity
+    def capacities(self) -> dict[str, int]:
+        """Return what is granted of each flavor today."""
+        return {one.flavor: one.capacity_units for one in self.settings if isinstance(one, PoolSet)}
+
+
+def is_wide(option: Option, capacities: Mapping[str, int]) -> bool:
+    """Whether an option asks for a sixteenth of its flavor or more, by the capacity of today.
+
+    So that the same jobs are wide in every scenario.
+    """
+    capacity = capacities.get(option.flavor)
+    return capacity is not None and option.units * WIDE_PART >= capacity

@@ -93,6 +93,13 @@ def test_a_borrow_limit_a_cap_and_capacity_bind() -> None:
     ]
 
 
+def test_the_same_jobs_are_wide_in_every_scenario() -> None:
+    of = history(life(0, "E", 0, 5, 1), life(1, "E", 0, 4, 1))
+    for capacity in (60, 80, 640):
+        found = played(of, flavors=(FlavorChange("npu", capacity=capacity),))
+        assert row(found, "east").wide_jobs == 1
+
+
 def test_ageing_decides_who_is_promised_the_pool() -> None:
     narrow = [life(place, "E", place / 2, 40, 2) for place in range(12)]
     of = history(*narrow, life(12, "E", 0.25, 80, 1))
