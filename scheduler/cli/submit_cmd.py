@@ -41,58 +41,69 @@ MaxSelfPay = Annotated[
 ]
 
 
+RequestId = Annotated[
+    str | None,
+    typer.Option("--request-id", help="Key of this call; repeating it submits nothing twice."),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until all have ended.")]
+AllOrNothing = Annotated[
+    bool, typer.Option("--all-or-nothing", help="Store none if one is refused.")
+]
+Hold = Annotated[bool, typer.Option("--hold", help="Submit them held.")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="KEY=VALUE", help="Add a label; may be repeated."),
+]
+After = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--after", metavar="JOB", help="Start only after this job's success; may be repeated."
+    ),
+]
+AfterAny = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--after-any", metavar="JOB", help="Start only after this job's end; may be repeated."
+    ),
+]
+NotBefore = Annotated[
+    str | None,
+    typer.Option(
+        "--not-before",
+        metavar="TIME",
+        help="Do not start before: 2h from now, or a time with its zone.",
+    ),
+]
+FinishBy = Annotated[
+    str | None,
+    typer.Option(
+        "--finish-by",
+        metavar="TIME",
+        help="Must have ended by: 8h from now, or a time with its zone.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Have it checked and priced; store nothing.")
+]
+Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of job files.")]
+
+
 def submit(
     session: Session,
     files: Files = None,
-    request_id: Annotated[
-        str | None,
-        typer.Option("--request-id", help="Key of this call; repeating it submits nothing twice."),
-    ] = None,
+    request_id: RequestId = None,
     enterprise: Enterprise = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until all have ended.")] = False,
-    all_or_nothing: Annotated[
-        bool, typer.Option("--all-or-nothing", help="Store none if one is refused.")
-    ] = False,
+    wait: Wait = False,
+    all_or_nothing: AllOrNothing = False,
     max_self_pay: MaxSelfPay = None,
-    hold: Annotated[bool, typer.Option("--hold", help="Submit them held.")] = False,
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="KEY=VALUE", help="Add a label; may be repeated."),
-    ] = None,
-    after: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--after", metavar="JOB", help="Start only after this job's success; may be repeated."
-        ),
-    ] = None,
-    after_any: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--after-any", metavar="JOB", help="Start only after this job's end; may be repeated."
-        ),
-    ] = None,
-    not_before: Annotated[
-        str | None,
-        typer.Option(
-            "--not-before",
-            metavar="TIME",
-            help="Do not start before: 2h from now, or a time with its zone.",
-        ),
-    ] = None,
-    finish_by: Annotated[
-        str | None,
-        typer.Option(
-            "--finish-by",
-            metavar="TIME",
-            help="Must have ended by: 8h from now, or a time with its zone.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Have it checked and priced; store nothing.")
-    ] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON Schema of job files.")
-    ] = False,
+    hold: Hold = False,
+    label: Label = None,
+    after: After = None,
+    after_any: AfterAny = None,
+    not_before: NotBefore = None,
+    finish_by: FinishBy = None,
+    dry_run: DryRun = False,
+    schema: Schema = False,
 ) -> int:
     """Submit the jobs of files and print their ids.
 
@@ -122,7 +133,18 @@ def submit(
         code = quoting.show_quotes(session, jobs, owner)
         complain(session.t("submit.nothing_stored"))
         return code
-    own_id = request_id or f"cli-{uuid.uuid4()}"
+    return _send(session, jobs, request_id or f"cli-{uuid.uuid4()}", owner, all_or_nothing, wait)
+
+
+def _send(
+    session: Session,
+    jobs: Sequence[FoundJob],
+    own_id: str,
+    owner: str,
+    all_or_nothing: bool,
+    wait: bool,
+) -> int:
+    """Submit jobs and say what became of each; returns the exit code."""
     done: list[Submitted] = []
     for one in submitting.submit(
         session, jobs, request_id=own_id, enterprise=owner, all_or_nothing=all_or_nothing
