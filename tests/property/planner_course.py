@@ -37,15 +37,16 @@ class Course:
     """A planner driven through happenings (instant, delta, run time), followed by a checker.
 
     It proves every so many instants; every so many (0: never) another planner takes over. What
-    happens in one instant is told from another place on for each ``turn``.
+    happens in one instant is told from another place on for each ``turn``. Questions are asked after
+    every so many proofs (0: never).
     """
 
     def __init__(
         self, told: list[Delta], checker: IdleChecker, policy: PolicySettings, every: int = 1,
-        anew: int = 0, shards: int = 3, turn: int = 0, asks: bool = True,
+        anew: int = 0, shards: int = 3, turn: int = 0, asks: int = 1,
     ) -> None:  # fmt: skip
         self._core, self._told, self._policy = PlanningCore(policy, shards), told, policy
-        self._turn, self._asks = turn, asks
+        self._turn, self._asks, self._proofs = turn, asks, 0
         self.plans: list[Plan] = []
         #: By blocked job and flavor: since when it lacks units that its city owns.
         self.blocked_ms: dict[tuple[int, str], int] = {}
@@ -144,7 +145,8 @@ class Course:
         self._note_blocked(now_ms)
         if prove:
             self._checker.settled(plan)
-            if self._asks:
+            self._proofs += 1
+            if self._asks and self._proofs % self._asks == 0:
                 self._ask(now_ms)
 
     def _note_blocked(self, now_ms: int) -> None:

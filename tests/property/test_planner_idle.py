@@ -79,7 +79,7 @@ def replayed(setup: Setup, policy: PolicySettings, every: int) -> IdleChecker:
         )
         for uid, job in enumerate(jobs)
     ]  # fmt: skip
-    Course(setup.deltas(jobs), checker, policy, every).run(happenings)
+    Course(setup.deltas(jobs), checker, policy, every, asks=25).run(happenings)
     assert not checker.waiting
     return checker
 

@@ -45,7 +45,7 @@ def test_nothing_idles_and_no_promise_is_missed(
     machine: Machine, workload: list[Happening], policy: PolicySettings, anew: int
 ) -> None:
     told, checker = machine
-    Course(told, checker, policy, anew=anew, asks=False).run(workload)
+    Course(told, checker, policy, anew=anew, asks=0).run(workload)
     assert not left_that_could_start(checker)
 
 
@@ -70,7 +70,7 @@ def test_an_owner_waits_at_most_for_the_lease(
 ) -> None:
     """I6: no quota changes, and runs end at their limits at the latest."""
     told, checker = machine
-    course = Course(told, checker, policy, asks=False)
+    course = Course(told, checker, policy, asks=0)
     course.run(workload)
     for flavor, longest_ms in course.longest_ms.items():
         assert longest_ms <= checker.reclaim[flavor].lease_ms
@@ -102,7 +102,7 @@ def test_evictions_keep_to_their_rules() -> None:
     seen = 0
     for seed in range(60):
         told, checker, workload = crowded(Random(seed))
-        Course(told, checker, CORRIDOR, turn=seed % 3, asks=False).run(workload)
+        Course(told, checker, CORRIDOR, turn=seed % 3, asks=0).run(workload)
         assert not left_that_could_start(checker)
         seen += checker.evictions.seen
     assert seen > 40
@@ -148,7 +148,7 @@ def test_nothing_idles_at_length(
     machine: Machine, workload: list[Happening], policy: PolicySettings, anew: int
 ) -> None:
     told, checker = machine
-    course = Course(told, checker, policy, anew=anew, asks=False)
+    course = Course(told, checker, policy, anew=anew, asks=0)
     course.run(workload)
     assert not left_that_could_start(checker)
     for flavor, longest_ms in course.longest_ms.items():
