@@ -74,6 +74,10 @@ class PlannerSettings:
     usage_half_life_h: float = 168.0
     ageing_h: float = 16.0
     starving_h: float = 120.0
+    start_weight: int = 1
+    net_weight: int = 600
+    stage_weight: int = 1
+    patience_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,10 @@ _RANGES = {
     "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),
     "planner.ageing_h": (0, _YEAR_S / 3_600),
     "planner.starving_h": (0, _YEAR_S / 3_600),
+    "planner.start_weight": (0, 1_000_000),
+    "planner.net_weight": (0, 1_000_000),
+    "planner.stage_weight": (0, 1_000_000),
+    "planner.patience_h": (0, _YEAR_S / 3_600),
     "loop.tick_s": (0.01, 60),
     "loop.gather_s": (0, 10),
     "loop.follow_s": (0.01, 600),

@@ -37,8 +37,8 @@ class Course:
     """A planner driven through happenings (instant, delta, run time), followed by a checker.
 
     It proves every so many instants; every so many (0: never) another planner takes over. What
-    happens in one instant is told from another place on for each ``turn``. Questions are asked after
-    every so many proofs (0: never).
+    happens in one instant is told from another place on for each ``turn``. Questions are asked
+    after every so many proofs (0: never).
     """
 
     def __init__(
