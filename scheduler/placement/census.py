@@ -68,6 +68,8 @@ class Census:
     def __init__(self) -> None:
         self.kinds: Counter[Kind] = Counter()
         self.by_member: dict[str, Counter[str]] = {}
+        #: Units that all waiting jobs together ask for, by the flavor of their first option.
+        self.units: Counter[str] = Counter()
         #: Classes that stand in no line: they can never start, or wait with a parked job.
         self._nowhere: dict[WaitingClass, None] = {}
         self._shapes: dict[tuple[Option, ...], tuple[Option, ...]] = {}
@@ -89,6 +91,8 @@ class Census:
         if members is None:
             members = self.by_member[waiting.city] = Counter()
         members[waiting.enterprise] += jobs
+        option = waiting.options[0]
+        self.units[option.flavor] += jobs * option.units
 
     def stands(self, waiting: WaitingClass, somewhere: bool) -> None:
         """Note whether a class stands in a line."""

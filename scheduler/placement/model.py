@@ -352,8 +352,9 @@ class PolicySettings:
     A pool is promised first to a job that has waited ``starving_ms``, the oldest of several; then
     to the one that was due first of a city below its nominal quota; then, if such a city has
     nobody blocked, to the one that was due first; else to the first in order. The widest waiting
-    job is due after ``ageing_ms``, the second and third widest kind after twice that, the next four
-    after three times, and so on. ``starts_max`` bounds the starts of one cycle (the rest follows in
+    job is due after ``ageing_ms`` (less if less than three times the pool's units are asked for),
+    the second and third widest kind after twice that, the next four after three times, and so on.
+    ``starts_max`` bounds the starts of one cycle (the rest follows in
     the next at once).
 
     Options are compared by a cost in milliseconds: ``start_weight`` for each until the job is

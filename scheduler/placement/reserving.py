@@ -24,6 +24,18 @@ from scheduler.placement.waiting import Aged, WaitingClass
 _LIMITED: Final = 8
 
 
+#: A pool is crowded if so many times its units are asked for.
+_CROWDED: Final = 3
+
+
+def _due_after_ms(ageing_ms: int, wider: int) -> int:
+    """How long a job waits before it is due, if so many classes ask for more units.
+
+    The widest once the ageing, the second and third widest twice, the next four thrice.
+    """
+    return ageing_ms * (wider + 1).bit_length()
+
+
 class _Blocked(NamedTuple):
     """The oldest blocked class of a line, and the units it asks for."""
 
@@ -149,7 +161,7 @@ class Reserving(Intake):
         """Promise a pool to a job that it blocks and that is due, if there is one."""
         now_ms, book = self._now_ms, pool.book
         starving_ms = now_ms - self.policy.starving_ms
-        wider = self._wider(pool.flavor)
+        wider, ageing_ms = self._wider(pool.flavor), self._ageing_ms(pool)
         starving = limited = lender = borrower = None
         is_lender_blocked = False
         for city, capped, units, line in self.lines.oldest(pool.flavor):
@@ -167,7 +179,7 @@ class Reserving(Intake):
                 starving = found.or_older(starving)
             lends = book.used.get(city, 0) < book.limits.get(city, NO_LIMITS).nominal
             is_lender_blocked = is_lender_blocked or lends
-            due = _Due(found.queued_ms + self._due_after_ms(wider[units]), found)
+            due = _Due(found.queued_ms + _due_after_ms(ageing_ms, wider[units]), found)
             if due.at_ms > now_ms:
                 continue
             if lends:
@@ -194,12 +206,14 @@ class Reserving(Intake):
             wider += counts[units]
         return found
 
-    def _due_after_ms(self, wider: int) -> int:
-        """How long a job waits before it is due, if so many classes ask for more units.
+    def _ageing_ms(self, pool: Pool) -> int:
+        """How long the widest job waits before it is due.
 
-        The widest once ``ageing_ms``, the second and third widest twice, the next four thrice.
+        The whole of the policy's ageing if three times the pool's units are asked for or more;
+        in proportion less where less waits, and so everybody's wait is shorter.
         """
-        return self.policy.ageing_ms * (wider + 1).bit_length()
+        whole = _CROWDED * max(1, pool.book.capacity)
+        return self.policy.ageing_ms * min(self.census.units[pool.flavor], whole) // whole
 
     def reserve_for_limited(self, pool: Pool) -> None:
         """Promise a pool that nobody waits for to the oldest job that its own limit blocks."""

@@ -29,8 +29,8 @@ def test_a_city_below_its_quota_is_promised_before_one_that_borrows() -> None:
 
 
 def test_of_two_in_a_city_below_its_quota_the_one_that_was_due_first_is_promised() -> None:
-    """The widest that waits is due after 16 h, the next after 32 h."""
-    for narrow_h, first in ((40, 2), (60, 1)):
+    """Of ten units seven are asked for: the widest is due after 16 h x 7 / 30, the next twice."""
+    for narrow_h, first in ((33, 2), (35, 1)):
         board = Board(at_ms=200 * HOUR_MS)
         full(board)
         narrow, wide = board.job(1, "e1", 2, waited_h=narrow_h), board.job(2, "e1", 5, waited_h=30)
@@ -38,14 +38,23 @@ def test_of_two_in_a_city_below_its_quota_the_one_that_was_due_first_is_promised
 
 
 def test_the_more_kinds_ask_for_more_units_the_later_a_job_is_due() -> None:
-    """The first is due after 16 h, the next two after 32 h, the fourth after 48 h."""
-    for waited_h, first in ((47, 9), (49, 1)):
+    """15 units are asked for: the first is due after 8 h, the next two after 16 h, then 24 h."""
+    for waited_h, first in ((23, 9), (25, 1)):
         board = Board(at_ms=200 * HOUR_MS)
         full(board)
         wider = [board.job(units, "e1", units) for units in (3, 4, 5)]
         # Until it is due, the fair order says who is promised: one that is narrower.
         narrow, fair = board.job(1, "e1", 2, waited_h=waited_h), board.job(9, "e1", 1)
         assert promised(board.plan(*wider, narrow, fair, AGAIN)) == {"a": first}
+
+
+def test_in_a_crowded_pool_the_widest_is_due_after_sixteen_hours() -> None:
+    for waited_h, first in ((15, 9), (17, 1)):
+        board = Board(at_ms=200 * HOUR_MS)
+        full(board)
+        many = [board.job(10 + number, "w2", 1) for number in range(30)]
+        wide, fair = board.job(1, "e1", 5, waited_h=waited_h), board.job(9, "e1", 1)
+        assert promised(board.plan(*many, wide, fair, AGAIN)) == {"a": first}
 
 
 def test_one_that_borrows_waits_while_a_young_lender_is_blocked() -> None:
