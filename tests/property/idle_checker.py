@@ -231,6 +231,11 @@ class IdleChecker:
                 cap = self.caps.get((job.enterprise, flavor))
                 mine = sum(run.option.units for run in runs if run.enterprise == job.enterprise)
                 is_capped = cap is not None and mine + option.units > cap
+                quota = self.quotas.get((job.city, flavor))
+                if quota is not None and quota.borrow_limit_units is not None:
+                    in_city = sum(run.option.units for run in runs if run.city == job.city)
+                    most = quota.nominal_units + quota.borrow_limit_units
+                    is_capped |= in_city + option.units > most
                 if not is_capped and not self.fits(runs, job, option):
                     return True
         return False
