@@ -1,8 +1,9 @@
 """How long a run will take, guessed from earlier ones: for estimates and order, never for promises.
 
 A guess is the mean of the last two runs of the same enterprise and user of the same shape (Tsafrir,
-Etsion and Feitelson 2007), else of the enterprise's last runs of the flavor as parts of their
-limits. A guess never exceeds the limit.
+Etsion and Feitelson 2007), else of the same enterprise and shape, whoever's they were; else it is
+the median of the enterprise's last runs of the flavor as parts of their limits. A guess never
+exceeds the limit.
 """
 
 from collections import OrderedDict
@@ -43,21 +44,27 @@ class RecentRuns:
     def learn(self, run: RunHistory) -> None:
         """Take in how long a run took."""
         enterprise, user, flavor, units, wall_ms, used_ms = run
-        shape = _Shape(enterprise, user, flavor, units, wall_ms)
-        known = self._shapes.pop(shape, ())
-        self._shapes[shape] = (*known, used_ms)[-_RECENT:]
-        if len(self._shapes) > _SHAPES_MAX:
+        for whose in (user, "") if user else ("",):
+            shape = _Shape(enterprise, whose, flavor, units, wall_ms)
+            known = self._shapes.pop(shape, ())
+            self._shapes[shape] = (*known, used_ms)[-_RECENT:]
+        while len(self._shapes) > _SHAPES_MAX:
             self._shapes.popitem(last=False)
         part = min(_WHOLE, used_ms * _WHOLE // max(1, wall_ms))
-        whose = enterprise, flavor
-        self._parts[whose] = (*self._parts.get(whose, ()), part)[-_PARTS:]
+        kind = enterprise, flavor
+        self._parts[kind] = (*self._parts.get(kind, ()), part)[-_PARTS:]
 
     def predict(self, enterprise: str, user: str, option: Option) -> int | None:
-        """Return how long a run of the option will take in ms; None if nothing is known."""
+        """Return how long a run of the option will take in ms; None if nothing is known.
+
+        An empty ``user`` is anybody of the enterprise.
+        """
         wall_ms = option.wall_ms
-        recent = self._shapes.get(_Shape(enterprise, user, option.flavor, option.units, wall_ms))
-        if recent is not None:
-            return min(wall_ms, max(1, sum(recent) // len(recent)))
+        for whose in (user, "") if user else ("",):
+            shape = _Shape(enterprise, whose, option.flavor, option.units, wall_ms)
+            recent = self._shapes.get(shape)
+            if recent is not None:
+                return min(wall_ms, max(1, sum(recent) // len(recent)))
         parts = self._parts.get((enterprise, option.flavor))
         if parts is None:
             return None
