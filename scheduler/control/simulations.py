@@ -7,7 +7,6 @@ a process. All of them are nicer than the service and end with the call that ask
 import asyncio
 import contextlib
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from scheduler.whatif.answers import (
 )
 from scheduler.whatif.figures import Asker, Figures
 from scheduler.whatif.playing import Task, pack, unpack_figures
-from scheduler.whatif.processes import OnProgress, ScenarioFailed, play_all
+from scheduler.whatif.processes import OnProgress, ScenarioFailed, child, play_all, to_the_end
 from scheduler.whatif.scenarios import HISTORY, TODAY, BadScenario, Scenario
 
 log = structlog.get_logger()
@@ -137,7 +136,7 @@ class Simulations:
             figures, where, why = await playing
         finally:
             playing.cancel()
-            await asyncio.wait({playing})
+            await to_the_end(asyncio.ensure_future(asyncio.wait({playing})))
         yield Answer(
             summary.from_ms, summary.to_ms, summary.jobs, summary.estimated, where, why,
             tuple(figures), dict(summary.left_out),
@@ -168,24 +167,10 @@ def _progress(ended: int, total: int, own: bool) -> Progress:
 
 
 async def _run_reader(folder: Path, reading: Reading) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # nothing of the directory that the service was started in
-        "-m",
-        _READER,
-        str(folder),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the service, which ends it in order
-    )
-    try:
+    async with child(
+        _READER, str(folder), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    ) as process:
         _, words = await process.communicate(frames.pack(reading))
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
     if process.returncode:
         said = words.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise SimulationFailed(said or f"the reader ended with {process.returncode}")
