@@ -157,7 +157,7 @@ def test_fits_is_the_recursion(tree: Tree, member: str, units: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=5_000, deadline=None)
 @given(trees(), members, st.integers(1, 60))
 def test_fits_is_the_recursion_at_length(tree: Tree, member: str, units: int) -> None:
     agree(tree, member, units)

@@ -304,9 +304,9 @@ def test_no_limit_breaks_and_nothing_idles(
 @pytest.mark.parametrize("policy", [CORRIDOR, EASY, HASTY], ids=["corridor", "easy", "hasty"])
 def test_no_limit_breaks_in_many_long_courses(policy: PolicySettings) -> None:
     evictions = 0
-    for seed in range(1_500):
+    for seed in range(500):
         random = Random(seed)
         told = Told(random.randint, policy)
         told.follow(40)
         evictions += told.checker.evictions.seen
-    assert evictions > 100
+    assert evictions > 5

@@ -140,7 +140,7 @@ def crowded(random: Random) -> tuple[list[Delta], IdleChecker, list[Happening]]:
 
 @pytest.mark.slow
 @settings(
-    max_examples=3_000, deadline=None, phases=(Phase.generate,),
+    max_examples=1_500, deadline=None, phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(machines(limits=True, reclaim=True), workloads(rich=True), POLICIES, st.integers(0, 3))
