@@ -51,8 +51,11 @@ def test_of_two_emergencies_the_one_of_higher_priority_then_the_older_is_first()
 
 def test_quotas_bind_emergencies() -> None:
     board = Board(CityQuotaSet("ezhou", "a", 5, lend_limit_units=0))
-    emergency = board.job(1, "w1", 6)._replace(emergency=True)
-    assert started(board.plan(emergency, board.job(2, "w2", 5))) == [2]
+    board.plan(board.job(1, "w2", 3, wall_h=9))
+    # Seven units are free, of which five are guaranteed to ezhou.
+    emergency = board.job(2, "w1", 4)._replace(emergency=True)
+    assert started(board.plan(emergency, board.job(3, "e1", 5))) == [3]
+    assert started(board.plan(ended(1))) == [2]
 
 
 def test_an_emergency_that_was_refused_is_one_when_it_is_tried_again() -> None:
