@@ -17,6 +17,7 @@ import structlog
 from adapters import registry
 from adapters.contract import CenterAdapter
 from adapters.gate import Gate, GateSettings
+from adapters.simulated import journal
 from scheduler.clock import Clock, ScaledClock, WallClock
 from scheduler.config import BadConfig, Settings
 from scheduler.control.settings import LoopSettings
@@ -118,10 +119,16 @@ def data_directory(settings: Settings) -> Path:
 
 
 def clock(settings: Settings, newest_ms: int | None) -> Clock:
-    """Return the wall clock, or one that goes on from the newest stored instant.
+    """Return the wall clock, or one that goes on from the newest instant stored or journaled.
 
-    Time that ran ahead stays ahead: what is stored must not lie in the future.
+    Time that ran ahead stays ahead: what is known, here or at a simulated center, must not lie in
+    the future.
     """
+    told = [newest_ms] if newest_ms is not None else []
+    for path in (Path(settings.store.data_dir) / "centers").glob("*.journal"):
+        if (at_ms := journal.newest_ms(path)) is not None:
+            told.append(at_ms)
+    newest_ms = max(told, default=None)
     now_ms, speed = wall_ms(), settings.clock.speed
     if speed != 1:
         return ScaledClock(now_ms if newest_ms is None else newest_ms + 1, speed)
@@ -144,8 +151,8 @@ def adapters(
         given: dict[str, Any] = json.loads(row.settings)
         gate = given.pop("gate", {})
         if row.kind == "simulated":
-            journal = Path(settings.store.data_dir) / "centers" / f"{row.center}.journal"
-            given.setdefault("journal", str(journal))
+            path = Path(settings.store.data_dir) / "centers" / f"{row.center}.journal"
+            given.setdefault("journal", str(path))
         try:
             limits = GateSettings(**gate)
             adapter = registry.open_adapter(

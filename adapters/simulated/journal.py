@@ -5,11 +5,16 @@ system before the answer that tells of it (no fsync: the machine's crash is not 
 process at a time may write it.
 """
 
+import contextlib
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
+
+#: Events come in order of time but for a few.
+_TAIL_BYTES: Final = 1 << 16
 
 Event = dict[str, object]
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -73,6 +78,22 @@ def read_events(path: Path) -> Iterator[Event]:
             if not isinstance(event, dict) or "event" not in event:
                 raise ValueError(f"{path}:{number}: no event")
             yield event
+
+
+def newest_ms(path: Path) -> int | None:
+    """The latest instant that the end of a journal tells of; None if it tells of none."""
+    if not path.exists():
+        return None
+    with path.open("rb") as lines:
+        lines.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        last = lines.read().split(b"\n")[:-1]
+    found: list[int] = []
+    for line in last:
+        with contextlib.suppress(ValueError):  # the first of them may be torn
+            event = json.loads(line)
+            if isinstance(event, dict):
+                found += [event[name] for name in ("at_ms", "submit_ms") if name in event]
+    return max(found, default=None)
 
 
 def accepted_names(path: Path) -> Counter[str]:

@@ -48,6 +48,17 @@ def test_time_that_ran_ahead_does_not_step_back(tmp_path: Path) -> None:
     assert clock.now_ms() > ahead_ms
 
 
+def test_fast_time_goes_on_from_what_a_simulated_center_did_alone(tmp_path: Path) -> None:
+    """A center's last act may have come after the last commit of a service that was killed."""
+    fast = settings(tmp_path, clock__speed=100)
+    ahead_ms = wall_ms() + 10**12
+    path = tmp_path / "centers" / "c.journal"
+    Journal(path).append([{"event": "open", "at_ms": 5}, {"event": "end", "at_ms": ahead_ms}])
+    with path.open("a") as file:
+        file.write('{"event": "torn", "at_ms": 9')
+    assert openers.clock(fast, wall_ms()).now_ms() > ahead_ms
+
+
 # --- centers --------------------------------------------------------------------------------------
 
 
