@@ -7,6 +7,7 @@ import pytest
 
 from adapters.gate import Gate, Verdict
 from adapters.simulated import SimulatedCenter
+from adapters.simulated.journal import Journal
 from scheduler import openers
 from scheduler.clock import ScaledClock, WallClock
 from scheduler.config import BadConfig, Settings, load_settings
