@@ -284,8 +284,12 @@ class Story:
 
     async def _ask(self, center: str) -> None:
         """A center says how much it has: less than is held is no admission's doing."""
-        if await self.loop.capacity.ask(center):
-            self.auditor.limits_changed()
+        changed = True  # who dies on the way may have stored it
+        try:
+            changed = bool(await self.loop.capacity.ask(center))
+        finally:
+            if changed:
+                self.auditor.limits_changed()
 
     def do_outage(self) -> None:
         center = self.rng.choice([*CENTERS])
