@@ -95,11 +95,11 @@ async def test_tasks_end_with_the_call_that_asked_and_the_planner_goes_on(
     chosen = ", ".join(moved.get(name, name) for name in names)
     day.it.db.do(
         lambda c: c.exec_driver_sql(
-            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 600)"
+            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 1500)"
             f" INSERT INTO job ({', '.join(names)}) SELECT {chosen} FROM job, t"
         )
     )
-    day.it.clock.ms += 600 * 20_000
+    day.it.clock.ms += 1500 * 20_000
     await on_ray.load(1, [], 0)
     told = simulations(day, on_ray).simulate(7, MORE, Asker())
     async with aclosing(told):
