@@ -14,8 +14,8 @@ from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import NPU, OPERATOR, job
+from tests.unit.store.evicting_hands import GRACE_MS, order, running, waiting
 
-GRACE_MS = 120_000
 #: Centers that were heard.
 HEARD = ("ai", "sc")
 HALF_HOUR_MS = 1_800_000
@@ -25,26 +25,6 @@ HALF_HOUR_MS = 1_800_000
 def it() -> Hands:
     """A corridor without programmes."""
     return Hands(worlds.build(rules=()))
-
-
-def running(it: Hands, who: str = "w1", **terms: Any) -> int:
-    """A job that runs, interruptible unless it says else."""
-    [uid] = it.world.submit(who, [job(**{"interruptible": True, **terms})])
-    it.run(uid)
-    return uid
-
-
-def waiting(it: Hands) -> int:
-    """A job of another city that waits."""
-    [uid] = it.world.submit("e1", [job()])
-    return uid
-
-
-def order(it: Hands, *uids: int, for_uid: int | None = None) -> Orders:
-    """Plan evictions, and order them."""
-    whom = waiting(it) if for_uid is None else for_uid
-    plan = [Eviction(uid, NPU, 1, whom, GRACE_MS) for uid in uids]
-    return it.db.do(lambda c: evicting.reclaim(c, it.epoch, plan, it.clock.ms))
 
 
 def tell(it: Hands, uid: int) -> None:

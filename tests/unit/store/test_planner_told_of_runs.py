@@ -1,45 +1,20 @@
 """What the planner is told of runs: who may be evicted, who is, and which ends teach nothing."""
 
-from typing import Any
-
 import pytest
 
 from adapters.contract import Phase
 from scheduler.domain.reports import noticed
-from scheduler.placement.model import Eviction, RunActive, RunEnded
-from scheduler.store import evicting, planner_feed
-from scheduler.store.evicting import Orders
+from scheduler.placement.model import RunActive, RunEnded
+from scheduler.store import planner_feed
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
-from tests.simulation.world import NPU, job
-
-GRACE_MS = 120_000
+from tests.unit.store.evicting_hands import GRACE_MS, order, running, waiting
 
 
 @pytest.fixture
 def it() -> Hands:
     """A corridor without programmes."""
     return Hands(worlds.build(rules=()))
-
-
-def running(it: Hands, who: str = "w1", **terms: Any) -> int:
-    """A job that runs, interruptible unless it says else."""
-    [uid] = it.world.submit(who, [job(**{"interruptible": True, **terms})])
-    it.run(uid)
-    return uid
-
-
-def waiting(it: Hands) -> int:
-    """A job of another city that waits."""
-    [uid] = it.world.submit("e1", [job()])
-    return uid
-
-
-def order(it: Hands, *uids: int, for_uid: int | None = None) -> Orders:
-    """Plan evictions, and order them."""
-    whom = waiting(it) if for_uid is None else for_uid
-    plan = [Eviction(uid, NPU, 1, whom, GRACE_MS) for uid in uids]
-    return it.db.do(lambda c: evicting.reclaim(c, it.epoch, plan, it.clock.ms))
 
 
 def told_runs(it: Hands) -> list[RunActive]:
