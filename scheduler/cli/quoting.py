@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import grpc
+from corridor.v1 import budget_pb2
 from corridor.v1 import job_service_pb2 as pb
+from corridor.v1.job_pb2 import REASON_CODE_DEPENDENCY, START_OUTLOOK_NONE
 
 from scheduler.cli import amounts, exits, job_views, submitting
 from scheduler.cli.failures import exit_code, flaw_line
@@ -100,6 +102,8 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
             job_views.show_charge(out, option.charge)
         out.facts(
             [
+                *(("quote.holds", _held(out, part)) for part in option.budget_holds),
+                ("quote.background", out.t("quote.goes_last") if option.background else ""),
                 ("quote.transfer", _transfer(out, option)),
                 ("reason.earliest", out.start(option.start_earliest_time)),
                 ("reason.likely", out.start(option.start_likely_time)),
@@ -108,13 +112,27 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
             ]
         )
         if option.HasField("reason"):
-            job_views.show_reason(session, option.reason)
+            job_views.show_reason(session, option.reason, times=False)
     out.line()
     if job.spec.HasField("array"):
         out.line(out.t("quote.array", size=f"{job.spec.array.size:,}"))
     out.line(out.t("quote.at_most"))
     if session.who.simulated:
         out.line(out.t("quote.simulated"))
+
+
+def _held(out: Output, part: budget_pb2.BudgetHold) -> str:
+    free = {
+        whose: amounts.hours_text(getattr(part, field))
+        if part.HasField(field)  # type: ignore[arg-type]
+        else str(out.t("quota.no_limit"))
+        for whose, field in (
+            ("own", "enterprise_free_unit_seconds"),
+            ("city", "city_free_unit_seconds"),
+        )
+    }
+    hours = amounts.hours_text(part.unit_seconds)
+    return str(out.t("quote.held", hours=hours, period=part.period, **free))
 
 
 def _transfer(out: Output, option: pb.OptionQuote) -> str:
@@ -162,6 +180,12 @@ def _table(session: Session, priced: Sequence[tuple[FoundJob, pb.JobQuote]]) -> 
 
 
 def _likely(session: Session, option: pb.OptionQuote) -> str:
+    if option.reason.start_outlook == START_OUTLOOK_NONE:
+        others = option.reason.code == REASON_CODE_DEPENDENCY
+        return session.t("quote.after_others" if others else "explain.never")
     at = option.start_likely_time
+    code = job_views.reason_code(option.reason)
+    if code and not at.seconds:
+        return session.t(f"short.{code}")
     soon = at.seconds and at.ToMilliseconds() <= session.now_ms + 1000
     return session.t("time.at_once") if soon else session.out.when(at)

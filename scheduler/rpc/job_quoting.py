@@ -1,6 +1,6 @@
 """QuoteJobs: jobs are judged as if they were submitted, and priced as if they were admitted."""
 
-from corridor.v1 import job_pb2
+from corridor.v1 import budget_pb2, job_pb2
 from corridor.v1 import job_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
@@ -16,6 +16,7 @@ from scheduler.rpc.messages import timestamp
 from scheduler.services import quoting, submission
 from scheduler.services.context import Context
 from scheduler.services.quoting import JOBS_MAX, OptionQuote
+from scheduler.store.budget_holds import Outlook
 
 
 async def quote_jobs(
@@ -76,7 +77,21 @@ def _option_quote(one: OptionQuote, transfer_s: int) -> pb.OptionQuote:
         position_in_city=one.position_in_city,
         waiting_in_city=one.waiting_in_city,
         reason=reason_message(one.reason),
+        budget_holds=_holds(one.held),
+        background=one.held is not None and one.held.background,
     )
+
+
+def _holds(held: Outlook | None) -> list[budget_pb2.BudgetHold]:
+    return [
+        budget_pb2.BudgetHold(
+            period=part.period,
+            unit_seconds=part.unit_seconds,
+            enterprise_free_unit_seconds=part.enterprise_free,
+            city_free_unit_seconds=part.city_free,
+        )
+        for part in (() if held is None else held.parts)
+    ]
 
 
 def _option(option: ResourceOption) -> job_pb2.ResourceOption:

@@ -1,19 +1,22 @@
 """Use case: what jobs would cost, who would pay, and when they might start. Nothing is stored.
 
-Costs are judged by the code that admission judges by, on the figures of this moment; each option
-of each job for itself, at its full wall limit.
+Costs and what budgets would hold are judged by the code that admission judges by, on the figures
+of this moment; each option of each job for itself, at its full wall limit.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sqlalchemy import Connection
+
 from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
 from scheduler.domain.spec import JobSpec, ResourceOption, options_json
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import Explanation, JobQueued, Option
 from scheduler.services.context import Context
-from scheduler.store import paying
+from scheduler.store import budget_holds, paying
+from scheduler.store.budget_holds import Budgets, Outlook
 from scheduler.store.charges import Charge, SubsidyPart
 from scheduler.store.paying import Judgement, Means, Wanted
 from scheduler.store.planner_feed import options_of
@@ -28,6 +31,7 @@ _UID: Final = (1 << 63) - 1
 class OptionQuote:
     """What one option would cost at most; without a price there is no ``charge``.
 
+    ``held`` is what it would hold of the budgets of its enterprise and city, None if it may not.
     ``reason`` says why the job would not start at once; times are epoch milliseconds, None where
     nothing can be said: it cannot start as things are, or the planner is away. The place is the
     one that it would have in its city, 0 where nothing can be said.
@@ -35,6 +39,7 @@ class OptionQuote:
 
     option: ResourceOption
     charge: Charge | None
+    held: Outlook | None
     reason: PendingReason | None
     start_earliest_ms: int | None = None
     start_likely_ms: int | None = None
@@ -48,40 +53,51 @@ async def quote(
 ) -> list[list[OptionQuote]]:
     """Return a quote for each option of each job of an enterprise; flavors must be known."""
     now_ms = context.clock.now_ms()
-    means = await context.db.read(
-        lambda connection: paying.load(connection, {home.enterprise}, now_ms)
-    )
+    means, budgets = await context.db.read(lambda connection: _limits(connection, home, now_ms))
     estimates = _Estimates(context, home, now_ms)
     return [
-        [await _quote_one(book, home, means, spec, option, estimates) for option in spec.options]
+        [
+            await _quote_one(book, home, means, budgets, spec, option, estimates)
+            for option in spec.options
+        ]
         for spec in specs
     ]
 
 
+def _limits(connection: Connection, home: Home, now_ms: int) -> tuple[Means, Budgets]:
+    """What money and unit-seconds an enterprise can still be given."""
+    means = paying.load(connection, {home.enterprise}, now_ms)
+    return means, budget_holds.foresee(connection, (home.city, home.enterprise), now_ms)
+
+
 async def _quote_one(
-    book: SubmissionBook, home: Home, means: Means, spec: JobSpec, option: ResourceOption,
-    estimates: "_Estimates",
+    book: SubmissionBook, home: Home, means: Means, budgets: Budgets, spec: JobSpec,
+    option: ResourceOption, estimates: "_Estimates",
 ) -> OptionQuote:  # fmt: skip
     center = book.catalog[option.flavor].center
-    found = paying.judge(
-        means,
-        Wanted(
-            0, 1, center, option.flavor, home.enterprise, home.city, option.units,
-            spec.wall_of(option), spec.subsidy, spec.self_pay_max_fen,
-        ),
+    wanted = Wanted(
+        0, 1, center, option.flavor, home.enterprise, home.city, option.units,
+        spec.wall_of(option), spec.subsidy, spec.self_pay_max_fen,
     )  # fmt: skip
+    found = paying.judge(means, wanted)
+    held = budgets.look(wanted, max(estimates.now_ms, spec.start_not_before_ms or 0))
+    short = held if isinstance(held, PendingReason) else None
+    outlook = held if isinstance(held, Outlook) else None
     charge = _charge(found, option.units * spec.wall_of(option))
-    barred = [reason for reason in (found.reason, _never(book, home, option)) if reason is not None]
+    reasons = (found.reason, short, _never(book, home, option))
+    barred = [reason for reason in reasons if reason is not None]
     if barred:
-        return OptionQuote(option, charge, min(barred, key=lambda reason: RANK[reason.code]))
+        reason = min(barred, key=lambda reason: RANK[reason.code])
+        return OptionQuote(option, charge, outlook, reason)
     explained = await estimates.of(spec, option)
     if explained is None:
-        return OptionQuote(option, charge, None)
+        return OptionQuote(option, charge, outlook, None)
     expected = _not_before(explained.reason, spec.start_not_before_ms, estimates.now_ms)
     at_once = expected.code is ReasonCode.NOT_EVALUATED
     return OptionQuote(
         option,
         charge,
+        outlook,
         None if at_once else expected,
         expected.start_earliest_ms,
         expected.start_likely_ms,

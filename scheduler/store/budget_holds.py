@@ -6,7 +6,7 @@ that settles the money.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -25,6 +25,25 @@ _HOLD_COLUMNS: Final = (
     "job_uid", "attempt", "part", "city", "enterprise", "flavor", "period", "unit_seconds",
     "background", "created_ms",
 )  # fmt: skip
+
+
+class PartOutlook(NamedTuple):
+    """What a run would hold of one period, and what either budget would have free then.
+
+    None is free where there is no limit; below zero where the terms allow it.
+    """
+
+    period: str
+    unit_seconds: int
+    enterprise_free: int | None
+    city_free: int | None
+
+
+class Outlook(NamedTuple):
+    """What a run would hold; nothing where its city has no budgets."""
+
+    parts: tuple[PartOutlook, ...] = ()
+    background: bool = False
 
 
 class Budgets:
@@ -50,6 +69,26 @@ class Budgets:
         if not self._bound(one.city):
             return True
         return isinstance(self._book.look(_wanted(one), self._now_ms), Held)
+
+    def look(self, one: paying.Wanted, at_ms: int) -> Outlook | PendingReason:
+        """Say what ``take`` would do at an instant, if nothing else were held until then."""
+        if not self._bound(one.city):
+            return Outlook()
+        wanted = _wanted(one)
+        found = self._book.look(wanted, at_ms)
+        if isinstance(found, Refused):
+            return _reason(found, wanted)
+        return Outlook(tuple(self._outlook(wanted, part) for part in found.parts), found.background)
+
+    def _outlook(self, wanted: Wanted, part: Part) -> PartOutlook:
+        enterprise, city = (
+            self._book.budgets[node, wanted.flavor, part.period].free for node in wanted.nodes
+        )
+        amount = part.unit_seconds
+        return PartOutlook(
+            part.period, amount, None if enterprise is None else enterprise - amount,
+            None if city is None else city - amount,
+        )  # fmt: skip
 
     def put_back(self, key: RunKey) -> None:
         """Undo ``take``, if it held anything."""
@@ -96,6 +135,22 @@ def load(connection: Connection, runs: Collection[tuple[str, str]], now_ms: int)
     nodes = {city_node(city) for city in cities}
     nodes |= {enterprise_node(enterprise) for city, enterprise in runs if city in cities}
     return Budgets(budget_book.load(connection, terms, nodes=nodes, since_ms=now_ms), now_ms)
+
+
+def foresee(connection: Connection, home: tuple[str, str], now_ms: int) -> Budgets:
+    """Load the budgets of a (city, enterprise) to ``look`` at alone; nothing is written.
+
+    A period that has begun and that nobody opened yet is opened in memory.
+    """
+    terms = budget_book.read_terms(connection)
+    city, enterprise = home
+    if city not in terms or not terms[city].terms.enabled:
+        return Budgets(Book({}), now_ms)
+    book = budget_openings.opened_book(connection, terms, now_ms)
+    if book is None:
+        nodes = {city_node(city), enterprise_node(enterprise)}
+        book = budget_book.load(connection, terms, nodes=nodes, since_ms=now_ms)
+    return Budgets(book, now_ms)
 
 
 def _reason(found: Refused, wanted: Wanted) -> PendingReason:

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from quota import budget_periods
+from quota.budgets import Book
 from quota.calendar import period_bounds, period_of
 from scheduler.domain.events import EventKind
 from scheduler.store import budget_book, feed, leader
@@ -40,16 +41,9 @@ def open_due(connection: Connection, now_ms: int, epoch: int | None = None) -> s
     terms = budget_book.read_terms(connection)
     if not any_due(terms, now_ms):
         return set()
-    first_ms = connection.execute(
-        text(
-            "SELECT min(start_ms) FROM budget"
-            " WHERE opened_ms IS NULL AND city <> '' AND start_ms <= :now"
-        ),
-        {"now": now_ms},
-    ).scalar()
     cities: set[str] = set()
-    if first_ms is not None:
-        book = budget_book.load(connection, terms, since_ms=first_ms - _BEFORE_MS)
+    book = _load_due(connection, terms, now_ms)
+    if book is not None:
         opened = budget_periods.open_due(book, now_ms)
         cities = {book.budgets[key].city for key in opened}
         budget_book.write(connection, book, now_ms)
@@ -62,6 +56,28 @@ def open_due(connection: Connection, now_ms: int, epoch: int | None = None) -> s
     _expire_loans(connection, now_ms)
     tell(connection, cities, now_ms)
     return cities
+
+
+def opened_book(connection: Connection, terms: Mapping[str, CityTerms], now_ms: int) -> Book | None:
+    """Return all budgets as they will be once opened, None if none is due; nothing is written."""
+    book = _load_due(connection, terms, now_ms) if any_due(terms, now_ms) else None
+    if book is not None:
+        budget_periods.open_due(book, now_ms)
+    return book
+
+
+def _load_due(connection: Connection, terms: Mapping[str, CityTerms], now_ms: int) -> Book | None:
+    """Load every budget that may matter to those that are due; None if none is."""
+    first_ms = connection.execute(
+        text(
+            "SELECT min(start_ms) FROM budget"
+            " WHERE opened_ms IS NULL AND city <> '' AND start_ms <= :now"
+        ),
+        {"now": now_ms},
+    ).scalar()
+    if first_ms is None:
+        return None
+    return budget_book.load(connection, terms, since_ms=first_ms - _BEFORE_MS)
 
 
 def tell(connection: Connection, cities: set[str], now_ms: int) -> None:

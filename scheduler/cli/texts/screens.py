@@ -107,6 +107,16 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Centers or time of this service are simulated.",
         "本服务的算力中心或时钟为模拟。",
     ),
+    "quote.holds": ("held of budgets", "预占额度"),
+    "quote.held": (
+        "{hours} of {period}; free then: {own} of yours, {city} of your city's",
+        "{period} 期 {hours}；此后可用：企业 {own}，城市 {city}",
+    ),
+    "quote.background": ("below zero", "透支"),
+    "quote.goes_last": (
+        "a budget goes below zero; while it is, what waits goes last of all",
+        "额度将透支；透支期间作业排在最后",
+    ),
     "quote.transfer": ("inputs take", "输入传输"),
     "quote.array": (
         "An array of {size}: this is what one element costs.",
@@ -116,6 +126,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "quote.place": ("place in the queue", "排队位置"),
     "quote.of": ("{place} of {waiting} in its city", "本市第 {place}，共 {waiting} 个"),
     "quote.likely": ("LIKELY START", "预计开始"),
+    "quote.after_others": ("after others", "其他作业之后"),
     "quote.total": ("total", "合计"),
     "submit.request_id": (
         "submitting {jobs} job(s) under request id {request_id}",
@@ -143,6 +154,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "explain.option": ("OPTION", "备选"),
     "explain.why": ("WHY", "原因"),
     "explain.fits": ("COULD FIT", "最早可放下"),
+    "explain.never_said": (
+        "cannot be said as things are; not before somebody changes something",
+        "目前无法预计，须先有变更",
+    ),
+    "explain.after_others": (
+        "cannot be said before the others end",
+        "须等其他作业结束，目前无法预计",
+    ),
     "explain.never": ("not as things are", "目前无法放下"),
     "explain.waited_for": ("WAITED FOR", "等待原因"),
     "explain.waited": ("HOW LONG", "时长"),

@@ -165,3 +165,25 @@ def test_a_standing_rule_lends_at_once_up_to_what_it_says(budgets: Any) -> None:
     ]
     assert states == ["REQUESTED", "ACCEPTED", "REQUESTED"]
     assert budgets.ok("loan", "list", "--json", who="xianning").json["loans"][1]["by_rule"]
+
+
+def test_a_quote_shows_what_would_be_held_or_whose_budget_is_short(
+    budgets: Any, job_text: Any
+) -> None:
+    allot(budgets, "xianning", CORE, "12h")
+    budgets.ok("budget", "settings", "xianning", "enterprises=free", "on=yes", *WHY)
+    file = budgets.file(job_text("asked"))
+    (option,) = budgets.ok("quote", file, "--json", who=OWNER).json["quotes"][0]["options"]
+    held = option["budget_holds"]
+    assert sum(part["unit_seconds"] for part in held) == 4 * (7_200 + 60)
+    shown = budgets.ok("quote", file, who=OWNER).out
+    assert f"h of {held[0]['period']}; free then: no limit of yours, " in shown
+    assert "预占额度" in budgets.ok("quote", file, who=OWNER, CORRIDOR_LANG="zh").out
+    own = ("budget", "set", CORE, "--enterprise", OWNER, *WHY)
+    budgets.ok(*own, "--hours", "2h")
+    over = budgets.ok("quote", file, who=OWNER).out
+    assert "has not enough left [BUDGET_ENTERPRISE]" in over
+    assert "6.1 unit-hours" in over
+    listed = budgets.ok("quote", file, file, who=OWNER).out
+    assert listed.count("enterprise's budget") == 2
+    budgets.ok(*own, "--hours", "none")

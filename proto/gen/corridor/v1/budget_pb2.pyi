@@ -268,6 +268,47 @@ class BudgetSettings(_message.Message):
 Global___BudgetSettings: _TypeAlias = BudgetSettings  # noqa: Y015
 
 @_typing.final
+class BudgetHold(_message.Message):
+    """What a run would hold of one period, of the budget of its enterprise and of that of its city."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERIOD_FIELD_NUMBER: _builtins.int
+    UNIT_SECONDS_FIELD_NUMBER: _builtins.int
+    ENTERPRISE_FREE_UNIT_SECONDS_FIELD_NUMBER: _builtins.int
+    CITY_FREE_UNIT_SECONDS_FIELD_NUMBER: _builtins.int
+    period: _builtins.str
+    """The period in whose time it lies."""
+    unit_seconds: _builtins.int
+    """Units x (wall limit + grace) of that time."""
+    enterprise_free_unit_seconds: _builtins.int
+    """What the enterprise would have free then; unset without a limit."""
+    city_free_unit_seconds: _builtins.int
+    """What the city would have free then; unset without a limit."""
+    def __init__(
+        self,
+        *,
+        period: _builtins.str = ...,
+        unit_seconds: _builtins.int = ...,
+        enterprise_free_unit_seconds: _builtins.int | None = ...,
+        city_free_unit_seconds: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_city_free_unit_seconds", b"_city_free_unit_seconds", "_enterprise_free_unit_seconds", b"_enterprise_free_unit_seconds", "city_free_unit_seconds", b"city_free_unit_seconds", "enterprise_free_unit_seconds", b"enterprise_free_unit_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_city_free_unit_seconds", b"_city_free_unit_seconds", "_enterprise_free_unit_seconds", b"_enterprise_free_unit_seconds", "city_free_unit_seconds", b"city_free_unit_seconds", "enterprise_free_unit_seconds", b"enterprise_free_unit_seconds", "period", b"period", "unit_seconds", b"unit_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__city_free_unit_seconds: _TypeAlias = _typing.Literal["city_free_unit_seconds"]  # noqa: Y015
+    _WhichOneofArgType__city_free_unit_seconds: _TypeAlias = _typing.Literal["_city_free_unit_seconds", b"_city_free_unit_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__enterprise_free_unit_seconds: _TypeAlias = _typing.Literal["enterprise_free_unit_seconds"]  # noqa: Y015
+    _WhichOneofArgType__enterprise_free_unit_seconds: _TypeAlias = _typing.Literal["_enterprise_free_unit_seconds", b"_enterprise_free_unit_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__city_free_unit_seconds) -> _WhichOneofReturnType__city_free_unit_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enterprise_free_unit_seconds) -> _WhichOneofReturnType__enterprise_free_unit_seconds | None: ...
+
+Global___BudgetHold: _TypeAlias = BudgetHold  # noqa: Y015
+
+@_typing.final
 class Loan(_message.Message):
     """Hours lent by one city to another."""
 

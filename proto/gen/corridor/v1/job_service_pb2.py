@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from corridor.v1 import budget_pb2 as corridor_dot_v1_dot_budget__pb2
 from corridor.v1 import job_pb2 as corridor_dot_v1_dot_job__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63orridor/v1/job_service.proto\x12\x0b\x63orridor.v1\x1a\x15\x63orridor/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"w\n\x11SubmitJobsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\"\n\x04jobs\x18\x03 \x03(\x0b\x32\x14.corridor.v1.JobSpec\x12\x16\n\x0e\x61ll_or_nothing\x18\x04 \x01(\x08\"P\n\x0cSubmitResult\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"R\n\x12SubmitJobsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.corridor.v1.SubmitResult\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"G\n\x15GrantEmergencyRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06revoke\x18\x03 \x01(\x08\"7\n\x16GrantEmergencyResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.corridor.v1.Job\"J\n\x10QuoteJobsRequest\x12\x12\n\nenterprise\x18\x01 \x01(\t\x12\"\n\x04jobs\x18\x02 \x03(\x0b\x32\x14.corridor.v1.JobSpec\"\x92\x03\n\x0bOptionQuote\x12+\n\x06option\x18\x01 \x01(\x0b\x32\x1b.corridor.v1.ResourceOption\x12#\n\x06\x63harge\x18\x02 \x01(\x0b\x32\x13.corridor.v1.Charge\x12\x37\n\x13start_earliest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11start_likely_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06reason\x18\x05 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\x12+\n\x08transfer\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11start_latest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10position_in_city\x18\x08 \x01(\x03\x12\x17\n\x0fwaiting_in_city\x18\t \x01(\x03\"g\n\x08JobQuote\x12\r\n\x05index\x18\x01 \x01(\x05\x12)\n\x07options\x18\x02 \x03(\x0b\x32\x18.corridor.v1.OptionQuote\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\":\n\x11QuoteJobsResponse\x12%\n\x06quotes\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobQuote\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x0eGetJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.corridor.v1.Job\"\xe7\x02\n\tJobFilter\x12%\n\x06states\x18\x01 \x03(\x0e\x32\x15.corridor.v1.JobState\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x32\n\x06labels\x18\x04 \x03(\x0b\x32\".corridor.v1.JobFilter.LabelsEntry\x12\x1b\n\x13\x64isplay_name_prefix\x18\x05 \x01(\t\x12\x0e\n\x06\x66lavor\x18\x06 \x01(\t\x12\x34\n\x10submit_time_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11submit_time_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61rray_job_id\x18\t \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"`\n\x0fListJobsRequest\x12&\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x16.corridor.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.corridor.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0cJobSelection\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12&\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x16.corridor.v1.JobFilter\"Q\n\x11\x43\x61ncelJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"v\n\x12\x43\x61ncelJobsResponse\x12\x17\n\x0f\x63\x61ncelled_count\x18\x01 \x01(\x03\x12\x17\n\x0frequested_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nded_count\x18\x03 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x04 \x03(\t\"O\n\x0fHoldJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"X\n\x10HoldJobsResponse\x12\x12\n\nheld_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"R\n\x12ReleaseJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"_\n\x13ReleaseJobsResponse\x12\x16\n\x0ereleased_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"\x84\x01\n\x10WatchJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x12\n\nfrom_start\x18\x05 \x01(\x08\x12\x13\n\x0buntil_ended\x18\x06 \x01(\x08\"P\n\x11WatchJobsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobEvent\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"#\n\x11\x45xplainJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x85\x03\n\x12\x45xplainJobResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.corridor.v1.JobState\x12*\n\x06reason\x18\x02 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\x12\x18\n\x10position_in_city\x18\x03 \x01(\x03\x12\x17\n\x0fwaiting_in_city\x18\x04 \x01(\x03\x12+\n\x07options\x18\x05 \x03(\x0b\x32\x1a.corridor.v1.PendingReason\x12\x35\n\x11reason_since_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x0creason_times\x18\x07 \x03(\x0b\x32\x17.corridor.v1.ReasonTime\x12)\n\x07history\x18\x08 \x03(\x0b\x32\x18.corridor.v1.ReasonSpell\x12,\n\ttransfers\x18\t \x03(\x0b\x32\x19.google.protobuf.Duration\"\\\n\nReasonTime\x12%\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x17.corridor.v1.ReasonCode\x12\'\n\x04time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x92\x01\n\x0bReasonSpell\x12%\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x17.corridor.v1.ReasonCode\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x12ReadJobLogsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x04 \x01(\x05\"E\n\x13ReadJobLogsResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x32\xe7\x06\n\nJobService\x12M\n\nSubmitJobs\x12\x1e.corridor.v1.SubmitJobsRequest\x1a\x1f.corridor.v1.SubmitJobsResponse\x12J\n\tQuoteJobs\x12\x1d.corridor.v1.QuoteJobsRequest\x1a\x1e.corridor.v1.QuoteJobsResponse\x12\x41\n\x06GetJob\x12\x1a.corridor.v1.GetJobRequest\x1a\x1b.corridor.v1.GetJobResponse\x12G\n\x08ListJobs\x12\x1c.corridor.v1.ListJobsRequest\x1a\x1d.corridor.v1.ListJobsResponse\x12M\n\nCancelJobs\x12\x1e.corridor.v1.CancelJobsRequest\x1a\x1f.corridor.v1.CancelJobsResponse\x12G\n\x08HoldJobs\x12\x1c.corridor.v1.HoldJobsRequest\x1a\x1d.corridor.v1.HoldJobsResponse\x12P\n\x0bReleaseJobs\x12\x1f.corridor.v1.ReleaseJobsRequest\x1a .corridor.v1.ReleaseJobsResponse\x12Y\n\x0eGrantEmergency\x12\".corridor.v1.GrantEmergencyRequest\x1a#.corridor.v1.GrantEmergencyResponse\x12L\n\tWatchJobs\x12\x1d.corridor.v1.WatchJobsRequest\x1a\x1e.corridor.v1.WatchJobsResponse0\x01\x12M\n\nExplainJob\x12\x1e.corridor.v1.ExplainJobRequest\x1a\x1f.corridor.v1.ExplainJobResponse\x12P\n\x0bReadJobLogs\x12\x1f.corridor.v1.ReadJobLogsRequest\x1a .corridor.v1.ReadJobLogsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63orridor/v1/job_service.proto\x12\x0b\x63orridor.v1\x1a\x18\x63orridor/v1/budget.proto\x1a\x15\x63orridor/v1/job.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"w\n\x11SubmitJobsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\"\n\x04jobs\x18\x03 \x03(\x0b\x32\x14.corridor.v1.JobSpec\x12\x16\n\x0e\x61ll_or_nothing\x18\x04 \x01(\x08\"P\n\x0cSubmitResult\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"R\n\x12SubmitJobsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.corridor.v1.SubmitResult\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"G\n\x15GrantEmergencyRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06revoke\x18\x03 \x01(\x08\"7\n\x16GrantEmergencyResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.corridor.v1.Job\"J\n\x10QuoteJobsRequest\x12\x12\n\nenterprise\x18\x01 \x01(\t\x12\"\n\x04jobs\x18\x02 \x03(\x0b\x32\x14.corridor.v1.JobSpec\"\xd5\x03\n\x0bOptionQuote\x12+\n\x06option\x18\x01 \x01(\x0b\x32\x1b.corridor.v1.ResourceOption\x12#\n\x06\x63harge\x18\x02 \x01(\x0b\x32\x13.corridor.v1.Charge\x12\x37\n\x13start_earliest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11start_likely_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06reason\x18\x05 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\x12+\n\x08transfer\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11start_latest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10position_in_city\x18\x08 \x01(\x03\x12\x17\n\x0fwaiting_in_city\x18\t \x01(\x03\x12-\n\x0c\x62udget_holds\x18\n \x03(\x0b\x32\x17.corridor.v1.BudgetHold\x12\x12\n\nbackground\x18\x0b \x01(\x08\"g\n\x08JobQuote\x12\r\n\x05index\x18\x01 \x01(\x05\x12)\n\x07options\x18\x02 \x03(\x0b\x32\x18.corridor.v1.OptionQuote\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\":\n\x11QuoteJobsResponse\x12%\n\x06quotes\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobQuote\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x0eGetJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.corridor.v1.Job\"\xe7\x02\n\tJobFilter\x12%\n\x06states\x18\x01 \x03(\x0e\x32\x15.corridor.v1.JobState\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x32\n\x06labels\x18\x04 \x03(\x0b\x32\".corridor.v1.JobFilter.LabelsEntry\x12\x1b\n\x13\x64isplay_name_prefix\x18\x05 \x01(\t\x12\x0e\n\x06\x66lavor\x18\x06 \x01(\t\x12\x34\n\x10submit_time_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11submit_time_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61rray_job_id\x18\t \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"`\n\x0fListJobsRequest\x12&\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x16.corridor.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.corridor.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0cJobSelection\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12&\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x16.corridor.v1.JobFilter\"Q\n\x11\x43\x61ncelJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"v\n\x12\x43\x61ncelJobsResponse\x12\x17\n\x0f\x63\x61ncelled_count\x18\x01 \x01(\x03\x12\x17\n\x0frequested_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nded_count\x18\x03 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x04 \x03(\t\"O\n\x0fHoldJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"X\n\x10HoldJobsResponse\x12\x12\n\nheld_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"R\n\x12ReleaseJobsRequest\x12,\n\tselection\x18\x01 \x01(\x0b\x32\x19.corridor.v1.JobSelection\x12\x0e\n\x06reason\x18\x02 \x01(\t\"_\n\x13ReleaseJobsResponse\x12\x16\n\x0ereleased_count\x18\x01 \x01(\x03\x12\x15\n\rskipped_count\x18\x02 \x01(\x03\x12\x19\n\x11not_found_job_ids\x18\x03 \x03(\t\"\x84\x01\n\x10WatchJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\x12\n\nenterprise\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x12\n\nfrom_start\x18\x05 \x01(\x08\x12\x13\n\x0buntil_ended\x18\x06 \x01(\x08\"P\n\x11WatchJobsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.corridor.v1.JobEvent\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"#\n\x11\x45xplainJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x85\x03\n\x12\x45xplainJobResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.corridor.v1.JobState\x12*\n\x06reason\x18\x02 \x01(\x0b\x32\x1a.corridor.v1.PendingReason\x12\x18\n\x10position_in_city\x18\x03 \x01(\x03\x12\x17\n\x0fwaiting_in_city\x18\x04 \x01(\x03\x12+\n\x07options\x18\x05 \x03(\x0b\x32\x1a.corridor.v1.PendingReason\x12\x35\n\x11reason_since_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x0creason_times\x18\x07 \x03(\x0b\x32\x17.corridor.v1.ReasonTime\x12)\n\x07history\x18\x08 \x03(\x0b\x32\x18.corridor.v1.ReasonSpell\x12,\n\ttransfers\x18\t \x03(\x0b\x32\x19.google.protobuf.Duration\"\\\n\nReasonTime\x12%\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x17.corridor.v1.ReasonCode\x12\'\n\x04time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x92\x01\n\x0bReasonSpell\x12%\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x17.corridor.v1.ReasonCode\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x12ReadJobLogsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x04 \x01(\x05\"E\n\x13ReadJobLogsResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x32\xe7\x06\n\nJobService\x12M\n\nSubmitJobs\x12\x1e.corridor.v1.SubmitJobsRequest\x1a\x1f.corridor.v1.SubmitJobsResponse\x12J\n\tQuoteJobs\x12\x1d.corridor.v1.QuoteJobsRequest\x1a\x1e.corridor.v1.QuoteJobsResponse\x12\x41\n\x06GetJob\x12\x1a.corridor.v1.GetJobRequest\x1a\x1b.corridor.v1.GetJobResponse\x12G\n\x08ListJobs\x12\x1c.corridor.v1.ListJobsRequest\x1a\x1d.corridor.v1.ListJobsResponse\x12M\n\nCancelJobs\x12\x1e.corridor.v1.CancelJobsRequest\x1a\x1f.corridor.v1.CancelJobsResponse\x12G\n\x08HoldJobs\x12\x1c.corridor.v1.HoldJobsRequest\x1a\x1d.corridor.v1.HoldJobsResponse\x12P\n\x0bReleaseJobs\x12\x1f.corridor.v1.ReleaseJobsRequest\x1a .corridor.v1.ReleaseJobsResponse\x12Y\n\x0eGrantEmergency\x12\".corridor.v1.GrantEmergencyRequest\x1a#.corridor.v1.GrantEmergencyResponse\x12L\n\tWatchJobs\x12\x1d.corridor.v1.WatchJobsRequest\x1a\x1e.corridor.v1.WatchJobsResponse0\x01\x12M\n\nExplainJob\x12\x1e.corridor.v1.ExplainJobRequest\x1a\x1f.corridor.v1.ExplainJobResponse\x12P\n\x0bReadJobLogs\x12\x1f.corridor.v1.ReadJobLogsRequest\x1a .corridor.v1.ReadJobLogsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,66 +38,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBFILTER_LABELSENTRY']._loaded_options = None
   _globals['_JOBFILTER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_SUBMITJOBSREQUEST']._serialized_start=159
-  _globals['_SUBMITJOBSREQUEST']._serialized_end=278
-  _globals['_SUBMITRESULT']._serialized_start=280
-  _globals['_SUBMITRESULT']._serialized_end=360
-  _globals['_SUBMITJOBSRESPONSE']._serialized_start=362
-  _globals['_SUBMITJOBSRESPONSE']._serialized_end=444
-  _globals['_GRANTEMERGENCYREQUEST']._serialized_start=446
-  _globals['_GRANTEMERGENCYREQUEST']._serialized_end=517
-  _globals['_GRANTEMERGENCYRESPONSE']._serialized_start=519
-  _globals['_GRANTEMERGENCYRESPONSE']._serialized_end=574
-  _globals['_QUOTEJOBSREQUEST']._serialized_start=576
-  _globals['_QUOTEJOBSREQUEST']._serialized_end=650
-  _globals['_OPTIONQUOTE']._serialized_start=653
-  _globals['_OPTIONQUOTE']._serialized_end=1055
-  _globals['_JOBQUOTE']._serialized_start=1057
-  _globals['_JOBQUOTE']._serialized_end=1160
-  _globals['_QUOTEJOBSRESPONSE']._serialized_start=1162
-  _globals['_QUOTEJOBSRESPONSE']._serialized_end=1220
-  _globals['_GETJOBREQUEST']._serialized_start=1222
-  _globals['_GETJOBREQUEST']._serialized_end=1253
-  _globals['_GETJOBRESPONSE']._serialized_start=1255
-  _globals['_GETJOBRESPONSE']._serialized_end=1302
-  _globals['_JOBFILTER']._serialized_start=1305
-  _globals['_JOBFILTER']._serialized_end=1664
-  _globals['_JOBFILTER_LABELSENTRY']._serialized_start=1619
-  _globals['_JOBFILTER_LABELSENTRY']._serialized_end=1664
-  _globals['_LISTJOBSREQUEST']._serialized_start=1666
-  _globals['_LISTJOBSREQUEST']._serialized_end=1762
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1764
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1839
-  _globals['_JOBSELECTION']._serialized_start=1841
-  _globals['_JOBSELECTION']._serialized_end=1912
-  _globals['_CANCELJOBSREQUEST']._serialized_start=1914
-  _globals['_CANCELJOBSREQUEST']._serialized_end=1995
-  _globals['_CANCELJOBSRESPONSE']._serialized_start=1997
-  _globals['_CANCELJOBSRESPONSE']._serialized_end=2115
-  _globals['_HOLDJOBSREQUEST']._serialized_start=2117
-  _globals['_HOLDJOBSREQUEST']._serialized_end=2196
-  _globals['_HOLDJOBSRESPONSE']._serialized_start=2198
-  _globals['_HOLDJOBSRESPONSE']._serialized_end=2286
-  _globals['_RELEASEJOBSREQUEST']._serialized_start=2288
-  _globals['_RELEASEJOBSREQUEST']._serialized_end=2370
-  _globals['_RELEASEJOBSRESPONSE']._serialized_start=2372
-  _globals['_RELEASEJOBSRESPONSE']._serialized_end=2467
-  _globals['_WATCHJOBSREQUEST']._serialized_start=2470
-  _globals['_WATCHJOBSREQUEST']._serialized_end=2602
-  _globals['_WATCHJOBSRESPONSE']._serialized_start=2604
-  _globals['_WATCHJOBSRESPONSE']._serialized_end=2684
-  _globals['_EXPLAINJOBREQUEST']._serialized_start=2686
-  _globals['_EXPLAINJOBREQUEST']._serialized_end=2721
-  _globals['_EXPLAINJOBRESPONSE']._serialized_start=2724
-  _globals['_EXPLAINJOBRESPONSE']._serialized_end=3113
-  _globals['_REASONTIME']._serialized_start=3115
-  _globals['_REASONTIME']._serialized_end=3207
-  _globals['_REASONSPELL']._serialized_start=3210
-  _globals['_REASONSPELL']._serialized_end=3356
-  _globals['_READJOBLOGSREQUEST']._serialized_start=3358
-  _globals['_READJOBLOGSREQUEST']._serialized_end=3448
-  _globals['_READJOBLOGSRESPONSE']._serialized_start=3450
-  _globals['_READJOBLOGSRESPONSE']._serialized_end=3519
-  _globals['_JOBSERVICE']._serialized_start=3522
-  _globals['_JOBSERVICE']._serialized_end=4393
+  _globals['_SUBMITJOBSREQUEST']._serialized_start=185
+  _globals['_SUBMITJOBSREQUEST']._serialized_end=304
+  _globals['_SUBMITRESULT']._serialized_start=306
+  _globals['_SUBMITRESULT']._serialized_end=386
+  _globals['_SUBMITJOBSRESPONSE']._serialized_start=388
+  _globals['_SUBMITJOBSRESPONSE']._serialized_end=470
+  _globals['_GRANTEMERGENCYREQUEST']._serialized_start=472
+  _globals['_GRANTEMERGENCYREQUEST']._serialized_end=543
+  _globals['_GRANTEMERGENCYRESPONSE']._serialized_start=545
+  _globals['_GRANTEMERGENCYRESPONSE']._serialized_end=600
+  _globals['_QUOTEJOBSREQUEST']._serialized_start=602
+  _globals['_QUOTEJOBSREQUEST']._serialized_end=676
+  _globals['_OPTIONQUOTE']._serialized_start=679
+  _globals['_OPTIONQUOTE']._serialized_end=1148
+  _globals['_JOBQUOTE']._serialized_start=1150
+  _globals['_JOBQUOTE']._serialized_end=1253
+  _globals['_QUOTEJOBSRESPONSE']._serialized_start=1255
+  _globals['_QUOTEJOBSRESPONSE']._serialized_end=1313
+  _globals['_GETJOBREQUEST']._serialized_start=1315
+  _globals['_GETJOBREQUEST']._serialized_end=1346
+  _globals['_GETJOBRESPONSE']._serialized_start=1348
+  _globals['_GETJOBRESPONSE']._serialized_end=1395
+  _globals['_JOBFILTER']._serialized_start=1398
+  _globals['_JOBFILTER']._serialized_end=1757
+  _globals['_JOBFILTER_LABELSENTRY']._serialized_start=1712
+  _globals['_JOBFILTER_LABELSENTRY']._serialized_end=1757
+  _globals['_LISTJOBSREQUEST']._serialized_start=1759
+  _globals['_LISTJOBSREQUEST']._serialized_end=1855
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1857
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1932
+  _globals['_JOBSELECTION']._serialized_start=1934
+  _globals['_JOBSELECTION']._serialized_end=2005
+  _globals['_CANCELJOBSREQUEST']._serialized_start=2007
+  _globals['_CANCELJOBSREQUEST']._serialized_end=2088
+  _globals['_CANCELJOBSRESPONSE']._serialized_start=2090
+  _globals['_CANCELJOBSRESPONSE']._serialized_end=2208
+  _globals['_HOLDJOBSREQUEST']._serialized_start=2210
+  _globals['_HOLDJOBSREQUEST']._serialized_end=2289
+  _globals['_HOLDJOBSRESPONSE']._serialized_start=2291
+  _globals['_HOLDJOBSRESPONSE']._serialized_end=2379
+  _globals['_RELEASEJOBSREQUEST']._serialized_start=2381
+  _globals['_RELEASEJOBSREQUEST']._serialized_end=2463
+  _globals['_RELEASEJOBSRESPONSE']._serialized_start=2465
+  _globals['_RELEASEJOBSRESPONSE']._serialized_end=2560
+  _globals['_WATCHJOBSREQUEST']._serialized_start=2563
+  _globals['_WATCHJOBSREQUEST']._serialized_end=2695
+  _globals['_WATCHJOBSRESPONSE']._serialized_start=2697
+  _globals['_WATCHJOBSRESPONSE']._serialized_end=2777
+  _globals['_EXPLAINJOBREQUEST']._serialized_start=2779
+  _globals['_EXPLAINJOBREQUEST']._serialized_end=2814
+  _globals['_EXPLAINJOBRESPONSE']._serialized_start=2817
+  _globals['_EXPLAINJOBRESPONSE']._serialized_end=3206
+  _globals['_REASONTIME']._serialized_start=3208
+  _globals['_REASONTIME']._serialized_end=3300
+  _globals['_REASONSPELL']._serialized_start=3303
+  _globals['_REASONSPELL']._serialized_end=3449
+  _globals['_READJOBLOGSREQUEST']._serialized_start=3451
+  _globals['_READJOBLOGSREQUEST']._serialized_end=3541
+  _globals['_READJOBLOGSRESPONSE']._serialized_start=3543
+  _globals['_READJOBLOGSRESPONSE']._serialized_end=3612
+  _globals['_JOBSERVICE']._serialized_start=3615
+  _globals['_JOBSERVICE']._serialized_end=4486
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 What an enterprise does with jobs."""
 
 from collections import abc as _abc
+from corridor.v1 import budget_pb2 as _budget_pb2
 from corridor.v1 import job_pb2 as _job_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -215,10 +216,14 @@ class OptionQuote(_message.Message):
     START_LATEST_TIME_FIELD_NUMBER: _builtins.int
     POSITION_IN_CITY_FIELD_NUMBER: _builtins.int
     WAITING_IN_CITY_FIELD_NUMBER: _builtins.int
+    BUDGET_HOLDS_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
     position_in_city: _builtins.int
     """The place it would have among the waiting jobs of its city, 1 for the next; 0 if not known."""
     waiting_in_city: _builtins.int
     """Waiting jobs of its city, this one included."""
+    background: _builtins.bool
+    """Whether a budget would go below zero; what waits while it is goes last of all."""
     @_builtins.property
     def option(self) -> _job_pb2.ResourceOption:
         """The option."""
@@ -247,6 +252,10 @@ class OptionQuote(_message.Message):
     def start_latest_time(self) -> _timestamp_pb2.Timestamp:
         """When it starts if every run before it uses its whole limit; unset if nothing can be said."""
 
+    @_builtins.property
+    def budget_holds(self) -> _containers.RepeatedCompositeFieldContainer[_budget_pb2.BudgetHold]:
+        """What it would hold of budgets; empty where its city has none, or if it may not (see reason)."""
+
     def __init__(
         self,
         *,
@@ -259,10 +268,12 @@ class OptionQuote(_message.Message):
         start_latest_time: _timestamp_pb2.Timestamp | None = ...,
         position_in_city: _builtins.int = ...,
         waiting_in_city: _builtins.int = ...,
+        budget_holds: _abc.Iterable[_budget_pb2.BudgetHold] | None = ...,
+        background: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "position_in_city", b"position_in_city", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "budget_holds", b"budget_holds", "charge", b"charge", "option", b"option", "position_in_city", b"position_in_city", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
