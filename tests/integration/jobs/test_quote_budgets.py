@@ -14,7 +14,7 @@ EZHOU, HOUR = "sample-ezhou-1", 3_600
 OCT_MS = period_bounds("2026-10")[0]
 
 
-async def allot(corridor: Any, amount: int | None, period: str = "", **owner: str) -> None:
+async def allot(corridor: Any, amount: int | None, period: str = "", **owner: Any) -> None:
     """Set a budget of the NPUs for the first time, as an operator."""
     budget = budget_pb2.Budget(flavor=NPU, allotted_unit_seconds=amount, period=period, **owner)
     request = budget_pb2.UpdateBudgetRequest(budget=budget, reason="a test")
