@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Connection
-
 from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
 from scheduler.domain.spec import JobSpec, ResourceOption, options_json
 from scheduler.errors import TemporarilyAway
@@ -18,6 +16,7 @@ from scheduler.services.context import Context
 from scheduler.store import budget_holds, paying
 from scheduler.store.budget_holds import Budgets, Outlook
 from scheduler.store.charges import Charge, SubsidyPart
+from scheduler.store.database import Connection
 from scheduler.store.paying import Judgement, Means, Wanted
 from scheduler.store.planner_feed import options_of
 from scheduler.store.submission_book import Home, SubmissionBook
