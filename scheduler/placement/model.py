@@ -204,6 +204,15 @@ class StopSet(NamedTuple):
     state: str
 
 
+class UsedUp(NamedTuple):
+    """Budgets of which nothing is left, that may go below zero still: (node, flavor), all of them.
+
+    What waits for a flavor whose budget is used up is promised nothing and tried last of all.
+    """
+
+    nodes: tuple[tuple[str, str], ...] = ()
+
+
 class CitySet(NamedTuple):
     """A city takes part, with its weight (a positive integer; population by default)."""
 
@@ -264,6 +273,7 @@ Delta = (
     | PoolSet
     | ReclaimSet
     | StopSet
+    | UsedUp
     | CitySet
     | EnterpriseSet
     | CityQuotaSet

@@ -244,7 +244,9 @@ class Reserving(Intake):
 
     def _oldest(self, units: int, line: Sequence[Aged]) -> _Blocked | None:
         """The oldest of a line that is promised nothing yet."""
-        for (_, queued_ms, uid, _), _, waiting in line:
+        for (_, queued_ms, uid, _), spot, waiting in line:
+            if self.comes_last(spot.flavor, waiting.city, waiting.enterprise):
+                continue
             if uid not in self.holders:
                 return _Blocked(queued_ms, uid, units, waiting)
         return None

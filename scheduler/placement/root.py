@@ -11,7 +11,7 @@ from typing import Final
 from scheduler.placement.choosing import sized
 from scheduler.placement.model import Plan, Reservation
 from scheduler.placement.order import CorridorOrder, FifoOrder, Order, Pass
-from scheduler.placement.pools import Pool
+from scheduler.placement.pools import SHUT, Gate, Pool
 from scheduler.placement.rescuing import Rescuing
 
 _FRESH_MAX: Final = 256
@@ -80,17 +80,26 @@ class RootPlanner(Rescuing):
             if ages and pool.holder is None:
                 self.reserve_for_aged(pool)
         flavors = dict.fromkeys(pool.flavor for pool in pools)
-        order = self._order(Pass(self.lines, flavors, fresh, self.gate))
-        while (offered := order.next()) is not None:
-            if len(self._starts) >= self.policy.starts_max:
-                self.dirty.update(dirty)
-                self.fresh.update(fresh)
-                return
-            self._looked_at += 1
-            order.settle(offered, self._try(offered))
+        for spares in (True, False) if self.used_up else (False,):
+            self._spares = spares
+            gates = self._gate_within if spares else self.gate
+            order = self._order(Pass(self.lines, flavors, fresh, gates))
+            while (offered := order.next()) is not None:
+                if len(self._starts) >= self.policy.starts_max:
+                    self.dirty.update(dirty)
+                    self.fresh.update(fresh)
+                    return
+                self._looked_at += 1
+                order.settle(offered, self._try(offered))
         for pool in pools:
             if ages and pool.holder is None:
                 self.reserve_for_limited(pool)
+
+    def _gate_within(self, flavor: str, city: str, owner: str) -> Gate:
+        """What may start now of those whose budgets have something left."""
+        if self.comes_last(flavor, city, owner):
+            return SHUT
+        return self.gate(flavor, city, owner)
 
     def _order(self, of: Pass) -> Order:
         if self.policy.order == "fifo":

@@ -20,6 +20,7 @@ from scheduler.placement.model import (
     ReclaimSet,
     StopSet,
     UsageSet,
+    UsedUp,
 )
 from scheduler.placement.pools import Pool
 
@@ -59,6 +60,8 @@ class Rules:
         self.rules: dict[tuple[str, ...], Delta] = {}
         #: Cities and enterprises that start nothing.
         self.stops: set[str] = set()
+        #: (node, flavor) of budgets that are used up and may go below zero.
+        self.used_up: frozenset[tuple[str, str]] = frozenset()
         #: Promised jobs and the flavors of their pools.
         self.holders: dict[int, str] = {}
         #: Flavors where something was freed or moved.
@@ -89,6 +92,10 @@ class Rules:
                     self.dirty.add(flavor)
             case StopSet(node, state):
                 self._stop(node, state)
+            case UsedUp(nodes):
+                moved = self.used_up ^ frozenset(nodes)
+                self.used_up = frozenset(nodes)
+                self.dirty.update(flavor for _, flavor in moved)
             case CitySet(city, weight):
                 self.keys.set_city(city, weight)
             case EnterpriseSet(enterprise, city, weight):
@@ -154,6 +161,14 @@ class Rules:
                 if node in self.stops:
                     return node
         return ""
+
+    def comes_last(self, flavor: str, city: str, enterprise: str) -> bool:
+        """Whether the budget of a city or an enterprise is used up: others go before its jobs."""
+        used_up = self.used_up
+        return bool(used_up) and (
+            (f"cities/{city}", flavor) in used_up
+            or (f"enterprises/{enterprise}", flavor) in used_up
+        )
 
     def _pool(self, flavor: str) -> Pool:
         pool = self.pools.get(flavor)

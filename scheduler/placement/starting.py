@@ -15,6 +15,8 @@ class Starting(Reclaiming):
         super().__init__(policy, shards)
         self._starts: list[Start] = []
         self._looked_at = 0
+        #: Whether those whose budget is used up are passed over for now.
+        self._spares = False
 
     def _try(self, waiting: WaitingClass) -> bool:
         """Start the first job of a class on its best option, or promise it a pool."""
@@ -22,6 +24,8 @@ class Starting(Reclaiming):
         for place, option in enumerate(waiting.options):
             pool = self.pools.get(option.flavor)
             if pool is None or not pool.is_open or pool.waits:
+                continue
+            if self._spares and self.comes_last(option.flavor, waiting.city, waiting.enterprise):
                 continue
             fitting = self._fitting(waiting, option, pool)
             if fitting is None:
@@ -113,6 +117,8 @@ class Starting(Reclaiming):
     def _may_hold(self, waiting: WaitingClass, option: Option, pool: Pool) -> bool:
         """Whether a job waits for want of units alone, in a pool for owners for its city's own."""
         city, enterprise, units = waiting.city, waiting.enterprise, least_units(option)
+        if self.comes_last(option.flavor, city, enterprise):
+            return False
         if units > self.gate(option.flavor, city, enterprise).most:
             return False
         return not pool.for_owners or units <= pool.book.nominal_room(city, enterprise)

@@ -29,7 +29,15 @@ from scheduler.placement.model import (
     Unparked,
     UsageSet,
 )
-from scheduler.store import feed, net_costs, planner_jobs, planner_runs, pools, run_history
+from scheduler.store import (
+    budget_used_up,
+    feed,
+    net_costs,
+    planner_jobs,
+    planner_runs,
+    pools,
+    run_history,
+)
 from scheduler.store.database import bulk_read
 from scheduler.store.planner_jobs import options_of as options_of
 
@@ -130,6 +138,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     told += _usage(connection, now_ms, half_life_ms)
     told += run_history.recent(connection)
     told += planner_runs.active(connection)
+    told += budget_used_up.told(connection, now_ms)
     told += net_costs.told(connection, planner_jobs.waiting(connection), now_ms)
     return revision, told
 
@@ -204,6 +213,7 @@ def read_deltas(
         elif kind in _RELOADED:
             changed = True
     now_ms = max((row[4] for row in events), default=0)
+    deltas += budget_used_up.told_after(connection, last)
     return last, net_costs.told(connection, deltas, now_ms), cancels, changed
 
 
