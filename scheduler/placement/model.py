@@ -136,6 +136,16 @@ class Promised(NamedTuple):
     evicts: bool = False
 
 
+class Evicted(NamedTuple):
+    """A run of a flavor was evicted at ``at_ms``, whether or not it has ended since: it counts
+    against the rate. Part of a snapshot."""
+
+    uid: int
+    flavor: str
+    units: int
+    at_ms: int
+
+
 class StartRefused(NamedTuple):
     """A planned start did not pass admission: the job waits again, parked for ``reason``.
 
@@ -267,6 +277,7 @@ Delta = (
     | RunStarted
     | RunEnded
     | Promised
+    | Evicted
     | StartRefused
     | EvictionRefused
     | Unparked

@@ -70,6 +70,8 @@ class Gate(NamedTuple):
 SHUT: Final = Gate(0, 0, 0)
 
 _CHURN: Final = ReclaimSet("")
+#: Evictions are known for a day, or for the span of the rate if that is longer.
+_EVICTED_KEPT_MS: Final = 86_400_000
 
 
 @dataclass(slots=True)
@@ -102,12 +104,30 @@ class Pool:
     frozen: bool = False
     #: Runs that are being evicted, and for which job each is.
     ending: dict[int, int] = field(default_factory=dict)
-    #: (instant, run, units) of late evictions.
+    #: (instant, run, units) of late evictions, in order; they count against the rate.
     evicted: list[tuple[int, int, int]] = field(default_factory=list)
     #: Runs that could not be evicted, and until when they are spared.
     spared: dict[int, int] = field(default_factory=dict)
     #: When an eviction may be possible that is not now.
     evict_ms: int | None = None
+
+    def note_evicted(self, at_ms: int, uid: int, units: int) -> None:
+        """A run was evicted at that instant; what is long ago is forgotten."""
+        kept_ms = max(_EVICTED_KEPT_MS, self.reclaim.rate_ms)
+        if self.evicted and self.evicted[0][0] <= at_ms - kept_ms:
+            self.evicted = self.evicted_since(at_ms - kept_ms)
+        insort(self.evicted, (at_ms, uid, units))
+
+    def forget_evicted(self, uid: int) -> None:
+        """The last eviction of a job's runs was not begun."""
+        for at in reversed(range(len(self.evicted))):
+            if self.evicted[at][1] == uid:
+                del self.evicted[at]
+                return
+
+    def evicted_since(self, since_ms: int) -> list[tuple[int, int, int]]:
+        """What was evicted after an instant, the first first."""
+        return [one for one in self.evicted if one[0] > since_ms]
 
     def set_reclaim(self, reclaim: ReclaimSet) -> None:
         """Change how lent units come back."""

@@ -6,30 +6,25 @@ grace of the center.
 
 In a pool of mode ``evict`` runs are stopped for the job that the pool is promised to, if that job
 stays within its city's nominal quota: interruptible runs of cities that borrow, which ran for a
-minimum time and were evicted less than twice. One set of evictions a pool at a time; the units are
-for the job that they are for. Each set lets the potential ``sum over cities of min(U, N)`` rise, so
-evictions come to an end, and two jobs never evict each other in turn.
+minimum time and were evicted less than twice. One set of evictions a pool at a time, within a
+rate; the units are for the job that they are for. Each set lets the potential
+``sum over cities of min(U, N)`` rise, so evictions come to an end, and two jobs never evict each
+other in turn.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
 
 from quota.instant import FlavorBook
 from scheduler.placement.model import Eviction
 from scheduler.placement.pools import Holder, Pool
 from scheduler.placement.reserving import Reserving
-from scheduler.placement.rules import ActiveRun
+from scheduler.placement.victims import Asked, Victim, choose, lacking
 from scheduler.placement.waiting import WaitingClass
 
 #: A job that was evicted so often is evicted no more.
 EVICTIONS_MAX: Final = 2
-
-
-class _Victim(NamedTuple):
-    """A run that may be evicted."""
-
-    uid: int
-    run: ActiveRun
 
 
 class Reclaiming(Reserving):
@@ -106,16 +101,15 @@ class Reclaiming(Reserving):
 
     def _evict_for(self, pool: Pool, holder: Holder) -> list[Eviction]:
         now_ms, reclaim = self._now_ms, pool.reclaim
-        uid = holder.entry[2]
-        chosen = self._chosen(pool, holder)
-        units = sum(victim.run.option.units for victim in chosen)
-        if not chosen or not _rises(pool.book, holder.units, chosen):
-            return []
+        uid, asked = holder.entry[2], Asked(holder.city, holder.enterprise, holder.units)
         most = pool.book.owned * reclaim.rate_bps // 10_000
-        pool.evicted = [one for one in pool.evicted if one[0] > now_ms - reclaim.rate_ms]
-        if sum(one[2] for one in pool.evicted) + units > most:
-            if units <= most:
-                self._evict_at(pool, pool.evicted[0][0] + reclaim.rate_ms)
+        late = pool.evicted_since(now_ms - reclaim.rate_ms)
+        room = most - sum(one[2] for one in late)
+        harm = partial(self._harm, pool.flavor)
+        chosen = choose(pool.book, asked, self._victims(pool, holder), room, harm)
+        if not chosen:
+            if late and lacking(pool.book, asked) <= most:
+                self._evict_at(pool, late[0][0] + reclaim.rate_ms)
             return []
         for victim in chosen:
             self._end(pool, victim, uid)
@@ -123,81 +117,44 @@ class Reclaiming(Reserving):
         self.promise(pool)
         self.dirty.add(pool.flavor)
         return [
-            Eviction(victim.uid, pool.flavor, victim.run.option.units, uid, reclaim.grace_ms)
+            Eviction(victim.uid, pool.flavor, victim.units, uid, reclaim.grace_ms)
             for victim in chosen
         ]
 
-    def _end(self, pool: Pool, victim: _Victim, for_uid: int) -> None:
+    def _end(self, pool: Pool, victim: Victim, for_uid: int) -> None:
         run, now_ms = victim.run, self._now_ms
         pool.ending[victim.uid] = for_uid
-        pool.evicted.append((now_ms, victim.uid, run.option.units))
+        pool.note_evicted(now_ms, victim.uid, victim.units)
         self._move_end(victim.uid, min(run.end_ms, now_ms + pool.reclaim.grace_ms))
 
     @staticmethod
     def _evict_at(pool: Pool, at_ms: int) -> None:
         pool.evict_ms = at_ms if pool.evict_ms is None else min(at_ms, pool.evict_ms)
 
-    def _chosen(self, pool: Pool, holder: Holder) -> list[_Victim]:
-        """The runs whose end lets the job start, none of them more than it needs.
+    def _victims(self, pool: Pool, holder: Holder) -> list[Victim]:
+        """Runs that may be evicted; those that may be later are noted by when.
 
-        Greedy, then those are spared again, the last first, without which it fits too.
+        None that starts at this very instant, however short the minimum is.
         """
-        left = self._victims(pool, holder)
-        book, chosen = pool.book.copy(), list[_Victim]()
-        asked = holder.city, holder.enterprise, holder.units
-        while not book.fits(*asked):
-            left = [one for one in left if book.borrowed_after(one.run.city, 0)]
-            if not left:
-                return []
-            victim = min(left, key=lambda one: self._victim_key(pool, book, one))
-            left.remove(victim)
-            chosen.append(victim)
-            _give_back(book, victim.run)
-        for victim in reversed(chosen[:-1]):
-            run = victim.run
-            book.take(run.city, run.enterprise, run.option.units)
-            if book.fits(*asked):
-                chosen.remove(victim)
-            else:
-                _give_back(book, run)
-        return chosen
-
-    def _victims(self, pool: Pool, holder: Holder) -> list[_Victim]:
-        """Runs that may be evicted; those that may be later are noted by when."""
-        found: list[_Victim] = []
-        now_ms = self._now_ms
+        found: list[Victim] = []
+        now_ms, run_min_ms = self._now_ms, max(1, pool.reclaim.run_min_ms)
         for _, uid, _, city, _ in pool.ends:
             run = self.active[uid]
             if not run.interruptible or run.evictions >= EVICTIONS_MAX or city == holder.city:
                 continue
             if not pool.book.borrowed_after(city, 0):
                 continue
-            ripe_ms = max(run.start_ms + pool.reclaim.run_min_ms, pool.spared.get(uid, 0))
+            ripe_ms = max(run.start_ms + run_min_ms, pool.spared.get(uid, 0))
             if ripe_ms <= now_ms:
-                found.append(_Victim(uid, run))
+                found.append(Victim(uid, run))
             elif ripe_ms < run.end_ms:
                 self._evict_at(pool, ripe_ms)
         return found
 
-    def _victim_key(
-        self, pool: Pool, book: FlavorBook, victim: _Victim
-    ) -> tuple[int, int, int, int, int]:
+    def _harm(self, flavor: str, book: FlavorBook, victim: Victim) -> tuple[int, ...]:
         """Least harm first: to the city's own quota, to who borrows least, to what ran long."""
         uid, run = victim
         borrowed = book.borrowed_after(run.city, 0)
-        share = self.keys.borrowed_share(run.city, pool.flavor, borrowed)
+        share = self.keys.borrowed_share(run.city, flavor, borrowed)
         overshoot = max(0, run.option.units - borrowed)
         return overshoot, -share, run.priority, -run.start_ms, uid
-
-
-def _give_back(book: FlavorBook, run: ActiveRun) -> None:
-    book.give_back(run.city, run.enterprise, run.option.units)
-
-
-def _rises(book: FlavorBook, gained: int, chosen: Iterable[_Victim]) -> bool:
-    """Whether more units will be held within nominal quotas than now."""
-    evicted: dict[str, int] = {}
-    for _, run in chosen:
-        evicted[run.city] = evicted.get(run.city, 0) + run.option.units
-    lost = sum(max(0, units - book.borrowed_after(city, 0)) for city, units in evicted.items())
-    return gained > lost

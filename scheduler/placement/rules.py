@@ -13,6 +13,7 @@ from scheduler.placement.model import (
     Delta,
     EnterpriseQuotaSet,
     EnterpriseSet,
+    Evicted,
     JobQueued,
     Option,
     PolicySettings,
@@ -70,7 +71,7 @@ class Rules:
         self._limits_moved = False
 
     def _rule(self, delta: Delta) -> None:
-        if not isinstance(delta, UsageSet):  # use goes on; it is no rule
+        if not isinstance(delta, UsageSet | Evicted):  # what happened is no rule
             self.rules[rule_key(delta)] = delta
         match delta:
             case PoolSet(flavor, center, capacity, is_open, corridor):
@@ -112,6 +113,8 @@ class Rules:
                     self.dirty.add(flavor)
             case EnterpriseQuotaSet(enterprise, flavor, cap, guarantee):
                 self._set_member(enterprise, self._pool(flavor), cap, guarantee)
+            case Evicted(uid, flavor, units, at_ms):
+                self._pool(flavor).note_evicted(at_ms, uid, units)
             case UsageSet(enterprise, flavor, unit_seconds, at_ms):
                 self.keys.note(enterprise, flavor, unit_seconds, at_ms)
             case _:

@@ -22,7 +22,6 @@ class Runs(Rules):
         if run.ending_ms:
             end_ms = min(end_ms, run.ending_ms)
             pool.ending[uid] = run.ending_for
-            pool.evicted.append((run.ending_ms - pool.reclaim.grace_ms, uid, option.units))
         pool.take(uid, end_ms, option.units, city, enterprise)
         score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
         self.keys.held(city, pool)
@@ -62,7 +61,7 @@ class Runs(Rules):
         holder = pool.holder
         if holder is not None and holder.entry[2] == pool.ending.pop(uid):
             holder.evicts = False
-        pool.evicted = [one for one in pool.evicted if one[1] != uid]
+        pool.forget_evicted(uid)
         pool.spared[uid] = now_ms + pool.reclaim.rate_ms
         self._move_end(uid, run.start_ms + run.option.wall_ms)
         self.dirty.add(pool.flavor)

@@ -139,6 +139,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     told += run_history.recent(connection)
     told += planner_runs.active(connection)
     told += budget_used_up.told(connection, now_ms)
+    told += planner_runs.evicted(connection, now_ms)
     told += net_costs.told(connection, planner_jobs.waiting(connection), now_ms)
     return revision, told
 

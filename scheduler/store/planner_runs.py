@@ -1,12 +1,32 @@
 """What the planner is told of runs that hold units: part of its snapshot."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from sqlalchemy import Connection
 
-from scheduler.domain.evicting import may_be_interrupted
-from scheduler.placement.model import Option, RunActive
+from scheduler.domain.evicting import EvictCause, may_be_interrupted
+from scheduler.placement.model import Evicted, Option, RunActive
 from scheduler.store.database import bulk_read
+
+#: Evictions are told for a day, or for the span of their flavor's rate if that is longer.
+_TOLD_S: Final = 86_400
+
+
+def evicted(connection: Connection, now_ms: int) -> Iterator[Evicted]:
+    """Yield the late evictions that gave lent units back, the first first.
+
+    They count against the rate of their flavor whether or not they have ended.
+    """
+    [(longest_s,)] = bulk_read(connection, "SELECT max(rate_s) FROM flavor_quota")
+    since_ms = now_ms - max(_TOLD_S, longest_s or 0) * 1000
+    for row in bulk_read(
+        connection,
+        "SELECT job_uid, flavor, units, evict_ms FROM run"
+        f" WHERE evict_cause = '{EvictCause.RECLAIM}' AND evict_ms > {since_ms}"
+        " ORDER BY evict_ms, job_uid",
+    ):
+        yield Evicted(*row)
 
 
 def active(connection: Connection) -> Iterator[RunActive]:

@@ -195,8 +195,9 @@ class Job(SQLModel, table=True):
     ``attempt`` is the number of runs made so far; ``attempts_free`` of them cost none of
     ``attempts_max``, for the platform or the center ended them or never took them. ``evictions``
     counts runs that gave lent units back, ``start_tries`` those in a row that no center began;
-    after too many the job is ``deactivated``: HELD by policy, not by its user. ``gross_fen`` and
-    the two parts of it are what its settled runs cost in sum.
+    after too many the job is ``deactivated``: HELD by policy, not by its user. ``failures`` counts
+    the runs after which it was tried again, by class (``domain.retries``). ``gross_fen`` and the
+    two parts of it are what its settled runs cost in sum.
 
     A ``gated`` job waits for other jobs, or an element for room in its array: the planner is not
     told of it. ``array_uid`` is an element's array; an array is its own. The spec of an element
@@ -279,6 +280,7 @@ class Job(SQLModel, table=True):
     evictions: int = _count()
     attempts_free: int = _count()
     start_tries: int = _count()
+    failures: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
 
 #: Runs that ended by themselves, or by the word of their user: they tell how long runs take.
@@ -310,6 +312,12 @@ class Run(SQLModel, table=True):
             "center",
             sqlite_where=text("settled_ms IS NULL"),
             postgresql_where=text("settled_ms IS NULL"),
+        ),
+        Index(
+            "run_reclaimed",
+            "evict_ms",
+            sqlite_where=text("evict_cause = 'RECLAIM'"),
+            postgresql_where=text("evict_cause = 'RECLAIM'"),
         ),
         Index("run_ended", "end_ms", sqlite_where=text(RUN_TOOK), postgresql_where=text(RUN_TOOK)),
     )

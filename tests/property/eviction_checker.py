@@ -10,12 +10,16 @@ each other while nothing else ends.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
 
-from scheduler.placement.model import Eviction, Plan, ReclaimSet
+from scheduler.placement.model import Eviction, Plan, ReclaimSet, Reservation
 
 if TYPE_CHECKING:
     from tests.property.idle_checker import IdleChecker, Running
+
+#: All sets of so many runs are tried.
+_SUBSETS_OF: Final = 9
 
 
 @dataclass
@@ -40,11 +44,7 @@ class EvictionChecker:
         """An eviction was not begun."""
         _, for_uid = self.ending.pop(uid)
         self.served = {one for one in self.served if one[0] != for_uid}
-        self.done = [one for one in self.done if one[1] != uid]
-
-    def forget(self) -> None:
-        """Another planner goes on: it does not know the rate at which ended runs were evicted."""
-        self.done = [one for one in self.done if one[1] in self.ending]
+        del self.done[max(at for at, one in enumerate(self.done) if one[1] == uid)]
 
     def planned(self, books: "IdleChecker", plan: Plan) -> None:
         """Prove a plan's evictions and take them."""
@@ -53,7 +53,9 @@ class EvictionChecker:
         for flavor in {one.flavor for one in plan.evictions}:
             ours = [one for one in plan.evictions if one.flavor == flavor]
             self._prove(books, plan.now_ms, ours, promised)
+        started = {start.uid for start in plan.starts}
         for one in plan.evictions:
+            assert one.uid not in started, f"{one}: the same plan starts it"
             run = books.running[one.uid]
             limit_ms = min(run.limit_ms, plan.now_ms + one.grace_ms)
             books.running[one.uid] = replace(run, limit_ms=limit_ms)
@@ -63,6 +65,53 @@ class EvictionChecker:
             assert (one.uid, one.for_uid) not in self.pairs, f"{one}: they evict each other"
             self.pairs.add((one.for_uid, one.uid))
             self.seen += 1
+
+    def settled(self, books: "IdleChecker", plan: Plan) -> None:
+        """Prove that no set of runs was passed over: every subset of few runs is tried."""
+        for one in plan.reservations:
+            reclaim = books.reclaim.get(one.flavor)
+            if reclaim is None or reclaim.mode != "evict" or one.flavor in books.closed:
+                continue
+            if any(of == one.flavor for of, _ in self.ending.values()):
+                continue
+            if (one.uid, one.flavor) in self.served or any(
+                of == one.flavor for _, of in books.kept
+            ):
+                continue
+            passed_over = self._passed_over(books, plan.now_ms, one, reclaim)
+            assert not passed_over, f"at {plan.now_ms} {one}: {passed_over} could be evicted"
+
+    def _passed_over(
+        self, books: "IdleChecker", now_ms: int, promise: Reservation, reclaim: ReclaimSet
+    ) -> tuple[int, ...]:
+        """Runs within the rate by whose end a promised owner could start, of cities that then
+        still hold what they own; the fewest."""
+        job, flavor = books.waiting[promise.uid], promise.flavor
+        runs = {uid: run for uid, run in books.running.items() if run.option.flavor == flavor}
+        used = _by_city(runs.values())
+        nominal = {city: q.nominal_units for (city, of), q in books.quotas.items() if of == flavor}
+        if used.get(job.city, 0) + promise.units > nominal.get(job.city, 0):
+            return ()
+        ripe_ms = now_ms - max(1, reclaim.run_min_ms)
+        may_go = [
+            uid
+            for uid, run in runs.items()
+            if run.interruptible and run.evictions < 2 and run.city != job.city
+            and run.start_ms <= ripe_ms
+        ]  # fmt: skip
+        room = self.room(books, flavor, now_ms, reclaim)
+        option = next(o for o in job.options if o.flavor == flavor)._replace(units=promise.units)
+        for count in range(1, len(may_go) + 1) if len(may_go) <= _SUBSETS_OF else ():
+            for gone in combinations(may_go, count):
+                left = [run for uid, run in runs.items() if uid not in gone]
+                after = _by_city(left)
+                whole = all(
+                    after.get(runs[uid].city, 0) >= nominal.get(runs[uid].city, 0) for uid in gone
+                )
+                units = sum(runs[uid].option.units for uid in gone)
+                if whole and units <= room and books.fits(left, job, option):
+                    return gone
+        return ()
 
     def _prove(
         self, books: "IdleChecker", now_ms: int, ours: list[Eviction],
@@ -116,14 +165,16 @@ class EvictionChecker:
     def _prove_rate(
         self, books: "IdleChecker", now_ms: int, ours: list[Eviction], reclaim: ReclaimSet
     ) -> None:
-        """At most ``rate_bps`` of all owned units within ``rate_ms``."""
-        flavor = ours[0].flavor
+        now = sum(one.units for one in ours)
+        assert now <= self.room(books, ours[0].flavor, now_ms, reclaim), f"{ours}: too many at once"
+
+    def room(self, books: "IdleChecker", flavor: str, now_ms: int, reclaim: ReclaimSet) -> int:
+        """What is left of ``rate_bps`` of all owned units within ``rate_ms``."""
         owned = sum(q.nominal_units for (_, of), q in books.quotas.items() if of == flavor)
         owned += books.corridor.get(flavor, max(0, books.capacities[flavor] - owned))
         since_ms = now_ms - reclaim.rate_ms
         late = sum(n for at_ms, _, of, n in self.done if of == flavor and at_ms > since_ms)
-        now = sum(one.units for one in ours)
-        assert late + now <= owned * reclaim.rate_bps // 10_000, f"{ours}: too many at once"
+        return owned * reclaim.rate_bps // 10_000 - late
 
 
 def _by_city(runs: "Iterable[Running]") -> dict[str, int]:

@@ -158,6 +158,8 @@ class IdleChecker:
             promises[one.flavor] = (job, option, one.start_ms)
             if job.emergency:
                 self._forget_promises(job)
+        if self.steady:
+            self.evictions.settled(self, plan)
         seen: set[tuple[str, str, tuple[Option, ...]]] = set()
         for job in self.waiting.values():
             if job.uid in self.parked or self.is_stopped(job):

@@ -11,6 +11,7 @@ from scheduler.placement.model import (
     Delta,
     EnterpriseQuotaSet,
     EnterpriseSet,
+    Evicted,
     JobQueued,
     JobRemoved,
     Option,
@@ -123,10 +124,13 @@ class Course:
                     run.interruptible, run.evictions, run.limit_ms if is_ending else 0, for_uid,
                 )
             )  # fmt: skip
+        told += [
+            Evicted(uid, flavor, units, at_ms)
+            for at_ms, uid, flavor, units in self._checker.evictions.done
+        ]
         told += [*self._checker.waiting.values(), *self._promises]
         self._core = PlanningCore(self._policy, shards=2)
         self._core.load(self._revision, told)
-        self._checker.evictions.forget()
 
     def _plan(self, deltas: list[Delta], now_ms: int, run_ms: dict[int, int], prove: bool) -> None:
         more = True

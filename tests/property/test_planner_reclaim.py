@@ -119,7 +119,7 @@ def crowded(random: Random) -> tuple[list[Delta], IdleChecker, list[Happening]]:
     }
     reclaim = ReclaimSet(
         "a", "evict", run_min_ms=3_000, grace_ms=random.choice([500, 4_000]), rate_ms=9_000,
-        rate_bps=random.choice([4_000, 10_000]),
+        rate_bps=random.choice([2_500, 4_000, 6_000]),
     )  # fmt: skip
     told: list[Delta] = [CitySet(city, 1 + at) for at, city in enumerate(CITIES)]
     told += [EnterpriseSet(name, city) for name, city in MEMBERS.items()]

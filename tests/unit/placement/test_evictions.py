@@ -7,6 +7,7 @@ from scheduler.placement.model import (
     CitySet,
     Delta,
     EnterpriseSet,
+    Evicted,
     EvictionRefused,
     JobQueued,
     JobRemoved,
@@ -169,6 +170,73 @@ def test_the_rate_bounds_what_is_evicted() -> None:
     board = lent((1, 5), (2, 2), (3, 3), reclaim=tenth)
     plan = board.plan(board.job(5, "e1", 3))
     assert (evicted(plan), plan.wake_ms) == ([], None)
+
+
+def crowd(rate_bps: int, *units: int) -> Board:
+    """Wuhan, which owns four of ten units, holds them all."""
+    board = Board(
+        ReclaimSet("a", "evict", rate_bps=rate_bps),
+        CityQuotaSet("ezhou", "a", 6), CityQuotaSet("wuhan", "a", 4),
+    )  # fmt: skip
+    board.plan(*(soft(board, uid, "w1", n, priority=uid) for uid, n in enumerate(units, 1)))
+    board.plan(after_ms=HOUR_MS)
+    return board
+
+
+def test_smaller_runs_are_evicted_where_the_first_would_exceed_the_rate() -> None:
+    # The first of the order has the least priority. It is alone within the rate of five, not of
+    # four.
+    board = crowd(5_000, 5, 3, 1, 1)
+    assert evicted(board.plan(board.job(9, "e1", 4))) == [1]
+    board = crowd(4_000, 5, 3, 1, 1)
+    assert evicted(board.plan(board.job(9, "e1", 4))) == [3, 2]
+
+
+def test_a_set_within_the_rate_is_found_that_does_not_begin_with_the_first() -> None:
+    # The first set is 4 and 3, seven units for a job of six; 3 and 3 are within the rate of six.
+    assert evicted(crowd(7_000, 4, 3, 3).plan(*asking(6))) == [1, 2]
+    assert evicted(crowd(6_000, 4, 3, 3).plan(*asking(6))) == [2, 3]
+    # Within five nothing will do: nobody is evicted in vain.
+    assert evicted(crowd(5_000, 4, 3, 3).plan(*asking(6))) == []
+
+
+def asking(units: int) -> list[Delta]:
+    """Ezhou asks for what it owns."""
+    return [JobQueued(9, "ezhou", "e1", 0, HOUR_MS, (Option("a", units, 1, HOUR_MS),))]
+
+
+def test_another_planner_knows_the_rate_of_late() -> None:
+    tenth = ReclaimSet("a", "evict", rate_bps=2_000, rate_ms=10 * MINUTE_MS)
+    board = lent((1, 5), (2, 2), (3, 3), reclaim=tenth)
+    late = [Evicted(8, "a", 1, board.now_ms - 4 * MINUTE_MS), Evicted(9, "a", 9, -HOUR_MS)]
+    plan = board.plan(*late, board.job(5, "e1", 2))
+    assert (evicted(plan), plan.wake_ms) == ([], board.now_ms + 6 * MINUTE_MS)
+    assert evicted(board.plan(after_ms=6 * MINUTE_MS)) == [2]
+
+
+def test_a_refused_eviction_does_not_undo_one_of_before() -> None:
+    rate = ReclaimSet("a", "evict", rate_bps=4_000, rate_ms=10 * MINUTE_MS, run_min_ms=0)
+    board = lent((1, 5), (3, 3), (2, 2), reclaim=rate)
+    assert evicted(board.plan(board.job(4, "e1", 2, wall_h=9))) == [2]
+    assert started(board.plan(ended(2), JobRemoved(3))) == [4]
+    # The job waits again, starts, and its second eviction is refused: two units count still.
+    again = soft(board, 2, "w1", 2)._replace(evictions=1)
+    assert started(board.plan(again)) == [2]
+    assert evicted(board.plan(board.job(5, "e1", 3), after_ms=MINUTE_MS)) == [2]
+    plan = board.plan(EvictionRefused(2))
+    assert (evicted(plan), plan.wake_ms) == ([], board.now_ms + 9 * MINUTE_MS)
+
+
+def test_a_plan_evicts_nothing_that_it_starts() -> None:
+    board = Board(ReclaimSet("a", "evict", rate_bps=10_000, run_min_ms=0))
+    hard = soft(board, 1, "w1", 5)._replace(interruptible=False)
+    board.plan(hard, soft(board, 2, "w1", 1))
+    # Job 4 is short enough to run before what job 3 is promised; then both would have to go.
+    short = board.job(4, "w2", 4)._replace(interruptible=True)
+    plan = board.plan(board.job(3, "e1", 5, wall_h=9), short, after_ms=HOUR_MS)
+    assert (started(plan), evicted(plan), promised(plan)) == ([4], [], {"a": 3})
+    assert plan.wake_ms == board.now_ms + 1
+    assert sorted(evicted(board.plan(after_ms=1))) == [2, 4]
 
 
 def test_one_set_of_evictions_at_a_time() -> None:

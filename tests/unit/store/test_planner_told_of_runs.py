@@ -4,10 +4,11 @@ import pytest
 
 from adapters.contract import Phase
 from scheduler.domain.reports import noticed
-from scheduler.placement.model import RunActive, RunEnded
+from scheduler.placement.model import Evicted, RunActive, RunEnded
 from scheduler.store import planner_feed
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
+from tests.simulation.world import NPU
 from tests.unit.store.evicting_hands import GRACE_MS, order, running, waiting
 
 
@@ -35,6 +36,30 @@ def test_the_planner_hears_who_may_be_evicted_and_who_is(it: Hands) -> None:
     assert (run.interruptible, run.ending_ms, run.ending_for) == (
         False, it.clock.ms + GRACE_MS, whom,
     )  # fmt: skip
+
+
+def test_the_planner_hears_what_was_evicted_of_late_though_it_has_ended(it: Hands) -> None:
+    def told() -> list[Evicted]:
+        _, deltas = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))
+        return [delta for delta in deltas if isinstance(delta, Evicted)]
+
+    gone, going, whom = running(it), running(it, "e1"), waiting(it)
+    order(it, gone, for_uid=whom)
+    gone_ms = it.clock.ms
+    it.report(noticed(gone, 1))
+    it.end(gone, 60, Phase.CANCELLED)
+    order(it, going, for_uid=waiting(it))
+    assert told() == [Evicted(gone, NPU, 1, gone_ms), Evicted(going, NPU, 1, it.clock.ms)]
+    it.clock.ms = gone_ms + 86_400_000
+    assert gone not in {one.uid for one in told()}
+    # As long as the rate looks back, if that is longer.
+    it.db.do(
+        lambda c: c.exec_driver_sql(
+            "INSERT INTO flavor_quota (flavor, reclaim, lease_s, run_min_s, grace_s, rate_bps,"
+            f" rate_s, version, updated_ms) VALUES ('{NPU}', 'evict', 1, 1, 1, 1, 90000, 1, 0)"
+        )
+    )
+    assert gone in {one.uid for one in told()}
 
 
 def test_one_that_was_evicted_twice_is_told_as_not_interruptible(it: Hands) -> None:
