@@ -12,7 +12,7 @@ import structlog
 
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
-from scheduler.store import budget_openings, evicting, leader, quotas_dated, runs
+from scheduler.store import budget_moves, budget_openings, evicting, leader, quotas_dated, runs
 from scheduler.store.database import Connection, Database
 from scheduler.store.evicting import Late, Orders
 
@@ -45,6 +45,7 @@ class Housekeeping:
     ) -> None:  # fmt: skip
         self._ordered, self._answering = ordered, answering
         self._db, self._clock, self._settings, self._port = db, clock, settings, port
+        self._moves_ms = 0
 
     async def once(self) -> None:
         """Do what is due; raises ``leader.Fenced`` if another one leads."""
@@ -65,10 +66,15 @@ class Housekeeping:
             await self._port.write(lambda c: runs.expire(c, epoch, now_ms))
 
     async def open_budgets(self) -> None:
-        """Open the budgets whose period has begun."""
+        """Open the budgets whose period has begun; have others follow who moved to another city."""
         now_ms, epoch = self._clock.now_ms(), self._port.epoch
         if await self._db.read(lambda c: budget_openings.is_due(c, now_ms)):
             await self._port.write(lambda c: budget_openings.open_due(c, now_ms, epoch))
+        if now_ms < self._moves_ms:
+            return
+        self._moves_ms = now_ms + budget_moves.LOOK_MS
+        if await self._db.read(lambda c: budget_moves.any_moved(c, now_ms)):
+            await self._port.write(lambda c: budget_moves.follow(c, now_ms, epoch))
 
     async def change_quotas(self) -> None:
         """Apply the changes of quotas that were ordered for now."""

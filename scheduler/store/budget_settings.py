@@ -13,7 +13,7 @@ from quota.budgets import Book, Terms
 from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Role, Scope
 from scheduler.errors import Forbidden, NotFound, WrongState
-from scheduler.store import budget_book, budget_openings, scoping
+from scheduler.store import budget_book, budget_moves, budget_openings, scoping
 from scheduler.store.budget_book import CityTerms
 from scheduler.store.database import bulk_execute
 from scheduler.store.quotas_telling import (
@@ -83,6 +83,7 @@ def update_settings(connection: Connection, city: str, terms: Terms, change: Cha
         },
     )  # fmt: skip
     check_written(written.rowcount, f"the budget settings of {city}")
+    budget_moves.follow(connection, change.now_ms)
     budget_openings.open_due(connection, change.now_ms)
     _widen(connection, city, change.now_ms)
     tell(
@@ -117,6 +118,7 @@ def terms_to_change(
         connection.execute(
             text("UPDATE budget_city SET version = 1 WHERE city = :city"), {"city": city}
         )
+    budget_moves.follow(connection, now_ms)
     budget_openings.open_due(connection, now_ms)
     return budget_book.read_terms(connection)
 

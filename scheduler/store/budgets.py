@@ -67,7 +67,7 @@ class BudgetRow:
     updated_ms: int
 
 
-#: An enterprise's budget goes with it when it moves to another city.
+#: An enterprise's budget is that of the city where it is now (``budget_moves``).
 _FROM = "budget b LEFT JOIN enterprise e ON e.code = b.enterprise"
 _CITY = "coalesce(e.city, b.city)"
 _COLUMNS = (

@@ -12,7 +12,8 @@ from adapters.errors import Unavailable
 from scheduler.control.capacity_watch import CapacityWatch
 from scheduler.control.settings import LoopSettings
 from scheduler.domain.reasons import ReasonCode
-from scheduler.store import pools, quotas_dated, stops
+from scheduler.store import budget_moves, budgets, pools, quotas_dated, stops
+from scheduler.store.budgets import Place
 from scheduler.store.leader import Fenced, take_over
 from scheduler.store.quotas import Change, CityLimits
 from scheduler.store.quotas_dated import Order
@@ -160,3 +161,18 @@ async def test_a_city_on_hold_starts_nothing_until_it_is_opened(scene: Scene) ->
     scene.db.do(lambda c: stops.set_stop(c, "cities/wuhan", "OPEN", change))
     await scene.round(process, 2)
     assert scene.states(running, waiting) == ["RUNNING", "RUNNING"]
+
+
+async def test_a_budget_follows_its_enterprise_within_a_minute(scene: Scene) -> None:
+    change = Change(OPERATOR, "", "test", scene.clock.ms, 0)
+    for place in (Place("wuhan", "", NPU, ""), Place("", "w1", NPU, "")):
+        scene.db.do(lambda c, p=place: budgets.update_budget(c, p, 500, change))  # type: ignore[misc]
+    process = await scene.lead()
+    await process.loop.housekeeping.once()
+    scene.db.do(lambda c: c.exec_driver_sql("UPDATE enterprise SET city = 'ezhou'"))
+    home = "SELECT city, allotted_unit_seconds FROM budget WHERE enterprise = 'w1'"
+    await process.loop.housekeeping.once()
+    assert scene.db.rows(home) == [("wuhan", 500)], "looked at a moment ago"
+    scene.clock.ms += budget_moves.LOOK_MS
+    await process.loop.housekeeping.once()
+    assert scene.db.rows(home) == [("ezhou", 0)]

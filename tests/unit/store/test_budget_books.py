@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
-from scheduler.placement.model import Unparked
+from scheduler.placement.model import Unparked, UsedUp
 from scheduler.store import budget_journal, budget_openings, feed, figures, planner_feed
 from scheduler.store.leader import Fenced, take_over
 from tests.simulation.world import CPU, NPU, job
@@ -145,5 +145,5 @@ def test_jobs_refused_for_a_budget_are_looked_at_again_when_it_changes(what: str
         it.clock.ms = OCT_MS
         it.db.do(lambda c: budget_openings.open_due(c, it.clock.ms))
     _, deltas, _, changed = it.db.read_sync(lambda c: planner_feed.read_deltas(c, head, 100))
-    assert deltas == [Unparked("wuhan")]
+    assert deltas == [Unparked("wuhan"), UsedUp()]
     assert not changed
