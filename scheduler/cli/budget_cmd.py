@@ -240,7 +240,7 @@ def _etag(
 
 
 def verify(session: Session) -> int:
-    """Recompute all budgets from their journal; exit code 1 if anything is wrong."""
+    """Recompute the budgets that you may see from their journal; exit code 1 if one is wrong."""
     timeout_s = session.given.timeout_s or VERIFY_TIMEOUT_S
     found: Any = session.client.quotas.VerifyBudgets(pb.VerifyBudgetsRequest(), timeout=timeout_s)
     if session.as_json:

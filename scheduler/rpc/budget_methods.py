@@ -92,7 +92,7 @@ class BudgetMethods:
     async def VerifyBudgets(
         self, request: pb.VerifyBudgetsRequest, context: CallContext
     ) -> pb.VerifyBudgetsResponse:
-        found = await budgets.verify(self._context)
+        found = await budgets.verify(self._context, caller.current())
         return pb.VerifyBudgetsResponse(
             ok=found.ok,
             entry_count=found.entries,

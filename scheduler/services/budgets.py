@@ -103,9 +103,9 @@ async def update_settings(
     )
 
 
-async def verify(context: Context) -> BudgetVerification:
-    """Recompute all budgets, holds and debts from their journal."""
-    return await context.db.read(budget_journal.verify)
+async def verify(context: Context, caller: Principal) -> BudgetVerification:
+    """Recompute the budgets, holds and debts that the caller may see from their journal."""
+    return await context.db.read(lambda connection: budget_journal.verify(connection, caller.scope))
 
 
 def _check_place(place: Place) -> None:

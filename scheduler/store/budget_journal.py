@@ -1,12 +1,17 @@
-"""The journal of budgets replayed: it must give every budget, hold and debt as they stand."""
+"""The journal of budgets replayed: it must give every budget, hold and debt as they stand.
 
-from collections.abc import Mapping
+Within a city's scope the journal is read and compared as far as it is about the city, about the
+enterprises that belong to it now, or about what they lent, owe and are owed.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
-from quota.budgets import Book, Budget, Entry, Key, Kind
+from quota.budgets import Book, Budget, Debt, Entry, Key, Kind, city_node, enterprise_node
+from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.store import budget_book
 from scheduler.store.database import bulk_read
 
@@ -30,17 +35,20 @@ class BudgetVerification:
         return not self.problems
 
 
-def verify(connection: Connection) -> BudgetVerification:
-    """Recompute all budgets from the first entry and compare them with what is stored."""
-    replayed, count = _replay(connection)
+def verify(connection: Connection, scope: Scope = EVERYTHING) -> BudgetVerification:
+    """Recompute a scope's budgets from the first entry and compare them with what is stored."""
+    nodes = _nodes(connection, scope)
+    replayed, count = _replay(connection, nodes)
     stored = budget_book.load(connection, budget_book.read_terms(connection))
+    _keep(replayed, nodes)
+    _keep(stored, nodes)
     problems = _differences(replayed.budgets, stored.budgets)
     for debt in sorted(set(replayed.debts) | set(stored.debts)):
         ought, has = replayed.debts.get(debt, 0), stored.debts.get(debt, 0)
         if ought != has:
             lender, borrower, flavor = debt
             problems.append(f"{borrower} owes {lender} {has} of {flavor}, the journal says {ought}")
-    holds, wrong = _holds(connection, stored.budgets)
+    holds, wrong = _holds(connection, stored.budgets, nodes)
     problems += wrong
     problems += [
         f"{' '.join(key)}: a figure is below zero"
@@ -50,15 +58,39 @@ def verify(connection: Connection) -> BudgetVerification:
     return BudgetVerification(count, len(stored.budgets), holds, tuple(problems[:_PROBLEMS_MAX]))
 
 
-def _replay(connection: Connection) -> tuple[Book, int]:
+def _nodes(connection: Connection, scope: Scope) -> Collection[str] | None:
+    """The nodes whose books a scope may see; None for all."""
+    if scope == EVERYTHING:
+        return None
+    found = bulk_read(connection, "SELECT code FROM enterprise WHERE city = ?", (scope.city or "",))
+    return {city_node(scope.city or ""), *(enterprise_node(code) for (code,) in found)}
+
+
+def _keep(book: Book, nodes: Collection[str] | None) -> None:
+    """Forget what is not of these nodes."""
+    if nodes is None:
+        return
+
+    def concerns(debt: Debt) -> bool:
+        return debt[0] in nodes or debt[1] in nodes
+
+    book.budgets = {key: budget for key, budget in book.budgets.items() if key[0] in nodes}
+    book.debts = {debt: amount for debt, amount in book.debts.items() if concerns(debt)}
+
+
+def _replay(connection: Connection, nodes: Collection[str] | None) -> tuple[Book, int]:
     book, after, count = Book({}), 0, 0
+    values = () if nodes is None else tuple(sorted(nodes)) * 3
+    marks = ", ".join("?" * (len(values) // 3))
+    among = f" AND (node IN ({marks}) OR parent IN ({marks}) OR other IN ({marks}))"
     while True:
         rows = bulk_read(
             connection,
             "SELECT seq, kind, node, flavor, period, held_unit_seconds, settled_unit_seconds,"
             " received_unit_seconds, given_unit_seconds, debt_unit_seconds, other, parent,"
-            f" allotted_unit_seconds FROM budget_entry WHERE seq > {after} ORDER BY seq"
-            f" LIMIT {_BLOCK}",
+            f" allotted_unit_seconds FROM budget_entry WHERE seq > {after}"
+            f"{'' if nodes is None else among} ORDER BY seq LIMIT {_BLOCK}",
+            values,
         )
         if not rows:
             return book, count
@@ -84,7 +116,9 @@ def _differences(ought: Mapping[Key, Budget], stored: Mapping[Key, Budget]) -> l
     return problems
 
 
-def _holds(connection: Connection, budgets: Mapping[Key, Budget]) -> tuple[int, list[str]]:
+def _holds(
+    connection: Connection, budgets: Mapping[Key, Budget], nodes: Collection[str] | None
+) -> tuple[int, list[str]]:
     """Compare H with the open holds and S with what the settled ones used, at both levels."""
     sums: dict[Key, list[int]] = {}
     count = 0
@@ -96,8 +130,10 @@ def _holds(connection: Connection, budgets: Mapping[Key, Budget]) -> tuple[int, 
         " sum(CASE WHEN used_unit_seconds IS NULL THEN 1 ELSE 0 END)"
         " FROM budget_hold GROUP BY city, enterprise, flavor, period",
     ):
-        count += int(open_holds)
-        for node in (f"cities/{city}", f"enterprises/{enterprise}"):
+        owners = city_node(city), enterprise_node(enterprise)
+        if nodes is None or any(node in nodes for node in owners):
+            count += int(open_holds)
+        for node in owners:
             found = sums.setdefault((node, flavor, period), [0, 0])
             found[0] += int(held)
             found[1] += int(used)

@@ -8,7 +8,7 @@ import random
 
 from quota.budgets import Mode, Terms
 from quota.calendar import period_bounds, period_of
-from scheduler.domain.principal import Principal, Role
+from scheduler.domain.principal import EVERYTHING, Principal, Role, Scope
 from scheduler.errors import CorridorError
 from scheduler.store import budget_journal, budget_settings, budgets, loans
 from scheduler.store.budgets import Place
@@ -116,8 +116,9 @@ class BudgetKeeper:
 
     def verify(self) -> None:
         """The journal gives the books."""
-        found = self._world.db.read_sync(budget_journal.verify)
-        assert found.ok, found.problems
+        for scope in (EVERYTHING, *map(Scope, TERMS)):
+            found = self._world.db.read_sync(lambda c, s=scope: budget_journal.verify(c, s))  # type: ignore[misc]
+            assert found.ok, (scope, found.problems)
 
     def check_end(self) -> None:
         """Nothing is held when all has come to rest."""

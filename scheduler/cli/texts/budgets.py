@@ -130,7 +130,7 @@ HELP: Final[dict[str, str]] = {
     "What to set: on, period, mode, overburn, carry, roll-over, enterprises, share, grace, keep,"
     " debt-cap, repay.": "要设置的项：on、period、mode、overburn、carry、roll-over、enterprises、"
     "share、grace、keep、debt-cap、repay。",
-    "Recompute all budgets from their journal; exit code 1 if anything is wrong.": (
+    "Recompute the budgets that you may see from their journal; exit code 1 if one is wrong.": (
         "按流水重算全部额度；不符则退出码为 1。"
     ),
     "Hours lent between cities.": "城市之间的机时借贷。",

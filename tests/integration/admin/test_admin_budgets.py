@@ -169,8 +169,12 @@ async def test_a_loan_is_agreed_by_the_other_side_alone(both: Any, refusal: Refu
     assert figures["wuhan"].received_unit_seconds == 1_000 * HOUR
     assert figures["wuhan"].owed_unit_seconds == 1_000 * HOUR
     assert figures["ezhou"].given_unit_seconds == 1_000 * HOUR
-    verified = await both.quotas.VerifyBudgets(pb.VerifyBudgetsRequest(), metadata=both.operator())
+    verify = pb.VerifyBudgetsRequest()
+    verified = await both.quotas.VerifyBudgets(verify, metadata=both.operator())
+    own = await both.quotas.VerifyBudgets(verify, metadata=ezhou)
     assert verified.ok, verified.problems
+    assert own.ok, own.problems
+    assert (verified.budget_count, own.budget_count) == (4, 2), "a city verifies its own alone"
 
 
 async def test_who_offers_more_than_it_can_spare_is_told_how_much(

@@ -5,9 +5,21 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
+from quota import loans
+from quota.budgets import Key, Terms
+from scheduler.domain.principal import Scope
 from scheduler.placement.model import Unparked, UsedUp
-from scheduler.store import budget_journal, budget_openings, feed, figures, planner_feed
+from scheduler.store import (
+    budget_book,
+    budget_journal,
+    budget_moves,
+    budget_openings,
+    feed,
+    figures,
+    planner_feed,
+)
 from scheduler.store.leader import Fenced, take_over
+from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, NPU, job
 from tests.unit.store.budget_hands import (
     HOLD,
@@ -17,6 +29,7 @@ from tests.unit.store.budget_hands import (
     free_enterprises,
     hands,
     row,
+    set_terms,
     verify,
 )
 
@@ -99,6 +112,72 @@ def tampered(of: str) -> Sequence[str]:
 )
 def test_books_that_were_changed_show_against_the_journal(change: str, words: str) -> None:
     assert any(words in problem for problem in tampered(change))
+
+
+def two_cities() -> Hands:
+    """Wuhan and Ezhou with budgets, a run in each, and a loan between them."""
+    it = hands()
+    for city in ("wuhan", "ezhou"):
+        allot(it, 10_000, city=city)
+        set_terms(it, Terms(enterprises_free=True, keep_bps=0), city)
+    it.run(*it.world.submit("w1", [job()]), *it.world.submit("e1", [job()]))
+    lender = ("cities/ezhou", NPU, "2026-09")
+    borrower = ("cities/wuhan", NPU, "2026-09")
+    lend(it, lender, borrower, 500)
+    return it
+
+
+def lend(it: Hands, lender: Key, borrower: Key, amount: int) -> None:
+    """As two admins agree."""
+
+    def write(connection: sa.Connection) -> None:
+        terms = budget_book.read_terms(connection)
+        book = budget_book.load(connection, terms, nodes={lender[0], borrower[0]})
+        assert loans.lend(book, lender, borrower, amount, it.clock.ms) is None
+        budget_book.write(connection, book, it.clock.ms)
+
+    it.db.do(write)
+
+
+def books(it: Hands, city: str) -> budget_journal.BudgetVerification:
+    """What a city's admin verifies."""
+    return it.db.read_sync(lambda c: budget_journal.verify(c, Scope(city)))
+
+
+def problems(it: Hands, city: str) -> str:
+    """What is wrong with the books of a city."""
+    return "; ".join(books(it, city).problems)
+
+
+def test_a_city_verifies_its_own_books_and_hears_nothing_of_others() -> None:
+    it = two_cities()
+    every = it.db.read_sync(budget_journal.verify)
+    own = books(it, "ezhou")
+    assert (own.ok, own.budgets, own.open_holds) == (True, 2, 1)
+    assert (every.budgets, every.open_holds) == (4, 2)
+    assert own.entries < every.entries
+    it.db.do(lambda c: c.exec_driver_sql("UPDATE budget SET given_unit_seconds = 600"))
+    assert "cities/ezhou" in problems(it, "ezhou")
+    assert "wuhan" not in problems(it, "ezhou")
+    assert "ezhou" not in problems(it, "wuhan")
+    assert problems(it, "xianning") == ""
+
+
+def test_a_city_verifies_what_it_is_owed_and_owes() -> None:
+    it = two_cities()
+    it.db.do(lambda c: c.exec_driver_sql("UPDATE budget_debt SET unit_seconds = 1"))
+    for city in ("wuhan", "ezhou"):
+        assert "cities/wuhan owes cities/ezhou 1 of" in problems(it, city)
+    assert problems(it, "xianning") == ""
+
+
+def test_a_run_of_an_enterprise_that_left_is_in_the_books_of_both_cities() -> None:
+    it = two_cities()
+    it.db.do(lambda c: c.exec_driver_sql("UPDATE enterprise SET city = 'xianning' WHERE code='w1'"))
+    it.db.do(lambda c: budget_moves.follow(c, it.clock.ms))
+    for city in ("wuhan", "xianning"):
+        found = books(it, city)
+        assert (found.ok, found.open_holds) == (True, 1), city
 
 
 # --- periods and who is told ----------------------------------------------------------------------

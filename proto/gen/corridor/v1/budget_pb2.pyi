@@ -750,7 +750,7 @@ Global___UpdateBudgetSettingsResponse: _TypeAlias = UpdateBudgetSettingsResponse
 
 @_typing.final
 class VerifyBudgetsRequest(_message.Message):
-    """Recompute all budgets from their journal."""
+    """Recompute budgets from their journal: all, or those of the caller's city and its enterprises."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -321,7 +321,7 @@ class QuotaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyBudgets(self, request, context):
-        """Recomputes all budgets, holds and debts from their journal.
+        """Recomputes budgets, holds and debts from their journal: a city admin those of the own city.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -77,7 +77,7 @@ class QuotaServiceStub:
     UpdateBudgetSettings: _grpc.UnaryUnaryMultiCallable[_budget_pb2.UpdateBudgetSettingsRequest, _budget_pb2.UpdateBudgetSettingsResponse]
     """Sets how a city's budgets work; the etag must be the one read."""
     VerifyBudgets: _grpc.UnaryUnaryMultiCallable[_budget_pb2.VerifyBudgetsRequest, _budget_pb2.VerifyBudgetsResponse]
-    """Recomputes all budgets, holds and debts from their journal."""
+    """Recomputes budgets, holds and debts from their journal: a city admin those of the own city."""
     LendHours: _grpc.UnaryUnaryMultiCallable[_budget_pb2.LendHoursRequest, _budget_pb2.LendHoursResponse]
     """Asks for hours as the borrower's admin, or offers them as the lender's."""
     AcceptLoan: _grpc.UnaryUnaryMultiCallable[_budget_pb2.AcceptLoanRequest, _budget_pb2.AcceptLoanResponse]
@@ -144,7 +144,7 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     UpdateBudgetSettings: _aio.UnaryUnaryMultiCallable[_budget_pb2.UpdateBudgetSettingsRequest, _budget_pb2.UpdateBudgetSettingsResponse]  # type: ignore[assignment]
     """Sets how a city's budgets work; the etag must be the one read."""
     VerifyBudgets: _aio.UnaryUnaryMultiCallable[_budget_pb2.VerifyBudgetsRequest, _budget_pb2.VerifyBudgetsResponse]  # type: ignore[assignment]
-    """Recomputes all budgets, holds and debts from their journal."""
+    """Recomputes budgets, holds and debts from their journal: a city admin those of the own city."""
     LendHours: _aio.UnaryUnaryMultiCallable[_budget_pb2.LendHoursRequest, _budget_pb2.LendHoursResponse]  # type: ignore[assignment]
     """Asks for hours as the borrower's admin, or offers them as the lender's."""
     AcceptLoan: _aio.UnaryUnaryMultiCallable[_budget_pb2.AcceptLoanRequest, _budget_pb2.AcceptLoanResponse]  # type: ignore[assignment]
@@ -328,7 +328,7 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _budget_pb2.VerifyBudgetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_budget_pb2.VerifyBudgetsResponse, _abc.Awaitable[_budget_pb2.VerifyBudgetsResponse]]:
-        """Recomputes all budgets, holds and debts from their journal."""
+        """Recomputes budgets, holds and debts from their journal: a city admin those of the own city."""
 
     @_abc_1.abstractmethod
     def LendHours(
