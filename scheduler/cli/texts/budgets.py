@@ -131,7 +131,7 @@ HELP: Final[dict[str, str]] = {
     " debt-cap, repay.": "要设置的项：on、period、mode、overburn、carry、roll-over、enterprises、"
     "share、grace、keep、debt-cap、repay。",
     "Recompute the budgets that you may see from their journal; exit code 1 if one is wrong.": (
-        "按流水重算全部额度；不符则退出码为 1。"
+        "按流水重算您可查看的额度；不符则退出码为 1。"
     ),
     "Hours lent between cities.": "城市之间的机时借贷。",
     "How much, such as 500h.": "多少，例如 500h。",
