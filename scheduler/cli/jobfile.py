@@ -151,6 +151,12 @@ def _message(values: dict[str, Any]) -> pb.JobSpec:
             retry_on=[
                 _number(pb.FailureClass, "FAILURE_CLASS_", word) for word in retry.get("after", ())
             ],
+            limits=[
+                pb.RetryLimit(
+                    failure_class=_number(pb.FailureClass, "FAILURE_CLASS_", word), retries_max=most
+                )
+                for word, most in sorted(retry.get("limits", {}).items())
+            ],
         )
         if "retry" in values
         else None,
@@ -241,7 +247,15 @@ def document_of(spec: pb.JobSpec) -> dict[str, Any]:
         after = [
             _word(pb.FailureClass, "FAILURE_CLASS_", one) for one in spec.retry_policy.retry_on
         ]
-        found["retry"] = {**({"attempts": attempts} if attempts else {}), "after": after}
+        limits = {
+            _word(pb.FailureClass, "FAILURE_CLASS_", one.failure_class): one.retries_max
+            for one in spec.retry_policy.limits
+        }
+        found["retry"] = {
+            **({"attempts": attempts} if attempts else {}),
+            "after": after,
+            **({"limits": limits} if limits else {}),
+        }
     if spec.HasField("self_pay_max_fen"):
         found["max_self_pay"] = amounts.yuan_text(spec.self_pay_max_fen)
     return {name: value for name, value in found.items() if value or name == "retry"}

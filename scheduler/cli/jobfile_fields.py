@@ -22,6 +22,7 @@ from scheduler.cli.kinds import (
 from scheduler.domain import spec as limits
 from scheduler.domain.arrays import SIZE_MAX
 from scheduler.domain.dependencies import DEPENDENCIES_MAX
+from scheduler.domain.retries import ATTEMPTS_MAX
 from scheduler.domain.spec_rules import NOTICE_MAX_S
 
 MIB: Final = 1 << 20
@@ -47,6 +48,8 @@ _NODES: Final = Field(Whole(1, limits.UNITS_MAX), "Nodes, all at once; 1 if left
 _NODES_MIN: Final = Field(
     Whole(1, limits.UNITS_MAX), "It may start on as few nodes as this; all of them if left out."
 )
+_RETRIES: Final = Whole(0, ATTEMPTS_MAX - 1)
+_AFTER: Final = "Retries after failures of class {}; 0 for none."
 _WALL_LIMIT: Final = Duration(1, limits.WALL_LIMIT_MAX_S)
 _MEMORY: Final = Field(
     Size(MIB, _MEMORY_MAX_MIB * MIB), "Memory on each node; the flavor's default if left out."
@@ -158,13 +161,17 @@ JOB: Final = Record(
             Record(
                 {
                     "attempts": Field(
-                        Whole(1, limits.ATTEMPTS_MAX),
-                        "Attempts in all, the first included; 3 if left out.",
+                        Whole(1, ATTEMPTS_MAX),
+                        "Attempts in all, the first included; 3 if left out, or what limits need.",
                     ),
                     "after": Field(
                         ListOf(OneOf(FAILURES)),
                         "Failures after which it is tried again; "
                         "node, center, preempted and lost if left out.",
+                    ),
+                    "limits": Field(
+                        Record({word: Field(_RETRIES, _AFTER.format(word)) for word in FAILURES}),
+                        "How often at most it is tried again after failures of one class.",
                     ),
                 },
                 {"attempts_max": "attempts", "retry_on": "after", "on": "after"},

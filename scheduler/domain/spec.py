@@ -13,6 +13,7 @@ from adapters.contract import DataRef, FailureClass
 from quota.instant import Bound, Limit
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.dependencies import Dependency, check_count
+from scheduler.domain.retries import RetryLimit, check_retries
 from scheduler.domain.spec_rules import Times, check_array, check_interruption, check_times
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import FieldViolation
@@ -27,7 +28,6 @@ PRIORITY_MAX: Final = 1000
 UNITS_MAX: Final = 1 << 20
 WALL_LIMIT_MAX_S: Final = 366 * 86_400
 SIZE_MAX_BYTES: Final = 1 << 60
-ATTEMPTS_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class JobSpec:
     queue_deadline_ms: int | None = None
     attempts_max: int = 3
     retry_on: frozenset[FailureClass] = RETRIED_BY_DEFAULT
+    retry_limits: tuple[RetryLimit, ...] = ()
     subsidy: str = "PREFERRED"  # PREFERRED, REQUIRED or NONE
     self_pay_max_fen: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -191,12 +192,7 @@ def check_size(spec: JobSpec, catalog: Catalog) -> list[FieldViolation]:
         _note(wrong, "wall_limit", "is mandatory: the longest the job may run, at least 1 second")
     elif spec.wall_limit_s > WALL_LIMIT_MAX_S:
         _note(wrong, "wall_limit", f"must not be above {WALL_LIMIT_MAX_S} s")
-    if not 1 <= spec.attempts_max <= ATTEMPTS_MAX:
-        _note(
-            wrong,
-            "retry_policy.attempts_max",
-            f"must be 1..{ATTEMPTS_MAX}, not {spec.attempts_max}",
-        )
+    wrong += check_retries(spec.attempts_max, spec.retry_limits)
     return wrong
 
 

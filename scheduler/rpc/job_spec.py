@@ -20,6 +20,7 @@ from adapters.contract import DataRef, FailureClass
 from scheduler.domain import spec as domain
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.dependencies import Condition, Dependency
+from scheduler.domain.retries import RetryLimit, attempts_for, retries_text
 from scheduler.domain.spec import JobSpec, ResourceOption, TooLarge
 from scheduler.domain.spec_rules import Times
 from scheduler.domain.states import RETRIED_BY_DEFAULT
@@ -27,7 +28,6 @@ from scheduler.errors import FieldViolation
 from scheduler.rpc.messages import milliseconds, optional
 from scheduler.store.submission_book import Home, SubmissionBook
 
-ATTEMPTS_DEFAULT: Final = 3
 #: Instants of the years 1 to 9999, the range of ``google.protobuf.Timestamp``.
 _SECONDS_MIN: Final = -62_135_596_800
 _SECONDS_MAX: Final = 253_402_300_799
@@ -80,6 +80,7 @@ def spec_of(message: pb.JobSpec) -> tuple[JobSpec, list[FieldViolation]]:
         queue_deadline_ms=times.queue_deadline_ms,
         attempts_max=size.attempts_max,
         retry_on=size.retry_on,
+        retry_limits=size.retry_limits,
         subsidy=size.subsidy,
         self_pay_max_fen=optional(message, "self_pay_max_fen"),
         labels=dict(message.labels),
@@ -180,6 +181,8 @@ def _size_of(message: pb.JobSpec) -> tuple[JobSpec, list[FieldViolation]]:
         if number not in _FAILURES:
             known = ", ".join(FailureClass)
             wrong.append(_unknown(f"retry_policy.retry_on[{index}]", number, known))
+    limits, wrong_limits = _limits_of(retry)
+    wrong += wrong_limits
     options = []
     for index, o in enumerate(message.options):
         own_s, wrong_limit = _seconds_of(o.wall_limit, f"options[{index}].wall_limit")
@@ -196,12 +199,27 @@ def _size_of(message: pb.JobSpec) -> tuple[JobSpec, list[FieldViolation]]:
         options=tuple(options),
         wall_limit_s=wall_limit_s,
         architecture=architecture or "",
-        attempts_max=retry.attempts_max or ATTEMPTS_DEFAULT,
+        attempts_max=retry.attempts_max or attempts_for(limits),
         retry_on=retry_on or RETRIED_BY_DEFAULT,
+        retry_limits=limits,
         subsidy=subsidy or "PREFERRED",
         wait_if_too_large=message.wait_if_too_large,
     )
     return spec, wrong
+
+
+def _limits_of(retry: pb.RetryPolicy) -> tuple[tuple[RetryLimit, ...], list[FieldViolation]]:
+    """Return the limits of retries by class."""
+    wrong: list[FieldViolation] = []
+    found: list[RetryLimit] = []
+    for index, one in enumerate(retry.limits):
+        failure = _FAILURES.get(one.failure_class)
+        if failure is None:
+            path, known = f"retry_policy.limits[{index}].failure_class", ", ".join(FailureClass)
+            wrong.append(_unknown(path, one.failure_class, known))
+        else:
+            found.append(RetryLimit(failure, one.retries_max))
+    return tuple(found), wrong
 
 
 def _unknown(field: str, number: int, known: str) -> FieldViolation:
@@ -251,6 +269,7 @@ class Shapes:
             message.wait_if_too_large,
             retry.attempts_max,
             *retry.retry_on,
+            *[(one.failure_class, one.retries_max) for one in retry.limits],
             *[
                 (
                     o.flavor,
@@ -282,7 +301,7 @@ class Shapes:
             domain.options_json(spec),
             spec.subsidy,
             spec.attempts_max,
-            ",".join(sorted(spec.retry_on)),
+            retries_text(spec.retry_on, spec.retry_limits),
             wall_s,
         )
         if len(self._known) >= _SHAPES_MAX:

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from scheduler.domain.dependencies import Condition
-from scheduler.domain.states import JOB_TERMINAL
+from scheduler.domain.retries import retries_of
+from scheduler.domain.states import JOB_TERMINAL, JobState
 from scheduler.placement.model import (
     Delta,
     JobQueued,
@@ -207,9 +208,10 @@ class _Lives:
             queued,
             max(job.submit_ms, self._from_ms),
             attempts,
-            max(job.attempts_max, len(attempts)),
+            # One that failed for good is not tried again, though others of its limits were left.
+            len(attempts) if job.state == JobState.FAILED else max(job.attempts_max, len(attempts)),
             RETRIED.union(
-                (word for word in job.retry_on.split(",") if word),
+                retries_of(job.retry_on),
                 # What was tried again is tried again.
                 (attempt.failure for attempt in attempts[:-1]),
             ),

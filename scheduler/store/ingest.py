@@ -15,6 +15,7 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.outcome import Ending, Outcome, decide
 from scheduler.domain.reports import Report, ReportKind
+from scheduler.domain.retries import counted
 from scheduler.domain.states import JOB_MOVES, RUN_MOVES, RUN_TERMINAL, JobState, RunState
 from scheduler.store import leader
 from scheduler.store.run_changes import Changes, Ingested, write
@@ -262,6 +263,8 @@ def finish(
 def _count(changes: Changes, run: RunNow, outcome: Outcome) -> None:
     """Count for the job what ended its run, and tell the metrics."""
     run.attempts_free += outcome.free
+    if outcome.job_state is JobState.QUEUED and outcome.failure is not None and not outcome.free:
+        run.failures = counted(run.failures, outcome.failure)
     cause = outcome.by_order
     if cause is None:
         return

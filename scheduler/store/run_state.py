@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from adapters.contract import FailureClass, Usage
+from scheduler.domain import retries
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.outcome import Order
 from scheduler.domain.states import RUN_TERMINAL, JobState, RunState
@@ -45,6 +45,7 @@ class RunNow:
     job_state: JobState
     cancel_requested: bool
     attempts_max: int
+    #: Classes after which it is tried again still.
     retry_on: frozenset[FailureClass]
     submit_ms: int
     evict_cause: EvictCause | None
@@ -54,6 +55,7 @@ class RunNow:
     evictions: int
     attempts_free: int
     start_tries: int
+    failures: str
     was: tuple[RunState, JobState]
     deactivated: bool = False
     job_end_ms: int | None = None
@@ -89,7 +91,7 @@ _COLUMNS: Final = (
     " r.enterprise, r.start_ms, r.end_ms, r.native_id, r.accept_ms, r.failure_class, r.exit_code,"
     " r.message, r.settled_ms, j.state, j.cancel_requested, j.attempts_max, j.retry_on,"
     " j.submit_ms, r.evict_cause, r.evict_grace_ms, r.notice_ms, r.evict_deadline_ms, j.evictions,"
-    " j.attempts_free, j.start_tries"
+    " j.attempts_free, j.start_tries, j.failures"
 )
 _RUN_STATES: Final = {str(state): state for state in RunState}
 _JOB_STATES: Final = {str(state): state for state in JobState}
@@ -108,14 +110,8 @@ def load_runs(connection: Connection, uids: Iterable[int]) -> dict[RunKey, RunNo
         values: list[Any] = list(row)
         state, job_state = _RUN_STATES[row[2]], _JOB_STATES[row[17]]
         values[2], values[17] = state, job_state
-        values[18], values[20] = bool(row[18]), parse_retry_on(row[20])
+        values[18], values[20] = bool(row[18]), retries.left(row[20], row[29])
         values[22] = None if row[22] is None else EvictCause(row[22])
         values.append((state, job_state))
         runs[row[0], row[1]] = RunNow(*values)
     return runs
-
-
-@lru_cache(maxsize=1_024)
-def parse_retry_on(stored: str) -> frozenset[FailureClass]:
-    """Return the classes of a job's ``retry_on`` column (comma-separated)."""
-    return frozenset(FailureClass(word) for word in stored.split(",") if word)

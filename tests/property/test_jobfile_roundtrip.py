@@ -74,6 +74,9 @@ common: dict[str, Any] = {
         optional={
             "attempts": st.integers(1, 20),
             "after": st.lists(st.sampled_from(jobfile.FAILURES), max_size=4),
+            "limits": st.dictionaries(
+                st.sampled_from(jobfile.FAILURES), st.integers(0, 19), max_size=3
+            ),
         },
     ),
     "subsidy": st.sampled_from(jobfile.SUBSIDIES),

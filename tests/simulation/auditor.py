@@ -14,6 +14,7 @@ from typing import Any
 from adapters.contract import ACTIVE_PHASES
 from adapters.simulated import SimulatedCenter
 from scheduler.domain.ids import parse_run_id
+from scheduler.domain.retries import retries_of
 from scheduler.placement.model import Plan
 from scheduler.store import funds
 from tests.simulation.world import PRICES, World
@@ -262,12 +263,17 @@ class Auditor:
             assert cause != "START_TIMEOUT", f"run {uid}.{attempt} ran and was ended as late"
             assert told_ms is not None, f"run {uid}.{attempt} was ended without a word"
             assert ended_ms - told_ms >= grace_ms, f"run {uid}.{attempt} had no grace"
-        for uid, evictions, attempt, attempts_free, attempts_max in rows(
-            "SELECT uid, evictions, attempt, attempts_free, attempts_max FROM job"
+        for uid, evictions, attempt, attempts_free, attempts_max, retry_on, failures in rows(
+            "SELECT uid, evictions, attempt, attempts_free, attempts_max, retry_on, failures"
+            " FROM job"
         ):
             assert evictions == gave_way[uid] <= 2, f"job {uid} was evicted {evictions} times"
             assert free[uid] <= attempts_free <= attempt
             assert attempt - attempts_free <= attempts_max, f"job {uid} had too many attempts"
+            limits = retries_of(retry_on)
+            for failure, count in retries_of(failures).items():
+                most = limits.get(failure, 0)
+                assert most is None or (count or 0) <= most, f"job {uid}: {failures}"
 
     # --- money ------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from quota.subsidy import Rule
 from scheduler.domain.ids import IdGenerator
 from scheduler.domain.principal import EVERYTHING, Principal, Role
+from scheduler.domain.retries import RetryLimit, retries_text
 from scheduler.domain.spec import JobSpec, ResourceOption
 from scheduler.domain.states import RETRIED_BY_DEFAULT, FailureClass
 from scheduler.store import funds, seed, submission_book, submissions
@@ -119,7 +120,7 @@ def _new_job(
         display_name=spec.display_name, options=json.dumps(options, separators=(",", ":")),
         labels=json.dumps(dict(spec.labels)), spec=encode(spec), subsidy=spec.subsidy,
         self_pay_max_fen=spec.self_pay_max_fen, attempts_max=spec.attempts_max,
-        retry_on=",".join(sorted(spec.retry_on)), user_name=f"{enterprise}-user",
+        retry_on=retries_text(spec.retry_on, spec.retry_limits), user_name=f"{enterprise}-user",
         more=More(
             interruptible=spec.interruptible, notice_s=spec.notice_s, array=spec.array,
             waits_for=waits_for,
@@ -149,6 +150,7 @@ def job(
     self_pay_max_fen: int | None = None,
     attempts_max: int = 3,
     retry_on: frozenset[FailureClass] = RETRIED_BY_DEFAULT,
+    retry_limits: Sequence[RetryLimit] = (),
     interruptible: bool = False,
     notice_s: int = 0,
     priority: int = 0,
@@ -159,6 +161,7 @@ def job(
     return JobSpec(
         (ResourceOption(flavor, units, nodes),), wall_s, subsidy=subsidy,
         self_pay_max_fen=self_pay_max_fen, attempts_max=attempts_max, retry_on=retry_on,
+        retry_limits=tuple(retry_limits),
         labels=fate, interruptible=interruptible, notice_s=notice_s, priority=priority,
     )  # fmt: skip
 
@@ -233,6 +236,9 @@ def random_job(rng: random.Random) -> JobSpec:
         attempts_max=rng.choice((1, 2, 3)),
         retry_on=rng.choice(
             (RETRIED_BY_DEFAULT, RETRIED_BY_DEFAULT, frozenset(), frozenset(FailureClass))
+        ),
+        retry_limits=rng.choice(
+            ((), (), (RetryLimit(FailureClass.NODE, 1),), (RetryLimit(FailureClass.LOST, 0),))
         ),
         subsidy=rng.choice(("PREFERRED", "PREFERRED", "PREFERRED", "REQUIRED", "NONE")),
         self_pay_max_fen=rng.choice((None, None, None, None, 0, 1_000)),

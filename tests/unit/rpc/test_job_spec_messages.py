@@ -18,6 +18,7 @@ from scheduler.domain import spec as domain
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.dependencies import Condition, Dependency
 from scheduler.domain.links import Link, Links
+from scheduler.domain.retries import RetryLimit
 from scheduler.domain.spec import FlavorLimits, JobSpec, ResourceOption
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import InvalidRequest
@@ -66,7 +67,10 @@ FULL = pb.JobSpec(
     outputs=[pb.DataRef(uri="obs://out")],
     priority=-3,
     queue_deadline=Timestamp(seconds=1_790_000_000, nanos=5_999_999),
-    retry_policy=pb.RetryPolicy(attempts_max=5, retry_on=[pb.FAILURE_CLASS_IMAGE]),
+    retry_policy=pb.RetryPolicy(
+        attempts_max=5, retry_on=[pb.FAILURE_CLASS_IMAGE],
+        limits=[pb.RetryLimit(failure_class=pb.FAILURE_CLASS_NODE, retries_max=2)],
+    ),
     subsidy=pb.SUBSIDY_PREFERENCE_REQUIRED,
     self_pay_max_fen=0,
     labels={"组": "a"},
@@ -106,6 +110,7 @@ def test_every_field_is_carried_over() -> None:
         queue_deadline_ms=1_790_000_000_005,
         attempts_max=5,
         retry_on=frozenset({FailureClass.IMAGE}),
+        retry_limits=(RetryLimit(FailureClass.NODE, 2),),
         subsidy="REQUIRED",
         self_pay_max_fen=0,
         labels={"组": "a"},
@@ -151,6 +156,10 @@ def test_what_is_not_given_has_its_default() -> None:
         ({"subsidy": 4}, "subsidy"),
         ({"retry_policy": pb.RetryPolicy(retry_on=numbers(4, 77))}, "retry_policy.retry_on[1]"),
         ({"retry_policy": pb.RetryPolicy(retry_on=numbers(0))}, "retry_policy.retry_on[0]"),
+        (
+            {"retry_policy": pb.RetryPolicy(limits=[pb.RetryLimit(retries_max=1)])},
+            "retry_policy.limits[0].failure_class",
+        ),
         ({"queue_deadline": Timestamp(seconds=1 << 62)}, "queue_deadline"),
         ({"queue_deadline": Timestamp(seconds=1, nanos=-1)}, "queue_deadline"),
         ({"start_not_before": Timestamp(seconds=1 << 62)}, "start_not_before"),
@@ -226,6 +235,14 @@ messages = st.builds(
         pb.RetryPolicy,
         attempts_max=st.sampled_from([-1, 0, 1, 20, 21]),
         retry_on=st.lists(st.integers(0, 11), max_size=3),
+        limits=st.lists(
+            st.builds(
+                pb.RetryLimit,
+                failure_class=st.integers(0, 11),
+                retries_max=st.sampled_from([-1, 0, 1, 19, 20]),
+            ),
+            max_size=2,
+        ),
     ),
     subsidy=st.integers(0, 4),
     self_pay_max_fen=st.none() | small,
@@ -300,6 +317,9 @@ def test_what_is_remembered_of_one_job_never_changes_the_judgement_of_another(
         {"wait_if_too_large": True},
         {"retry_policy": pb.RetryPolicy(attempts_max=2)},
         {"retry_policy": pb.RetryPolicy(retry_on=[pb.FAILURE_CLASS_INPUT])},
+        {"retry_policy": pb.RetryPolicy(
+            limits=[pb.RetryLimit(failure_class=pb.FAILURE_CLASS_INPUT, retries_max=1)]
+        )},
         {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=8, nodes=2)]},
         {"options": [pb.ResourceOption(flavor=NPU.flavor, units_per_node=7, nodes=9)]},
         {"options": [pb.ResourceOption(flavor=CPU.flavor, units_per_node=8, nodes=9)]},
@@ -347,7 +367,7 @@ def test_options_of_a_job_are_those_of_the_planner() -> None:
         Option(CPU.flavor, 192, 3, 600_000, index=1, units_min=128),
     )
     assert shape.wall_s == 600
-    assert (shape.subsidy, shape.attempts_max, shape.retry_on) == ("REQUIRED", 5, "IMAGE")
+    assert (shape.subsidy, shape.attempts_max, shape.retry_on) == ("REQUIRED", 5, "IMAGE,NODE:2")
 
 
 def test_a_job_that_fits_by_one_of_its_options_is_taken() -> None:

@@ -7,6 +7,7 @@ import pytest
 from adapters.contract import FailureClass, Phase
 from quota.subsidy import Rule
 from scheduler.domain.reports import never_taken, refused, silent, vanished
+from scheduler.domain.retries import RetryLimit
 from scheduler.store import job_commands, runs
 from scheduler.store.leader import Fenced, take_over
 from scheduler.store.run_changes import by_day
@@ -136,6 +137,34 @@ def test_the_last_attempt_fails_the_job(it: Hands) -> None:
     uid = running(it, attempts_max=1)
     it.end(uid, 100, Phase.FAILED, FailureClass.NODE)
     assert it.job(uid, "state, failure_class") == ("FAILED", "NODE")
+
+
+def test_a_class_with_a_limit_is_tried_again_as_often_as_it_says(it: Hands) -> None:
+    limits = [RetryLimit(FailureClass.NODE, 1), RetryLimit(FailureClass.USER_CODE, 1)]
+    uid = running(it, attempts_max=9, retry_limits=limits)
+
+    def fails(failure: FailureClass) -> str:
+        it.end(uid, 100, Phase.FAILED, failure)
+        state: str = it.job(uid, "state")
+        if state == "QUEUED":
+            it.clock.ms = it.job(uid, "not_before_ms")
+            it.run(uid)
+        return state
+
+    assert [fails(FailureClass.NODE), fails(FailureClass.LOST)] == ["QUEUED", "QUEUED"]
+    assert [fails(FailureClass.USER_CODE), fails(FailureClass.LOST)] == ["QUEUED", "QUEUED"]
+    assert it.job(uid, "failures") == "LOST:2,NODE:1,USER_CODE:1"
+    assert fails(FailureClass.NODE) == "FAILED"
+    it.verify()
+
+
+def test_what_costs_no_attempt_uses_up_no_limit(it: Hands) -> None:
+    limits = [RetryLimit(FailureClass.CENTER, 1)]
+    [uid] = it.world.submit("w1", [job(retry_limits=limits)])
+    it.admit(uid)
+    it.send(uid)
+    it.report(never_taken(uid, 1, "not taken"))
+    assert it.job(uid, "state, failures") == ("QUEUED", "")
 
 
 def test_a_center_that_refuses_ends_the_job_unbilled(it: Hands) -> None:

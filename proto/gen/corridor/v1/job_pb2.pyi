@@ -397,6 +397,38 @@ REASON_CODE_NOT_BEFORE: ReasonCode.ValueType  # 24
 """Its submitter wants it to start later. Stands after DEPENDENCY."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
+class _StartOutlook:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StartOutlookEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StartOutlook.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    START_OUTLOOK_UNSPECIFIED: _StartOutlook.ValueType  # 0
+    """Nobody looked yet, or the planner is away."""
+    START_OUTLOOK_FORESEEN: _StartOutlook.ValueType  # 1
+    """The band is what is foreseen."""
+    START_OUTLOOK_PROMISED: _StartOutlook.ValueType  # 2
+    """The latest start is a promise."""
+    START_OUTLOOK_NONE: _StartOutlook.ValueType  # 3
+    """No start can be said as things are: somebody has to open, release, change, pay or free something
+    first, or another job has to end.
+    """
+
+class StartOutlook(_StartOutlook, metaclass=_StartOutlookEnumTypeWrapper):
+    """What can be said of the start of a job that waits."""
+
+START_OUTLOOK_UNSPECIFIED: StartOutlook.ValueType  # 0
+"""Nobody looked yet, or the planner is away."""
+START_OUTLOOK_FORESEEN: StartOutlook.ValueType  # 1
+"""The band is what is foreseen."""
+START_OUTLOOK_PROMISED: StartOutlook.ValueType  # 2
+"""The latest start is a promise."""
+START_OUTLOOK_NONE: StartOutlook.ValueType  # 3
+"""No start can be said as things are: somebody has to open, release, change, pay or free something
+first, or another job has to end.
+"""
+Global___StartOutlook: _TypeAlias = StartOutlook  # noqa: Y015
+
 class _EvictCause:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -562,28 +594,60 @@ class Dependency(_message.Message):
 Global___Dependency: _TypeAlias = Dependency  # noqa: Y015
 
 @_typing.final
+class RetryLimit(_message.Message):
+    """How often a job is tried again after failures of one class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAILURE_CLASS_FIELD_NUMBER: _builtins.int
+    RETRIES_MAX_FIELD_NUMBER: _builtins.int
+    failure_class: Global___FailureClass.ValueType
+    """The class."""
+    retries_max: _builtins.int
+    """Retries after such failures, 0 for none; at most 19."""
+    def __init__(
+        self,
+        *,
+        failure_class: Global___FailureClass.ValueType = ...,
+        retries_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure_class", b"failure_class", "retries_max", b"retries_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryLimit: _TypeAlias = RetryLimit  # noqa: Y015
+
+@_typing.final
 class RetryPolicy(_message.Message):
-    """When a failed run is tried again."""
+    """When a failed run is tried again. Runs that the platform ended cost none of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ATTEMPTS_MAX_FIELD_NUMBER: _builtins.int
     RETRY_ON_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     attempts_max: _builtins.int
-    """Attempts in all, the first included; 0 stands for 3."""
+    """Attempts in all, the first included; 0 stands for 3, or for as many as `limits` need."""
     @_builtins.property
     def retry_on(self) -> _containers.RepeatedScalarFieldContainer[Global___FailureClass.ValueType]:
         """Classes that are tried again; empty stands for NODE, CENTER, PREEMPTED and LOST."""
+
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryLimit]:
+        """Limits of their own for some classes, whether or not they are in `retry_on`."""
 
     def __init__(
         self,
         *,
         attempts_max: _builtins.int = ...,
         retry_on: _abc.Iterable[Global___FailureClass.ValueType] | None = ...,
+        limits: _abc.Iterable[Global___RetryLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts_max", b"attempts_max", "retry_on", b"retry_on"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts_max", b"attempts_max", "limits", b"limits", "retry_on", b"retry_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -798,6 +862,7 @@ class PendingReason(_message.Message):
     START_EARLIEST_TIME_FIELD_NUMBER: _builtins.int
     START_LIKELY_TIME_FIELD_NUMBER: _builtins.int
     START_LATEST_TIME_FIELD_NUMBER: _builtins.int
+    START_OUTLOOK_FIELD_NUMBER: _builtins.int
     code: Global___ReasonCode.ValueType
     """The reason."""
     node: _builtins.str
@@ -814,6 +879,8 @@ class PendingReason(_message.Message):
     """What the job asks for."""
     short_by: _builtins.int
     """What is missing."""
+    start_outlook: Global___StartOutlook.ValueType
+    """What can be said of its start: whether the three times are set, and what the last one is."""
     @_builtins.property
     def next_event_time(self) -> _timestamp_pb2.Timestamp:
         """When the next event is expected that could change it."""
@@ -828,7 +895,7 @@ class PendingReason(_message.Message):
 
     @_builtins.property
     def start_latest_time(self) -> _timestamp_pb2.Timestamp:
-        """When it starts if every run before it uses its whole limit."""
+        """When it starts if every run before it uses its whole limit; the promise if it has one."""
 
     def __init__(
         self,
@@ -844,10 +911,11 @@ class PendingReason(_message.Message):
         start_earliest_time: _timestamp_pb2.Timestamp | None = ...,
         start_likely_time: _timestamp_pb2.Timestamp | None = ...,
         start_latest_time: _timestamp_pb2.Timestamp | None = ...,
+        start_outlook: Global___StartOutlook.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_requested", b"_requested", "_short_by", b"_short_by", "_used", b"_used", "limit", b"limit", "next_event_time", b"next_event_time", "requested", b"requested", "short_by", b"short_by", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "used", b"used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_requested", b"_requested", "_short_by", b"_short_by", "_used", b"_used", "code", b"code", "flavor", b"flavor", "limit", b"limit", "next_event_time", b"next_event_time", "node", b"node", "requested", b"requested", "short_by", b"short_by", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "_requested", b"_requested", "_short_by", b"_short_by", "_used", b"_used", "code", b"code", "flavor", b"flavor", "limit", b"limit", "next_event_time", b"next_event_time", "node", b"node", "requested", b"requested", "short_by", b"short_by", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "start_outlook", b"start_outlook", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
