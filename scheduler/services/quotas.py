@@ -21,7 +21,6 @@ from scheduler.store.quotas_flavors import FlavorLimits, FlavorQuotaRow, Reclaim
 Row = TypeVar("Row")
 #: Nobody plans quotas further ahead.
 AHEAD_MAX_MS: Final = 5 * 366 * 86_400_000
-_SECONDS_MAX: Final = 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +184,10 @@ async def update_flavor_quota(
 
 
 def _check_reclaim(reclaim: Reclaim) -> list[FieldViolation]:
-    at, most = "quota.reclaim.", _SECONDS_MAX
     return [
-        *checks.whole(f"{at}lease_s", reclaim.lease_s, most, 1),
-        *checks.whole(f"{at}run_min_s", reclaim.run_min_s, most),
-        *checks.whole(f"{at}grace_s", reclaim.grace_s, most),
-        *checks.whole(f"{at}rate_bps", reclaim.rate_bps, 10_000, 1),
-        *checks.whole(f"{at}rate_s", reclaim.rate_s, most, 1),
+        wrong
+        for name, (least, most) in quotas_flavors.RECLAIM_RANGES.items()
+        for wrong in checks.whole(f"quota.reclaim.{name}", getattr(reclaim, name), most, least)
     ]
 
 

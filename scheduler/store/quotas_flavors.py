@@ -36,6 +36,15 @@ class Reclaim:
 
 
 DEFAULTS: Final = Reclaim()
+#: From least to most of what can be set of a ``Reclaim``.
+_YEAR_S: Final = 366 * 86_400
+RECLAIM_RANGES: Final[Mapping[str, tuple[int, int]]] = {
+    "lease_s": (1, _YEAR_S),
+    "run_min_s": (0, _YEAR_S),
+    "grace_s": (0, _YEAR_S),
+    "rate_bps": (1, 10_000),
+    "rate_s": (1, _YEAR_S),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ since stay as they are, and no fund is paid into twice.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,21 +14,20 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from quota.amounts import split
 from quota.calendar import SHANGHAI
 from quota.subsidy import CORRIDOR
 from quota.transfers import payable_account
 from scheduler.domain.events import EventKind
 from scheduler.domain.principal import EVERYTHING
-from scheduler.store import catalog, feed, funds, links
+from scheduler.store import catalog, feed, funds, links, seed_quotas
 from scheduler.store.identity import insert_enterprises
 from scheduler.store.job_tables import Link
 from scheduler.store.seed_files import BadSeed, Seed, SeedCenter, SeedProgramme, read
+from scheduler.store.seed_quotas import known
 from scheduler.store.tables import (
     Account,
     Center,
     City,
-    CityQuota,
     Enterprise,
     Flavor,
     FundPeriod,
@@ -54,6 +53,7 @@ class Loaded:
     programmes: int
     enterprises: int
     links: int = 0
+    flavor_quotas: int = 0
 
 
 def load(connection: Connection, directory: Path, now_ms: int) -> Loaded:
@@ -72,13 +72,15 @@ def load_seed(connection: Connection, seed: Seed, now_ms: int) -> Loaded:
         cities,
         centers,
         flavors,
-        _load_quotas(connection, seed, now_ms),
+        seed_quotas.load(connection, seed, now_ms),
         _load_prices(connection, seed),
         _load_programmes(connection, seed, now_ms),
         _load_enterprises(connection, seed, now_ms),
         _load_links(connection, seed),
+        seed_quotas.load_flavors(connection, seed, now_ms),
     )
-    if any((cities, centers, flavors, loaded.quotas, loaded.enterprises, loaded.links)):
+    rules = loaded.quotas, loaded.flavor_quotas, loaded.links
+    if any((cities, centers, flavors, loaded.enterprises, *rules)):
         told = feed.EventRow(EventKind.CATALOG_CHANGED, 0, 0, "", "", "", now_ms)
         feed.append(connection, [told])
     return loaded
@@ -146,68 +148,10 @@ def _settings(center: SeedCenter) -> str:
     return json.dumps(settings, ensure_ascii=False, sort_keys=True)
 
 
-def _load_quotas(connection: Connection, seed: Seed, now_ms: int) -> int:
-    """Add quotas: those given, and for a flavor that has none the capacity by weight."""
-    cities = catalog.cities(connection)
-    flavors = {one.flavor: one for one in catalog.flavors(connection)}
-    columns = table(CityQuota).c
-    there = {tuple(row) for row in connection.execute(sa.select(columns.city, columns.flavor))}
-    wanted: dict[tuple[str, str], tuple[int, int | None, int | None]] = {}
-    codes = {one.city for one in cities}
-    for given in seed.quotas:
-        _known(given.city, codes, "quotas.yaml: city")
-        _known(given.flavor, flavors, "quotas.yaml: flavor")
-        key = (given.city, given.flavor)
-        wanted[key] = (given.nominal_units, given.borrow_limit_units, given.lend_limit_units)
-    named = {flavor for _, flavor in wanted} | {flavor for _, flavor in there}
-    for flavor, limits in flavors.items():
-        weights = [one.weight for one in cities]
-        shares = [0] * len(cities)
-        if flavor not in named and cities:
-            shares = split(limits.capacity_units, weights)
-        for one, share in zip(cities, shares, strict=True):
-            wanted.setdefault((one.city, flavor), (share, None, None))
-    _check_sums(wanted, {code: one.capacity_units for code, one in flavors.items()})
-    return _insert(
-        connection,
-        table(CityQuota),
-        [
-            {
-                "city": city,
-                "flavor": flavor,
-                "nominal_units": nominal,
-                "borrow_limit_units": borrow,
-                "lend_limit_units": lend,
-                "used_units": 0,
-                "version": 1,
-                "updated_ms": now_ms,
-            }
-            for (city, flavor), (nominal, borrow, lend) in wanted.items()
-            if (city, flavor) not in there
-        ],
-    )
-
-
-def _check_sums(
-    wanted: dict[tuple[str, str], tuple[int, int | None, int | None]], capacity: dict[str, int]
-) -> None:
-    sums: dict[str, int] = {}
-    for (city, flavor), (nominal, _, lend) in wanted.items():
-        sums[flavor] = sums.get(flavor, 0) + nominal
-        if lend is not None and lend > nominal:
-            raise BadSeed(f"quotas.yaml: {city} {flavor}: lends {lend} of {nominal}")
-    for flavor, total in sums.items():
-        if total > capacity[flavor]:
-            raise BadSeed(
-                f"quotas.yaml: {flavor}: the nominal quotas come to {total}, the center grants"
-                f" {capacity[flavor]}"
-            )
-
-
 def _load_prices(connection: Connection, seed: Seed) -> int:
     flavors = {one.flavor: one for one in catalog.flavors(connection)}
     for one in seed.prices:
-        _known(one.flavor, flavors, "prices.yaml: flavor")
+        known(one.flavor, flavors, "prices.yaml: flavor")
     column = table(PriceVersion).c.flavor
     new = _missing(connection, column, seed.prices, lambda price: price.flavor)
     for one in sorted(new, key=lambda price: price.effective_from_ms):
@@ -226,7 +170,7 @@ def _load_prices(connection: Connection, seed: Seed) -> int:
 def _load_programmes(connection: Connection, seed: Seed, now_ms: int) -> int:
     codes = {one.city for one in catalog.cities(connection)} | {CORRIDOR}
     for one in seed.programmes:
-        _known(one.city, codes, "programmes.yaml: city")
+        known(one.city, codes, "programmes.yaml: city")
     column = table(Programme).c.code
     new = _missing(connection, column, seed.programmes, lambda one: one.rule.programme)
     for one in new:
@@ -268,7 +212,7 @@ def _open_fund(connection: Connection, one: SeedProgramme, year: str, now_ms: in
 def _load_enterprises(connection: Connection, seed: Seed, now_ms: int) -> int:
     codes = {one.city for one in catalog.cities(connection)}
     for one in seed.enterprises:
-        _known(one.city, codes, "enterprises.yaml: city")
+        known(one.city, codes, "enterprises.yaml: city")
     column = table(Enterprise).c.code
     new = _missing(connection, column, seed.enterprises, lambda one: one.enterprise)
     insert_enterprises(connection, new, now_ms)
@@ -279,8 +223,8 @@ def _load_links(connection: Connection, seed: Seed) -> int:
     nodes = links.load(connection).nodes
     pairs: list[tuple[str, str]] = []
     for one in seed.links:
-        _known(one.one, nodes, "links.yaml: from")
-        _known(one.other, nodes, "links.yaml: to")
+        known(one.one, nodes, "links.yaml: from")
+        known(one.other, nodes, "links.yaml: to")
         pair = (min(one[:2]), max(one[:2]))
         if pair[0] == pair[1] or pair in pairs:
             raise BadSeed(f"links.yaml: {one.one} to {one.other}: is given twice, or leads nowhere")
@@ -294,11 +238,6 @@ def _load_links(connection: Connection, seed: Seed) -> int:
         if pair not in there
     ]
     return _insert(connection, table(Link), new)
-
-
-def _known(name: str, names: Iterable[str], where: str) -> None:
-    if name not in set(names):
-        raise BadSeed(f"{where} {name!r} is not known; known are {', '.join(sorted(names))}")
 
 
 def _missing(

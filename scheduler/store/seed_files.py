@@ -16,8 +16,11 @@ from quota.subsidy import Rule
 from scheduler.domain import uscc
 from scheduler.domain.links import Link
 from scheduler.errors import CorridorError
+from scheduler.store import quotas_flavors
 from scheduler.store.catalog import CityRow, FlavorRow
 from scheduler.store.identity import NewEnterprise
+from scheduler.store.quota_tables import RECLAIM_MODES
+from scheduler.store.quotas_flavors import Reclaim
 
 T = TypeVar("T")
 _DAY_S: Final = 86_400
@@ -54,6 +57,15 @@ class SeedQuota:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedFlavorQuota:
+    """The corridor's own part of a flavor; units None for what the cities leave."""
+
+    flavor: str
+    corridor_units: int | None
+    reclaim: Reclaim
+
+
+@dataclass(frozen=True, slots=True)
 class SeedPrice:
     """A price in micro-fen per unit and second."""
 
@@ -81,6 +93,7 @@ class Seed:
     cities: list[CityRow] = field(default_factory=list)
     centers: list[SeedCenter] = field(default_factory=list)
     quotas: list[SeedQuota] = field(default_factory=list)
+    flavor_quotas: list[SeedFlavorQuota] = field(default_factory=list)
     prices: list[SeedPrice] = field(default_factory=list)
     programmes: list[SeedProgramme] = field(default_factory=list)
     enterprises: list[NewEnterprise] = field(default_factory=list)
@@ -105,10 +118,14 @@ class _Part:
             raise self.bad(key, "is mandatory, a text" if value is None else "must be a text")
         return value
 
-    def whole(self, key: str, default: int | None = None, least: int = 0) -> int:
+    def whole(
+        self, key: str, default: int | None = None, least: int = 0, most: int | None = None
+    ) -> int:
         value = self._values.pop(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise self.bad(key, f"must be a whole number from {least}, not {value!r}")
+        if most is not None and value > most:
+            raise self.bad(key, f"must be at most {most}, not {value}")
         return value
 
     def maybe_whole(self, key: str) -> int | None:
@@ -149,6 +166,9 @@ class _Part:
             part.done()
         return found
 
+    def has(self, key: str) -> bool:
+        return key in self._values
+
     def done(self) -> None:
         if self._values:
             name = min(str(key) for key in self._values)
@@ -178,6 +198,8 @@ def read(directory: Path) -> Seed:
         part = _Part(path.name, _document(path))
         sample = part.flag("sample", False)
         rows += part.each(path.stem, lambda one, r=reader, s=sample: r(one, s))  # type: ignore[misc]
+        if path.stem == "quotas" and part.has("flavors"):
+            seed.flavor_quotas += part.each("flavors", _flavor_quota)
         part.done()
     return seed
 
@@ -242,6 +264,19 @@ def _quota(part: _Part) -> SeedQuota:
         part.whole("nominal_units"),
         part.maybe_whole("borrow_limit_units"),
         part.maybe_whole("lend_limit_units"),
+    )
+
+
+def _flavor_quota(part: _Part) -> SeedFlavorQuota:
+    mode = part.text("reclaim", quotas_flavors.DEFAULTS.mode)
+    if mode not in RECLAIM_MODES:
+        raise part.bad("reclaim", f"must be one of {', '.join(RECLAIM_MODES)}, not {mode!r}")
+    figures = {
+        name: part.whole(name, getattr(quotas_flavors.DEFAULTS, name), least, most)
+        for name, (least, most) in quotas_flavors.RECLAIM_RANGES.items()
+    }
+    return SeedFlavorQuota(
+        part.text("flavor"), part.maybe_whole("corridor_units"), Reclaim(mode, **figures)
     )
 
 

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.store import centers, funds, links, migrate, seed
+from scheduler.placement.model import ReclaimSet
+from scheduler.store import (
+    centers,
+    funds,
+    links,
+    migrate,
+    planner_feed,
+    quotas_flavors,
+    seed,
+)
 from scheduler.store.database import Database
+from scheduler.store.quotas_flavors import Reclaim
 from scheduler.store.seed import Loaded
 from scheduler.store.seed_files import BadSeed, read
 
@@ -86,6 +96,75 @@ def test_given_quotas_replace_the_computed(db: Database, files: Path) -> None:
         ).all()
     )
     assert [tuple(row) for row in rows] == [("ezhou", 4, 8, 0)]
+
+
+def test_flavors_are_given_the_corridors_part_and_how_lent_units_come_back(
+    db: Database, files: Path
+) -> None:
+    """What is the corridor's own is not divided; what is not said has its default."""
+    (files / "quotas.yaml").write_text(
+        "flavors:\n"
+        "  - {flavor: wuhan-sc/accelerator, corridor_units: 4, reclaim: evict, run_min_s: 60,"
+        " rate_bps: 500}\n"
+        "  - {flavor: wuhan-ai/ascend-910b, reclaim: lease, lease_s: 7200}\n"
+        "quotas: []\n"
+    )
+    assert _load(db, files).flavor_quotas == 2
+    rows = {row.pool.flavor: row for row in db.read_sync(quotas_flavors.list_flavor_quotas)}
+    gpu, npu = rows["wuhan-sc/accelerator"], rows["wuhan-ai/ascend-910b"]
+    assert (gpu.pool.corridor_units, gpu.pool.nominal_units) == (4, 20)
+    assert gpu.reclaim == Reclaim("evict", run_min_s=60, rate_bps=500)
+    assert (npu.pool.corridor_units, npu.reclaim) == (None, Reclaim("lease", lease_s=7200))
+    assert (gpu.etag, rows["wuhan-sc/kunpeng-920"].etag) == ("1", "")
+    told = db.read_sync(planner_feed.settings)
+    assert ReclaimSet("wuhan-ai/ascend-910b", "lease", 7_200_000) in told
+    db.write_future(
+        lambda c: c.exec_driver_sql("UPDATE flavor_quota SET reclaim = 'churn', version = 2")
+    ).result()
+    assert _load(db, files).flavor_quotas == 0
+    again = db.read_sync(quotas_flavors.list_flavor_quotas)
+    assert {row.reclaim.mode for row in again} == {"churn"}, "what was set since is kept"
+
+
+def test_what_comes_later_must_fit_beside_what_is_stored(db: Database, files: Path) -> None:
+    _load(db, files)
+    (files / "quotas.yaml").write_text(
+        "quotas: []\nflavors: [{flavor: wuhan-sc/accelerator, corridor_units: 4}]\n"
+    )
+    with pytest.raises(BadSeed, match="come to 24 and the corridor's own to 4, the center grants"):
+        _load(db, files)
+    db.write_future(
+        lambda c: c.exec_driver_sql("UPDATE city_quota SET nominal_units = 1 WHERE city = 'wuhan'")
+    ).result()
+    assert _load(db, files).flavor_quotas == 1
+    db.write_future(lambda c: c.exec_driver_sql("UPDATE flavor SET capacity_units = 9")).result()
+    assert _load(db, seed.DATA).quotas == 0, "a cut since then does not bar other files"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{flavor: x/y}", "flavors: flavor 'x/y' is not known"),
+        ("{reclaim: lease}", r"flavors\[0\].flavor: is mandatory"),
+        ("{flavor: wuhan-sc/accelerator, reclaim: LEASE}", "must be one of churn, evict, lease"),
+        ("{flavor: wuhan-sc/accelerator, lease_s: 0}", r"flavors\[0\].lease_s: must be a whole"),
+        ("{flavor: wuhan-sc/accelerator, rate_bps: 10001}", "rate_bps: must be at most 10000"),
+        ("{flavor: wuhan-sc/accelerator, corridor: 4}", "corridor: is not known here"),
+        ("{flavor: wuhan-sc/accelerator, corridor_units: 25}", "the corridor's own to 25"),
+        (
+            "{flavor: wuhan-sc/accelerator}\n  - {flavor: wuhan-sc/accelerator}",
+            "wuhan-sc/accelerator is given twice",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_flavor_is_named(
+    db: Database, files: Path, line: str, says: str
+) -> None:
+    (files / "quotas.yaml").write_text(f"quotas: []\nflavors:\n  - {line}\n")
+    with pytest.raises(BadSeed, match=says) as caught:
+        _load(db, files)
+    assert "quotas.yaml" in caught.value.message
+    assert db.read_sync(quotas_flavors.list_flavor_quotas) == []
 
 
 @pytest.mark.parametrize(
