@@ -1,42 +1,24 @@
 """Reports made durable: monotonic, once, whatever comes late, twice, revised or not at all."""
 
-from typing import Any
-
 import pytest
 
 from adapters.contract import FailureClass, Phase
 from quota.subsidy import Rule
 from scheduler.domain.reports import never_taken, refused, silent, vanished
 from scheduler.domain.retries import RetryLimit
-from scheduler.store import job_commands, runs
+from scheduler.store import runs
 from scheduler.store.leader import Fenced, take_over
 from scheduler.store.run_changes import by_day
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
-from tests.simulation.world import NPU, OPERATOR, job
-
-DAY_MS = 86_400_000
-#: 222222 micro-fen a unit-second.
-PRICE_UFEN = 222_222
+from tests.simulation.world import NPU, job
+from tests.unit.store.ingest_hands import DAY_MS, cancel, running, without_programmes
 
 
 @pytest.fixture
 def it() -> Hands:
     """A corridor without programmes."""
-    return Hands(worlds.build(rules=()))
-
-
-def cancel(it: Hands, uid: int) -> None:
-    """As its user does."""
-    order = job_commands.Order(OPERATOR, "", it.clock.ms, 0)
-    it.db.do(lambda c: job_commands.cancel(c, [uid], order))
-
-
-def running(it: Hands, **terms: Any) -> int:
-    """A job that runs."""
-    [uid] = it.world.submit("w1", [job(**terms)])
-    it.run(uid)
-    return uid
+    return without_programmes()
 
 
 def units_held(it: Hands) -> int:

@@ -1,38 +1,19 @@
 """Metered use that comes late, odd, twice or revised: each run is charged once, and rightly."""
 
-from typing import Any
-
 import pytest
 
 from adapters.contract import FailureClass, Phase
 from quota.subsidy import Rule
-from scheduler.store import job_commands
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
-from tests.simulation.world import OPERATOR, job
-
-DAY_MS = 86_400_000
-#: 222222 micro-fen a unit-second.
-PRICE_UFEN = 222_222
+from tests.simulation.world import job
+from tests.unit.store.ingest_hands import PRICE_UFEN, cancel, running, without_programmes
 
 
 @pytest.fixture
 def it() -> Hands:
     """A corridor without programmes."""
-    return Hands(worlds.build(rules=()))
-
-
-def cancel(it: Hands, uid: int) -> None:
-    """As its user does."""
-    order = job_commands.Order(OPERATOR, "", it.clock.ms, 0)
-    it.db.do(lambda c: job_commands.cancel(c, [uid], order))
-
-
-def running(it: Hands, **terms: Any) -> int:
-    """A job that runs."""
-    [uid] = it.world.submit("w1", [job(**terms)])
-    it.run(uid)
-    return uid
+    return without_programmes()
 
 
 def test_late_usage_settles_the_attempt_it_is_of(it: Hands) -> None:
