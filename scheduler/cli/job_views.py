@@ -30,6 +30,8 @@ _MONEY = frozenset(
         pb.REASON_CODE_SELF_PAY_ABOVE_MAX,
     }
 )
+#: Reasons that are nobody's limit.
+_ITS_OWN = frozenset({"NOT_BEFORE", "RETRY_BACKOFF", "NOT_EVALUATED"})
 #: Reasons whose numbers are unit-seconds.
 _BUDGET = frozenset({pb.REASON_CODE_BUDGET_CITY, pb.REASON_CODE_BUDGET_ENTERPRISE})
 
@@ -180,7 +182,7 @@ def _array_facts(session: Session, job: pb.Job) -> list[tuple[str, str]]:
 
 
 def _waits_for(session: Session, one: pb.DependencyStatus) -> str:
-    out, state = session.out, session.out.state(state_word(one.state))
+    out, state = session.out, session.out.state(state_word(one.state)).text
     if one.condition == pb.DEPENDENCY_CONDITION_AFTER_SUCCESS:
         return out.t("job.after_success", job=one.job_id, state=state)
     return out.t("job.after_any_end", job=one.job_id, state=state)
@@ -275,32 +277,54 @@ def reason_code(reason: pb.PendingReason) -> str:
     return code_word(reason.code)
 
 
-def show_reason(session: Session, reason: pb.PendingReason, since: Timestamp | None = None) -> None:
-    """Print why a job waits: whose limit, how much of it, since when, what changes it and when."""
+def show_reason(
+    session: Session,
+    reason: pb.PendingReason,
+    since: Timestamp | None = None,
+    *,
+    times: bool = True,
+) -> None:
+    """Print why a job waits: whose limit, how much of it, since when, what changes it and when.
+
+    Without ``times`` only that no start can be said is.
+    """
     out, code = session.out, reason_code(reason)
     if not code:
         return
     flavor = session.name(reason.flavor)
-    node = session.node(reason.node)
-    why = out.t(f"why.{code}", node=node, flavor=flavor)
+    node, waits = session.node(reason.node), code == "DEPENDENCY"
+    for_room = waits and reason.HasField("limit")
+    why = out.t("why.ARRAY" if for_room else f"why.{code}", node=node, flavor=flavor)
     out.line(f"{why[:1].upper()}{why[1:]} [{code}]", "bold")
-    out.facts(
-        [
-            ("reason.node", node),
-            ("reason.flavor", flavor),
-            ("reason.limit", _amount(out, reason, "limit")),
-            ("reason.used", _amount(out, reason, "used")),
-            ("reason.requested", _amount(out, reason, "requested")),
-            ("reason.short_by", _amount(out, reason, "short_by")),
-            ("reason.since", out.moment(since)),
-            ("reason.next_event", out.moment(reason.next_event_time)),
+    is_promised = reason.start_outlook == pb.START_OUTLOOK_PROMISED
+    advice = "advice.ARRAY" if for_room else _advice(code, reason.node)
+    facts = [
+        ("reason.waits_for" if waits else "reason.node", "" if code in _ITS_OWN else node),
+        ("reason.flavor", flavor),
+        ("reason.limit", _amount(out, reason, "limit")),
+        ("reason.used", _amount(out, reason, "used")),
+        ("reason.requested", "" if waits else _amount(out, reason, "requested")),
+        ("reason.short_by", _amount(out, reason, "short_by")),
+        ("reason.since", out.moment(since)),
+        ("reason.next_event", out.moment(reason.next_event_time)),
+        ("reason.start", start_none(out, reason)),
+    ]
+    if times:
+        latest = "reason.promised" if is_promised else "reason.latest"
+        facts += [
             ("reason.earliest", out.start(reason.start_earliest_time)),
             ("reason.likely", out.start(reason.start_likely_time)),
-            ("reason.latest", out.start(reason.start_latest_time)),
-            ("reason.advice", out.t(_advice(code, reason.node))),
-        ],
-        indent=2,
-    )
+            (latest, out.start(reason.start_latest_time)),
+        ]
+    out.facts([*facts, ("reason.advice", out.t(advice))], indent=2)
+
+
+def start_none(out: Output, reason: pb.PendingReason) -> str:
+    """Return that no start can be said as things are, "" if one can be or nobody looked."""
+    if reason.start_outlook != pb.START_OUTLOOK_NONE:
+        return ""
+    waits = reason.code == pb.REASON_CODE_DEPENDENCY
+    return out.t("explain.after_others" if waits else "explain.never_said")
 
 
 def _advice(code: str, node: str) -> str:

@@ -39,6 +39,33 @@ class ReasonCode(StrEnum):
     NOT_EVALUATED = "NOT_EVALUATED"
 
 
+class Outlook(StrEnum):
+    """What can be said of the start of a job that waits."""
+
+    FORESEEN = "FORESEEN"  # the band says
+    PROMISED = "PROMISED"  # so it does, and its latest instant is a promise
+    NONE = "NONE"  # no start can be said as things are
+
+
+#: Nobody can say when what waits for one of these starts: somebody has to change, open, pay or free
+#: something first.
+UNFORESEEN: Final = frozenset(
+    {
+        ReasonCode.DEACTIVATED,
+        ReasonCode.MISCONFIGURED,
+        ReasonCode.NO_FLAVOR,
+        ReasonCode.QUEUE_HELD,
+        ReasonCode.DEPENDENCY,
+        ReasonCode.CENTER_DOWN,
+        ReasonCode.EXCEEDS_MAX,
+        ReasonCode.BUDGET_ENTERPRISE,
+        ReasonCode.BUDGET_CITY,
+        ReasonCode.SUBSIDY_SHORT,
+        ReasonCode.WALLET_SHORT,
+        ReasonCode.SELF_PAY_ABOVE_MAX,
+        ReasonCode.NEXT_PERIOD_NOT_OPEN,
+    }
+)
 #: The place of each code in the order of precedence, from 0.
 RANK: Final[Mapping[ReasonCode, int]] = {code: rank for rank, code in enumerate(ReasonCode)}
 
@@ -49,7 +76,8 @@ class PendingReason:
 
     ``node`` names the owner of the limit (``cities/wuhan``, ``enterprises/e1``,
     ``centers/wuhan-ai``, ``corridor``). ``start_earliest_ms``..``start_latest_ms`` is the band in
-    which the job is expected to start; None where nothing can be promised.
+    which the job is expected to start; None where nothing can be said, and ``outlook`` says why:
+    NONE if it does not start as things are, None if nobody looked.
     """
 
     code: ReasonCode
@@ -63,3 +91,4 @@ class PendingReason:
     start_earliest_ms: int | None = None
     start_likely_ms: int | None = None
     start_latest_ms: int | None = None
+    outlook: Outlook | None = None

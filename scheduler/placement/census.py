@@ -142,9 +142,10 @@ class Census:
             first(waiting)
         for parked in parking.jobs.values():
             city, flavor = parked.job.city, parked.job.options[0].flavor
+            code = reasoning.of_parked(parked).code
             jobs[city, flavor] += 1
-            reasons[city, flavor, parked.reason.code] += 1
-            note(city, flavor, parked.job.queued_ms, parked.reason.code)
+            reasons[city, flavor, code] += 1
+            note(city, flavor, parked.job.queued_ms, code)
         return WaitingCounts(dict(jobs), oldest, dict(reasons), by_reason)
 
     def reasons(

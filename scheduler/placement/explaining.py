@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
+from scheduler.domain.reasons import RANK, UNFORESEEN, Outlook, PendingReason, ReasonCode
 from scheduler.placement.calibrating import Calibration
 from scheduler.placement.foresight import Foresight
 from scheduler.placement.model import Explanation, JobQueued, Option
@@ -58,7 +58,7 @@ class Explainer:
         reason = last or PendingReason(
             ReasonCode.NOT_EVALUATED, "corridor", run.option.flavor, requested=run.option.units
         )
-        starting = replace(reason, start_earliest_ms=now_ms, start_likely_ms=now_ms)
+        starting = _at_once(reason, now_ms)
         waiting = Standing(root, now_ms).waiting_in(run.city)
         return Explanation(uid, starting, 1, 1 + waiting)
 
@@ -108,7 +108,10 @@ class Explainer:
         city, enterprise, options = key
         reasoning = Reasoning(self._root, now_ms)
         bindings = [reasoning.binding(city, enterprise, option) for option in options]
-        own = parked or reasoning.of_class(key, bindings)
+        if parked is None:
+            own = reasoning.of_class(key, bindings)
+        else:
+            own = reasoning.before(parked, reasoning.nearest(bindings))
         reasons = tuple(
             self._dated(one.reason(option), key, option, now_ms)
             for one, option in zip(bindings, options, strict=True)
@@ -124,7 +127,7 @@ class Explainer:
     ) -> PendingReason:
         """Add to a reason when its option would fit if runs ended as expected."""
         pool = self._root.pools.get(option.flavor)
-        if pool is None or not pool.is_open:
+        if pool is None or reason.code in UNFORESEEN:
             return reason
         at_ms, later = self.foresight.expected(pool, now_ms).earliest(
             key[0], key[1], option.units, now_ms
@@ -139,7 +142,7 @@ class Explainer:
     def _nearest_times(own: PendingReason, options: Sequence[PendingReason]) -> PendingReason:
         """A reason that is no option's has the earliest start of all options, once it is over."""
         known = [one.start_earliest_ms for one in options if one.start_earliest_ms is not None]
-        if not known or own.code is ReasonCode.QUEUE_HELD:
+        if not known or own.code in UNFORESEEN:
             return own
         return replace(own, start_earliest_ms=max(min(known), own.start_earliest_ms or 0))
 
@@ -147,10 +150,10 @@ class Explainer:
         self, reason: PendingReason, key: ClassKey, entry: Entry, now_ms: int,
         asked: JobQueued | None,
     ) -> PendingReason:  # fmt: skip
-        """Add the band, as wide as experience says; none for what can never start as things are."""
+        """Add the band, as wide as experience says; none for what does not start as things are."""
         band = self._band(reason, key, entry, now_ms, asked)
         if band is None:
-            return reason
+            return replace(reason, start_earliest_ms=None, outlook=Outlook.NONE)
         flavor, learned = key[2][0].flavor, self.calibration
         latest_ms = band.latest_ms
         if latest_ms is not None and not band.promised:
@@ -160,13 +163,14 @@ class Explainer:
             start_earliest_ms=now_ms + learned.earliest(flavor, band.earliest_ms - now_ms),
             start_likely_ms=band.likely_ms,
             start_latest_ms=latest_ms,
+            outlook=Outlook.PROMISED if band.promised else Outlook.FORESEEN,
         )
 
     def _band(
         self, reason: PendingReason, key: ClassKey, entry: Entry, now_ms: int,
         asked: JobQueued | None,
     ) -> Band | None:  # fmt: skip
-        if reason.start_earliest_ms is None:
+        if reason.start_earliest_ms is None or reason.code in UNFORESEEN:
             return None
         if reason.code is ReasonCode.NOT_EVALUATED:  # nothing binds: the next plan starts it
             return Band(now_ms, now_ms, now_ms, promised=False)
@@ -196,3 +200,12 @@ class Explainer:
     @staticmethod
     def _next_end(pool: Pool, now_ms: int) -> int | None:
         return max(now_ms, pool.ends[0][0]) if pool.ends else None
+
+
+def _at_once(reason: PendingReason, now_ms: int) -> PendingReason:
+    """A reason of a job that was just started, unless it may be refused for that reason again."""
+    if reason.code in UNFORESEEN:
+        return replace(reason, outlook=Outlook.NONE)
+    return replace(
+        reason, start_earliest_ms=now_ms, start_likely_ms=now_ms, outlook=Outlook.FORESEEN
+    )

@@ -3,7 +3,7 @@
 A second planner is told what the first one knows of some flavors, and is driven from now on: runs
 end when they are expected to, the jobs that wait are started by the very rules and in the very
 order in which they will be, and so on until nobody waits or enough was looked at. What is not known
-(jobs to come, runs that fail, quotas that move) is not in it.
+(jobs to come, runs that fail, quotas that move, money that comes free) is not in it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, nsmallest
 from typing import Final
 
+from scheduler.domain.reasons import UNFORESEEN
 from scheduler.placement.intake import Intake
 from scheduler.placement.model import (
     CitySet,
@@ -99,8 +100,8 @@ def _waiting(
     of_flavors = (
         waiting
         for waiting in root.classes.values()
-        if waiting.options[0].flavor in flavors
-        or any(option.flavor in flavors for option in waiting.options)
+        if waiting.key not in root.parking.stalled
+        and any(option.flavor in flavors for option in waiting.options)
     )
     classes = nsmallest(jobs_max, of_flavors, key=lambda waiting: waiting.window[0][1:3])
     found.complete = len(classes) < jobs_max
@@ -109,11 +110,9 @@ def _waiting(
         part = max(1, min(_CLASS_MAX, (jobs_max - len(jobs)) // (len(classes) - at)))
         entries = _entries(root, waiting, part)
         found.complete &= len(entries) == waiting.count
-        stalled_ms = _stalled_ms(root, waiting)
         jobs += [
             JobQueued(
                 uid, waiting.city, waiting.enterprise, -priority, queued_ms, waiting.options,
-                stalled_ms,
             )
             for priority, queued_ms, uid, _ in entries
         ]  # fmt: skip
@@ -123,7 +122,8 @@ def _waiting(
     jobs += [
         parked.job._replace(not_before_ms=parked.due_ms)
         for parked in root.parking.jobs.values()
-        if any(option.flavor in flavors for option in parked.job.options)
+        if parked.reason.code not in UNFORESEEN
+        and any(option.flavor in flavors for option in parked.job.options)
     ][:jobs_max]
     found.asked.update(job.uid for job in jobs)
     return jobs
@@ -134,18 +134,6 @@ def _entries(root: RootPlanner, waiting: WaitingClass, most: int) -> Sequence[En
         return waiting.window[:most]
     taken = root.pending_takes()
     return root.shards.more(waiting.shard, waiting.key, taken[waiting.shard], most).window
-
-
-def _stalled_ms(root: RootPlanner, waiting: WaitingClass) -> int:
-    """When a class that waits for money is tried again; 0 if it does not."""
-    if waiting.key not in root.parking.stalled:
-        return 0
-    due = (
-        parked.due_ms
-        for parked in root.parking.jobs.values()
-        if (parked.job.city, parked.job.enterprise, parked.job.options) == waiting.key
-    )
-    return min(due, default=0)
 
 
 def _copy(
@@ -173,7 +161,9 @@ def _copy(
     for flavor in sorted(flavors):
         pool = root.pools.get(flavor)
         if pool is not None and pool.holder is not None:
-            told.append(Promised(pool.holder.entry[2], flavor, pool.holder.units))
+            told.append(
+                Promised(pool.holder.entry[2], flavor, pool.holder.units, pool.holder.evicts)
+            )
     ahead.apply(told, now_ms)
     ahead.keys.copy_use(root.keys)
     for uid, run in root.active.items():
@@ -191,6 +181,8 @@ def _as_planned(root: RootPlanner, ahead: RootPlanner, extra: JobQueued | None) 
     ahead.fresh = {waiting: None for key, waiting in ahead.classes.items() if key in keys}
     for flavor, pool in root.pools.items():
         ahead.pools[flavor].turns = pool.turns
+        ahead.pools[flavor].evicted = list(pool.evicted)
+        ahead.pools[flavor].spared = dict(pool.spared)
 
 
 def _run(

@@ -1,7 +1,8 @@
 """What keeps a waiting job from its start: one rule, for what is explained and what is counted.
 
 A job's reason is that of the option nearest to a start: the one whose reason stands last in the
-order of precedence. Of one option the reason that stands first is said.
+order of precedence. Of one option the reason that stands first is said. What a job waits for alone
+(a pause, money) is said unless its option waits for what is more lasting.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,13 +12,23 @@ from quota.instant import Bound, FlavorBook, Limit
 from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
 from scheduler.placement.choosing import least_units
 from scheduler.placement.model import Option, PolicySettings
-from scheduler.placement.parking import Parking
+from scheduler.placement.parking import Parked, Parking, class_of
 from scheduler.placement.pools import Pool
 from scheduler.placement.refusals import Refusals
 from scheduler.placement.shard import ClassKey
 
 #: Limits that move whenever a run ends: what binds by them may be promised, or given back.
 _MOVING: Final = frozenset({Limit.CORRIDOR_FULL, Limit.POOL_FULL})
+#: What binds whatever time and money do: said before what a job waits for alone.
+_LASTING: Final = frozenset(
+    {
+        ReasonCode.MISCONFIGURED,
+        ReasonCode.NO_FLAVOR,
+        ReasonCode.QUEUE_HELD,
+        ReasonCode.CENTER_DOWN,
+        ReasonCode.EXCEEDS_MAX,
+    }
+)
 
 
 class State(Protocol):
@@ -55,6 +66,7 @@ class Reasoning:
 
     def __init__(self, root: State, now_ms: int) -> None:
         self._root, self._now_ms = root, now_ms
+        self._nearest: dict[ClassKey, Binding] = {}
 
     @property
     def flavors(self) -> Iterable[str]:
@@ -67,13 +79,29 @@ class Reasoning:
         A class that waits for money has the reason of its refusal; so has one that was refused
         and is tried anew, until it is refused again or starts.
         """
+        nearest = self.nearest(options)
         stalled = self._root.parking.stalled.get(key)
         if stalled is not None:
-            return stalled
-        nearest = self.nearest(options)
+            return self.before(stalled, nearest)
         if nearest.code is ReasonCode.NOT_EVALUATED:
             return self._root.refusals.last.get(key, nearest)
         return nearest
+
+    def of_parked(self, parked: Parked) -> Binding | PendingReason:
+        """The reason of a parked job."""
+        job = parked.job
+        key = class_of(job)
+        nearest = self._nearest.get(key)
+        if nearest is None:
+            options = (self.binding(job.city, job.enterprise, one) for one in job.options)
+            nearest = self._nearest[key] = self.nearest(options)
+        return self.before(parked.reason, nearest)
+
+    @staticmethod
+    def before(own: PendingReason, nearest: Binding) -> Binding | PendingReason:
+        """What a job waits for alone, or what binds its option if that is more lasting."""
+        is_hidden = nearest.code in _LASTING and RANK[nearest.code] < RANK[own.code]
+        return nearest if is_hidden else own
 
     def refused(self) -> Iterator[ClassKey]:
         """Yield the classes that may have a reason other than what binds their options."""

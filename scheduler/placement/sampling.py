@@ -82,13 +82,16 @@ class Sampler:
         for kind, code, _ in root.census.reasons(reasoning, root.classes):
             note(kind, code)
         # What one job was refused for its class waits for, even if it has no other job.
-        for (city, enterprise, options), reason in root.parking.stalled.items():
-            note(Kind(city, enterprise, shape_of(options)), reason.code)
+        for parked in root.parking.jobs.values():
+            job = parked.job
+            if class_of(job) in root.parking.stalled:
+                code = reasoning.of_parked(parked).code
+                note(Kind(job.city, job.enterprise, shape_of(job.options)), code)
         self._subjects = subjects
         alone = (
-            (uid, parked.reason.code)
+            (uid, code)
             for uid, parked in root.parking.jobs.items()
-            if parked.reason.code not in _IN_EVENTS
+            if (code := reasoning.of_parked(parked).code) not in _IN_EVENTS
             and class_of(parked.job) not in root.parking.stalled
         )
         for (uid, code), _ in zip(alone, range(_PARKED_MAX), strict=False):

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from scheduler.domain.dependencies import Condition
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import job_id, job_uid, run_id
-from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
 from scheduler.domain.spec import LABELS_MAX
 from scheduler.domain.states import JOB_TERMINAL, FailureClass, JobState, RunState
 from scheduler.errors import FieldViolation, InvalidRequest
@@ -42,6 +42,8 @@ _CAUSES: Final = {cause: job_pb2.EvictCause.Value(f"EVICT_CAUSE_{cause}") for ca
 _CONDITIONS: Final = {
     one: job_pb2.DependencyCondition.Value(f"DEPENDENCY_CONDITION_{one}") for one in Condition
 }
+_UNSAID: Final = job_pb2.START_OUTLOOK_UNSPECIFIED
+_OUTLOOKS: Final = {one: job_pb2.StartOutlook.Value(f"START_OUTLOOK_{one}") for one in Outlook}
 REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for code in ReasonCode}
 
 
@@ -169,6 +171,7 @@ def reason_message(reason: PendingReason | None) -> job_pb2.PendingReason | None
         start_earliest_time=timestamp(reason.start_earliest_ms),
         start_likely_time=timestamp(reason.start_likely_ms),
         start_latest_time=timestamp(reason.start_latest_ms),
+        start_outlook=_OUTLOOKS[reason.outlook] if reason.outlook is not None else _UNSAID,
     )
 
 

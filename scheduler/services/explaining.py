@@ -1,28 +1,30 @@
 """Use case: why a job waits, when it may start, and for what it waited how long until now."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from scheduler.domain import spells
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal
-from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
 from scheduler.domain.spells import Course, Spell
 from scheduler.domain.states import JobState
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import Explanation
 from scheduler.services.context import Context
-from scheduler.store import job_relations, jobs, planner_jobs, reasons
+from scheduler.store import job_relations, jobs, reasons
 from scheduler.store.database import Connection
-from scheduler.store.job_relations import Waits
+from scheduler.store.job_relations import planned_as
 from scheduler.store.jobs import JobRow
 
 #: A job is shown without the planner's word if that takes longer (real seconds).
 REASON_WAIT_S: Final = 2.0
 #: Spells that are shown; the totals are of all.
 SPELLS_MAX: Final = 100
+
+#: What ``planned_as`` says.
+Planned = int | PendingReason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +64,17 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
     ``TemporarilyAway`` while the planner does not answer.
     """
 
-    def read(connection: Connection) -> tuple[JobRow, list[Waits], Course | None, tuple[int, ...]]:
+    def read(connection: Connection) -> tuple[JobRow, Planned, Course | None, tuple[int, ...]]:
         row = jobs.get_job(connection, caller.scope, uid)
-        waits = job_relations.waits_of(connection, row)
+        planned = planned_as(connection, row, job_relations.waits_of(connection, row))
         course = reasons.course_of(connection, uid)
         if course is None and row.array_uid is not None:  # an element that has no row yet
             course = reasons.course_of(connection, row.array_uid)
-        return row, waits, course, tuple(job_relations.transfers_ms(connection, row))
+        return row, planned, course, tuple(job_relations.transfers_ms(connection, row))
 
-    row, waits, course, transfers = await context.db.read(read)
-    known = None
-    if is_planned(row, waits):
-        known = await context.planner.explain(await _asked(context, row))
-    told = _told(known, row, waits)
+    row, planned, course, transfers = await context.db.read(read)
+    known = await context.planner.explain(planned) if isinstance(planned, int) else None
+    told = _told(known, row, planned)
     if told.reason is not None and not told.position_in_city and row.state is JobState.QUEUED:
         count = await context.db.read(lambda c: jobs.waiting_in_city(c, row.city))
         told = Told(told.reason, 0, count)
@@ -88,45 +88,28 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
     return Explained(row.state, told, tuple(times), history, since_ms, transfers)
 
 
-async def told_at_once(context: Context, row: JobRow, waits: Sequence[Waits]) -> Told:
+async def told_at_once(context: Context, row: JobRow, planned: Planned) -> Told:
     """Return why a job waits, as far as it can be said at once."""
     known = None
-    if is_planned(row, waits):
+    if isinstance(planned, int):
         try:
-            uid = await _asked(context, row)
-            known = await asyncio.wait_for(context.planner.explain(uid), REASON_WAIT_S)
+            known = await asyncio.wait_for(context.planner.explain(planned), REASON_WAIT_S)
         except (TemporarilyAway, TimeoutError):
             known = None
-    return _told(known, row, waits)
+    return _told(known, row, planned)
 
 
-async def _asked(context: Context, row: JobRow) -> int:
-    """The job that the planner is asked about: of an array its next element."""
-    if not row.is_array:
-        return row.uid
-    found = await context.db.read(lambda c: planner_jobs.next_element(c, row.uid))
-    return row.uid if found is None else found
-
-
-def is_planned(row: JobRow, waits: Sequence[Waits]) -> bool:
-    """Whether the planner is told of a job, or soon will be."""
-    return row.state is JobState.QUEUED and job_relations.reason_of(row, waits) is None
-
-
-def _told(known: Explanation | None, row: JobRow, waits: Sequence[Waits]) -> Told:
+def _told(known: Explanation | None, row: JobRow, planned: Planned) -> Told:
     if known is None:
-        return Told(without_planner(row, waits))
+        return Told(without_planner(row, planned))
     return Told(known.reason, known.position_in_city, known.waiting_in_city, known.options)
 
 
-def without_planner(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
-    """What the state alone says, and the jobs that it waits for."""
-    match row.state:
-        case JobState.HELD if row.deactivated:
-            return PendingReason(ReasonCode.DEACTIVATED, f"jobs/{job_id(row.uid)}")
-        case JobState.HELD:
-            return PendingReason(ReasonCode.QUEUE_HELD, f"jobs/{job_id(row.uid)}")
-        case JobState.QUEUED:
-            barred = job_relations.reason_of(row, waits)
-            return barred or PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
-    return None
+def without_planner(row: JobRow, planned: Planned) -> PendingReason | None:
+    """What the store alone says: a job is held, or waits for others."""
+    if row.state is JobState.HELD:
+        code = ReasonCode.DEACTIVATED if row.deactivated else ReasonCode.QUEUE_HELD
+        return PendingReason(code, f"jobs/{job_id(row.uid)}", outlook=Outlook.NONE)
+    if isinstance(planned, int):
+        return PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
+    return planned

@@ -41,7 +41,7 @@ class JobView:
 async def get_job(context: Context, caller: Principal, uid: int) -> JobView:
     """Return a job with its runs, its charge and why it waits; ``NotFound`` outside the scope."""
 
-    def read(connection: Connection) -> JobView:
+    def read(connection: Connection) -> tuple[JobView, explaining.Planned]:
         row = jobs.get_job(connection, caller.scope, uid)
         charge = charges.of_jobs(connection, [row]).get(uid)
         array = job_relations.arrays(connection, [row]).get(uid)
@@ -49,10 +49,11 @@ async def get_job(context: Context, caller: Principal, uid: int) -> JobView:
             charge = job_relations.array_charge(connection, uid, array)
         runs = tuple(jobs.runs_of(connection, uid))
         waits = tuple(job_relations.waits_of(connection, row))
-        return JobView(row, runs, charge, array=array, waits=waits)
+        view = JobView(row, runs, charge, array=array, waits=waits)
+        return view, job_relations.planned_as(connection, row, waits)
 
-    view = await context.db.read(read)
-    told = await explaining.told_at_once(context, view.row, view.waits)
+    view, planned = await context.db.read(read)
+    told = await explaining.told_at_once(context, view.row, planned)
     return replace(view, told=told)
 
 

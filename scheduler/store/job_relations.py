@@ -1,22 +1,24 @@
 """What is shown of a job beside its row: what an array comes to, and what it waits for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from scheduler.domain.dependencies import Condition
 from scheduler.domain.ids import job_id
-from scheduler.domain.reasons import PendingReason, ReasonCode
+from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
 from scheduler.domain.states import JOB_TERMINAL, JobState
 from scheduler.store.charges import Charge, SubsidyPart
 from scheduler.store.database import bulk_read
 from scheduler.store.jobs import JobRow
-from scheduler.store.planner_jobs import options_of
+from scheduler.store.planner_jobs import arrays as arrays_now
+from scheduler.store.planner_jobs import next_element, options_of
 
 #: So many jobs are named in a reason; ``requested`` counts them all.
 _NAMED_MAX = 5
+_NOT_ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted({*JOB_TERMINAL, JobState.HELD}))
 
 
 @dataclass(slots=True)
@@ -107,18 +109,49 @@ def waits_of(connection: Connection, row: JobRow) -> list[Waits]:
     ]
 
 
-def reason_of(row: JobRow, waits: Sequence[Waits]) -> PendingReason | None:
-    """Return why a queued job is not told to the planner; None if it is, or soon will be.
+def planned_as(
+    connection: Connection, row: JobRow, waits: Sequence[Waits]
+) -> int | PendingReason | None:
+    """Return what the planner knows a queued job as, or why it is not told of it.
 
-    An element waits for room in its array, which others of it hold.
+    Of an array it knows the next element. None if the job is not queued.
     """
+    if row.state is not JobState.QUEUED:
+        return None
     left = [one.uid for one in waits if one.state not in JOB_TERMINAL]
     if left:
         named = ",".join(map(job_id, left[:_NAMED_MAX]))
-        return PendingReason(ReasonCode.DEPENDENCY, f"jobs/{named}", requested=len(left))
-    if row.gated and row.array_uid is not None and not row.is_array:
-        return PendingReason(ReasonCode.DEPENDENCY, f"jobs/{job_id(row.array_uid)}", requested=1)
-    return None
+        return PendingReason(
+            ReasonCode.DEPENDENCY, f"jobs/{named}", requested=len(left), outlook=Outlook.NONE
+        )
+    if row.array_uid is None:
+        return row.uid
+    if not row.is_array:
+        return _no_room(connection, row.array_uid) if row.gated else row.uid
+    following = next_element(connection, row.uid)
+    if following is not None:
+        return following
+    barred = _no_room(connection, row.uid)
+    return barred if barred.short_by else row.uid
+
+
+def _no_room(connection: Connection, array_uid: int) -> PendingReason:
+    """An element waits for room in its array, or if it is short of none for what its array does."""
+    most, used = bulk_read(
+        connection,
+        "SELECT a.concurrency_max, (SELECT count(*) FROM job j WHERE j.array_uid IS NOT NULL"
+        " AND j.array_uid = a.array_uid AND j.array_index IS NOT NULL"
+        f" AND j.state NOT IN ({_NOT_ACTIVE}) AND NOT j.gated)"
+        f" FROM job_array a WHERE a.array_uid = {array_uid}",
+    )[0]
+    array = arrays_now(connection, [array_uid])[array_uid]
+    used += sum(1 for _ in array.waiting())
+    reason = PendingReason(
+        ReasonCode.DEPENDENCY, f"jobs/{job_id(array_uid)}", requested=1, outlook=Outlook.NONE
+    )
+    if most is None or used < most:
+        return reason
+    return replace(reason, limit=most, used=used, short_by=used + 1 - most)
 
 
 def transfers_ms(connection: Connection, row: JobRow) -> list[int]:

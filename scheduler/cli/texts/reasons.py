@@ -90,6 +90,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "reason.earliest": ("earliest start", "最早开始"),
     "reason.likely": ("likely start", "预计开始"),
     "reason.latest": ("latest start", "最迟开始"),
+    "reason.promised": ("promised by", "承诺最迟开始"),
+    "reason.start": ("start", "开始"),
+    "reason.waits_for": ("waits for", "等待"),
     "reason.advice": ("what helps", "可以做什么"),
     "reason.unit_hours": ("{hours} unit-hours", "{hours} 单位小时"),
     # Why a job waits, and what helps.
@@ -236,6 +239,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "advice.DEPENDENCY": (
         "`corridor job JOB` names them; nothing to do until they end",
         "用 `corridor job JOB` 查看所依赖的作业；在其结束前无需操作",
+    ),
+    "why.ARRAY": (
+        "As many elements of its array as may be at once wait for placement or run",
+        "所属数组中同时排队或运行的元素已达上限",
+    ),
+    "advice.ARRAY": (
+        "it follows as others of them end; `concurrency` in its job file sets how many at once",
+        "其他元素结束后即可继续；同时数量由作业文件中的 concurrency 决定",
     ),
     "why.NOT_BEFORE": ("It is not to start before the time it names", "未到作业指定的最早开始时间"),
     "advice.NOT_BEFORE": ("nothing to do until then", "在此之前无需操作"),

@@ -27,7 +27,7 @@ def test_an_array_and_its_elements_are_shown_held_and_cancelled(served: Any) -> 
     shown = served.ok("job", array, **WHO).out
     assert "20 HELD" in shown
     assert "at least 1 nodes" in shown
-    assert f"any end of {array}, which is" in served.ok("job", report, **WHO).out
+    assert f"any end of {array}, which is HELD\n" in served.ok("job", report, **WHO).out
     element = f"{array}[17]"
     assert f"17 of array {array}" in served.ok("job", element, **WHO).out
     assert served.ok("cancel", element, **WHO).out == "1 cancelled\n"

@@ -44,10 +44,12 @@ def test_every_reason_is_said(code: int, lang: str, capsys: pytest.CaptureFixtur
     assert said.splitlines()[0].endswith(f"[{name}]")
     assert "{" not in said
     facts = said.splitlines()[1:]
-    assert len(facts) == 9, said
-    assert "wuhan 武汉" in facts[0]
-    assert "昇腾 910B" in facts[1]
-    assert facts[7].endswith("at once" if lang == "en" else "立即")
+    # A pause or a wish is nobody's limit; who waits for others asks for none of their units.
+    left_out = name in ("NOT_BEFORE", "RETRY_BACKOFF", "NOT_EVALUATED", "DEPENDENCY")
+    assert len(facts) == 9 - left_out, said
+    assert ("wuhan 武汉" in facts[0]) == (not left_out or name == "DEPENDENCY")
+    assert "昇腾 910B" in said
+    assert facts[-2].endswith("at once" if lang == "en" else "立即")
 
 
 def test_numbers_are_in_the_unit_of_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,3 +122,51 @@ def test_paged_rows_stop_at_the_limit_and_at_the_last_page() -> None:
     asked.clear()
     assert paged(call, Request(), "rows", 1200) == list(range(1200))
     assert asked == [(1000, ""), (200, "1000")]
+
+
+NONE, PROMISED = job_pb2.START_OUTLOOK_NONE, job_pb2.START_OUTLOOK_PROMISED
+
+
+@pytest.mark.parametrize(
+    ("lang", "code", "said"),
+    [
+        ("en", job_pb2.REASON_CODE_QUEUE_HELD, "  start  cannot be said as things are"),
+        ("zh", job_pb2.REASON_CODE_CENTER_DOWN, "  开始  目前无法预计"),
+        ("en", job_pb2.REASON_CODE_DEPENDENCY, "  start  cannot be said before the others end"),
+        ("zh", job_pb2.REASON_CODE_DEPENDENCY, "  开始  须等其他作业结束"),
+    ],
+)
+def test_where_no_start_can_be_said_that_is_said(
+    lang: str, code: job_pb2.ReasonCode.ValueType, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for times in (True, False):
+        show_reason(
+            session(lang), job_pb2.PendingReason(code=code, start_outlook=NONE), times=times
+        )
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        assert any(line.startswith(" ".join(said.split())) for line in lines), lines
+
+
+def test_a_promise_is_told_from_an_estimate(capsys: pytest.CaptureFixture[str]) -> None:
+    found = reason(job_pb2.REASON_CODE_POOL_FULL)
+    found.start_latest_time.seconds = 1_790_009_999
+    show_reason(session("en"), found)
+    assert "latest start" in capsys.readouterr().out
+    found.start_outlook = PROMISED
+    show_reason(session("en"), found)
+    said = capsys.readouterr().out
+    assert "promised by" in said
+    assert "latest start" not in said
+
+
+def test_an_element_that_waits_for_room_is_told_of_its_array(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = job_pb2.PendingReason(
+        code=job_pb2.REASON_CODE_DEPENDENCY, node="jobs/j1", limit=50, used=50, requested=1,
+        short_by=1, start_outlook=NONE,
+    )  # fmt: skip
+    show_reason(session("en"), found)
+    first, *facts = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert first.startswith("As many elements of its array as may be at once")
+    assert facts[:3] == ["waits for job j1", "limit 50", "used 50"]

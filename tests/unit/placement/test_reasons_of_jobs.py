@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
+from scheduler.domain.reasons import RANK, Outlook, PendingReason, ReasonCode
 from scheduler.placement.model import (
     EASY,
     FCFS,
@@ -14,6 +14,7 @@ from scheduler.placement.model import (
     PoolSet,
     RunStarted,
     StartRefused,
+    StopSet,
     Unparked,
 )
 from tests.unit.placement.board import HOUR_MS, Board, ended, started
@@ -41,6 +42,12 @@ def numbers(reason: PendingReason) -> tuple[str, int | None, int | None, int | N
     return reason.node, reason.limit, reason.used, reason.requested, reason.short_by
 
 
+def no_start_is_said(reason: PendingReason) -> None:
+    """Not even an earliest one: it does not start as things are."""
+    band = reason.start_earliest_ms, reason.start_likely_ms, reason.start_latest_ms
+    assert (band, reason.outlook) == ((None, None, None), Outlook.NONE)
+
+
 def test_precedence_is_total() -> None:
     assert sorted(RANK.values()) == list(range(len(ReasonCode)))
 
@@ -66,7 +73,7 @@ def test_the_center_is_down() -> None:
     board.plan(board.job(1, "e1", 99))  # which is too large as well
     reason = why(board, 1)
     assert (reason.code, reason.node) == (ReasonCode.CENTER_DOWN, "centers/c")
-    assert reason.start_likely_ms is None
+    no_start_is_said(reason)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,29 @@ def test_it_can_never_fit(member: str, units: int, node: str, limit: int) -> Non
     reason = why(board, 1)
     assert reason.code is ReasonCode.EXCEEDS_MAX
     assert numbers(reason) == (node, limit, 0, units, units - limit)
-    assert reason.start_earliest_ms is None
+    no_start_is_said(reason)
+
+
+@pytest.mark.parametrize("node", ["cities/ezhou", "enterprises/e1"])
+@pytest.mark.parametrize("state", ["HOLD", "DRAIN"])
+def test_of_who_is_stopped_no_start_is_said_though_there_is_room(node: str, state: str) -> None:
+    board = Board()
+    board.plan(StopSet(node, state), board.job(1, "e1", 1))
+    wished = board.job(2, "e1", 2)._replace(not_before_ms=HOUR_MS, wished=True)
+    board.plan(wished)
+    for uid in (1, 2):  # a wish to start later does not hide it
+        found = explained(board, uid)
+        assert (found.reason.code, found.reason.node) == (ReasonCode.QUEUE_HELD, node)
+        no_start_is_said(found.reason)
+        assert all(one.start_earliest_ms is None for one in found.options)
+    key = ("ezhou", "a", ReasonCode.QUEUE_HELD)
+    assert board.core.counts(board.now_ms).reasons == {key: 2}
+    asked = board.core.estimate(board.job(3, "e1", 1), board.now_ms).reason
+    assert asked.code is ReasonCode.QUEUE_HELD
+    no_start_is_said(asked)
+    board.plan(StopSet(node, "OPEN"), board.job(4, "e1", 9))
+    assert explained(board, 2).reason.code is ReasonCode.NOT_BEFORE
+    assert explained(board, 4).reason.outlook is Outlook.FORESEEN
 
 
 REFUSALS = [
@@ -111,13 +140,44 @@ def test_what_admission_refuses_keeps_its_reason_until_it_starts(code: ReasonCod
     for uid in (1, 2, 3):  # the third is of their class, and would be refused too
         assert why(board, uid).code is code
         assert numbers(why(board, uid)) == ("enterprises/e1", 7, 7, 3, 3)
+        no_start_is_said(why(board, uid))  # that it is tried again does not mean that it starts
     # Tried again: until admission has spoken they wait for what they waited for.
     assert sorted(started(board.plan(Unparked("ezhou")))) == [1, 2, 3]
     for uid in (1, 2, 3):
         assert explained(board, uid).reason.code is code
+        no_start_is_said(explained(board, uid).reason)
     # Once one has really started, the others of its class have no refusal to fear.
     board.plan(RunStarted(1, board.now_ms))
     assert explained(board, 3).reason.code is ReasonCode.NOT_EVALUATED
+
+
+def test_what_waits_for_money_is_in_nobodys_way_in_forecasts() -> None:
+    board = Board()
+    board.plan(board.job(1, "w1", 10, wall_h=2))
+    board.plan(board.job(2, "e1", 10, wall_h=5), board.job(3, "e1", 10, wall_h=5))
+    assert started(board.plan(ended(1))) == [2]
+    short = PendingReason(ReasonCode.BUDGET_CITY, "cities/ezhou", "a")
+    board.plan(StartRefused(2, short, board.now_ms + MINUTE_MS), board.job(4, "w1", 9, wall_h=1))
+    board.plan(board.job(5, "w2", 9), board.job(6, "w2", 9))
+    latest = {uid: explained(board, uid).reason.start_latest_ms for uid in (2, 3, 5, 6)}
+    assert latest == {2: None, 3: None, 5: HOUR_MS, 6: 2 * HOUR_MS}
+
+
+def test_what_binds_whatever_money_there_is_is_said_before_it() -> None:
+    board = Board()
+    board.plan(board.job(1, "e1", 2))
+    short = PendingReason(ReasonCode.BUDGET_CITY, "cities/ezhou", "a")
+    board.plan(StartRefused(1, short, board.now_ms + MINUTE_MS), board.job(2, "e1", 2))
+    for delta, code in (
+        (StopSet("cities/ezhou", "HOLD"), ReasonCode.QUEUE_HELD),
+        (StopSet("cities/ezhou", "OPEN"), ReasonCode.BUDGET_CITY),
+        (PoolSet("a", "c", 10, open=False), ReasonCode.CENTER_DOWN),
+        (PoolSet("a", "c", 1), ReasonCode.EXCEEDS_MAX),
+        (PoolSet("a", "c", 10), ReasonCode.BUDGET_CITY),
+    ):
+        board.plan(delta)
+        assert {why(board, uid).code for uid in (1, 2)} == {code}
+        assert set(board.core.sample(board.now_ms, estimate=False).reasons.values()) == {code.value}
 
 
 def test_a_refused_job_that_is_tried_anew_is_never_told_that_nobody_looked() -> None:
@@ -193,7 +253,9 @@ def test_it_would_delay_a_promised_job() -> None:
     board.plan(board.job(1, "w1", 8), board.job(2, "w1", 10), board.job(3, "e1", 1, wall_h=2))
     reason = why(board, 3)
     assert (reason.code, reason.node) == (ReasonCode.WAITING_RESERVATION, "centers/c")
-    assert why(board, 2).start_latest_ms == HOUR_MS
+    assert reason.outlook is Outlook.FORESEEN
+    promised = why(board, 2)
+    assert (promised.start_latest_ms, promised.outlook) == (HOUR_MS, Outlook.PROMISED)
 
 
 def test_others_stand_before_it_where_nobody_passes() -> None:

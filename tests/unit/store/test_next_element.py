@@ -1,7 +1,13 @@
 """Of an array the next element is explained: the first that waits to be placed."""
 
-from scheduler.domain.ids import element_uid
-from scheduler.store import planner_jobs
+from sqlalchemy import Connection
+
+from scheduler.domain.dependencies import Condition
+from scheduler.domain.ids import element_uid, job_id
+from scheduler.domain.principal import EVERYTHING
+from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
+from scheduler.store import job_relations, jobs, planner_jobs
+from scheduler.store.submissions import More
 from tests.property.job_world import JobWorld
 
 
@@ -47,3 +53,47 @@ def test_who_waits_for_room_is_not_next_and_at_last_nobody_is() -> None:
     it.begin(element_uid(array, 1))
     assert following(it, array) is None
     assert following(it, array + 1) is None
+
+
+def planned(it: JobWorld, uid: int) -> int | PendingReason | None:
+    """What the planner knows a job as, or why it does not."""
+
+    def read(connection: Connection) -> int | PendingReason | None:
+        row = jobs.get_job(connection, EVERYTHING, uid)
+        return job_relations.planned_as(connection, row, job_relations.waits_of(connection, row))
+
+    return it.db.read_sync(read)
+
+
+def test_an_array_and_its_elements_say_that_they_wait_for_room_in_it() -> None:
+    it, array = begun(3, most=1)
+    first, second = element_uid(array, 0), element_uid(array, 1)
+    assert planned(it, array) == planned(it, first) == first
+    full = PendingReason(
+        ReasonCode.DEPENDENCY, f"jobs/{job_id(array)}", limit=1, used=1, requested=1, short_by=1,
+        outlook=Outlook.NONE,
+    )  # fmt: skip
+    assert planned(it, second) == full  # the first waits to be placed, and takes the room
+    it.begin(first)
+    it.follow()
+    assert (planned(it, array), planned(it, first)) == (full, None)
+    it.finish(first)
+    it.follow()
+    assert planned(it, array) == planned(it, second) == second
+
+
+def test_elements_wait_for_what_their_array_waits_for() -> None:
+    it = JobWorld()
+    [before] = it.submit(More())
+    array = it.array(3, waits_for=((before, Condition.AFTER_SUCCESS),))
+    it.follow()
+    assert planned(it, before) == before
+    for_job = PendingReason(
+        ReasonCode.DEPENDENCY, f"jobs/{job_id(before)}", requested=1, outlook=Outlook.NONE
+    )
+    assert planned(it, array) == for_job
+    of_array = planned(it, element_uid(array, 1))
+    assert isinstance(of_array, PendingReason)
+    assert (of_array.code, of_array.node, of_array.limit) == (
+        ReasonCode.DEPENDENCY, f"jobs/{job_id(array)}", None,
+    )  # fmt: skip
