@@ -1,11 +1,13 @@
 """Seeds each fault of ``mutants.toml`` in a copy of the tree: its test must fail there.
 
-``python -m tests.mutants [WORDS]`` tries those whose name or path holds one of the words, or all.
-The tests are first run without any fault: one that fails anyway proves nothing.
+``python -m tests.mutants [--tested] [WORDS]`` tries those whose name or path holds one of the
+words, or all. The tests are first run without any fault, for one that fails anyway proves nothing;
+``--tested`` leaves that out where they were run a moment ago, as in ``.ci/run``.
 """
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from typing import Final
 from tests.mutants.catalog import ROOT, BadCatalog, Mutant, load
 
 _JOBS: Final = 2
+_TESTED: Final = "--tested"
 #: A fault may make a test run for ever; that too is noticed.
 _LIMIT_S: Final = 240
 _FAILED: Final = 1  # pytest's exit status when tests ran and some failed
@@ -27,6 +30,7 @@ _PARTS: Final = ("adapters", "deploy", "docs", "proto", "quota", "scheduler", "t
 
 def main(words: Sequence[str]) -> int:
     """Try the faults; returns how many were not caught."""
+    is_tested, words = _TESTED in words, [word for word in words if word != _TESTED]
     try:
         chosen = [
             mutant
@@ -41,7 +45,7 @@ def main(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         trees = [_copy(Path(folder) / str(number)) for number in range(_JOBS)]
         tests = sorted({mutant.test for mutant in chosen})
-        if tests and _pytest(trees[0], tests) != 0:
+        if tests and not is_tested and _pytest(trees[0], tests) != 0:
             print("the tests fail without a fault: see `make test`")
             return 1
         free: SimpleQueue[Path] = SimpleQueue()
@@ -87,14 +91,17 @@ def _pytest(tree: Path, tests: Sequence[str]) -> int | None:
         "PYTHONDONTWRITEBYTECODE": "1",
         "CORRIDOR_CI": "1",
     }
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, timeout=_LIMIT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None
+    with subprocess.Popen(
+        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as done:  # fmt: skip
+        try:
+            said, _ = done.communicate(timeout=_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(done.pid, signal.SIGKILL)  # and what the tests had started
+            return None
     if done.returncode not in {0, _FAILED}:
-        print(done.stdout.decode(errors="replace")[-2000:], flush=True)
+        print(said.decode(errors="replace")[-2000:], flush=True)
     return done.returncode
 
 
