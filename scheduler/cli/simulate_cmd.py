@@ -213,17 +213,27 @@ def _panels(
     for block in chosen[:_PANELS_MAX]:
         cities = list(dict.fromkeys(row.city for _, row in block.rows))
         names = list(dict.fromkeys(name for name, _ in block.rows))
+        never = simulate_views.unstarted(found)
         rows = {(name, row.city): row for name, row in block.rows}
         of = [[rows.get((name, city), pb.CityFigures()) for city in cities] for name in names]
         waits = [[simulate_views.seconds(row, "mean_wait") for row in line] for line in of]
         yield charts.Panel(
             block.flavor if plain else session.name(block.flavor),
             [city if plain else _below(session, city) for city in cities],
-            [name if plain else simulate_views.scenario_name(session, name) for name in names],
+            [_legend(session, name, never.get(name), plain=plain) for name in names],
             [[None if wait is None else wait / _HOUR_S for wait in line] for line in waits],
             [[row.unit_hours / hours for row in line] for line in of],
             [[row.borrowed_unit_hours / hours for row in line] for line in of],
         )
+
+
+def _legend(session: Session, name: str, unstarted: str | None, *, plain: bool) -> str:
+    """A scenario's name, with how many jobs its waits leave out."""
+    shown = name if plain else simulate_views.scenario_name(session, name)
+    if unstarted is None:
+        return shown
+    never = f"({unstarted} never start)"
+    return f"{shown} " + (never if plain else session.t("simulate.unstarted", n=unstarted))
 
 
 def _below(session: Session, city: str) -> str:

@@ -91,7 +91,7 @@ def show(session: Session, result: pb.SimulationResult) -> None:
                 [
                     shown,
                     scenario_name(session, scenario),
-                    *_cells(session, row, compared, priced=priced),
+                    *_cells(session, row, compared, priced=priced, real=scenario == HISTORY),
                 ]
             )
         out.table(_COLUMNS, cells)
@@ -100,7 +100,7 @@ def show(session: Session, result: pb.SimulationResult) -> None:
 
 
 def _cells(
-    session: Session, row: pb.CityFigures, today: pb.CityFigures | None, *, priced: bool
+    session: Session, row: pb.CityFigures, today: pb.CityFigures | None, *, priced: bool, real: bool
 ) -> list[str | Cell]:
     """The figures of a row; beside each how it differs from today."""
     span = session.out.span
@@ -123,7 +123,8 @@ def _cells(
 
     jobs = f"{row.jobs:,}"
     if row.unstarted_jobs:
-        jobs += " " + session.t("simulate.unstarted", n=row.unstarted_jobs)
+        key = "simulate.waiting" if real else "simulate.unstarted"
+        jobs += " " + session.t(key, n=f"{row.unstarted_jobs:,}")
     whole = not row.flavor
     share = f"{row.share_of_nominal:.0%}" if row.HasField("share_of_nominal") else ""
     return [
@@ -164,12 +165,27 @@ def _about(session: Session, result: pb.SimulationResult) -> None:
         )
         if used:
             out.line(session.t("simulate.used", scenario=name, used=used))
+    for name, jobs in unstarted(result).items():
+        words = session.t("simulate.only_started", scenario=scenario_name(session, name), n=jobs)
+        out.line(words, "yellow")
     if result.estimated_jobs:
         out.line(session.t("simulate.estimated", n=f"{result.estimated_jobs:,}"))
     if any(one.withheld for one in result.scenarios):
         out.line(session.t("simulate.withheld"))
     if result.place == pb.SimulationResult.PLACE_PROCESSES and result.why_not_ray:
-        out.line(session.t("simulate.without_ray", why=result.why_not_ray), style="dim")
+        why = result.why_not_ray
+        why = session.t("simulate.ray_not_up") if why == _RAY_NOT_UP else why
+        out.line(session.t("simulate.without_ray", why=why), style="dim")
+
+
+def unstarted(result: pb.SimulationResult) -> dict[str, str]:
+    """How many jobs of those shown never start, by the scenarios in which some do not."""
+    found: dict[str, str] = {}
+    for one in result.scenarios:
+        jobs = sum(row.unstarted_jobs for row in one.cities if not row.flavor)
+        if jobs and one.scenario != HISTORY:
+            found[one.scenario] = f"{jobs:,}"
+    return found
 
 
 # --- JSON -----------------------------------------------------------------------------------------
@@ -186,6 +202,8 @@ def as_json(result: pb.SimulationResult) -> dict[str, Any]:
     return found
 
 
+#: What the service says if it has no Ray.
+_RAY_NOT_UP: Final = "Ray is not up"
 _SPANS: Final = ("mean_wait", "p95_wait", "wide_p95_wait")
 _COUNTS: Final = (
     "jobs", "unstarted_jobs", "wide_jobs", "unit_hours", "borrowed_unit_hours", "lent_unit_hours",

@@ -20,6 +20,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "simulate.others": ("other cities", "其他城市"),
     "simulate.all_flavors": ("All flavors", "全部规格"),
     "simulate.unstarted": ("({n} never start)", "（{n} 个无法开始）"),
+    "simulate.waiting": ("({n} still wait)", "（{n} 个仍在等待）"),
+    "simulate.only_started": (
+        "{scenario}: {n} jobs never start; its waits are those of the others, and shorter for it",
+        "{scenario}：{n} 个作业无法开始；所示等待只含其余作业，因而偏短",
+    ),
+    "simulate.ray_not_up": ("Ray is not up", "Ray 未启动"),
     "simulate.span": ("{jobs} jobs of {days} days", "{days} 天内的 {jobs} 个作业"),
     "simulate.used": ("{scenario}: {used} of the capacity in use", "{scenario}：容量使用率 {used}"),
     "simulate.estimated": (
