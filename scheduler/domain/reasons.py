@@ -39,7 +39,7 @@ class ReasonCode(StrEnum):
     NOT_EVALUATED = "NOT_EVALUATED"
 
 
-class Outlook(StrEnum):
+class StartOutlook(StrEnum):
     """What can be said of the start of a job that waits."""
 
     FORESEEN = "FORESEEN"  # the band says
@@ -91,4 +91,4 @@ class PendingReason:
     start_earliest_ms: int | None = None
     start_likely_ms: int | None = None
     start_latest_ms: int | None = None
-    outlook: Outlook | None = None
+    outlook: StartOutlook | None = None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from scheduler.domain.reasons import RANK, UNFORESEEN, Outlook, PendingReason, ReasonCode
+from scheduler.domain.reasons import RANK, UNFORESEEN, PendingReason, ReasonCode, StartOutlook
 from scheduler.placement.calibrating import Calibration
 from scheduler.placement.foresight import Foresight
 from scheduler.placement.model import Explanation, JobQueued, Option
@@ -153,7 +153,7 @@ class Explainer:
         """Add the band, as wide as experience says; none for what does not start as things are."""
         band = self._band(reason, key, entry, now_ms, asked)
         if band is None:
-            return replace(reason, start_earliest_ms=None, outlook=Outlook.NONE)
+            return replace(reason, start_earliest_ms=None, outlook=StartOutlook.NONE)
         flavor, learned = key[2][0].flavor, self.calibration
         latest_ms = band.latest_ms
         if latest_ms is not None and not band.promised:
@@ -163,7 +163,7 @@ class Explainer:
             start_earliest_ms=now_ms + learned.earliest(flavor, band.earliest_ms - now_ms),
             start_likely_ms=band.likely_ms,
             start_latest_ms=latest_ms,
-            outlook=Outlook.PROMISED if band.promised else Outlook.FORESEEN,
+            outlook=StartOutlook.PROMISED if band.promised else StartOutlook.FORESEEN,
         )
 
     def _band(
@@ -205,7 +205,7 @@ class Explainer:
 def _at_once(reason: PendingReason, now_ms: int) -> PendingReason:
     """A reason of a job that was just started, unless it may be refused for that reason again."""
     if reason.code in UNFORESEEN:
-        return replace(reason, outlook=Outlook.NONE)
+        return replace(reason, outlook=StartOutlook.NONE)
     return replace(
-        reason, start_earliest_ms=now_ms, start_likely_ms=now_ms, outlook=Outlook.FORESEEN
+        reason, start_earliest_ms=now_ms, start_likely_ms=now_ms, outlook=StartOutlook.FORESEEN
     )

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from scheduler.domain.dependencies import Condition
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import job_id, job_uid, run_id
-from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
+from scheduler.domain.reasons import PendingReason, ReasonCode, StartOutlook
 from scheduler.domain.spec import LABELS_MAX
 from scheduler.domain.states import JOB_TERMINAL, FailureClass, JobState, RunState
 from scheduler.errors import FieldViolation, InvalidRequest
@@ -43,7 +43,7 @@ _CONDITIONS: Final = {
     one: job_pb2.DependencyCondition.Value(f"DEPENDENCY_CONDITION_{one}") for one in Condition
 }
 _UNSAID: Final = job_pb2.START_OUTLOOK_UNSPECIFIED
-_OUTLOOKS: Final = {one: job_pb2.StartOutlook.Value(f"START_OUTLOOK_{one}") for one in Outlook}
+_OUTLOOKS: Final = {one: job_pb2.StartOutlook.Value(f"START_OUTLOOK_{one}") for one in StartOutlook}
 REASONS: Final = {code: job_pb2.ReasonCode.Value(f"REASON_CODE_{code}") for code in ReasonCode}
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from scheduler.domain import spells
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal
-from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
+from scheduler.domain.reasons import PendingReason, ReasonCode, StartOutlook
 from scheduler.domain.spells import Course, Spell
 from scheduler.domain.states import JobState
 from scheduler.errors import TemporarilyAway
@@ -109,7 +109,7 @@ def without_planner(row: JobRow, planned: Planned) -> PendingReason | None:
     """What the store alone says: a job is held, or waits for others."""
     if row.state is JobState.HELD:
         code = ReasonCode.DEACTIVATED if row.deactivated else ReasonCode.QUEUE_HELD
-        return PendingReason(code, f"jobs/{job_id(row.uid)}", outlook=Outlook.NONE)
+        return PendingReason(code, f"jobs/{job_id(row.uid)}", outlook=StartOutlook.NONE)
     if isinstance(planned, int):
         return PendingReason(ReasonCode.NOT_EVALUATED, "corridor")
     return planned

@@ -1,6 +1,6 @@
 """What is shown of a job beside its row: what an array comes to, and what it waits for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.dependencies import Condition
 from scheduler.domain.ids import job_id
-from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
+from scheduler.domain.reasons import PendingReason, ReasonCode, StartOutlook
 from scheduler.domain.states import JOB_TERMINAL, JobState
 from scheduler.store.charges import Charge, SubsidyPart
 from scheduler.store.database import bulk_read
@@ -18,6 +18,7 @@ from scheduler.store.planner_jobs import next_element, options_of
 
 #: So many jobs are named in a reason; ``requested`` counts them all.
 _NAMED_MAX = 5
+_LISTED_MAX: Final = 10_000
 _NOT_ACTIVE: Final = ", ".join(f"'{state}'" for state in sorted({*JOB_TERMINAL, JobState.HELD}))
 
 
@@ -118,12 +119,9 @@ def planned_as(
     """
     if row.state is not JobState.QUEUED:
         return None
-    left = [one.uid for one in waits if one.state not in JOB_TERMINAL]
-    if left:
-        named = ",".join(map(job_id, left[:_NAMED_MAX]))
-        return PendingReason(
-            ReasonCode.DEPENDENCY, f"jobs/{named}", requested=len(left), outlook=Outlook.NONE
-        )
+    others = waits_for([job_id(one.uid) for one in waits if one.state not in JOB_TERMINAL])
+    if others is not None:
+        return others
     if row.array_uid is None:
         return row.uid
     if not row.is_array:
@@ -133,6 +131,26 @@ def planned_as(
         return following
     barred = _no_room(connection, row.uid)
     return barred if barred.short_by else row.uid
+
+
+def waits_for(jobs: Sequence[str]) -> PendingReason | None:
+    """The reason of a job that waits for these to end; None if they are none."""
+    if not jobs:
+        return None
+    return PendingReason(
+        ReasonCode.DEPENDENCY, f"jobs/{','.join(jobs[:_NAMED_MAX])}", requested=len(jobs),
+        outlook=StartOutlook.NONE,
+    )  # fmt: skip
+
+
+def not_ended(connection: Connection, uids: Collection[int]) -> frozenset[int]:
+    """Return which of these jobs have not ended; elements may have no rows yet."""
+    listed, ended = sorted(uids), set[int]()
+    for first in range(0, len(listed), _LISTED_MAX):
+        some = ", ".join(map(str, listed[first : first + _LISTED_MAX]))
+        rows = bulk_read(connection, f"SELECT uid, state FROM job WHERE uid IN ({some})")
+        ended.update(uid for uid, state in rows if JobState(state) in JOB_TERMINAL)
+    return frozenset(listed) - ended
 
 
 def _no_room(connection: Connection, array_uid: int) -> PendingReason:
@@ -147,7 +165,7 @@ def _no_room(connection: Connection, array_uid: int) -> PendingReason:
     array = arrays_now(connection, [array_uid])[array_uid]
     used += sum(1 for _ in array.waiting())
     reason = PendingReason(
-        ReasonCode.DEPENDENCY, f"jobs/{job_id(array_uid)}", requested=1, outlook=Outlook.NONE
+        ReasonCode.DEPENDENCY, f"jobs/{job_id(array_uid)}", requested=1, outlook=StartOutlook.NONE
     )
     if most is None or used < most:
         return reason

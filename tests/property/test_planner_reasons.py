@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.domain.reasons import Outlook, ReasonCode
+from scheduler.domain.reasons import ReasonCode, StartOutlook
 from scheduler.placement.core import PlanningCore
 from scheduler.placement.model import (
     CORRIDOR,
@@ -234,9 +234,9 @@ def test_a_band_is_in_order_and_only_what_can_start_has_one(
         reason = found.reason
         if reason.start_likely_ms is None:
             assert (reason.start_earliest_ms, reason.start_latest_ms) == (None, None)
-            assert reason.outlook is Outlook.NONE
+            assert reason.outlook is StartOutlook.NONE
             continue
-        assert reason.outlook in (Outlook.FORESEEN, Outlook.PROMISED)
+        assert reason.outlook in (StartOutlook.FORESEEN, StartOutlook.PROMISED)
         assert reason.start_earliest_ms is not None
         assert reason.start_latest_ms is not None
         assert asked.now_ms <= reason.start_earliest_ms <= reason.start_likely_ms

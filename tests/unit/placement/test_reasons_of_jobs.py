@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.domain.reasons import RANK, Outlook, PendingReason, ReasonCode
+from scheduler.domain.reasons import RANK, PendingReason, ReasonCode, StartOutlook
 from scheduler.placement.model import (
     EASY,
     FCFS,
@@ -45,7 +45,7 @@ def numbers(reason: PendingReason) -> tuple[str, int | None, int | None, int | N
 def no_start_is_said(reason: PendingReason) -> None:
     """Not even an earliest one: it does not start as things are."""
     band = reason.start_earliest_ms, reason.start_likely_ms, reason.start_latest_ms
-    assert (band, reason.outlook) == ((None, None, None), Outlook.NONE)
+    assert (band, reason.outlook) == ((None, None, None), StartOutlook.NONE)
 
 
 def test_precedence_is_total() -> None:
@@ -114,7 +114,7 @@ def test_of_who_is_stopped_no_start_is_said_though_there_is_room(node: str, stat
     no_start_is_said(asked)
     board.plan(StopSet(node, "OPEN"), board.job(4, "e1", 9))
     assert explained(board, 2).reason.code is ReasonCode.NOT_BEFORE
-    assert explained(board, 4).reason.outlook is Outlook.FORESEEN
+    assert explained(board, 4).reason.outlook is StartOutlook.FORESEEN
 
 
 REFUSALS = [
@@ -253,9 +253,9 @@ def test_it_would_delay_a_promised_job() -> None:
     board.plan(board.job(1, "w1", 8), board.job(2, "w1", 10), board.job(3, "e1", 1, wall_h=2))
     reason = why(board, 3)
     assert (reason.code, reason.node) == (ReasonCode.WAITING_RESERVATION, "centers/c")
-    assert reason.outlook is Outlook.FORESEEN
+    assert reason.outlook is StartOutlook.FORESEEN
     promised = why(board, 2)
-    assert (promised.start_latest_ms, promised.outlook) == (HOUR_MS, Outlook.PROMISED)
+    assert (promised.start_latest_ms, promised.outlook) == (HOUR_MS, StartOutlook.PROMISED)
 
 
 def test_others_stand_before_it_where_nobody_passes() -> None:

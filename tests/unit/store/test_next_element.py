@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from scheduler.domain.dependencies import Condition
 from scheduler.domain.ids import element_uid, job_id
 from scheduler.domain.principal import EVERYTHING
-from scheduler.domain.reasons import Outlook, PendingReason, ReasonCode
+from scheduler.domain.reasons import PendingReason, ReasonCode, StartOutlook
 from scheduler.store import job_relations, jobs, planner_jobs
 from scheduler.store.submissions import More
 from tests.property.job_world import JobWorld
@@ -71,7 +71,7 @@ def test_an_array_and_its_elements_say_that_they_wait_for_room_in_it() -> None:
     assert planned(it, array) == planned(it, first) == first
     full = PendingReason(
         ReasonCode.DEPENDENCY, f"jobs/{job_id(array)}", limit=1, used=1, requested=1, short_by=1,
-        outlook=Outlook.NONE,
+        outlook=StartOutlook.NONE,
     )  # fmt: skip
     assert planned(it, second) == full  # the first waits to be placed, and takes the room
     it.begin(first)
@@ -89,7 +89,7 @@ def test_elements_wait_for_what_their_array_waits_for() -> None:
     it.follow()
     assert planned(it, before) == before
     for_job = PendingReason(
-        ReasonCode.DEPENDENCY, f"jobs/{job_id(before)}", requested=1, outlook=Outlook.NONE
+        ReasonCode.DEPENDENCY, f"jobs/{job_id(before)}", requested=1, outlook=StartOutlook.NONE
     )
     assert planned(it, array) == for_job
     of_array = planned(it, element_uid(array, 1))
