@@ -1,8 +1,9 @@
 """How long a job waited for which reason: put together from its own events and from its kind's.
 
 What a job does alone is known exactly by its events: held, in a pause after a failure, waiting for
-other jobs or for the time it named. In between it waited for the reason of its kind, which is
-sampled; what was not sampled yet is taken to be the first reason that was.
+other jobs or for the time it named (unless its city was held meanwhile, say: that is sampled of
+the job itself). In between it waited for the reason of its kind, which is sampled; what was not
+sampled yet is taken to be the first reason that was.
 """
 
 import json
@@ -20,6 +21,10 @@ _ENDS: Final = frozenset(
         EventKind.EXPIRED, EventKind.REJECTED,
     }
 )  # fmt: skip
+
+
+#: What only time helps against; what is more lasting hides it, and is sampled of the job itself.
+_TIMED: Final = frozenset({ReasonCode.NOT_BEFORE, ReasonCode.RETRY_BACKOFF})
 
 
 class Happening(NamedTuple):
@@ -42,6 +47,8 @@ class Spell(NamedTuple):
 class Course:
     """What is known of a job: its events in order, and sampled spells, the most special first.
 
+    ``alone`` are those of the job itself, which are among ``sampled`` too.
+
     ``not_before_ms`` is what its submitter named, 0 for nothing or once it ran; a ``gated`` job
     waits for others.
     """
@@ -51,6 +58,7 @@ class Course:
     not_before_ms: int = 0
     gated: bool = False
     deactivated: bool = False
+    alone: Sequence[Spell] = ()
 
 
 class _Stretch(NamedTuple):
@@ -69,7 +77,9 @@ def spells(course: Course, now_ms: int, present: ReasonCode | None = None) -> li
     found: list[Spell] = []
     stretches, waits = _stretches(course, now_ms)
     for stretch in stretches:
-        if stretch.code is not None:
+        if stretch.code in _TIMED:
+            found += _hidden(course, stretch)
+        elif stretch.code is not None:
             found.append(Spell(stretch.code, stretch.from_ms, stretch.to_ms))
         else:
             goes_on = waits and stretch is stretches[-1]
@@ -125,6 +135,22 @@ def _stretches(course: Course, now_ms: int) -> tuple[list[_Stretch], bool]:
         code = ReasonCode.DEACTIVATED
     close(now_ms)
     return [one for one in found if one.to_ms > one.from_ms], waits
+
+
+def _hidden(course: Course, stretch: _Stretch) -> list[Spell]:
+    """A pause or a wish, and what hid it meanwhile: what was sampled of the job itself."""
+    assert stretch.code is not None
+    found: list[Spell] = []
+    at_ms = stretch.from_ms
+    for code, from_ms, to_ms in course.alone:
+        begin_ms = max(from_ms, at_ms)
+        end_ms = stretch.to_ms if to_ms is None else min(to_ms, stretch.to_ms)
+        if begin_ms < end_ms:
+            found.append(Spell(stretch.code, at_ms, begin_ms))
+            found.append(Spell(code, begin_ms, end_ms))
+            at_ms = end_ms
+    found.append(Spell(stretch.code, at_ms, stretch.to_ms))
+    return [one for one in found if one.to_ms is None or one.to_ms > one.from_ms]
 
 
 def _filled(course: Course, stretch: _Stretch, present: ReasonCode | None) -> list[Spell]:

@@ -166,4 +166,5 @@ def course_of(connection: Connection, uid: int) -> Course | None:
         not_before_ms if not attempt else 0,
         bool(gated),
         bool(deactivated),
+        tuple(spells[subjects[0]]),
     )

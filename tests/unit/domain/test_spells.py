@@ -69,6 +69,21 @@ def test_a_wish_and_other_jobs_are_waited_for_first() -> None:
     assert spells(ready, 50, FULL) == [Spell(R.DEPENDENCY, 0, 20), Spell(FULL, 20, None)]
 
 
+def test_what_is_more_lasting_hides_a_pause() -> None:
+    own = [Spell(R.QUEUE_HELD, 20, 30), Spell(R.CENTER_DOWN, 40, None)]
+    kind = [Spell(FULL, 0, None)]
+    found = spells(course((E.SUBMITTED, 10), sampled=[own, kind], not_before_ms=50, alone=own), 45)
+    assert found == [
+        Spell(R.NOT_BEFORE, 10, 20), Spell(R.QUEUE_HELD, 20, 30), Spell(R.NOT_BEFORE, 30, 40),
+        Spell(R.CENTER_DOWN, 40, None),
+    ]  # fmt: skip
+    own[-1] = own[-1]._replace(to_ms=42)
+    found = spells(course((E.SUBMITTED, 10), sampled=[own, kind], not_before_ms=50, alone=own), 60)
+    assert found[3:] == [
+        Spell(R.CENTER_DOWN, 40, 42), Spell(R.NOT_BEFORE, 42, 50), Spell(FULL, 50, None),
+    ]  # fmt: skip
+
+
 def test_a_job_that_policy_held_was_switched_off() -> None:
     off = course((E.SUBMITTED, 0), (E.HELD, 10), deactivated=True)
     assert spells(off, 50, R.DEACTIVATED)[-1] == Spell(R.DEACTIVATED, 10, None)
