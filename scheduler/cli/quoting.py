@@ -182,7 +182,7 @@ def _table(session: Session, priced: Sequence[tuple[FoundJob, pb.JobQuote]]) -> 
 def _likely(session: Session, option: pb.OptionQuote) -> str:
     if option.reason.start_outlook == START_OUTLOOK_NONE:
         others = option.reason.code == REASON_CODE_DEPENDENCY
-        return session.t("quote.after_others" if others else "explain.never")
+        return session.t("quote.after_others" if others else "quote.never")
     at = option.start_likely_time
     code = job_views.reason_code(option.reason)
     if code and not at.seconds:

@@ -126,6 +126,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "quote.place": ("place in the queue", "排队位置"),
     "quote.of": ("{place} of {waiting} in its city", "本市第 {place}，共 {waiting} 个"),
     "quote.likely": ("LIKELY START", "预计开始"),
+    "quote.never": ("not as things are", "目前无法预计"),
     "quote.after_others": ("after others", "其他作业之后"),
     "quote.total": ("total", "合计"),
     "submit.request_id": (
