@@ -43,7 +43,8 @@ def wait(session: Session, job_ids: Sequence[str]) -> tuple[int, list[dict[str, 
         for event in answer.events:
             if event.state in job_views.ENDED and event.job_id not in states:
                 states[event.job_id] = event.state
-                _tell(session, event, len(states), len(job_ids))
+                ended = min(len(states), len(job_ids))  # that of an element's array may come too
+                _tell(session, event, ended, len(job_ids))
     jobs = [session.client.jobs.GetJob(GetJobRequest(job_id=one)).job for one in job_ids]
     if not session.as_json:
         for job in jobs:

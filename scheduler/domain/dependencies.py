@@ -1,18 +1,20 @@
 """Which jobs wait for which: how a call names them, and what may not be.
 
 A job names a job that was submitted before by its id, and a job of its own call by its place or
-its display name. Only within one call can jobs wait for each other in a circle: what was stored
-before knows nothing of what comes.
+its display name; an element of an array by that and its index (``#2[7]``). Only within one call
+can jobs wait for each other in a circle: what was stored before knows nothing of what comes.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
-from scheduler.domain.ids import job_id, job_uid
+from scheduler.domain.ids import array_named, element_uid, job_id, job_uid
 from scheduler.domain.states import JOB_TERMINAL, JobState
 from scheduler.errors import FieldViolation
+
+_Other = TypeVar("_Other", int, tuple[int, int])
 
 DEPENDENCIES_MAX: Final = 1_000
 #: Dependencies of all jobs of one call together.
@@ -32,7 +34,8 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A job that has to end first: an id, ``#<place in the call>``, or a name of the call."""
+    """A job that has to end first: an id, ``#<place in the call>``, or a name of the call; with
+    ``[<index>]`` behind it the element of an array."""
 
     job: str
     condition: Condition = Condition.AFTER_SUCCESS
@@ -40,17 +43,24 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a name stands for: a place in the call (from 0), or the uid of a job of before."""
+    """What a name stands for: a place in the call (from 0), or the uid of a job of before.
+
+    ``index`` is the element of the array at the place, ``array`` the one whose element the uid is
+    said to be.
+    """
 
     place: int | None = None
     uid: int | None = None
+    index: int | None = None
+    array: int | None = None
 
 
 class CallNames:
-    """The jobs of one call by what others of it may call them."""
+    """The jobs of one call by what others of it may call them; ``sizes`` of those that are arrays,
+    by place."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._count = len(names)
+    def __init__(self, names: Sequence[str], sizes: Mapping[int, int] | None = None) -> None:
+        self._count, self._sizes = len(names), sizes or {}
         self._places: dict[str, int | None] = {}
         for place, name in enumerate(names):
             # None: several have it
@@ -59,9 +69,11 @@ class CallNames:
     def find(self, text: str) -> Named | str:
         """Return what a dependency names, or in words why it names nothing."""
         try:
-            return Named(uid=job_uid(text))
+            return Named(uid=job_uid(text), array=array_named(text))
         except ValueError as error:
             problem = str(error)
+        if text.endswith("]") and text not in self._places:
+            return self._element(text, problem)
         if text.startswith("#") and text[1:].isascii() and text[1:].isdigit():
             place = int(text[1:8])
             if place < self._count and len(text) < 8:
@@ -73,6 +85,22 @@ class CallNames:
                 return f"several jobs of this call are named {text[:80]!r}; name it by its place"
             return Named(place=found)
         return f"no job of this call is named {text[:80]!r}, and {problem[:120]}"
+
+    def _element(self, text: str, problem: str) -> Named | str:
+        """What the element of an array of this call is."""
+        array, _, index = text[:-1].rpartition("[")
+        if not array or not index.isascii() or not index.isdigit():
+            return f"no job of this call is named {text[:80]!r}, and {problem[:120]}"
+        found = self.find(array)
+        if isinstance(found, str):
+            return found
+        if found.place is None or found.index is not None:
+            return problem[:120]
+        size = self._sizes.get(found.place, 0)
+        if len(index) > 8 or int(index) >= size:
+            of = f"elements 0 to {size - 1}" if size else "no elements: it is no array"
+            return f"{array[:80]} has {of}"
+        return Named(place=found.place, index=int(index))
 
 
 def circle(waits: Mapping[int, Sequence[int]]) -> list[int]:
@@ -135,23 +163,39 @@ def check_count(count: int) -> list[FieldViolation]:
 class Resolved:
     """What the jobs of a call wait for, by place, and what is wrong with that.
 
-    ``on_places`` are jobs of the call, ``on_uids`` jobs of before. A job that is named twice is
-    waited for once, in the stricter way.
+    ``on_places`` are jobs of the call, ``on_elements`` elements of its arrays by (place, index),
+    ``on_uids`` jobs of before. A job that is named twice is waited for once, in the stricter way.
     """
 
-    wrong: dict[int, list[FieldViolation]]
-    on_places: dict[int, dict[int, Condition]]
-    on_uids: dict[int, dict[int, Condition]]
+    wrong: dict[int, list[FieldViolation]] = field(default_factory=dict)
+    on_places: dict[int, dict[int, Condition]] = field(default_factory=dict)
+    on_elements: dict[int, dict[tuple[int, int], Condition]] = field(default_factory=dict)
+    on_uids: dict[int, dict[int, Condition]] = field(default_factory=dict)
+
+    def places(self) -> dict[int, list[int]]:
+        """Which places of the call each place waits for, for the whole or for an element."""
+        found = {place: list(others) for place, others in self.on_places.items()}
+        for place, elements in self.on_elements.items():
+            others = found.setdefault(place, [])
+            others += dict.fromkeys(of for of, _ in elements if of not in others)
+        return found
+
+    def waits_for(self, place: int, uids: Sequence[int]) -> dict[int, Condition]:
+        """What the job at a place waits for, by uid; ``uids`` are those of the call."""
+        found = {uids[of]: condition for of, condition in self.on_places.get(place, {}).items()}
+        for (of, index), condition in self.on_elements.get(place, {}).items():
+            found[element_uid(uids[of], index)] = condition
+        return found | self.on_uids.get(place, {})
 
 
 def resolve(
-    names: CallNames, waits: Mapping[int, Sequence[Dependency]], known: Mapping[int, bool]
+    names: CallNames, waits: Mapping[int, Sequence[Dependency]], known: Collection[int]
 ) -> Resolved:
     """Find what the jobs at these places of a call name, and every circle.
 
-    ``known`` has the jobs of before that may be named, and whether each is an element of an array.
+    ``known`` has the jobs of before that may be named, elements among them.
     """
-    found = Resolved({}, {}, {})
+    found = Resolved()
     for place, dependencies in waits.items():
         for index, one in enumerate(dependencies):
             named = names.find(one.job)
@@ -160,11 +204,13 @@ def resolve(
                 path = f"depends_on[{index}].job"
                 found.wrong.setdefault(place, []).append(FieldViolation(path, problem))
             elif isinstance(named, Named):
-                if named.place is not None:
+                if named.place is not None and named.index is not None:
+                    _add(found.on_elements, place, (named.place, named.index), one.condition)
+                elif named.place is not None:
                     _add(found.on_places, place, named.place, one.condition)
                 elif named.uid is not None:
                     _add(found.on_uids, place, named.uid, one.condition)
-    edges = {place: list(others) for place, others in found.on_places.items()}
+    edges = found.places()
     for _ in range(_CIRCLES_TOLD):
         members = circle(edges)
         shown = " -> ".join(f"#{place}" for place in [*members[:8], *members[:1]])
@@ -178,26 +224,24 @@ def resolve(
     return found
 
 
-def _problem(named: Named, place: int, known: Mapping[int, bool]) -> str:
+def _problem(named: Named, place: int, known: Collection[int]) -> str:
     if named.place == place:
         return "a job cannot wait for itself"
-    if named.uid is None:
+    if named.uid is None or named.uid in known:
         return ""
-    if named.uid not in known:
-        return f"the enterprise has no job {job_id(named.uid)}"
-    if known[named.uid]:
-        return f"{job_id(named.uid)} is an element; wait for its whole array"
-    return ""
+    return f"the enterprise has no job {job_id(named.uid)}"
 
 
-def _add(of: dict[int, dict[int, Condition]], place: int, other: int, condition: Condition) -> None:
+def _add(
+    of: dict[int, dict[_Other, Condition]], place: int, other: _Other, condition: Condition
+) -> None:
     waits = of.setdefault(place, {})
     if waits.get(other) is not Condition.AFTER_SUCCESS:
         waits[other] = condition
 
 
 def refused_with(
-    refused: Collection[int], on_places: Mapping[int, Mapping[int, Condition]]
+    refused: Collection[int], on_places: Mapping[int, Collection[int]]
 ) -> dict[int, int]:
     """Return the places that wait, directly or not, for refused ones: by place, for which."""
     waiting: dict[int, list[int]] = {}

@@ -127,6 +127,12 @@ def job_uid(text: str) -> int:
     return uid
 
 
+def array_named(text: str) -> int | None:
+    """Return the uid of the array in ``<array's id>[<index>]``; None if the text is another."""
+    array, bracket, _ = text.partition("[")
+    return job_uid(array) if bracket else None
+
+
 def run_id(uid: int, attempt: int) -> str:
     """Return the text form of a run, ``<job id>.<attempt>``."""
     return f"{job_id(uid)}.{attempt}"

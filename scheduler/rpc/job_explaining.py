@@ -4,7 +4,8 @@ from corridor.v1 import job_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
 from scheduler.domain.principal import Principal
-from scheduler.rpc.job_messages import JOB_STATES, REASONS, reason_message, uid_of
+from scheduler.rpc.element_ids import find_uid
+from scheduler.rpc.job_messages import JOB_STATES, REASONS, reason_message
 from scheduler.rpc.messages import timestamp
 from scheduler.services import explaining
 from scheduler.services.context import Context
@@ -14,7 +15,8 @@ async def explain_job(
     context: Context, caller: Principal, request: pb.ExplainJobRequest
 ) -> pb.ExplainJobResponse:
     """Explain a job; raises what ``explaining.explain`` raises, and ``InvalidRequest``."""
-    found = await explaining.explain(context, caller, uid_of(request.job_id))
+    uid = await find_uid(context, caller, request.job_id)
+    found = await explaining.explain(context, caller, uid)
     told = found.told
     return pb.ExplainJobResponse(
         state=JOB_STATES[found.state],

@@ -10,6 +10,7 @@ from corridor.v1 import job_service_pb2_grpc
 
 from scheduler.rpc import (
     caller,
+    element_ids,
     job_explaining,
     job_messages,
     job_quoting,
@@ -51,8 +52,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return await job_quoting.quote_jobs(self._context, caller.current(), request)
 
     async def GetJob(self, request: pb.GetJobRequest, context: CallContext) -> pb.GetJobResponse:
-        uid = job_messages.uid_of(request.job_id)
-        view = await jobs.get_job(self._context, caller.current(), uid)
+        who = caller.current()
+        uid = await element_ids.find_uid(self._context, who, request.job_id)
+        view = await jobs.get_job(self._context, who, uid)
         return pb.GetJobResponse(job=job_messages.job_message(view))
 
     async def ListJobs(
@@ -78,6 +80,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: pb.CancelJobsRequest, context: CallContext
     ) -> pb.CancelJobsResponse:
         selection = job_messages.selection_of(request.selection)
+        await element_ids.check(self._context, caller.current(), request.selection.job_ids)
         done = await job_commands.cancel(self._context, caller.current(), selection, request.reason)
         return pb.CancelJobsResponse(
             cancelled_count=done.cancelled,
@@ -90,6 +93,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: pb.HoldJobsRequest, context: CallContext
     ) -> pb.HoldJobsResponse:
         selection = job_messages.selection_of(request.selection)
+        await element_ids.check(self._context, caller.current(), request.selection.job_ids)
         done = await job_commands.hold(self._context, caller.current(), selection, request.reason)
         return pb.HoldJobsResponse(
             held_count=done.moved,
@@ -101,6 +105,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: pb.ReleaseJobsRequest, context: CallContext
     ) -> pb.ReleaseJobsResponse:
         selection = job_messages.selection_of(request.selection)
+        await element_ids.check(self._context, caller.current(), request.selection.job_ids)
         done = await job_commands.release(
             self._context, caller.current(), selection, request.reason
         )
@@ -113,7 +118,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def GrantEmergency(
         self, request: pb.GrantEmergencyRequest, context: CallContext
     ) -> pb.GrantEmergencyResponse:
-        who, uid = caller.current(), job_messages.uid_of(request.job_id)
+        who = caller.current()
+        uid = await element_ids.find_uid(self._context, who, request.job_id)
         await job_commands.grant_emergency(
             self._context, who, uid, not request.revoke, request.reason
         )
@@ -136,10 +142,11 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def ReadJobLogs(
         self, request: pb.ReadJobLogsRequest, context: CallContext
     ) -> pb.ReadJobLogsResponse:
+        who = caller.current()
         chunk = await jobs.read_logs(
             self._context,
-            caller.current(),
-            job_messages.uid_of(request.job_id),
+            who,
+            await element_ids.find_uid(self._context, who, request.job_id),
             request.attempt,
             request.offset,
             request.limit_bytes,

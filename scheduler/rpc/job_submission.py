@@ -105,7 +105,7 @@ async def _judge(
         if index % _STRETCH == _STRETCH - 1:
             await asyncio.sleep(0)
     some = [index for index, one in enumerate(looked) if one.special]
-    waits = await _relate(context, home, messages, looked, some) if some else None
+    waits = await relate(context, home, messages, looked, some) if some else None
     refused = {index: one.refusal for index, one in enumerate(looked) if one.refusal is not None}
     if refused and (request.all_or_nothing or len(specs) == 1):
         raise _refusal_of_all(refused)
@@ -147,26 +147,36 @@ def _take_uids(
 
 
 @dataclass(frozen=True, slots=True)
-class _Waits:
+class Waits:
     """What the jobs of a call wait for, by place: jobs of the call, and jobs of before."""
 
     resolved: Resolved
 
     def of(self, place: int, uids: Sequence[int]) -> tuple[tuple[int, str], ...]:
         """Return (uid, condition) of each job that the one at ``place`` waits for."""
-        here = self.resolved.on_places.get(place, {})
-        before = self.resolved.on_uids.get(place, {})
-        found = {uids[other]: condition for other, condition in here.items()} | before
+        found = self.resolved.waits_for(place, uids)
         return tuple((uid, condition.value) for uid, condition in found.items())
 
+    def in_call(self, place: int) -> tuple[str, ...]:
+        """Return jobs of the call that the one at ``place`` waits for, as a caller names them."""
+        elements = sorted(self.resolved.on_elements.get(place, ()))
+        return (
+            *(f"#{other}" for other in sorted(self.resolved.on_places.get(place, ()))),
+            *(f"#{other}[{index}]" for other, index in elements),
+        )
 
-async def _relate(
+    def before(self, place: int) -> tuple[int, ...]:
+        """Return the uids of jobs of before that the one at ``place`` waits for."""
+        return tuple(sorted(self.resolved.on_uids.get(place, ())))
+
+
+async def relate(
     context: Context,
     home: Home,
     messages: Sequence[JobSpec],
     looked: list[Looked],
     some: Sequence[int],
-) -> _Waits | None:
+) -> Waits | None:
     """Find what jobs of a call wait for, and refuse those that cannot; None if none waits.
 
     ``some`` are the places of jobs that may wait.
@@ -177,9 +187,10 @@ async def _relate(
     }
     if not dependents:
         return None
-    names = CallNames([message.display_name for message in messages])
+    sizes = {place: messages[place].array.size for place in some}
+    names = CallNames([message.display_name for message in messages], sizes)
     found = {names.find(one.job) for waits in dependents.values() for one in waits}
-    uids = {one.uid for one in found if isinstance(one, Named) and one.uid is not None}
+    uids = {one.uid: one.array for one in found if isinstance(one, Named) and one.uid is not None}
     known = await context.db.read(
         lambda connection: submissions.known_jobs(connection, home.enterprise, uids)
     )
@@ -187,10 +198,10 @@ async def _relate(
     for place, wrong in resolved.wrong.items():
         _refuse(looked, place, wrong)
     refused = [place for place, one in enumerate(looked) if one.refusal is not None]
-    for place, other in refused_with(refused, resolved.on_places).items():
+    for place, other in refused_with(refused, resolved.places()).items():
         problem = f"waits for jobs[{other}], which is refused"
         _refuse(looked, place, [FieldViolation("depends_on", problem)])
-    return _Waits(resolved)
+    return Waits(resolved)
 
 
 def _refuse(looked: list[Looked], place: int, wrong: Sequence[FieldViolation]) -> None:

@@ -12,12 +12,12 @@ from corridor.v1 import job_service_pb2 as pb
 
 from scheduler.domain.principal import Principal
 from scheduler.errors import FieldViolation, InvalidRequest
+from scheduler.rpc.element_ids import find_uids
 from scheduler.rpc.job_messages import (
     fill_event,
     interest_digest,
     resume_after,
     resume_token,
-    uids_of,
 )
 from scheduler.services import watching
 from scheduler.services.context import Context
@@ -40,7 +40,8 @@ async def watch_jobs(
     Raises what ``watching.open_watch`` raises, ``InvalidRequest`` for a token of another watch,
     and ``Unauthenticated`` once the caller's token has ended.
     """
-    uids = frozenset(uids_of(request.job_ids, "job_ids")) if request.job_ids else None
+    asked = await find_uids(context, caller, request.job_ids, "job_ids")
+    uids = frozenset(asked) if asked else None
     interest = Interest(caller.scope, uids, request.enterprise, request.city)
     if request.until_ended and uids is None:
         problem = "needs job_ids: say which jobs are to end"

@@ -4,9 +4,9 @@ from corridor.v1 import subsidy_service_pb2 as pb
 from corridor.v1 import subsidy_service_pb2_grpc
 
 from quota.transfers import Link
-from scheduler.domain.ids import job_uid, run_id
-from scheduler.errors import FieldViolation, InvalidRequest
+from scheduler.domain.ids import run_id
 from scheduler.rpc import caller
+from scheduler.rpc.element_ids import find_uid
 from scheduler.rpc.messages import (
     CallContext,
     page_key,
@@ -64,7 +64,7 @@ class SubsidyServicer(subsidy_service_pb2_grpc.SubsidyServiceServicer):
             self._context,
             caller.current(),
             account=request.account,
-            job_uid=_uid(request.job_id),
+            job_uid=await _uid(self._context, request.job_id),
             limit=size + 1,
             before=None if before is None else (before[0], before[1], before[2]),
         )
@@ -90,13 +90,8 @@ class SubsidyServicer(subsidy_service_pb2_grpc.SubsidyServiceServicer):
         )
 
 
-def _uid(job_id: str) -> int:
-    if not job_id:
-        return 0
-    try:
-        return job_uid(job_id)
-    except ValueError as error:
-        raise InvalidRequest([FieldViolation("job_id", str(error))]) from error
+async def _uid(context: Context, job_id: str) -> int:
+    return await find_uid(context, caller.current(), job_id) if job_id else 0
 
 
 def _programme(one: ProgrammeInfo) -> pb.Programme:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal
@@ -28,15 +29,19 @@ async def open_watch(
         if asked and mine is not None and asked != mine:
             raise NotFound(f"nothing of {asked!r} that you may see")
 
-    def read(connection: Connection) -> tuple[int, set[int], set[int]]:
+    def read(connection: Connection) -> tuple[int, set[int], set[int], dict[int, int]]:
         head = feed.head(connection)
         if interest.uids is None:
-            return head, set(), set()
+            return head, set(), set(), {}
         place = head if after is None else after
-        there = jobs.visible(connection, scope, interest.uids)
-        return head, set(interest.uids) - there, feed.ended_by(connection, interest.uids, place)
+        missing = set(interest.uids) - jobs.visible(connection, scope, interest.uids)
+        arrays = jobs.arrays_of(connection, scope, missing) if missing else {}
+        watched = {*interest.uids, *arrays.values()}
+        ended = feed.ended_by(connection, watched, place)
+        ended.update(uid for uid, array in arrays.items() if array in ended)
+        return head, missing - arrays.keys(), ended, arrays
 
-    head, missing, ended = await context.db.read(read)
+    head, missing, ended, arrays = await context.db.read(read)
     if missing:
         named = ", ".join(job_id(uid) for uid in sorted(missing)[:3])
         raise NotFound(f"{len(missing)} of the jobs are not there, or not yours to see: {named}")
@@ -44,7 +49,7 @@ async def open_watch(
         problem = "lies ahead of all that happened here; is it of another server?"
         raise InvalidRequest([FieldViolation("resume_token", problem)])
     unended = set(interest.uids or ()) - ended if until_ended else None
-    return Watch(tail, interest, head if after is None else after, unended)
+    return Watch(tail, interest, head if after is None else after, unended, arrays)
 
 
 async def check_token(context: Context, caller: Principal) -> None:
@@ -61,13 +66,25 @@ async def check_token(context: Context, caller: Principal) -> None:
 
 
 class Watch:
-    """One watcher's way along the feed; ``position`` is the last sequence it was given."""
+    """One watcher's way along the feed; ``position`` is the last sequence it was given.
+
+    ``arrays`` gives the array of elements that had no row when the watch began: if such a one
+    never gets any, nothing is told of it but the end of its array.
+    """
 
     def __init__(
-        self, tail: FeedTail, interest: Interest, after: int, unended: set[int] | None
-    ) -> None:
-        self._tail, self.interest, self.position = tail, interest, after
+        self, tail: FeedTail, interest: Interest, after: int, unended: set[int] | None,
+        arrays: Mapping[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        self._tail, self.position = tail, after
         self._unended = unended
+        self._elements: dict[int, set[int]] = {}
+        for uid, array in (arrays or {}).items():
+            self._elements.setdefault(array, set()).add(uid)
+        asked = interest.uids or frozenset()
+        #: Arrays of which only the end is told.
+        self._beside = self._elements.keys() - asked
+        self.interest = replace(interest, uids=asked | self._beside) if self._beside else interest
         self._inbox: Inbox | None = None
         self._backlog = after  # up to where the store is read, before the inbox goes on
         self._silent_from_s: float | None = None
@@ -99,17 +116,29 @@ class Watch:
         if batches:
             self.position = batches[-1].until
             self._note_ends(batches)
-            return batches
+            return [self._asked(batch) for batch in batches] if self._beside else batches
         return [Batch(self.position, self.position)]
 
     def _note_ends(self, batches: Iterable[Batch]) -> None:
         if self._unended is not None:
-            self._unended.difference_update(
+            ended = {
                 one.event.uid
                 for batch in batches
                 for one in batch.told
                 if one.event.kind in feed.ENDS
-            )
+            }
+            self._unended.difference_update(ended)
+            for array in ended & self._elements.keys():
+                self._unended.difference_update(self._elements[array])
+
+    def _asked(self, batch: Batch) -> Batch:
+        """A batch without what arrays do before their end."""
+        told = [
+            one
+            for one in batch.told
+            if one.event.uid not in self._beside or one.event.kind in feed.ENDS
+        ]
+        return Batch(batch.after, batch.until, told)
 
     async def _some(self, due_s: float) -> list[Batch]:
         """Take the next step: what it gives, or nothing."""

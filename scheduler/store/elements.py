@@ -1,7 +1,8 @@
 """Elements of arrays that have no row yet: found by their uid, and given one.
 
-An element gets its row when it is started, or when somebody holds, releases or cancels it by
-itself; from then on it is a job like any other. Whoever makes rows counts them in ``job_array``.
+An element gets its row when it is started, when somebody holds, releases or cancels it by itself,
+or when a job waits for it; from then on it is a job like any other. Whoever makes rows counts them
+in ``job_array``.
 """
 
 from collections import Counter
@@ -14,7 +15,8 @@ from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
 from scheduler.domain.ids import element_index, element_uid, replica_of, tick_of
-from scheduler.domain.states import JobState
+from scheduler.domain.principal import Scope
+from scheduler.domain.states import JOB_TERMINAL, JobState
 from scheduler.store import feed
 from scheduler.store.database import bulk_read, bulk_update
 
@@ -64,15 +66,41 @@ def find(connection: Connection, uids: Iterable[int]) -> dict[int, Element]:
     return found
 
 
+def not_of_arrays(
+    connection: Connection, scope: Scope, named: Iterable[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Return those of these (array uid, uid of its element) that are not that within the scope.
+
+    Behind the last element of an array other jobs begin: by an index too high one of them would
+    be meant.
+    """
+    pairs = set(named)
+    found: dict[int, int] = {}
+    arrays = sorted({array for array, _ in pairs})
+    for first in range(0, len(arrays), _BLOCK):
+        listed = ", ".join(map(str, arrays[first : first + _BLOCK]))
+        for uid, size, city, enterprise in bulk_read(
+            connection,
+            "SELECT a.array_uid, a.size, j.city, j.enterprise FROM job_array a JOIN job j"
+            f" ON j.uid = a.array_uid WHERE a.array_uid IN ({listed})",
+        ):
+            if scope.covers(city, enterprise):
+                found[uid] = size
+    return {pair for pair in pairs if element_index(*pair) >= found.get(pair[0], 0)}
+
+
 #: What an element has from its array; its specification stays there alone.
 _COPIED: Final = (
     "enterprise", "city", "priority", "submit_ms", "not_before_ms", "deadline_ms", "display_name",
     "options", "labels", "subsidy", "self_pay_max_fen", "attempts_max", "retry_on", "user_name",
     "finish_by_ms", "notice_s", "interruptible", "emergency",
 )  # fmt: skip
+_ENDED: Final = "a_rest.rest_state IN ('CANCELLED', 'EXPIRED')"
 _BEGINS: Final = {
-    "version": "1", "attempt": "0", "cancel_requested": "FALSE", "message": "''", "gross_fen": "0",
-    "subsidy_fen": "0", "self_pay_fen": "0", "settled": "FALSE",
+    "version": "1", "attempt": "0", "cancel_requested": "FALSE", "gross_fen": "0",
+    "subsidy_fen": "0", "self_pay_fen": "0", "settled": _ENDED,
+    "message": f"CASE WHEN {_ENDED} THEN a.message ELSE '' END",
+    "end_ms": f"CASE WHEN {_ENDED} THEN coalesce(a.end_ms, v.column6) END",
 }  # fmt: skip
 _INSERT: Final = (
     f"INSERT INTO job (uid, array_uid, array_index, gated, spec, state, {', '.join(_COPIED)},"
@@ -84,14 +112,14 @@ _INSERT: Final = (
 
 
 def make_rows(connection: Connection, elements: Collection[Element], now_ms: int) -> None:
-    """Give elements rows in the state of their array's rest, which must be QUEUED or HELD.
+    """Give elements rows in the state of their array's rest.
 
     One that the planner was not told of is gated. An array of which all elements have rows now is
     RUNNING from here on.
     """
     if not elements:
         return
-    rows = [(one.uid, one.array_uid, one.index, not one.told, b"") for one in elements]
+    rows = [(one.uid, one.array_uid, one.index, not one.told, b"", now_ms) for one in elements]
     made = bulk_update(connection, _INSERT, rows)
     if made != len(rows):
         raise RuntimeError(f"{len(rows) - made} arrays are not there")
@@ -103,6 +131,16 @@ def make_rows(connection: Connection, elements: Collection[Element], now_ms: int
         "UPDATE job_array SET made = made + v.column2, ahead = ahead + v.column3 FROM {values}"
         " WHERE array_uid = v.column1",
         [(uid, count, ahead[uid]) for uid, count in sorted(counted.items())],
+    )
+    feed.append(  # ends that were told of their arrays alone
+        connection,
+        [
+            feed.EventRow(
+                EventKind(one.rest), one.uid, 0, one.enterprise, one.city, one.rest, now_ms
+            )
+            for one in elements
+            if one.rest in JOB_TERMINAL
+        ],
     )
     _all_started(connection, sorted(counted), now_ms)
 

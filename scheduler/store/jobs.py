@@ -159,6 +159,15 @@ def visible(connection: Connection, scope: Scope, uids: Iterable[int]) -> set[in
     return set(rows.scalars())
 
 
+def arrays_of(connection: Connection, scope: Scope, uids: Iterable[int]) -> dict[int, int]:
+    """Return the arrays of those of these uids that are elements without rows in the scope."""
+    return {
+        one.uid: one.array_uid
+        for one in elements.find(connection, uids).values()
+        if scope.covers(one.city, one.enterprise)
+    }
+
+
 def waiting_in_city(connection: Connection, city: str) -> int:
     """Return how many jobs of a city are queued."""
     found = where(connection, EVERYTHING, JobFilter(frozenset({JobState.QUEUED}), city=city))

@@ -6,7 +6,7 @@ key, the jobs and their events are stored together or not at all.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.events import EventKind
 from scheduler.domain.ids import replica_of, tick_of
-from scheduler.store import feed, submission_book
+from scheduler.domain.principal import Scope
+from scheduler.store import elements, feed, submission_book
 from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.job_tables import JobArray, JobDependency
 from scheduler.store.tables import Job, RequestKey, table
@@ -213,6 +214,9 @@ def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:
         for job in jobs
     ]  # fmt: skip
     feed.append(connection, events)
+    # Whoever is waited for is a job like any other.
+    named = elements.find(connection, {on_uid for _, on_uid, _ in waits}) if waits else {}
+    elements.make_rows(connection, list(named.values()), jobs[0].submit_ms)
 
 
 _ARRAY_COLUMNS: Final = (
@@ -232,14 +236,27 @@ def _detail(more: More | None) -> str:
     return json.dumps(found) if found else ""
 
 
-def known_jobs(connection: Connection, enterprise: str, uids: Iterable[int]) -> dict[int, bool]:
-    """Return which of these jobs an enterprise has, and whether each is an element of an array."""
-    found: dict[int, bool] = {}
-    listed = sorted(set(uids))
+def known_jobs(
+    connection: Connection, enterprise: str, named: Mapping[int, int | None]
+) -> set[int]:
+    """Return which of these jobs an enterprise has, elements that have no row yet among them.
+
+    ``named`` gives for each the array whose element it is said to be, None if none is named.
+    """
+    found: set[int] = set()
+    rows: set[int] = set()
+    listed = sorted(named)
     for first in range(0, len(listed), _LISTED_MAX):
         some = ", ".join(map(str, listed[first : first + _LISTED_MAX]))
-        query = f"SELECT uid, array_uid, enterprise FROM job WHERE uid IN ({some})"
-        for uid, array_uid, owner in bulk_read(connection, query):
+        query = f"SELECT uid, enterprise FROM job WHERE uid IN ({some})"
+        for uid, owner in bulk_read(connection, query):
+            rows.add(uid)
             if owner == enterprise:
-                found[uid] = array_uid not in (None, uid)
-    return found
+                found.add(uid)
+    left = [uid for uid in listed if uid not in rows]
+    found.update(
+        one.uid for one in elements.find(connection, left).values() if one.enterprise == enterprise
+    )
+    pairs = [(array, uid) for uid, array in named.items() if array is not None]
+    wrong = elements.not_of_arrays(connection, Scope(enterprise=enterprise), pairs)
+    return found - {uid for _, uid in wrong}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.dependencies import Condition
+from scheduler.domain.ids import element_uid
 from scheduler.domain.states import JOB_TERMINAL
 from scheduler.store.submissions import More
 from tests.property.job_world import JobWorld
@@ -35,6 +36,13 @@ class GraphStory:
         call = {}
         for uid in order:
             others = self.rng.sample(before, min(len(before), self.rng.randint(0, 3)))
+            # Of an array sometimes one element is meant.
+            others = [
+                element_uid(other, self.rng.randint(0, 1))
+                if other in self.arrays and self.rng.random() < 0.5
+                else other
+                for other in others
+            ]
             self.waits[uid] = {other: self.rng.choice(CONDITIONS) for other in others}
             before.append(uid)
             size = sizes[uids.index(uid)]
@@ -45,9 +53,8 @@ class GraphStory:
         self.it.store([(uid, call[uid]) for uid in uids], held=self.rng.random() < 0.1)
 
     def states(self) -> dict[int, str]:
-        """The states of all jobs that were submitted, elements aside."""
-        rows = self.it.db.rows("SELECT uid, state FROM job WHERE array_index IS NULL")
-        return dict(rows)
+        """The states of all jobs that have rows."""
+        return dict(self.it.db.rows("SELECT uid, state FROM job"))
 
     def act(self) -> None:
         """One thing happens."""
@@ -76,7 +83,9 @@ class GraphStory:
     def command(self) -> None:
         if self.waits:
             what = self.rng.choice((self.it.hold, self.it.release, self.it.cancel))
-            what(self.rng.choice(list(self.waits)))
+            uids = list(self.waits)
+            uids += [element_uid(array, 1) for array in sorted(self.arrays)]
+            what(self.rng.choice(uids))
 
     def check(self) -> None:
         """After the leader's step: who can never start is cancelled, who can is told."""
@@ -93,7 +102,9 @@ class GraphStory:
             if spoilt:
                 assert states[uid] in ENDED - {"SUCCEEDED"}, (uid, states[uid], spoilt)
             if left and not spoilt:
-                assert states[uid] in ("QUEUED", "HELD", "CANCELLED")
+                # An array is RUNNING once all its elements have rows, that are waited for too.
+                may = ("RUNNING",) if uid in self.arrays else ()
+                assert states[uid] in ("QUEUED", "HELD", "CANCELLED", *may)
                 assert uid not in self.it.known
                 assert not self.it.db.rows(f"SELECT 1 FROM run WHERE job_uid = {uid}")
             if not left and states[uid] == "QUEUED" and uid not in self.arrays:
@@ -101,7 +112,7 @@ class GraphStory:
 
     def verdict(self) -> None:
         """Everybody's end follows from the others' ends, told once, before and after."""
-        self.it.release(*self.waits)
+        self.it.release(*self.waits, *(uid for uid in self.states() if uid not in self.waits))
         for _ in range(300):
             self.check()
             if set(self.states().values()) <= ENDED:

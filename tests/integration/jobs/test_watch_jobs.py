@@ -200,6 +200,67 @@ async def test_a_watch_of_jobs_ends_with_the_last_of_them(
     assert await Watcher(corridor, member, **both).rest() == []
 
 
+async def cancel(corridor: Any, *job_ids: str) -> Any:
+    """As an operator does."""
+    selection = pb.JobSelection(job_ids=job_ids)
+    request = pb.CancelJobsRequest(selection=selection, reason="a test")
+    return await corridor.jobs.CancelJobs(request, metadata=corridor.operator())
+
+
+async def test_elements_are_watched_before_they_start(
+    corridor: Any, hands: Any, new_spec: Any, refusal: Any
+) -> None:
+    spec = new_spec(array=job_pb2.JobArray(size=4))
+    (array,) = await hands.submit(EZHOU, spec)
+    member = corridor.member(EZHOU)
+    first = Watcher(corridor, member, job_ids=[f"{array}[0]"], until_ended=True)
+    some = Watcher(corridor, member, job_ids=[f"{array}[1]", f"{array}[2]"], until_ended=True)
+    await first.read()
+    await some.read()
+    await cancel(corridor, f"{array}[0]")
+    assert await first.rest() == ["CANCELLED"]
+    resumed = {"job_ids": [f"{array}[1]", f"{array}[2]"], "resume_token": some.token}
+    # Those that never got a row hear of the end of their array, and of nothing else.
+    await cancel(corridor, array)
+    assert await some.rest() == ["CANCELLED"]
+    assert [event.job_id for event in some.events] == [array]
+    again = Watcher(corridor, member, until_ended=True, **resumed)
+    assert await again.rest() == ["CANCELLED"]
+    now = Watcher(corridor, member, job_ids=[f"{array}[3]"], until_ended=True)
+    assert await now.rest() == []
+    for who, element in ((corridor.member(EZHOU_2), 3), (member, 4)):
+        found = await refusal(Watcher(corridor, who, job_ids=[f"{array}[{element}]"]).read())
+        assert found.code == grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_index_that_is_too_high_means_no_other_job(
+    corridor: Any, hands: Any, new_spec: Any, refusal: Any
+) -> None:
+    """The uid behind the last element is that of the job which was submitted next."""
+    (array,) = await hands.submit(EZHOU, new_spec(array=job_pb2.JobArray(size=2)))
+    plain, behind = await hands.submit(EZHOU, new_spec(), new_spec())
+    operator = corridor.operator()
+    for wrong in (f"{array}[2]", f"{plain}[0]"):
+        selection = pb.JobSelection(job_ids=[wrong, f"{array}[0]"])
+        bulk: dict[str, Any] = {"selection": selection, "reason": "x"}
+        for call in (
+            corridor.jobs.CancelJobs(pb.CancelJobsRequest(**bulk), metadata=operator),
+            corridor.jobs.HoldJobs(pb.HoldJobsRequest(**bulk), metadata=operator),
+            corridor.jobs.ReleaseJobs(pb.ReleaseJobsRequest(**bulk), metadata=operator),
+            corridor.jobs.GetJob(pb.GetJobRequest(job_id=wrong), metadata=operator),
+            corridor.jobs.ExplainJob(pb.ExplainJobRequest(job_id=wrong), metadata=operator),
+            corridor.jobs.ReadJobLogs(pb.ReadJobLogsRequest(job_id=wrong), metadata=operator),
+            corridor.jobs.GrantEmergency(
+                pb.GrantEmergencyRequest(job_id=wrong, reason="x"), metadata=operator
+            ),
+            Watcher(corridor, operator, job_ids=[wrong]).read(),
+        ):
+            found = await refusal(call)
+            assert (found.code, wrong in found.message) == (grpc.StatusCode.NOT_FOUND, True)
+    assert hands.states() == {"QUEUED": 3}
+    assert behind
+
+
 async def test_tokens_that_cannot_be_meant(corridor: Any, hands: Any, refusal: Any) -> None:
     (job_id,) = await hands.submit(EZHOU)
     member = corridor.member(EZHOU)

@@ -89,6 +89,27 @@ async def test_jobs_of_a_call_are_named_by_name_place_and_those_of_before_by_id(
     assert corridor.rows(gated) == [("report",), ("train",)]
 
 
+async def test_elements_are_waited_for_before_they_start(
+    corridor: Any, job: Any, submit: Any
+) -> None:
+    before = (
+        (await send(corridor, submit(job("old", array=job_pb2.JobArray(size=3))))).results[0].job_id
+    )
+    request = submit(
+        job("sweep", array=job_pb2.JobArray(size=5)),
+        job("plot", depends_on=[*after("sweep[4]"), *after("#0[1]"), *after(f"{before}[2]")]),
+    )
+    sweep, plot = (one.job_id for one in (await send(corridor, request)).results)
+    uids = [element_uid(job_uid(before), 2), *(element_uid(job_uid(sweep), n) for n in (1, 4))]
+    assert waits(corridor, plot) == [(uid, "AFTER_SUCCESS") for uid in uids]
+    rows = corridor.rows("SELECT uid FROM job WHERE array_index IS NOT NULL ORDER BY uid")
+    assert [uid for (uid,) in rows] == uids
+    refused = said(
+        await send(corridor, submit(job("x", depends_on=after(f"{before}[3]")), job("y")))
+    )
+    assert "the enterprise has no job" in refused[0]
+
+
 async def test_those_in_a_circle_and_those_behind_them_are_refused_and_nobody_else(
     corridor: Any, job: Any, submit: Any
 ) -> None:

@@ -16,7 +16,7 @@ from scheduler.domain.dependencies import (
     refused_with,
     resolve,
 )
-from scheduler.domain.ids import job_id
+from scheduler.domain.ids import element_uid, job_id
 
 NAMES = CallNames(["prepare", "train", "train", "", "j00000000000cc"])
 BEFORE = 1 << 40
@@ -54,14 +54,56 @@ def test_what_names_nothing_is_said(text: str, says: str) -> None:
     assert says in found
 
 
-def test_circles_strangers_and_elements_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("#1[4]", Named(place=1, index=4)),
+        ("sweep[0]", Named(place=1, index=0)),
+        ("a[9]", Named(place=2)),
+        (f"{job_id(BEFORE)}[4]", Named(uid=element_uid(BEFORE, 4), array=BEFORE)),
+        ("#1[5]", "#1 has elements 0 to 4"),
+        ("#0[0]", "#0 has no elements: it is no array"),
+        ("sweep[x]", "no job of this call is named 'sweep[x]'"),
+        ("swoop[1]", "no job of this call is named 'swoop'"),
+        ("#1[99999999999999999999]", "#1 has elements 0 to 4"),
+        ("#1[1][1]", "'#1[1][1]' is not an element of an array"),
+        (f"{job_id(BEFORE)}[x]", "no job of this call is named"),
+    ],
+)
+def test_an_element_is_named_by_its_array_and_its_index(text: str, found: Named | str) -> None:
+    names = CallNames(["plain", "sweep", "a[9]"], {1: 5})
+    named = names.find(text)
+    if isinstance(found, str):
+        assert isinstance(named, str)
+        assert named.startswith(found)
+    else:
+        assert named == found
+
+
+def test_waiting_for_an_element_can_close_a_circle_and_is_waited_for_by_its_own_uid() -> None:
+    names = CallNames(["a", "b", "c"], {0: 3})
+    waits = {0: [Dependency("b")], 1: [Dependency("a[2]")], 2: [Dependency("#0[1]")]}
+    found = resolve(names, waits, ())
+    assert sorted(found.wrong) == [0, 1]
+    assert refused_with(found.wrong, found.places()) == {2: 0}
+    del waits[0]
+    found = resolve(names, waits, ())
+    assert not found.wrong
+    assert found.waits_for(2, [BEFORE, 5, 6]) == {element_uid(BEFORE, 1): Condition.AFTER_SUCCESS}
+    assert refused_with([0], found.places()) == {1: 0, 2: 0}
+    assert resolve(names, {0: [Dependency("a[1]")]}, ()).wrong[0][0].description == (
+        "a job cannot wait for itself"
+    )
+
+
+def test_circles_and_strangers_are_refused() -> None:
     waits = {
         0: [Dependency("#1")],
         1: [Dependency("#2"), Dependency(job_id(BEFORE))],
-        2: [Dependency("#1"), Dependency(job_id(BEFORE + 1)), Dependency(job_id(BEFORE + 2))],
+        2: [Dependency("#1"), Dependency(job_id(BEFORE + 1))],
         3: [Dependency("#3")],
     }
-    found = resolve(CallNames(["a", "b", "c", "d"]), waits, {BEFORE: False, BEFORE + 2: True})
+    found = resolve(CallNames(["a", "b", "c", "d"]), waits, {BEFORE})
     said = {
         place: [(one.field, one.description) for one in wrong]
         for place, wrong in found.wrong.items()
@@ -71,16 +113,12 @@ def test_circles_strangers_and_elements_are_refused() -> None:
         1: [("depends_on", around)],
         2: [
             ("depends_on[1].job", f"the enterprise has no job {job_id(BEFORE + 1)}"),
-            (
-                "depends_on[2].job",
-                f"{job_id(BEFORE + 2)} is an element; wait for its whole array",
-            ),
             ("depends_on", around),
         ],
         3: [("depends_on[0].job", "a job cannot wait for itself")],
     }
     assert found.on_uids == {1: {BEFORE: Condition.AFTER_SUCCESS}}
-    assert refused_with(found.wrong, found.on_places) == {0: 1}
+    assert refused_with(found.wrong, found.places()) == {0: 1}
 
 
 def test_however_many_circles_there_are_all_are_refused_and_nobody_else() -> None:
@@ -91,7 +129,7 @@ def test_however_many_circles_there_are_all_are_refused_and_nobody_else() -> Non
         waits[pair + 2] = [Dependency(f"#{pair}")]
         waits[pair + 3] = [Dependency("#20000")]
     found = resolve(CallNames([""] * 20_001), waits, {})
-    gone = {*found.wrong, *refused_with(found.wrong, found.on_places)}
+    gone = {*found.wrong, *refused_with(found.wrong, found.places())}
     assert gone == {place for place in range(20_000) if place % 4 < 3}
 
 

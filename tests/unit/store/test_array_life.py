@@ -107,6 +107,41 @@ def test_only_uids_of_its_block_are_elements() -> None:
     assert list(found) == [last]
 
 
+def test_an_element_that_is_waited_for_gets_a_row_and_its_end_counts() -> None:
+    it, array = begun(4)
+    first, second, third = (element_uid(array, index) for index in range(3))
+    [after] = it.submit(More(waits_for=((first, "AFTER_SUCCESS"), (second, "AFTER_ANY_END"))))
+    assert counts(it)[0] == 4
+    it.follow()
+    assert after not in it.known
+    for uid in (first, second):
+        it.begin(uid)
+        it.finish(uid)
+        it.follow()
+    assert after in it.known, "third and fourth wait still"
+    [hopeless] = it.submit(More(waits_for=((third, "AFTER_SUCCESS"),)))
+    it.cancel(array)
+    it.follow()
+    assert it.state(hopeless) == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("condition", "state"), [("AFTER_SUCCESS", "CANCELLED"), ("AFTER_ANY_END", "QUEUED")]
+)
+def test_an_element_that_ended_with_its_array_without_a_row_has_ended(
+    condition: str, state: str
+) -> None:
+    it, array = begun(3)
+    it.cancel(array)
+    it.follow()
+    last = element_uid(array, 2)
+    [after] = it.submit(More(waits_for=((last, condition),)))
+    it.follow()
+    assert it.state(after) == state
+    assert it.job(last, "state, settled, end_ms") == ("CANCELLED", 1, it.clock.ms)
+    assert it.db.rows("SELECT made FROM job_array") == [(1,)]
+
+
 # --- room -----------------------------------------------------------------------------------------
 
 

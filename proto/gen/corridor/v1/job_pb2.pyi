@@ -575,7 +575,8 @@ class Dependency(_message.Message):
     CONDITION_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     """The id of a job that was submitted before; or of a job of the same call "#" and its place in it
-    from 0 ("#2"), or its display name if no other job of the call has it. Of an array, its end.
+    from 0 ("#2"), or its display name if no other job of the call has it. Of an array, its end;
+    with an index behind it ("#2[7]", "<job id>[7]") the end of that element.
     """
     condition: Global___DependencyCondition.ValueType
     """How it has to end."""

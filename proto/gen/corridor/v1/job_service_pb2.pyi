@@ -763,7 +763,9 @@ class WatchJobsRequest(_message.Message):
     """End the stream when all job_ids have ended; needs job_ids."""
     @_builtins.property
     def job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these jobs; empty for all the caller may see."""
+        """Only these jobs; empty for all the caller may see. Of an element that has not started the end
+        of its array is told too.
+        """
 
     def __init__(
         self,
