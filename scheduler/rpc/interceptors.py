@@ -42,13 +42,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         self._on_call = on_call
         self._wrapped: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
+        #: Streams of which a message is on its way to the caller.
+        self._sending: set[asyncio.Task[Any]] = set()
         self._probes: set[asyncio.Task[Any]] = set()
         self._draining = False
 
     def end_streams(self) -> None:
         """End all open streams with UNAVAILABLE, so that who watches resumes elsewhere or later."""
         self._draining = True
-        for task in list(self._streams):
+        # One that is sending ends after that: cancelled in the server's hands, it would end without
+        # a status.
+        for task in self._streams - self._sending:
             task.cancel()
 
     def end_probes(self) -> None:
@@ -111,7 +115,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
             try:
                 async with contextlib.aclosing(behavior(request, context)) as messages:
                     async for message in messages:
+                        self._sending.add(task)
                         yield message
+                        self._sending.discard(task)
+                        if self._draining:
+                            raise asyncio.CancelledError
             except asyncio.CancelledError as error:
                 told = _STOPPING if self._draining else error
                 await self._fail(method, context, told, start)
@@ -121,6 +129,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
                 raise
             finally:
                 self._streams.discard(task)
+                self._sending.discard(task)
             self._on_call(method, "OK", time.perf_counter() - start)
 
         return serve

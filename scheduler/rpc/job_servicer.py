@@ -79,40 +79,38 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def CancelJobs(
         self, request: pb.CancelJobsRequest, context: CallContext
     ) -> pb.CancelJobsResponse:
-        selection = job_messages.selection_of(request.selection)
-        await element_ids.check(self._context, caller.current(), request.selection.job_ids)
-        done = await job_commands.cancel(self._context, caller.current(), selection, request.reason)
+        who = caller.current()
+        selection, wrong = await element_ids.selection_of(self._context, who, request.selection)
+        done = await job_commands.cancel(self._context, who, selection, request.reason)
         return pb.CancelJobsResponse(
             cancelled_count=done.cancelled,
             requested_count=done.requested,
             ended_count=done.ended,
-            not_found_job_ids=job_messages.ids(done.missing),
+            not_found_job_ids=[*job_messages.ids(done.missing), *wrong],
         )
 
     async def HoldJobs(
         self, request: pb.HoldJobsRequest, context: CallContext
     ) -> pb.HoldJobsResponse:
-        selection = job_messages.selection_of(request.selection)
-        await element_ids.check(self._context, caller.current(), request.selection.job_ids)
-        done = await job_commands.hold(self._context, caller.current(), selection, request.reason)
+        who = caller.current()
+        selection, wrong = await element_ids.selection_of(self._context, who, request.selection)
+        done = await job_commands.hold(self._context, who, selection, request.reason)
         return pb.HoldJobsResponse(
             held_count=done.moved,
             skipped_count=done.skipped,
-            not_found_job_ids=job_messages.ids(done.missing),
+            not_found_job_ids=[*job_messages.ids(done.missing), *wrong],
         )
 
     async def ReleaseJobs(
         self, request: pb.ReleaseJobsRequest, context: CallContext
     ) -> pb.ReleaseJobsResponse:
-        selection = job_messages.selection_of(request.selection)
-        await element_ids.check(self._context, caller.current(), request.selection.job_ids)
-        done = await job_commands.release(
-            self._context, caller.current(), selection, request.reason
-        )
+        who = caller.current()
+        selection, wrong = await element_ids.selection_of(self._context, who, request.selection)
+        done = await job_commands.release(self._context, who, selection, request.reason)
         return pb.ReleaseJobsResponse(
             released_count=done.moved,
             skipped_count=done.skipped,
-            not_found_job_ids=job_messages.ids(done.missing),
+            not_found_job_ids=[*job_messages.ids(done.missing), *wrong],
         )
 
     async def GrantEmergency(

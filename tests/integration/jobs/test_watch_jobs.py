@@ -241,12 +241,8 @@ async def test_an_index_that_is_too_high_means_no_other_job(
     plain, behind = await hands.submit(EZHOU, new_spec(), new_spec())
     operator = corridor.operator()
     for wrong in (f"{array}[2]", f"{plain}[0]"):
-        selection = pb.JobSelection(job_ids=[wrong, f"{array}[0]"])
-        bulk: dict[str, Any] = {"selection": selection, "reason": "x"}
+        assert list((await cancel(corridor, wrong)).not_found_job_ids) == [wrong]
         for call in (
-            corridor.jobs.CancelJobs(pb.CancelJobsRequest(**bulk), metadata=operator),
-            corridor.jobs.HoldJobs(pb.HoldJobsRequest(**bulk), metadata=operator),
-            corridor.jobs.ReleaseJobs(pb.ReleaseJobsRequest(**bulk), metadata=operator),
             corridor.jobs.GetJob(pb.GetJobRequest(job_id=wrong), metadata=operator),
             corridor.jobs.ExplainJob(pb.ExplainJobRequest(job_id=wrong), metadata=operator),
             corridor.jobs.ReadJobLogs(pb.ReadJobLogsRequest(job_id=wrong), metadata=operator),
