@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from scheduler.domain.reasons import RANK, UNFORESEEN, PendingReason, ReasonCode, StartOutlook
 from scheduler.placement.calibrating import Calibration
+from scheduler.placement.choosing import least_units
 from scheduler.placement.foresight import Foresight
 from scheduler.placement.model import Explanation, JobQueued, Option
 from scheduler.placement.parking import class_of
@@ -130,7 +131,7 @@ class Explainer:
         if pool is None or reason.code in UNFORESEEN:
             return reason
         at_ms, later = self.foresight.expected(pool, now_ms).earliest(
-            key[0], key[1], option.units, now_ms
+            key[0], key[1], least_units(option), now_ms
         )
         return replace(
             reason,

@@ -11,11 +11,11 @@ from scheduler.rpc.errors import to_status
 from scheduler.rpc.job_extras import stages_s
 from scheduler.rpc.job_messages import charge_message, reason_message
 from scheduler.rpc.job_spec import Shapes, spec_of
-from scheduler.rpc.job_submission import look_at
+from scheduler.rpc.job_submission import look_at, relate
 from scheduler.rpc.messages import timestamp
 from scheduler.services import quoting, submission
 from scheduler.services.context import Context
-from scheduler.services.quoting import JOBS_MAX, OptionQuote
+from scheduler.services.quoting import JOBS_MAX, OptionQuote, Others
 from scheduler.store.budget_holds import Outlook
 
 
@@ -33,10 +33,13 @@ async def quote_jobs(
     book = await context.desk.current_book(context.db)
     home = submission.home_of(book, caller, request.enterprise)
     shapes, now_ms = Shapes(book), context.clock.now_ms()
-    refusals = [
-        look_at(shapes, home, message, now_ms, index, caller.role is Role.OPERATOR).refusal
+    looked = [
+        look_at(shapes, home, message, now_ms, index, caller.role is Role.OPERATOR)
         for index, message in enumerate(request.jobs)
     ]
+    some = [index for index, one in enumerate(looked) if one.special]
+    waits = await relate(context, home, list(request.jobs), looked, some) if some else None
+    refusals = [one.refusal for one in looked]
     # What is too large has its price all the same; what is wrong has none.
     priced = [
         index
@@ -48,7 +51,12 @@ async def quote_jobs(
         index: stages_s(request.jobs[index], spec, book)
         for index, spec in zip(priced, specs, strict=True)
     }
-    found = dict(zip(priced, await quoting.quote(context, book, home, specs), strict=True))
+    others = [
+        Others() if waits is None else Others(waits.in_call(index), waits.before(index))
+        for index in priced
+    ]
+    quotes = await quoting.quote(context, book, home, specs, others)
+    found = dict(zip(priced, quotes, strict=True))
     return pb.QuoteJobsResponse(
         quotes=[
             pb.JobQuote(

@@ -4,16 +4,17 @@ Costs and what budgets would hold are judged by the code that admission judges b
 of this moment; each option of each job for itself, at its full wall limit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from scheduler.domain.reasons import RANK, PendingReason, ReasonCode
+from scheduler.domain.ids import job_id
+from scheduler.domain.reasons import RANK, UNFORESEEN, PendingReason, ReasonCode, StartOutlook
 from scheduler.domain.spec import JobSpec, ResourceOption, options_json
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import Explanation, JobQueued, Option
 from scheduler.services.context import Context
-from scheduler.store import budget_holds, paying
+from scheduler.store import budget_holds, job_relations, paying
 from scheduler.store.budget_holds import Budgets, Outlook
 from scheduler.store.charges import Charge, SubsidyPart
 from scheduler.store.database import Connection
@@ -47,19 +48,37 @@ class OptionQuote:
     waiting_in_city: int = 0
 
 
+class Others(NamedTuple):
+    """Jobs that one waits for: of the call, as a caller names them, and of before."""
+
+    in_call: tuple[str, ...] = ()
+    uids: tuple[int, ...] = ()
+
+    def names(self, is_open: Container[int]) -> list[str]:
+        """Those that have not ended, as a caller names them."""
+        return [*self.in_call, *(job_id(uid) for uid in self.uids if uid in is_open)]
+
+
 async def quote(
-    context: Context, book: SubmissionBook, home: Home, specs: Sequence[JobSpec]
+    context: Context,
+    book: SubmissionBook,
+    home: Home,
+    specs: Sequence[JobSpec],
+    others: Sequence[Others],
 ) -> list[list[OptionQuote]]:
     """Return a quote for each option of each job of an enterprise; flavors must be known."""
     now_ms = context.clock.now_ms()
     means, budgets = await context.db.read(lambda connection: _limits(connection, home, now_ms))
     estimates = _Estimates(context, home, now_ms)
+    before = {uid for one in others for uid in one.uids}
+    is_open = await context.db.read(lambda c: job_relations.not_ended(c, before)) if before else ()
+    barred = [job_relations.waits_for(one.names(is_open)) for one in others]
     return [
         [
-            await _quote_one(book, home, means, budgets, spec, option, estimates)
+            _behind(await _quote_one(book, home, means, budgets, spec, option, estimates), reason)
             for option in spec.options
         ]
-        for spec in specs
+        for spec, reason in zip(specs, barred, strict=True)
     ]
 
 
@@ -87,7 +106,7 @@ async def _quote_one(
     barred = [reason for reason in reasons if reason is not None]
     if barred:
         reason = min(barred, key=lambda reason: RANK[reason.code])
-        return OptionQuote(option, charge, outlook, reason)
+        return OptionQuote(option, charge, outlook, replace(reason, outlook=StartOutlook.NONE))
     explained = await estimates.of(spec, option)
     if explained is None:
         return OptionQuote(option, charge, outlook, None)
@@ -104,6 +123,13 @@ async def _quote_one(
         explained.position_in_city,
         explained.waiting_in_city,
     )
+
+
+def _behind(found: OptionQuote, others: PendingReason | None) -> OptionQuote:
+    """A quote of a job that waits for others: nobody can say when those end."""
+    if others is None or (found.reason is not None and found.reason.code in UNFORESEEN):
+        return found
+    return OptionQuote(found.option, found.charge, found.held, others)
 
 
 def _not_before(reason: PendingReason, start_ms: int | None, now_ms: int) -> PendingReason:

@@ -73,9 +73,12 @@ def machines(draw: st.DrawFn, limits: bool) -> Machine:
 
 
 @st.composite
-def workloads(draw: st.DrawFn) -> list[Happening]:
-    """Jobs with one to three options, also several of one flavor; some are cancelled."""
-    shapes = draw(st.lists(_options(), min_size=1, max_size=8))
+def workloads(draw: st.DrawFn, rich: bool = False) -> list[Happening]:
+    """Jobs with one to three options, also several of one flavor; some are cancelled.
+
+    In ``rich`` ones jobs may be elastic, emergencies, or not to start before some time.
+    """
+    shapes = draw(st.lists(_options(rich), min_size=1, max_size=8))
     happenings: list[Happening] = []
     at_ms = 0
     for uid in range(1, draw(st.integers(1, 45)) + 1):
@@ -84,6 +87,11 @@ def workloads(draw: st.DrawFn) -> list[Happening]:
         priority = draw(st.sampled_from([0, 0, 0, 5]))
         options = draw(st.sampled_from(shapes))
         job = JobQueued(uid, MEMBERS[member], member, priority, at_ms, options)
+        if rich and draw(st.integers(0, 3)) == 0:
+            later_ms = at_ms + 1000 * draw(st.integers(1, 90))
+            job = job._replace(not_before_ms=later_ms, wished=True)
+        if rich and draw(st.integers(0, 14)) == 0:
+            job = job._replace(emergency=True)
         happenings.append((at_ms, job))
         if draw(st.integers(0, 9)) == 0:
             happenings.append((at_ms + 1000 * draw(st.integers(0, 20)), JobRemoved(uid)))
@@ -91,14 +99,16 @@ def workloads(draw: st.DrawFn) -> list[Happening]:
 
 
 @st.composite
-def _options(draw: st.DrawFn) -> tuple[Option, ...]:
+def _options(draw: st.DrawFn, rich: bool) -> tuple[Option, ...]:
     flavors = draw(
         st.sampled_from([("a",), ("b",), ("a", "b"), ("b", "a"), ("a", "a"), ("a", "a", "b")])
     )
-    return tuple(
-        Option(flavor, draw(st.integers(1, 12)), 1, draw(st.integers(1, 60)) * 1000)
-        for flavor in flavors
-    )
+    options = []
+    for flavor in flavors:
+        units, wall_ms = draw(st.integers(1, 12)), draw(st.integers(1, 60)) * 1000
+        least = draw(st.integers(1, units)) if rich and draw(st.booleans()) else 0
+        options.append(Option(flavor, units, units if least else 1, wall_ms, units_min=least))
+    return tuple(options)
 
 
 class Asked:
@@ -125,11 +135,14 @@ class Asked:
             self._plan([delta], at_ms)
 
     def wait_until(self, at_ms: int | None) -> None:
-        """Let runs end until an instant; None: until nothing runs any more."""
-        while self.running:
-            end_ms = min(end for _, _, end in self.running.values())
-            if at_ms is not None and end_ms > at_ms:
+        """Let runs end and pauses pass until an instant; None: until nothing more happens."""
+        while True:
+            due = [end for _, _, end in self.running.values()]
+            wishes = (job.not_before_ms for job in self.waiting.values())
+            due += [wish for wish in wishes if wish > self.now_ms]
+            if not due or (at_ms is not None and min(due) > at_ms):
                 break
+            end_ms = min(due)
             ended = [uid for uid, (_, _, end) in self.running.items() if end == end_ms]
             deltas: list[Delta] = []
             for uid in ended:
@@ -223,7 +236,7 @@ def test_counts_explanations_and_a_second_opinion_agree(
 
 
 @settings(max_examples=40, deadline=None)
-@given(machines(limits=True), workloads(), st.sampled_from([CORRIDOR, EASY, HASTY]))
+@given(machines(limits=True), workloads(rich=True), st.sampled_from([CORRIDOR, EASY, HASTY]))
 def test_a_band_is_in_order_and_only_what_can_start_has_one(
     machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:
@@ -247,7 +260,7 @@ def test_a_band_is_in_order_and_only_what_can_start_has_one(
 
 
 @settings(max_examples=40, deadline=None)
-@given(machines(limits=True), workloads(), st.sampled_from([EASY, FCFS, CORRIDOR]))
+@given(machines(limits=True), workloads(rich=True), st.sampled_from([EASY, FCFS, CORRIDOR]))
 def test_with_exact_limits_and_nobody_to_come_the_likely_start_is_the_start(
     machine: Machine, workload: list[Happening], policy: PolicySettings
 ) -> None:

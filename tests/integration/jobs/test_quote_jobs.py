@@ -223,3 +223,56 @@ async def test_money_that_comes_is_quoted_at_once(corridor: Any, new_spec: Any) 
     ((after,),) = [one.options for one in await quote(corridor, new_spec())]
     given = after.charge.subsidies[0]
     assert (given.amount_fen, given.binding) == (1_000, "FUND")
+
+
+def wait_for(spec: Any, *others: str) -> Any:
+    """The job, once others have ended."""
+    for other in others:
+        spec.depends_on.add(job=other)
+    return spec
+
+
+async def test_of_a_job_that_waits_for_others_no_start_is_quoted(
+    corridor: Any, hands: Any, planner: Any, new_spec: Any
+) -> None:
+    planner.estimates = lambda job: Explanation(
+        job.uid, PendingReason(ReasonCode.NOT_EVALUATED, start_likely_ms=2), 1, 1
+    )
+    done, waiting = await hands.submit(EZHOU, new_spec(), new_spec())
+    await hands.succeed(done)
+    call = (
+        new_spec("first"),
+        wait_for(new_spec(), "first", waiting),
+        wait_for(new_spec(), done),
+        wait_for(new_spec(), "first"),
+    )
+    call[3].options[0].nodes = 500
+    quotes = await quote(corridor, *call)
+    first, behind, ready, large = (one.options[0] for one in quotes)
+    for one in (first, ready):  # what has ended is waited for no more
+        assert not one.HasField("reason")
+        assert one.HasField("start_likely_time")
+    assert behind.reason == job_pb2.PendingReason(
+        code=job_pb2.REASON_CODE_DEPENDENCY, node=f"jobs/#0,{waiting}", requested=2,
+        start_outlook=job_pb2.START_OUTLOOK_NONE,
+    )  # fmt: skip
+    assert not behind.HasField("start_likely_time")
+    assert behind.charge == first.charge
+    assert large.reason.code == job_pb2.REASON_CODE_EXCEEDS_MAX
+    assert large.reason.start_outlook == job_pb2.START_OUTLOOK_NONE
+
+
+async def test_what_waits_in_a_circle_or_for_nobody_is_refused_a_quote_as_in_submitting(
+    corridor: Any, new_spec: Any
+) -> None:
+    call = [
+        wait_for(new_spec("a"), "b"), wait_for(new_spec("b"), "a"),
+        wait_for(new_spec("c"), "nobody"), wait_for(new_spec("d"), "c"), new_spec("e"),
+    ]  # fmt: skip
+    quotes = await quote(corridor, *call)
+    answer = await corridor.jobs.SubmitJobs(
+        pb.SubmitJobsRequest(request_id="circle", enterprise=EZHOU, jobs=call),
+        metadata=corridor.operator(),
+    )
+    assert [one.error for one in quotes] == [one.error for one in answer.results]
+    assert [one.HasField("error") for one in quotes] == [True, True, True, True, False]
