@@ -76,7 +76,7 @@ def machines(draw: st.DrawFn, limits: bool) -> Machine:
 def workloads(draw: st.DrawFn, rich: bool = False) -> list[Happening]:
     """Jobs with one to three options, also several of one flavor; some are cancelled.
 
-    In ``rich`` ones jobs may be elastic, emergencies, or not to start before some time.
+    In ``rich`` ones jobs may be elastic, or not to start before some time.
     """
     shapes = draw(st.lists(_options(rich), min_size=1, max_size=8))
     happenings: list[Happening] = []
@@ -90,8 +90,6 @@ def workloads(draw: st.DrawFn, rich: bool = False) -> list[Happening]:
         if rich and draw(st.integers(0, 3)) == 0:
             later_ms = at_ms + 1000 * draw(st.integers(1, 90))
             job = job._replace(not_before_ms=later_ms, wished=True)
-        if rich and draw(st.integers(0, 14)) == 0:
-            job = job._replace(emergency=True)
         happenings.append((at_ms, job))
         if draw(st.integers(0, 9)) == 0:
             happenings.append((at_ms + 1000 * draw(st.integers(0, 20)), JobRemoved(uid)))
