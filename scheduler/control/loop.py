@@ -38,14 +38,17 @@ from scheduler.placement.model import (
     CitySet,
     Delta,
     PoolSet,
+    Promised,
     Unparked,
 )
 from scheduler.store import feed, ingest, leader, planner_feed, runs
+from scheduler.store import promises as kept
 from scheduler.store.database import Connection, Database
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+_AnyDelta = TypeVar("_AnyDelta", bound=Delta)
 
 #: Jobs parked for want of money are looked at again at most so often in real seconds.
 _UNPARK_S = 1.0
@@ -87,6 +90,8 @@ class ControlLoop:
         self._heard = 0  # of wishes to cancel; the planner may have seen more by a snapshot
         self._pools: list[PoolSet] = []
         self._volatile: list[Delta] = []
+        #: The promises that were stored last, and of which flavors there were none to be.
+        self._kept: tuple[tuple[Promised, ...], frozenset[str]] | None = None
         self._executor = Executor(
             self, clock, metrics, self.workers, settings.admit_batch, self._tell_planner
         )
@@ -214,7 +219,7 @@ class ControlLoop:
         self._pools = [delta for delta in deltas if isinstance(delta, PoolSet)]
         return [self._as_reachable(delta) for delta in deltas]
 
-    def _as_reachable(self, delta: Delta) -> Delta:
+    def _as_reachable(self, delta: _AnyDelta) -> _AnyDelta:
         if not isinstance(delta, PoolSet):
             return delta
         worker = self.workers.get(delta.center)
@@ -273,8 +278,21 @@ class ControlLoop:
             self.planner.backend_name, time.perf_counter() - began, plan.looked_at, len(plan.starts)
         )
         await self._executor.carry_out(plan)
+        await self._keep_promises()
         more_feed = after - before >= batch
         return more_feed or plan.more
+
+    async def _keep_promises(self) -> None:
+        """Have the next leader know to whom pools are promised."""
+        promises = self.planner.promises or ()
+        closed = frozenset(
+            pool.flavor for pool in map(self._as_reachable, self._pools) if not pool.open
+        )
+        if self._kept == (promises, closed):
+            return
+        now_ms, epoch = self.clock.now_ms(), self.epoch
+        await self.write(lambda c: kept.keep(c, epoch, promises, closed, now_ms))
+        self._kept = promises, closed
 
     async def _hear(self) -> None:
         """Heed wishes to cancel that the planner went past by a snapshot."""

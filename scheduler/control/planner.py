@@ -123,7 +123,8 @@ class PlannerHost:
         self._raising: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
-        self._promises: tuple[Promised, ...] = ()
+        #: Of the last plan; None before the first.
+        self.promises: tuple[Promised, ...] | None = None
         self.revision = 0
         self.wake_ms: int | None = None
 
@@ -180,11 +181,17 @@ class PlannerHost:
             return await self._load()
 
     async def _load(self, into: PlannerBackend | None = None) -> int:
-        """Fill the planner, or another one, from the store; promises of the last plan are kept."""
+        """Fill the planner, or another one, from the store; promises of the last plan are kept.
+
+        What the store has of promises is of another leader, or of pools that are closed now.
+        """
         backend = into or self._backend
         assert backend is not None, "start() makes a backend"
         revision, told = await self._db.read(self._snapshot)
-        await backend.load(revision, [*told, *self._promises], self._clock.now_ms())
+        own = self.promises or ()
+        flavors = {one.flavor for one in own}
+        told = [one for one in told if not (isinstance(one, Promised) and one.flavor in flavors)]
+        await backend.load(revision, [*told, *own], self._clock.now_ms())
         self.revision, self.wake_ms = revision, None
         log.info("planner_loaded", backend=backend.name, revision=revision, told=len(told))
         return revision
@@ -206,7 +213,7 @@ class PlannerHost:
         assert backend is not None, "start() makes a backend"
         plan = await backend.cycle(before, deltas, after, self._clock.now_ms())
         self.revision, self.wake_ms = after, plan.wake_ms
-        self._promises = tuple(
+        self.promises = tuple(
             Promised(one.uid, one.flavor, one.units, one.evicts) for one in plan.reservations
         )
         return plan

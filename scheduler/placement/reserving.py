@@ -144,8 +144,11 @@ class Reserving(Intake):
         promised, self.promised = self.promised, []
         for one in promised:
             pool = self.pools.get(one.flavor)
+            if pool is not None and not pool.is_open:
+                self.promised.append(one)  # its center does not answer yet
+                continue
             place = self.shards.locate(one.uid, self.pending_takes())
-            if pool is None or not pool.is_open or pool.holder is not None or place is None:
+            if pool is None or pool.holder is not None or place is None:
                 continue
             waiting = self.classes[place.key]
             asked = (one.flavor, one.units)

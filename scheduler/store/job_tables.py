@@ -1,4 +1,4 @@
-"""Tables of arrays, of dependencies between jobs, and of lines for data; see ``tables``."""
+"""Tables of arrays, of what jobs wait for, of promises, and of lines for data; see ``tables``."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Index
 from sqlmodel import Field, SQLModel
@@ -50,6 +50,18 @@ class JobDependency(SQLModel, table=True):
     job_uid: int = Field(sa_type=BigInteger, primary_key=True)
     on_uid: int = Field(sa_type=BigInteger, primary_key=True)
     condition: str
+
+
+class Promise(SQLModel, table=True):
+    """The job that a flavor's pool is promised to, on how many units; ``evicts`` if runs were
+    evicted for it."""
+
+    __table_args__ = (CheckConstraint("units > 0", name="units"),)
+    flavor: str = Field(primary_key=True)
+    job_uid: int = Field(sa_type=BigInteger)
+    units: int = Field(sa_type=BigInteger)
+    evicts: bool
+    made_ms: int = Field(sa_type=BigInteger)
 
 
 class Link(SQLModel, table=True):

@@ -36,6 +36,7 @@ from scheduler.store import (
     planner_jobs,
     planner_runs,
     pools,
+    promises,
     run_history,
 )
 from scheduler.store.database import bulk_read
@@ -141,6 +142,7 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     told += budget_used_up.told(connection, now_ms)
     told += planner_runs.evicted(connection, now_ms)
     told += net_costs.told(connection, planner_jobs.waiting(connection), now_ms)
+    told += promises.told(connection)
     return revision, told
 
 

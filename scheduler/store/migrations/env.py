@@ -11,6 +11,7 @@ for one in (
     quota_tables.FlavorQuota,
     budget_tables.Budget,
     job_tables.Link,
+    job_tables.Promise,
     reason_tables.ReasonSpell,
 ):
     assert one.metadata is SQLModel.metadata

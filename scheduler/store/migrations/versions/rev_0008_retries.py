@@ -1,4 +1,4 @@
-"""Failures of a job by class, for limits by class; an index of runs that gave lent units back."""
+"""Failures of a job by class, for limits by class; evictions by time; promises that are kept."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,15 +10,26 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column and the index."""
+    """Add the column, the index and the table."""
     op.add_column("job", sa.Column("failures", sa.String(), nullable=False, server_default=""))
     where = sa.text("evict_cause = 'RECLAIM'")
     op.create_index(
         "run_reclaimed", "run", ["evict_ms"], sqlite_where=where, postgresql_where=where
     )
+    op.create_table(
+        "promise",
+        sa.Column("flavor", sa.String(), nullable=False),
+        sa.Column("job_uid", sa.BigInteger(), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("evicts", sa.Boolean(), nullable=False),
+        sa.Column("made_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("flavor"),
+        sa.CheckConstraint("units > 0", name="units"),
+    )
 
 
 def downgrade() -> None:
     """Forget them."""
+    op.drop_table("promise")
     op.drop_index("run_reclaimed", "run")
     op.drop_column("job", "failures")
