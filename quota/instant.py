@@ -257,7 +257,7 @@ class FlavorBook:
         if not self.kept:
             return nominal
         own, kept = self._kept_of(city, enterprise)
-        return max(0, nominal - kept) + own
+        return max(0, nominal - kept) + min(own, self.capacity)
 
     def _kept_of(self, city: str, enterprise: str) -> tuple[int, int]:
         """What a city keeps for one of its enterprises, and for all of them."""

@@ -13,7 +13,14 @@ hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, print_blob=True, database=None
 )
-hypothesis.settings.load_profile("ci" if os.environ.get("CORRIDOR_CI") else "dev")
+# A seeded fault is to be found, not shown at its simplest.
+hypothesis.settings.register_profile(
+    "fault",
+    hypothesis.settings.get_profile("ci"),
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
+_PROFILE = "fault" if os.environ.get("CORRIDOR_FAULT") else "ci"
+hypothesis.settings.load_profile(_PROFILE if os.environ.get("CORRIDOR_CI") else "dev")
 
 
 @pytest.fixture

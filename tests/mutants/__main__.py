@@ -90,6 +90,7 @@ def _pytest(tree: Path, tests: Sequence[str]) -> int | None:
         "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "proto" / "gen")]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CORRIDOR_CI": "1",
+        "CORRIDOR_FAULT": "1",
     }
     with subprocess.Popen(
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

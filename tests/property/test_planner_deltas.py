@@ -1,8 +1,9 @@
 """Whatever the planner is told, in whatever order: no limit breaks, nothing starts twice or idles.
 
 Rules move, centers go and come back, cities and enterprises are stopped and opened, lent units are
-called back by leases and evictions, starts and evictions are refused, jobs back off, are queued
-anew and cancelled, runs begin late and end early, and questions are asked between.
+called back by leases and evictions, starts and evictions are refused, budgets are used up, jobs
+back off, are queued anew and cancelled, runs begin late and end early, and questions are asked
+between.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from scheduler.placement.model import (
     StartRefused,
     StopSet,
     Unparked,
+    UsedUp,
 )
 from tests.property.idle_checker import IdleChecker
 
@@ -209,6 +211,12 @@ class Told:
         (self.checker.stopped.discard if state == "OPEN" else self.checker.stopped.add)(node)
         self.deltas.append(StopSet(node, state))
 
+    def budget(self) -> None:
+        """Budgets are used up, or have something left again: others go first, nothing idles."""
+        nodes = ("cities/wuhan", "enterprises/w1", "enterprises/e1")
+        used_up = [(node, flavor) for node in nodes for flavor in FLAVORS if self._one_in(4)]
+        self.deltas.append(UsedUp(tuple(used_up)))
+
     def money(self) -> None:
         """Money of a city came back: what admission refused is tried again."""
         city = CITIES[self._draw(0, 1)]
@@ -281,7 +289,8 @@ class Told:
     def happenings(self) -> list[Callable[[], None]]:
         """What may happen, the more often the more likely."""
         found = [self.job] * 9 + [self.end, self.end, self.begin, self.cancel, self.money]
-        return [*found, self.pool, self.quota, self.quota, self.cap, self.reclaim, self.stop]
+        found += [self.pool, self.quota, self.quota, self.cap, self.reclaim, self.stop]
+        return [*found, self.budget]
 
     def follow(self, steps: int) -> None:
         """Let things happen, and plan after each few of them."""
