@@ -70,8 +70,9 @@ def _load_due(connection: Connection, terms: Mapping[str, CityTerms], now_ms: in
     """Load every budget that may matter to those that are due; None if none is."""
     first_ms = connection.execute(
         text(
-            "SELECT min(start_ms) FROM budget"
-            " WHERE opened_ms IS NULL AND city <> '' AND start_ms <= :now"
+            "SELECT min(start_ms) FROM budget WHERE opened_ms IS NULL AND start_ms <= :now"
+            # What followed an enterprise to a city without budgets is closed: it never opens.
+            " AND city IN (SELECT city FROM budget_city)"
         ),
         {"now": now_ms},
     ).scalar()
