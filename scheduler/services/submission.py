@@ -142,7 +142,9 @@ async def _submit_by(
             raise
         return _replay(home.city, key, earlier)
     if judged.jobs:
-        submission = Submission(key, book.revision, judged.jobs, judged.answer, judged.now_ms)
+        submission = Submission(
+            key, book.revision, judged.jobs, judged.answer, judged.now_ms, caller, context.wall_ms()
+        )
         outcome = await context.desk.store(context.db, submission)
         if outcome is Fate.STALE:
             return None

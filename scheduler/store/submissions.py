@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.events import EventKind
-from scheduler.domain.ids import replica_of, tick_of
-from scheduler.domain.principal import Scope
-from scheduler.store import elements, feed, submission_book
+from scheduler.domain.ids import job_id, replica_of, tick_of
+from scheduler.domain.principal import Principal, Scope
+from scheduler.store import audit_trail, elements, feed, submission_book
 from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.job_tables import JobArray, JobDependency
 from scheduler.store.tables import Job, RequestKey, table
@@ -74,13 +74,18 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The accepted jobs of one call, the answer to it, and the book they were judged by."""
+    """The accepted jobs of one call, the answer to it, and the book they were judged by.
+
+    ``actor`` is who called, at ``wall_ms`` of wall-clock time: that emergencies come is audited.
+    """
 
     key: Key
     revision: int
     jobs: Sequence[NewJob]
     answer: bytes
     now_ms: int
+    actor: Principal | None = None
+    wall_ms: int = 0
 
 
 class Earlier(NamedTuple):
@@ -171,6 +176,8 @@ def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
     jobs = [job for one in fresh for job in one.jobs]
     keys: list[tuple[Any, ...]] = [(*one.key, one.answer, one.now_ms) for one in fresh]
     bulk_insert(connection, table(RequestKey), _KEY_COLUMNS, keys)
+    for one in fresh:
+        _audit_emergencies(connection, one)
     plain = [job[:-1] for job in jobs if job.more is None]
     bulk_insert(connection, table(Job), _PLAIN, plain, _BEGINNING)
     if len(plain) == len(jobs):
@@ -181,6 +188,22 @@ def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
         )
     else:
         _insert_some(connection, jobs)
+
+
+def _audit_emergencies(connection: Connection, one: Submission) -> None:
+    """Note who let jobs of a call go before all others."""
+    urgent = [job for job in one.jobs if job.more is not None and job.more.emergency]
+    if urgent and one.actor is not None:
+        owners = [
+            audit_trail.Owner(
+                job.city, job.enterprise, f"jobs/{job_id(job.uid)}", {"emergency": True}
+            )
+            for job in urgent
+        ]
+        audit_trail.record_owners(
+            connection, one.actor, EventKind.EMERGENCY_GRANTED, owners, at_ms=one.wall_ms,
+            reason="submitted as an emergency",
+        )  # fmt: skip
 
 
 def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:

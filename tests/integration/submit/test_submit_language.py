@@ -10,7 +10,7 @@ from corridor.v1 import job_service_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from scheduler.domain.ids import element_uid, job_uid
+from scheduler.domain.ids import element_uid, job_id, job_uid
 
 MINE, OTHER = "sample-ezhou-1", "sample-ezhou-2"
 ANY_END = job_pb2.DEPENDENCY_CONDITION_AFTER_ANY_END
@@ -175,6 +175,11 @@ async def test_an_emergency_is_for_the_operator_alone(corridor: Any, job: Any, s
     assert "only an operator may submit an emergency" in (caught.value.details() or "")
     await corridor.jobs.SubmitJobs(request, metadata=corridor.operator())
     assert corridor.rows("SELECT emergency, user_name FROM job") == [(1, "operator")]
+    audited = "SELECT action, actor, enterprise, target FROM audit_event WHERE action LIKE 'EM%'"
+    ((job_uid_,),) = corridor.rows("SELECT uid FROM job")
+    assert corridor.rows(audited) == [
+        ("EMERGENCY_GRANTED", "operator", MINE, f"jobs/{job_id(job_uid_)}")
+    ]
 
 
 async def test_times_sizes_and_interruption_are_stored(

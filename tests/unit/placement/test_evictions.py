@@ -117,6 +117,17 @@ def test_only_who_stays_within_its_nominal_quota_evicts() -> None:
     assert evicted(board.plan(board.job(5, "e1", 4))) == [2]
 
 
+def test_who_would_borrow_of_the_corridors_units_evicts_nobody() -> None:
+    """Four of ten units are nobody's: others hold more above their quotas than the job lacks."""
+    quotas = [CityQuotaSet(city, "a", 3) for city in ("ezhou", "wuhan")]
+    board = Board(EVICT, *quotas)
+    board.plan(board.job(1, "e1", 1, wall_h=24), soft(board, 2, "w1", 6), soft(board, 3, "w1", 3))
+    board.plan(after_ms=HOUR_MS)
+    plan = board.plan(board.job(4, "e1", 3))
+    assert (evicted(plan), promised(plan)) == ([], {"a": 4})
+    assert evicted(board.plan(ended(1))) == [3]
+
+
 def test_nothing_is_taken_from_a_city_that_does_not_borrow() -> None:
     board = Board(EVICT)
     told: list[Delta] = [CityQuotaSet(city, "a", 3) for city in ("ezhou", "wuhan")]
