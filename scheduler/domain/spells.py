@@ -47,7 +47,8 @@ class Spell(NamedTuple):
 class Course:
     """What is known of a job: its events in order, and sampled spells, the most special first.
 
-    ``alone`` are those of the job itself, which are among ``sampled`` too.
+    ``alone`` are those of the job itself, which are among ``sampled`` too. An array of which no
+    element waits to be placed waits for its elements.
 
     ``not_before_ms`` is what its submitter named, 0 for nothing or once it ran; a ``gated`` job
     waits for others.
@@ -59,6 +60,7 @@ class Course:
     gated: bool = False
     deactivated: bool = False
     alone: Sequence[Spell] = ()
+    is_array: bool = False
 
 
 class _Stretch(NamedTuple):
@@ -165,6 +167,9 @@ def _filled(course: Course, stretch: _Stretch, present: ReasonCode | None) -> li
     parts: list[tuple[ReasonCode | None, int, int]] = []
     for at_ms, next_ms in pairwise(marks):
         parts.append((_sampled_at(course, at_ms), at_ms, next_ms))
+    if course.is_array:
+        parts[1:] = [(code or ReasonCode.DEPENDENCY, at, to) for code, at, to in parts[1:]]
+        present = present or ReasonCode.DEPENDENCY
     # What was not sampled is what was sampled next; at the end what is said now.
     following = present
     for place in reversed(range(len(parts))):

@@ -131,12 +131,13 @@ def course_of(connection: Connection, uid: int) -> Course | None:
     The caller has looked whether the job may be seen.
     """
     job = connection.exec_driver_sql(
-        "SELECT city, enterprise, options, attempt, not_before_ms, gated, deactivated FROM job"
+        "SELECT city, enterprise, options, attempt, not_before_ms, gated, deactivated, array_uid"
+        " FROM job"
         f" WHERE uid = {uid}"
     ).first()
     if job is None:
         return None
-    city, enterprise, options, attempt, not_before_ms, gated, deactivated = job
+    city, enterprise, options, attempt, not_before_ms, gated, deactivated, array_uid = job
     happened = tuple(
         Happening(EventKind(kind), at_ms, detail)
         for kind, at_ms, detail in bulk_read(
@@ -167,4 +168,5 @@ def course_of(connection: Connection, uid: int) -> Course | None:
         bool(gated),
         bool(deactivated),
         tuple(spells[subjects[0]]),
+        uid == array_uid,
     )

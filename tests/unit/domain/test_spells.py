@@ -84,6 +84,16 @@ def test_what_is_more_lasting_hides_a_pause() -> None:
     ]  # fmt: skip
 
 
+def test_an_array_waits_for_its_elements_while_none_of_them_waits_to_be_placed() -> None:
+    kind = [Spell(FULL, 15, 30), Spell(CAP, 50, 60)]
+    happened = ((E.SUBMITTED, 10), (E.CANCELLED, 80))
+    assert spells(course(*happened, sampled=[kind], is_array=True), 90) == [
+        Spell(FULL, 10, 30), Spell(R.DEPENDENCY, 30, 50), Spell(CAP, 50, 60),
+        Spell(R.DEPENDENCY, 60, 80),
+    ]  # fmt: skip
+    assert spells(course(*happened, is_array=True), 90) == [Spell(R.DEPENDENCY, 10, 80)]
+
+
 def test_a_job_that_policy_held_was_switched_off() -> None:
     off = course((E.SUBMITTED, 0), (E.HELD, 10), deactivated=True)
     assert spells(off, 50, R.DEACTIVATED)[-1] == Spell(R.DEACTIVATED, 10, None)
