@@ -242,11 +242,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "why.ARRAY": (
         "As many elements of its array as may be at once wait for placement or run",
-        "所属数组中同时排队或运行的元素已达上限",
+        "所属作业组中同时排队或运行的子作业已达上限",
     ),
     "advice.ARRAY": (
         "it follows as others of them end; `concurrency` in its job file sets how many at once",
-        "其他元素结束后即可继续；同时数量由作业文件中的 concurrency 决定",
+        "其他子作业结束后即可继续；同时数量由作业文件中的 concurrency 决定",
     ),
     "why.NOT_BEFORE": ("It is not to start before the time it names", "未到作业指定的最早开始时间"),
     "advice.NOT_BEFORE": ("nothing to do until then", "在此之前无需操作"),
