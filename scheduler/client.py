@@ -63,7 +63,9 @@ REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
         "ListProgrammes", "ListFunds", "AppropriateFund", "ListTransfers", "VerifyLedger",
     ),
     "CenterService": ("GetCenter", "ListCenters", "CordonCenter", "DrainCenter", "ResumeCenter"),
-    "IdentityService": ("WhoAmI", "ListCities", "ListEnterprises", "ListTokens", "RevokeToken"),
+    "IdentityService": (
+        "WhoAmI", "ListCities", "ListEnterprises", "ListTokens", "RevokeToken", "ListAuditEvents",
+    ),
 }  # fmt: skip
 
 _SERVICE_CONFIG: Final = {

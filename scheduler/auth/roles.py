@@ -88,6 +88,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "CreateToken": _ADMINS,
             "ListTokens": _ADMINS | {Role.AUDITOR},
             "RevokeToken": _ADMINS,
+            "ListAuditEvents": _CITY_AND_AUDIT,
         },
     }.items()
     for method, roles in methods.items()

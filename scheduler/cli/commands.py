@@ -51,6 +51,7 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("city", "center_cmd", "Cities of the corridor."),
             ("enterprise", "identity_cmd", "Enterprises."),
             ("token", "identity_cmd", "Tokens by which callers are known."),
+            ("audit", "audit_cmd", "List what people changed, newest first, and why."),
         ),
         "This machine": (
             ("profile", "profile_cmd", "Profiles: service, token, language."),

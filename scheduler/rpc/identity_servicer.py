@@ -18,8 +18,9 @@ from scheduler.rpc.messages import (
     split_page,
     timestamp,
 )
-from scheduler.services import identity
+from scheduler.services import audit, identity
 from scheduler.services.context import Context
+from scheduler.store.audit_trail import AuditRow, Wanted
 from scheduler.store.identity import EnterpriseRow, NewEnterprise, TokenRow
 
 _ROLE_TO_MESSAGE: Final = {role: pb.Role.Value(f"ROLE_{role}") for role in Role}
@@ -139,6 +140,37 @@ class IdentityServicer(identity_service_pb2_grpc.IdentityServiceServicer):
         row = await identity.revoke_token(self._context, caller.current(), request.token_id)
         self._on_revoke()
         return pb.RevokeTokenResponse(token=_token(row))
+
+    async def ListAuditEvents(
+        self, request: pb.ListAuditEventsRequest, context: CallContext
+    ) -> pb.ListAuditEventsResponse:
+        size = page_size(request.page_size)
+        before = page_key(request.page_token, int)
+        wanted = Wanted(request.target, request.action, request.actor, request.city)
+        found = await audit.list_events(
+            self._context, caller.current(), wanted, size + 1, None if before is None else before[0]
+        )
+        rows, more = split_page(found, size)
+        return pb.ListAuditEventsResponse(
+            events=[_audit_event(row) for row in rows],
+            next_page_token=page_token(rows[-1].seq) if more else "",
+        )
+
+
+def _audit_event(row: AuditRow) -> pb.AuditEvent:
+    return pb.AuditEvent(
+        event_id=row.seq,
+        time=timestamp(row.at_ms),
+        actor=row.actor,
+        role=_ROLE_TO_MESSAGE[Role(row.role)],
+        action=row.action,
+        target=row.target,
+        city=row.city,
+        enterprise=row.enterprise,
+        before=row.before,
+        after=row.after,
+        reason=row.reason,
+    )
 
 
 def _enterprise(row: EnterpriseRow) -> pb.Enterprise:

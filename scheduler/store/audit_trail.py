@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from scheduler.domain.principal import Principal
+from scheduler.domain.principal import Principal, Scope
+from scheduler.store import scoping
 from scheduler.store.database import bulk_insert
 from scheduler.store.tables import AuditEvent, table
 
@@ -84,3 +86,55 @@ def _json(figures: Figures | None) -> str:
     if figures is None:
         return ""
     return json.dumps(dict(figures), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries; empty parts mean all. A target stands for what is below it too."""
+
+    target: str = ""
+    action: str = ""
+    actor: str = ""
+    city: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One entry as it was written; ``before`` and ``after`` are JSON objects or empty."""
+
+    seq: int
+    at_ms: int
+    actor: str
+    role: str
+    action: str
+    target: str
+    city: str
+    enterprise: str
+    before: str
+    after: str
+    reason: str
+
+
+def list_events(
+    connection: Connection, scope: Scope, wanted: Wanted, limit: int, before: int | None = None
+) -> list[AuditRow]:
+    """Return at most ``limit`` entries of a scope, the newest first, from below ``before`` on."""
+    rows = connection.execute(
+        text(
+            "SELECT seq, at_ms, actor, role, action, target, city, enterprise, before, after,"
+            f" reason FROM audit_event WHERE {scoping.enterprises(scope, 'city', 'enterprise')}"
+            " AND (:action = '' OR action = :action) AND (:actor = '' OR actor = :actor)"
+            " AND (:city = '' OR city = :city) AND (:target = '' OR target = :target"
+            " OR substr(target, 1, length(:target) + 1) = :target || '/')"
+            " AND seq < :before ORDER BY seq DESC LIMIT :limit"
+        ),
+        {
+            "action": wanted.action, "actor": wanted.actor, "city": wanted.city,
+            "target": wanted.target.rstrip("/"), "limit": limit,
+            "before": (1 << 62) if before is None else before, **scoping.values(scope),
+        },
+    )  # fmt: skip
+    return [AuditRow(*row) for row in rows]

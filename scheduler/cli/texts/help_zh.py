@@ -283,6 +283,18 @@ HELP: Final[dict[str, str]] = {
     "Its center, for an agent.": "所属算力中心（代理）。",
     "How long it is valid.": "有效期。",
     "List tokens, newest first, without their secrets.": "列出令牌，最新的在前，不含密钥。",
+    "List what people changed, newest first, and why.": "列出人员所作的变更及理由，最新的在前。",
+    "List what people changed, newest first, and why.\n\nShown is what differs between before and"
+    " after; --json has both in full. A city admin sees what concerns the own city.": (
+        "列出人员所作的变更及理由，最新的在前。\n\n显示变更前后的差异；--json 给出全部数据。"
+        "城市管理员只见与本市有关的记录。"
+    ),
+    "Only of this and what is below it, such as cities/ezhou.": (
+        "只看该对象及其下级，例如 cities/ezhou。"
+    ),
+    "Only this action, such as QUOTA_CHANGED.": "只看此操作，例如 QUOTA_CHANGED。",
+    "Only what this person did.": "只看此人的操作。",
+    "Only what concerns this city.": "只看与该城市有关的。",
     "Also those that ended or were revoked.": "包括已到期或已吊销的。",
     "End a token at once.": "立即吊销令牌。",
     "Its id, such as tok-...; not the secret.": "令牌号，例如 tok-...；不是密钥。",

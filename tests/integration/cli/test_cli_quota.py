@@ -145,3 +145,18 @@ def test_use_is_shown_by_city_and_enterprise(served: Any) -> None:
 def test_wrong_use_is_told_in_a_line(served: Any, words: tuple[str, ...], said: str) -> None:
     ran = served.run("quota", *words)
     assert (ran.code, ran.err.count("\n"), said in ran.err) == (2, 1, True), ran.err
+
+
+def test_the_audit_log_shows_who_changed_what_and_why(served: Any) -> None:
+    set_cap = ("quota", "set", CORE, "--enterprise", "sample-huangshi-1", "--reason")
+    served.ok(*set_cap, "the first", "--cap", "70")
+    served.ok(*set_cap, "a second look", "--cap", "none")
+    target = "enterprises/sample-huangshi-1"
+    out = served.ok("audit", target, COLUMNS="200").out
+    assert "cap_units 70 > none" in out
+    assert out.index("a second look") < out.index("the first"), "newest first"
+    assert "变更" in served.ok("audit", target, CORRIDOR_LANG="zh", COLUMNS="200").out
+    (last, *_) = served.ok("audit", target, "--json", "--limit", "2").json["events"]
+    assert (last["before"]["cap_units"], last["after"]["cap_units"]) == (70, None)
+    assert served.ok("audit", target, who="huangshi", COLUMNS="200").out == out
+    assert "No such entries" in served.ok("audit", target, who="ezhou").out

@@ -71,6 +71,11 @@ class IdentityServiceStub:
                 request_serializer=corridor_dot_v1_dot_identity__service__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_identity__service__pb2.RevokeTokenResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/corridor.v1.IdentityService/ListAuditEvents',
+                request_serializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -127,6 +132,14 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
+        the own city.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +177,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=corridor_dot_v1_dot_identity__service__pb2.RevokeTokenRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_identity__service__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -357,6 +375,33 @@ class IdentityService:
             '/corridor.v1.IdentityService/RevokeToken',
             corridor_dot_v1_dot_identity__service__pb2.RevokeTokenRequest.SerializeToString,
             corridor_dot_v1_dot_identity__service__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.IdentityService/ListAuditEvents',
+            corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.SerializeToString,
+            corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,10 @@ class IdentityServiceStub:
     """Lists tokens without their secrets."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeTokenRequest, _identity_service_pb2.RevokeTokenResponse]
     """Ends a token at once."""
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListAuditEventsRequest, _identity_service_pb2.ListAuditEventsResponse]
+    """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
+    the own city.
+    """
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -71,6 +75,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Lists tokens without their secrets."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeTokenRequest, _identity_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Ends a token at once."""
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListAuditEventsRequest, _identity_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
+    the own city.
+    """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps enterprises and tokens. An operator acts on all, a city admin on the own city, an
@@ -132,5 +140,15 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.RevokeTokenResponse, _abc.Awaitable[_identity_service_pb2.RevokeTokenResponse]]:
         """Ends a token at once."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _identity_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_identity_service_pb2.ListAuditEventsResponse]]:
+        """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
+        the own city.
+        """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
