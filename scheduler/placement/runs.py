@@ -38,6 +38,7 @@ class Runs(Rules):
         pool, option = self._pool(run.option.flavor), run.option
         pool.give_back(uid, run.end_ms, option.units, run.city, run.enterprise)
         pool.ending.pop(uid, None)
+        pool.spared.pop(uid, None)
         self.keys.refund(run.city, run.enterprise, run.score)
         self.keys.held(run.city, pool)
         self.dirty.add(option.flavor)
@@ -58,8 +59,8 @@ class Runs(Rules):
         pool = None if run is None else self._pool(run.option.flavor)
         if run is None or pool is None or uid not in pool.ending:
             return
-        holder = pool.holder
-        if holder is not None and holder.entry[2] == pool.ending.pop(uid):
+        for_uid, holder = pool.ending.pop(uid), pool.holder
+        if holder is not None and holder.entry[2] == for_uid:
             holder.evicts = False
         pool.forget_evicted(uid)
         pool.spared[uid] = now_ms + pool.reclaim.rate_ms

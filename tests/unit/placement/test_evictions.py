@@ -273,6 +273,14 @@ def test_an_eviction_that_was_not_begun_is_tried_with_another_run() -> None:
     assert evicted(board.plan(after_ms=EVICT.rate_ms)) == [3]
 
 
+def test_an_eviction_refused_after_the_promise_is_gone_bars_no_other() -> None:
+    board = lent((1, 5), (2, 5))
+    assert evicted(board.plan(board.job(3, "e1", 5))) == [2]
+    board.plan(PoolSet("a", "c", 10, open=False), EvictionRefused(2))
+    plan = board.plan(PoolSet("a", "c", 10))
+    assert (evicted(plan), promised(plan)) == ([1], {"a": 3})
+
+
 def test_another_planner_knows_what_is_being_evicted_and_for_whom() -> None:
     board = Board(EVICT)
     begun_ms, due_ms = -HOUR_MS, 3 * MINUTE_MS
