@@ -5,6 +5,7 @@ One registry per service, so that several services in one process (tests) do not
 
 from collections import Counter as Count
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import prometheus_client as prom
 from prometheus_client.registry import CollectorRegistry
@@ -14,8 +15,9 @@ from scheduler.control.center_worker import Tracked
 from scheduler.domain.states import RUN_ACTIVE, RunState
 from scheduler.placement.core import WaitingCounts
 from scheduler.placement.sampling import Judged
-from scheduler.store import figures, stops
+from scheduler.store import apart, figures, stops
 from scheduler.store.admission import Admitted
+from scheduler.store.apart import Apart
 from scheduler.store.database import Database
 from scheduler.store.evicting import Orders
 from scheduler.store.ingest import Ingested
@@ -24,6 +26,8 @@ from scheduler.store.quota_tables import CHANGE_STATES
 _WAIT_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
 _NOTICE_BUCKETS = (1, 5, 15, 60, 120, 300, 600, 900, 1800, 3600)
 _CYCLE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+#: Jobs that the planner is not told of are counted at every so many looks.
+_RARELY = 5
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -51,6 +55,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._apart: list[Apart] = []
+        self._looks = 0
         prom.ProcessCollector(registry=self.registry)
         make = _Maker(self.registry)
         self._of_jobs(make)
@@ -246,7 +252,10 @@ class Metrics:
     ) -> None:
         """Refresh gauges of queues, quotas, funds and runs."""
         if counts is not None:
-            self._queues(counts, now_ms)
+            if self._looks % _RARELY == 0:
+                self._apart = await db.read(apart.read)
+            self._looks += 1
+            self._queues(_with(counts, self._apart), now_ms)
         for center, runs in active.items():
             states = Count(run.state for run in runs)
             for state in RUN_ACTIVE:
@@ -324,3 +333,13 @@ class Metrics:
         """One API call."""
         self._rpcs.labels(method, code).inc()
         self._rpc_seconds.labels(method).observe(seconds)
+
+
+def _with(counts: WaitingCounts, others: Sequence[Apart]) -> WaitingCounts:
+    """Counts of reasons with those of jobs that the planner is not told of."""
+    reasons, oldest = dict(counts.reasons), dict(counts.reasons_oldest_ms)
+    for city, flavor, reason, jobs, oldest_ms in others:
+        key = city, flavor, str(reason)
+        reasons[key] = reasons.get(key, 0) + jobs
+        oldest[key] = min(oldest.get(key, oldest_ms), oldest_ms)
+    return replace(counts, reasons=reasons, reasons_oldest_ms=oldest)

@@ -40,6 +40,7 @@ def _states(states: Any) -> str:
 
 
 #: Word for word what queries for open elements of arrays say: only so is their index used.
+APART = "state = 'HELD' OR (state = 'QUEUED' AND gated)"
 _OPEN_ELEMENT = f"array_uid IS NOT NULL AND state NOT IN ({_states(JOB_TERMINAL)})"
 
 
@@ -214,6 +215,7 @@ class Job(SQLModel, table=True):
             sqlite_where=text(f"state NOT IN ({_states(JOB_TERMINAL)})"),
             postgresql_where=text(f"state NOT IN ({_states(JOB_TERMINAL)})"),
         ),
+        Index("job_apart", "uid", sqlite_where=text(APART), postgresql_where=text(APART)),
         Index(
             "job_deadline",
             "deadline_ms",

@@ -7,7 +7,10 @@ import prometheus_client as prom
 from scheduler.metrics import Metrics
 from scheduler.placement.core import WaitingCounts
 from scheduler.placement.sampling import Judged
+from scheduler.store.submissions import More
+from tests.property.job_world import CITY, JobWorld
 from tests.simulation import world as worlds
+from tests.simulation.world import CPU
 
 WHERE = {"city": "ezhou", "flavor": "sc/card"}
 
@@ -35,6 +38,17 @@ def test_waiting_jobs_and_the_oldest_are_told_by_reason() -> None:
     measure(WaitingCounts({}, {}, {}, {}))
     assert seen(metrics, oldest, reason="POOL_FULL", **WHERE) is None
     assert b"POOL_FULL" not in prom.generate_latest(metrics.registry)
+
+
+def test_jobs_that_the_planner_is_not_told_of_are_counted_too() -> None:
+    metrics, it = Metrics(), JobWorld()
+    it.submit(More(), held=True)
+    it.clock.ms += 30_000
+    counts = WaitingCounts({}, {}, {(CITY, CPU, "QUEUE_HELD"): 2}, {})
+    asyncio.run(metrics.measure(it.db, it.clock.ms, counts, {}))
+    where = {"city": CITY, "flavor": CPU, "reason": "QUEUE_HELD"}
+    assert seen(metrics, "corridor_jobs_pending_reason", **where) == 3
+    assert seen(metrics, "corridor_jobs_pending_reason_oldest_seconds", **where) == 30
 
 
 def test_how_far_off_estimates_were_is_told_by_direction() -> None:
