@@ -155,10 +155,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "explain.option": ("OPTION", "备选"),
     "explain.why": ("WHY", "原因"),
     "explain.fits": ("COULD FIT", "最早可放下"),
-    "explain.never_said": (
-        "cannot be said as things are; not before somebody changes something",
-        "目前无法预计，须先有变更",
-    ),
+    "explain.never_said": ("cannot be said as things are", "目前无法预计"),
     "explain.after_others": (
         "cannot be said before the others end",
         "须等其他作业结束，目前无法预计",
