@@ -128,8 +128,8 @@ def read(
 
 _COLUMNS: Final = (
     "j.uid, j.city, j.enterprise, j.priority, j.submit_ms, j.options, j.not_before_ms, j.subsidy,"
-    " j.self_pay_max_fen, j.state, j.deadline_ms, j.attempts_max, j.retry_on, j.attempt, j.end_ms,"
-    " j.user_name, j.interruptible, j.emergency, j.array_uid"
+    " j.self_pay_max_fen, j.state, coalesce(j.met_deadline_ms, j.deadline_ms), j.attempts_max,"
+    " j.retry_on, j.attempt, j.end_ms, j.user_name, j.interruptible, j.emergency, j.array_uid"
 )
 _ORDER: Final = " ORDER BY j.submit_ms, j.uid"
 

@@ -155,6 +155,7 @@ class _Reader:
         if JobState.RUNNING in JOB_MOVES[run.job_state]:
             run.job_state = JobState.RUNNING
         run.start_tries = 0
+        run.begun_in_time()
         self._changes.event(run, EventKind.RUN_STARTED, start_ms, center=run.center)
         if run.attempt == 1:
             wait_ms = max(0, start_ms - run.submit_ms)

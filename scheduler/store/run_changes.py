@@ -163,6 +163,7 @@ def _write_jobs(
                     run.uid, run.was[1], run.job_state, run.start_ms, run.job_end_ms, run.failure,
                     run.message, run.not_before_ms, *sums, over, run.evictions,
                     run.attempts_free, run.start_tries, run.deactivated, run.failures,
+                    run.deadline_ms, run.met_deadline_ms,
                 )
             )  # fmt: skip
     changed = bulk_update(
@@ -172,7 +173,8 @@ def _write_jobs(
         " not_before_ms = v.column8, gross_fen = gross_fen + v.column9,"
         " subsidy_fen = subsidy_fen + v.column10, self_pay_fen = self_pay_fen + v.column11,"
         " settled = v.column12, evictions = v.column13, attempts_free = v.column14,"
-        " start_tries = v.column15, deactivated = v.column16, failures = v.column17 FROM {values}"
+        " start_tries = v.column15, deactivated = v.column16, failures = v.column17,"
+        " deadline_ms = v.column18, met_deadline_ms = v.column19 FROM {values}"
         " WHERE job.uid = v.column1 AND job.state = v.column2",
         moved,
     )

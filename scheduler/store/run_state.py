@@ -10,8 +10,10 @@ from adapters.contract import FailureClass, Usage
 from scheduler.domain import retries
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.outcome import Order
+from scheduler.domain.spec_rules import Times
 from scheduler.domain.states import RUN_TERMINAL, JobState, RunState
 from scheduler.store.database import bulk_read
+from scheduler.store.planner_jobs import options_of
 
 RunKey = tuple[int, int]
 
@@ -56,6 +58,10 @@ class RunNow:
     attempts_free: int
     start_tries: int
     failures: str
+    deadline_ms: int | None
+    finish_by_ms: int | None
+    options: str
+    met_deadline_ms: int | None
     was: tuple[RunState, JobState]
     deactivated: bool = False
     job_end_ms: int | None = None
@@ -67,6 +73,14 @@ class RunNow:
     def key(self) -> RunKey:
         """(job uid, attempt)."""
         return self.uid, self.attempt
+
+    def begun_in_time(self) -> None:
+        """A run began: the job's queue deadline means nothing any more, its ``finish_by`` does."""
+        if self.deadline_ms is not None and self.met_deadline_ms is None:
+            self.met_deadline_ms = self.deadline_ms
+            walls_ms = [option.wall_ms for option in options_of(self.options or "[]")]
+            times = Times(None, None, self.finish_by_ms)
+            self.deadline_ms = times.deadline_ms(min(walls_ms, default=0) // 1000)
 
     @property
     def order(self) -> Order | None:
@@ -91,7 +105,8 @@ _COLUMNS: Final = (
     " r.enterprise, r.start_ms, r.end_ms, r.native_id, r.accept_ms, r.failure_class, r.exit_code,"
     " r.message, r.settled_ms, j.state, j.cancel_requested, j.attempts_max, j.retry_on,"
     " j.submit_ms, r.evict_cause, r.evict_grace_ms, r.notice_ms, r.evict_deadline_ms, j.evictions,"
-    " j.attempts_free, j.start_tries, j.failures"
+    " j.attempts_free, j.start_tries, j.failures, j.deadline_ms, j.finish_by_ms,"
+    " CASE WHEN j.finish_by_ms IS NULL THEN '' ELSE j.options END, j.met_deadline_ms"
 )
 _RUN_STATES: Final = {str(state): state for state in RunState}
 _JOB_STATES: Final = {str(state): state for state in JobState}

@@ -197,7 +197,9 @@ class Job(SQLModel, table=True):
     ``attempts_max``, for the platform or the center ended them or never took them. ``evictions``
     counts runs that gave lent units back, ``start_tries`` those in a row that no center began;
     after too many the job is ``deactivated``: HELD by policy, not by its user. ``failures`` counts
-    the runs after which it was tried again, by class (``domain.retries``). ``gross_fen`` and the
+    the runs after which it was tried again, by class (``domain.retries``). ``deadline_ms`` is when
+    it is too late to start it; once a run began only its ``finish_by_ms`` makes it so, and what was
+    the deadline until then is ``met_deadline_ms``. ``gross_fen`` and the
     two parts of it are what its settled runs cost in sum.
 
     A ``gated`` job waits for other jobs, or an element for room in its array: the planner is not
@@ -283,6 +285,7 @@ class Job(SQLModel, table=True):
     attempts_free: int = _count()
     start_tries: int = _count()
     failures: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    met_deadline_ms: int | None = _big(null=True)
 
 
 #: Runs that ended by themselves, or by the word of their user: they tell how long runs take.

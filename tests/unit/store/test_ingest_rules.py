@@ -305,6 +305,32 @@ def test_money_that_comes_back_names_its_cities() -> None:
     assert it.report(ends[1]).cities == set(worlds.CITIES), "money of the corridor is for all"
 
 
+@pytest.mark.parametrize("finishes", [False, True])
+def test_a_queue_deadline_is_met_once_a_run_began(it: Hands, finishes: bool) -> None:
+    """What is tried again or gave way is not given up for it; by its finish_by it is."""
+    [uid] = it.world.submit("w1", [job(wall_s=600)])
+    soon_ms, late_ms = it.clock.ms + 1_000, it.clock.ms + 10**7
+    finish = f", finish_by_ms = {late_ms}" if finishes else ""
+    it.db.do(lambda c: c.exec_driver_sql(f"UPDATE job SET deadline_ms = {soon_ms}{finish}"))
+    it.run(uid)
+    it.end(uid, 100, Phase.FAILED, FailureClass.NODE)
+    it.clock.ms = it.job(uid, "not_before_ms")
+    assert it.db.do(lambda c: runs.expire(c, it.epoch, it.clock.ms)) == 0
+    assert it.job(uid, "state") == "QUEUED"
+    latest_ms = late_ms - 600_000 + 1
+    assert it.job(uid, "deadline_ms") == (latest_ms if finishes else None)
+    assert it.db.do(lambda c: runs.expire(c, it.epoch, latest_ms)) == finishes
+
+
+def test_one_that_no_center_began_is_given_up_at_its_deadline(it: Hands) -> None:
+    [uid] = it.world.submit("w1", [job()])
+    it.db.do(lambda c: c.exec_driver_sql(f"UPDATE job SET deadline_ms = {it.clock.ms + 1}"))
+    it.admit(uid)
+    it.send(uid)
+    it.report(never_taken(uid, 1, "not taken"))
+    assert it.db.do(lambda c: runs.expire(c, it.epoch, it.clock.ms + 1)) == 1
+
+
 def test_a_job_that_expires_with_an_unmetered_run_is_settled_by_it(it: Hands) -> None:
     uid = running(it, retry_on=frozenset({FailureClass.USER_CODE}))
     start_ms = it.clock.ms

@@ -1,4 +1,4 @@
-"""Failures of a job by class, for limits by class; evictions by time; promises that are kept."""
+"""Failures of jobs by class, deadlines that were met, evictions by time, promises to be kept."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,8 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column, the index and the table."""
+    """Add the columns, the index and the table."""
     op.add_column("job", sa.Column("failures", sa.String(), nullable=False, server_default=""))
+    op.add_column("job", sa.Column("met_deadline_ms", sa.BigInteger(), nullable=True))
     where = sa.text("evict_cause = 'RECLAIM'")
     op.create_index(
         "run_reclaimed", "run", ["evict_ms"], sqlite_where=where, postgresql_where=where
@@ -32,4 +33,5 @@ def downgrade() -> None:
     """Forget them."""
     op.drop_table("promise")
     op.drop_index("run_reclaimed", "run")
+    op.drop_column("job", "met_deadline_ms")
     op.drop_column("job", "failures")
