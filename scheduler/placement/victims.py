@@ -77,13 +77,17 @@ def rises(book: FlavorBook, gained: int, chosen: Iterable[Victim]) -> bool:
 def _least_harm(
     book: FlavorBook, asked: Asked, victims: Sequence[Victim], harm: Harm
 ) -> list[Victim]:
-    left, chosen = list(victims), list[Victim]()
+    # Of one city and size the same goes first whoever went before: only the first are compared.
+    left: dict[tuple[str, int], list[Victim]] = {}
+    for one in sorted(victims, key=lambda one: harm(book, one), reverse=True):
+        left.setdefault((one.run.city, one.units), []).append(one)
+    chosen: list[Victim] = []
     while not book.fits(*asked):
-        left = [one for one in left if book.borrowed_after(one.run.city, 0)]
-        if not left:
+        heads = [of[-1] for (city, _), of in left.items() if of and book.borrowed_after(city, 0)]
+        if not heads:
             return []
-        victim = min(left, key=lambda one: harm(book, one))
-        left.remove(victim)
+        victim = min(heads, key=lambda one: harm(book, one))
+        left[victim.run.city, victim.units].pop()
         chosen.append(victim)
         _give_back(book, victim)
     return _spared(book, asked, chosen)
