@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final
 
 from quota.instant import FlavorBook
+from scheduler.placement.intake import is_emergency
 from scheduler.placement.model import Eviction
 from scheduler.placement.pools import Holder, Pool
 from scheduler.placement.reserving import Reserving
@@ -54,14 +55,24 @@ class Reclaiming(Reserving):
         return False
 
     def _asked(self, flavor: str) -> Iterator[tuple[str, str, int]]:
-        """Yield (city, capped enterprise or "", units) of all that waits for a flavor."""
+        """Yield (city, capped enterprise or "", units) of all that waits for its turn of a flavor.
+
+        Who is over budget has none.
+        """
         if self.policy.order == "corridor" and self.policy.backfill:
-            yield from (one[:3] for one in self.lines.oldest(flavor))
+            for city, capped, units, line in self.lines.oldest(flavor):
+                if not self.used_up or any(
+                    is_emergency(entry) or not self.comes_last(flavor, city, waiting.enterprise)
+                    for entry, _, waiting in line
+                ):
+                    yield city, capped, units
             return
         for city, owners in self.lines.owners(flavor).items():
             for sizes in owners.values():
                 for line in sizes.values():
-                    yield from ((city, spot.capped, spot.units) for _, spot, _ in line)
+                    for _, spot, waiting in line:
+                        if not self.comes_last(flavor, city, waiting.enterprise):
+                            yield city, spot.capped, spot.units
 
     # --- evict ------------------------------------------------------------------------------------
 

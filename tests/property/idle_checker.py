@@ -71,6 +71,8 @@ class IdleChecker:
     reclaim: Mapping[str, ReclaimSet] = field(default_factory=dict)
     #: Cities and enterprises that start nothing.
     stopped: set[str] = field(default_factory=set)
+    #: (city or enterprise, flavor) whose budget is used up: no turn, no promise, nothing idle.
+    used_up: set[tuple[str, str]] = field(default_factory=set)
     #: Whether rules stay as they are, so that every promise must be kept.
     steady: bool = True
     #: Jobs and flavors that must not be tried for now.
@@ -79,6 +81,8 @@ class IdleChecker:
     waiting: dict[int, JobQueued] = field(default_factory=dict)
     running: dict[int, Running] = field(default_factory=dict)
     promised_ms: dict[tuple[int, str], int] = field(default_factory=dict)
+    #: Who was promised what by the last plan.
+    promised: set[tuple[int, str]] = field(default_factory=set)
     evictions: EvictionChecker = field(default_factory=EvictionChecker)
     proven: int = 0
 
@@ -110,6 +114,11 @@ class IdleChecker:
         owners = {flavor: self.blocked_owners(flavor) for flavor in self.reclaim}
         for start in plan.starts:
             self._start(start, plan.now_ms, owners.get(start.option.flavor, ()))
+        promised = {(one.uid, one.flavor) for one in plan.reservations}
+        for uid, flavor in promised - self.promised:
+            over = self.is_over_budget(self.waiting[uid], flavor)
+            assert not over, f"{uid} is promised {flavor}: over budget"
+        self.promised = promised
         self.evictions.planned(self, plan)
 
     def _start(self, start: Start, now_ms: int, owners: Iterable[JobQueued]) -> None:
@@ -225,6 +234,8 @@ class IdleChecker:
         """Whether a job lacks only units, of those that its city owns."""
         if job.uid in self.parked or self.is_stopped(job) or job.uid not in self.waiting:
             return False
+        if self.is_over_budget(job, flavor):
+            return False
         runs = [run for run in self.running.values() if run.option.flavor == flavor]
         for option in map(least, job.options):
             if option.flavor == flavor and self.is_within(runs, job, option):
@@ -245,6 +256,13 @@ class IdleChecker:
     def blocked_owners(self, flavor: str) -> list[JobQueued]:
         """All waiting jobs that lack only units, of those that their cities own."""
         return [job for job in self.waiting.values() if self.is_blocked_owner(job, flavor)]
+
+    def is_over_budget(self, job: JobQueued, flavor: str) -> bool:
+        """Whether the budget of its city or enterprise is used up; an emergency goes first."""
+        if job.emergency:
+            return False
+        nodes = f"cities/{job.city}", f"enterprises/{job.enterprise}"
+        return any((node, flavor) in self.used_up for node in nodes)
 
     def is_stopped(self, job: JobQueued) -> bool:
         """Whether the job's city or enterprise is stopped."""

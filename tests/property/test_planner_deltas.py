@@ -215,6 +215,7 @@ class Told:
         """Budgets are used up, or have something left again: others go first, nothing idles."""
         nodes = ("cities/wuhan", "enterprises/w1", "enterprises/e1")
         used_up = [(node, flavor) for node in nodes for flavor in FLAVORS if self._one_in(4)]
+        self.checker.used_up = set(used_up)
         self.deltas.append(UsedUp(tuple(used_up)))
 
     def money(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.placement.model import PoolSet, Start, UsedUp
+from scheduler.placement.model import PoolSet, ReclaimSet, Start, UsedUp
 from tests.unit.placement.board import Board, ended, promised, started
 
 W1 = UsedUp((("enterprises/w1", "a"),))
@@ -55,6 +55,15 @@ def test_another_flavor_of_which_budget_is_left_goes_in_its_turn() -> None:
     either = board.job(1, "w1", 4, flavors=("a", "b"))
     plan = board.plan(either, board.job(2, "w2", 10, waited_h=1))
     assert {start.uid: start.option.flavor for start in plan.starts} == {1: "b", 2: "a"}
+
+
+def test_under_a_lease_it_does_not_bar_others_from_borrowing() -> None:
+    """A blocked owner freezes what may be borrowed; one that is over its budget does not."""
+    for told, expected in (((), []), ((W1,), [3])):
+        board = Board(ReclaimSet("a", "lease"), *told)
+        board.plan(board.job(9, "e1", 7, wall_h=2))
+        assert started(board.plan(board.job(1, "w1", 5, wall_h=2))) == []
+        assert started(board.plan(board.job(3, "e1", 1, wall_h=3))) == expected
 
 
 def test_more_budget_gives_the_turn_back() -> None:
