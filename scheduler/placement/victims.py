@@ -4,7 +4,7 @@ First the run that does the least harm, then the next, until the job fits; then 
 again without which it fits too. If it does not fit when no city borrows any more by runs that may
 be stopped, nobody is: what it lacks was not lent. If the runs are more than the rate leaves, or
 would not let more be held within nominal quotas, other sets are looked at, those with the least
-harm first: depth first over runs, of which those of one enterprise and size are taken for alike.
+harm first: depth first over runs, of which those of one city and size are taken for alike.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 
 #: How much harm the end of a run does, by the book as it is then; the least is the first.
 Harm = Callable[[FlavorBook, Victim], tuple[int, ...]]
-#: City, enterprise and units of alike runs.
+#: City, enterprise (if its city keeps units for it, else "") and units of alike runs.
 _Kind = tuple[str, str, int]
 
 
@@ -115,7 +115,7 @@ class _Search:
         self._left: dict[_Kind, list[Victim]] = {}
         # The last of a list is taken first.
         for one in sorted(victims, key=lambda one: harm(book, one), reverse=True):
-            self._left.setdefault((one.run.city, one.run.enterprise, one.units), []).append(one)
+            self._left.setdefault(self._kind(one), []).append(one)
         self._barred: set[_Kind] = set()
         self._chosen: list[Victim] = []
         self._gone: dict[str, list[int]] = {city: [] for city in self._borrowed}
@@ -142,6 +142,10 @@ class _Search:
             else:
                 levels.append(self._candidates())
         return []
+
+    def _kind(self, victim: Victim) -> _Kind:
+        city, enterprise = victim.run.city, victim.run.enterprise
+        return city, enterprise if enterprise in self._book.kept else "", victim.units
 
     def _candidates(self) -> Iterator[_Kind]:
         """Of which kind the next run may be, the least harm first.
@@ -179,7 +183,7 @@ class _Search:
         victim = self._chosen.pop()
         self._gone[victim.run.city].pop()
         self._room += victim.units
-        self._left[victim.run.city, victim.run.enterprise, victim.units].append(victim)
+        self._left[self._kind(victim)].append(victim)
         _take(self._book, victim)
 
     def _rises(self) -> bool:
