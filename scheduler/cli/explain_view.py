@@ -58,7 +58,7 @@ def _options(session: Session, options: Sequence[job_pb2.PendingReason]) -> None
             [
                 str(number),
                 f"{option.requested:,} × {option.flavor}",
-                _short(out, option.code),
+                job_views.short_reason(out, option.code),
                 session.node(option.node),
                 f"{option.short_by:,}" if option.HasField("short_by") else "",
                 _soon(out, option.start_earliest_time),
@@ -82,7 +82,7 @@ def _times(session: Session, found: pb.ExplainJobResponse) -> None:
         part = spent_ms / whole_ms if whole_ms else 0.0
         bar = " " + "█" * max(1, round(part * _BAR)) if out.is_terminal else ""
         share = f"{part:4.0%}{bar}"
-        rows.append([_short(out, one.code), out.span(spent_ms // 1000), share])
+        rows.append([job_views.short_reason(out, one.code), out.span(spent_ms // 1000), share])
     if len(rows) > 1:
         total = Cell(out.span(whole_ms // 1000), "bold")
         rows.append([Cell(out.t("quote.total"), "bold"), total, ""])
@@ -107,18 +107,12 @@ def _history(session: Session, spells: Sequence[pb.ReasonSpell]) -> None:
             [
                 out.clock(spell.start_time),
                 out.span(lasted_s),
-                _short(out, spell.code) + going_on,
+                job_views.short_reason(out, spell.code) + going_on,
             ]
         )
     out.table(columns, rows)
     if len(shown) < len(spells):
         out.line(out.t("explain.earlier", n=len(spells) - len(shown)), "dim")
-
-
-def _short(out: Output, code: int) -> str:
-    """Return a reason in few words, with its code into a pipe."""
-    word = job_views.code_word(code)
-    return out.t(f"short.{word}") if word else ""
 
 
 def _soon(out: Output, at: Timestamp) -> str:

@@ -67,6 +67,7 @@ def _between(out: Output, begin: Timestamp, end: Timestamp, now_ms: int) -> str:
 def job_table(session: Session, jobs: Sequence[pb.Job], *, several_cities: bool) -> None:
     """Print jobs, a line each."""
     out = session.out
+    some_wait = any(job.HasField("pending_reason") for job in jobs)
     columns = [
         Column("jobs.job"),
         Column("jobs.state"),
@@ -75,14 +76,18 @@ def job_table(session: Session, jobs: Sequence[pb.Job], *, several_cities: bool)
         *([Column("jobs.city", rank=1)] if several_cities else []),
         Column("jobs.submitted", right=True, rank=3),
         Column("jobs.waited", right=True, rank=4),
+        *([Column("jobs.why", flex=10, rank=2)] if some_wait else []),
         Column("jobs.ran", right=True, rank=5),
         Column("jobs.pays", right=True, rank=6),
         *([Column("jobs.enterprise", rank=7)] if several_cities else []),
     ]
-    out.table(columns, [_job_row(session, job, several_cities) for job in jobs], "jobs.none")
+    rows = [_job_row(session, job, several_cities, some_wait) for job in jobs]
+    out.table(columns, rows, "jobs.none")
 
 
-def _job_row(session: Session, job: pb.Job, several_cities: bool) -> list[str | Cell]:
+def _job_row(
+    session: Session, job: pb.Job, several_cities: bool, some_wait: bool
+) -> list[str | Cell]:
     out, now_ms = session.out, session.now_ms
     started = job.HasField("start_time")
     waited_until = job.start_time if started else job.end_time
@@ -94,6 +99,7 @@ def _job_row(session: Session, job: pb.Job, several_cities: bool) -> list[str | 
         *([session.name(job.city)] if several_cities else []),
         out.when(job.submit_time),
         _between(out, job.submit_time, waited_until, now_ms),
+        *([short_reason(out, job.pending_reason.code)] if some_wait else []),
         _between(out, job.start_time, job.end_time, now_ms) if started else "",
         amounts.money(job.charge.self_pay_fen) if job.HasField("charge") else "",
         *([job.enterprise] if several_cities else []),
@@ -270,6 +276,12 @@ def place_words(out: Output, place: int, waiting: int) -> str:
 def code_word(code: int) -> str:
     """Return ``POOL_FULL`` for a reason's code, "" for none."""
     return enum_word(_REASON_CODE, code) or ""
+
+
+def short_reason(out: Output, code: int) -> str:
+    """Return a reason in few words, "" for none."""
+    word = code_word(code)
+    return out.t(f"short.{word}") if word else ""
 
 
 def reason_code(reason: pb.PendingReason) -> str:

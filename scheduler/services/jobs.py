@@ -7,11 +7,13 @@ from adapters.contract import LogChunk
 from adapters.errors import AdapterError, Rejected, Throttled, Unauthorized
 from scheduler.domain.ids import job_id, run_id
 from scheduler.domain.principal import Principal
+from scheduler.domain.reasons import PendingReason
+from scheduler.domain.states import JobState
 from scheduler.errors import InvalidRequest, NotFound, TemporarilyAway, WrongState
 from scheduler.services import checks, explaining
 from scheduler.services.context import Context
 from scheduler.services.explaining import Told
-from scheduler.store import charges, job_relations, jobs
+from scheduler.store import charges, job_relations, jobs, reasons
 from scheduler.store.charges import Charge
 from scheduler.store.database import Connection
 from scheduler.store.job_filter import JobFilter
@@ -25,7 +27,7 @@ _OFFSET_MAX: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it is shown; ``told`` only while it waits, and only of a single job.
+    """A job as it is shown; ``told`` only while it waits, of many jobs with codes alone.
 
     ``array`` is what an array comes to; ``waits`` the jobs that it waits for, only of a single job.
     """
@@ -60,16 +62,25 @@ async def get_job(context: Context, caller: Principal, uid: int) -> JobView:
 async def list_jobs(
     context: Context, caller: Principal, wanted: JobFilter, limit: int, before_uid: int
 ) -> list[JobView]:
-    """Return at most ``limit`` jobs, newest first, without runs and reasons."""
+    """Return at most ``limit`` jobs, newest first, without runs; of reasons the codes alone."""
+    now_ms = context.clock.now_ms()
 
     def read(connection: Connection) -> list[JobView]:
         rows = jobs.list_jobs(connection, caller.scope, wanted, limit, before_uid)
+        waiting = [row.uid for row in rows if row.state in (JobState.QUEUED, JobState.HELD)]
+        codes = reasons.present(connection, waiting, now_ms)
         costs = charges.of_jobs(connection, rows)
         arrays = job_relations.arrays(connection, rows)
         for uid, array in arrays.items():
             if array.gross_fen:
                 costs[uid] = Charge(array.gross_fen, array.self_pay_fen, (), "", 0, 0)
-        return [JobView(row, charge=costs.get(row.uid), array=arrays.get(row.uid)) for row in rows]
+        return [
+            JobView(
+                row, charge=costs.get(row.uid), array=arrays.get(row.uid),
+                told=Told(PendingReason(codes[row.uid])) if row.uid in codes else None,
+            )
+            for row in rows
+        ]  # fmt: skip
 
     return await context.db.read(read)
 

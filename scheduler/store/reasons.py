@@ -5,7 +5,7 @@ at most so much at a time. So the load is bounded whatever the number of jobs; a
 the loop's period. What a job does alone (held, in a pause, waiting for others) is in the feed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -22,6 +22,7 @@ from scheduler.store.reason_tables import ReasonSpell
 from scheduler.store.tables import table
 
 _COLUMNS: Final = ("subject", "from_ms", "code")
+_LISTED_MAX: Final = 500
 #: Rows that one pruning takes away.
 _PRUNED_MAX: Final = 5_000
 _KINDS: Final = ", ".join(
@@ -170,3 +171,49 @@ def course_of(connection: Connection, uid: int) -> Course | None:
         tuple(spells[subjects[0]]),
         uid == array_uid,
     )
+
+
+def present(connection: Connection, uids: Collection[int], now_ms: int) -> dict[int, ReasonCode]:
+    """Return why jobs wait, those of these that do and have rows, as it was sampled last.
+
+    What was not sampled yet is NOT_EVALUATED. The caller has looked whether the jobs may be seen.
+    """
+    if not uids:
+        return {}
+    listed = ", ".join(map(str, sorted(uids)))
+    rows = bulk_read(
+        connection,
+        "SELECT uid, city, enterprise, options, state, attempt, not_before_ms, gated, deactivated,"
+        f" array_uid FROM job WHERE uid IN ({listed}) AND state IN ('QUEUED', 'HELD')",
+    )
+    found: dict[int, ReasonCode] = {}
+    asked: dict[int, list[str]] = {}
+    for uid, city, enterprise, options, state, attempt, not_before_ms, gated, off, array in rows:
+        if state == "HELD":
+            found[uid] = ReasonCode.DEACTIVATED if off else ReasonCode.QUEUE_HELD
+            continue
+        if gated or array == uid:  # of an array: unless an element waits to be placed
+            found[uid] = ReasonCode.DEPENDENCY
+        asked[uid] = [] if gated else [f"j{uid}"]
+        if not_before_ms > now_ms:
+            found.setdefault(uid, ReasonCode.RETRY_BACKOFF if attempt else ReasonCode.NOT_BEFORE)
+        elif not gated:
+            shape = shape_of(options_of(options))
+            asked[uid] += [subject_of(Kind(city, who, shape)) for who in (enterprise, "")]
+    sampled = _open_spells(connection, sorted({one for each in asked.values() for one in each}))
+    for uid, subjects in asked.items():
+        codes = (sampled[one] for one in subjects if one in sampled)
+        found[uid] = next(codes, found.get(uid, ReasonCode.NOT_EVALUATED))
+    return found
+
+
+def _open_spells(connection: Connection, subjects: Sequence[str]) -> dict[str, ReasonCode]:
+    found: dict[str, ReasonCode] = {}
+    for first in range(0, len(subjects), _LISTED_MAX):
+        some = ", ".join(f"'{one}'" for one in subjects[first : first + _LISTED_MAX])
+        rows = bulk_read(
+            connection,
+            f"SELECT subject, code FROM reason_spell WHERE to_ms IS NULL AND subject IN ({some})",
+        )
+        found.update((subject, ReasonCode(code)) for subject, code in rows)
+    return found

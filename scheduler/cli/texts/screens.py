@@ -21,6 +21,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "jobs.city": ("CITY", "城市"),
     "jobs.enterprise": ("ENTERPRISE", "企业"),
     "jobs.submitted": ("SUBMITTED", "提交"),
+    "jobs.why": ("WAITS FOR", "等待原因"),
     "jobs.waited": ("WAITED", "等待"),
     "jobs.ran": ("RAN", "运行"),
     "jobs.pays": ("OWN PART", "自付"),

@@ -89,6 +89,24 @@ async def test_how_a_job_waited_is_known_once_it_runs(
     assert spell.HasField("end_time")
 
 
+async def test_a_list_tells_why_each_job_waits_by_the_code(
+    corridor: Any, hands: Any, new_spec: Any
+) -> None:
+    waits, runs, held = await hands.submit(
+        "sample-ezhou-1", new_spec(), new_spec(), new_spec(held=True)
+    )
+    await sample(corridor, waits, ReasonCode.POOL_FULL)
+    await hands.run(runs)
+    answer = await corridor.jobs.ListJobs(pb.ListJobsRequest(), metadata=corridor.operator())
+    found = {
+        job.job_id: job.pending_reason for job in answer.jobs if job.HasField("pending_reason")
+    }
+    assert found == {
+        waits: job_pb2.PendingReason(code=job_pb2.REASON_CODE_POOL_FULL),
+        held: job_pb2.PendingReason(code=job_pb2.REASON_CODE_QUEUE_HELD),
+    }
+
+
 async def test_a_held_job_waits_for_its_release_since_it_was_held(
     corridor: Any, hands: Any, new_spec: Any
 ) -> None:

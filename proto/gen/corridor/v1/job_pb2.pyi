@@ -1246,7 +1246,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def pending_reason(self) -> Global___PendingReason:
-        """Why it waits; only while it does, and only from GetJob."""
+        """Why it waits; only while it does. From ListJobs only its code is set."""
 
     @_builtins.property
     def submit_time(self) -> _timestamp_pb2.Timestamp:

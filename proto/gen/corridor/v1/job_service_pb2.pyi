@@ -499,7 +499,9 @@ Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
 
 @_typing.final
 class ListJobsResponse(_message.Message):
-    """A page of jobs, newest first, without their runs and without why they wait."""
+    """A page of jobs, newest first, without their runs. Why a job waits is told by its code alone, as it
+    was sampled some seconds ago; ExplainJob tells more.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
