@@ -129,7 +129,7 @@ class Explainer:
         """Add to a reason when its option would fit if runs ended as expected."""
         pool = self._root.pools.get(option.flavor)
         if pool is None or reason.code in UNFORESEEN:
-            return reason
+            return replace(reason, outlook=StartOutlook.NONE)
         at_ms, later = self.foresight.expected(pool, now_ms).earliest(
             key[0], key[1], least_units(option), now_ms
         )
