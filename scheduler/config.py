@@ -72,8 +72,9 @@ class PlannerSettings:
     order: str = "corridor"
     backfill: bool = True
     usage_half_life_h: float = 168.0
-    ageing_h: float = 16.0
-    starving_h: float = 120.0
+    city_half_life_h: float = 48.0
+    ageing_h: float = 36.0
+    starving_h: float = 140.0
     start_weight: int = 1
     net_weight: int = 600
     stage_weight: int = 1
@@ -148,6 +149,7 @@ _RANGES = {
     "clock.speed": (0.001, 1_000_000),
     "planner.shards": (1, 64),
     "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),
+    "planner.city_half_life_h": (0.01, _YEAR_S / 3_600),
     "planner.ageing_h": (0, _YEAR_S / 3_600),
     "planner.starving_h": (0, _YEAR_S / 3_600),
     "planner.start_weight": (0, 1_000_000),

@@ -47,6 +47,7 @@ def loop_settings(settings: Settings) -> LoopSettings:
             order=planner.order,
             backfill=planner.backfill,
             usage_half_life_ms=round(planner.usage_half_life_h * _HOUR_MS),
+            city_half_life_ms=round(planner.city_half_life_h * _HOUR_MS),
             ageing_ms=round(planner.ageing_h * _HOUR_MS),
             starving_ms=round(planner.starving_h * _HOUR_MS),
             start_weight=planner.start_weight,

@@ -209,8 +209,8 @@ class ControlLoop:
 
     def _snapshot(self, connection: Connection) -> tuple[int, list[Delta]]:
         """All the planner must know; pools of centers that do not answer are closed."""
-        half_life_ms = self.settings.policy.usage_half_life_ms
-        revision, told = planner_feed.snapshot(connection, self.clock.now_ms(), half_life_ms)
+        policy, now_ms = self.settings.policy, self.clock.now_ms()
+        revision, told = planner_feed.snapshot(connection, now_ms, policy)
         return revision, self._closed_pools(told)
 
     def _closed_pools(self, told: Iterable[Delta]) -> list[Delta]:

@@ -55,7 +55,7 @@ class Explainer:
         if run is None or run.job is None:
             return None
         # It was started a moment ago, and is about to be admitted or refused.
-        last = root.refusals.last.get((run.city, run.enterprise, run.job.options))
+        last = root.refusals.last.get(class_of(run.job))
         reason = last or PendingReason(
             ReasonCode.NOT_EVALUATED, "corridor", run.option.flavor, requested=run.option.units
         )
@@ -87,7 +87,7 @@ class Explainer:
 
     def estimate(self, job: JobQueued, now_ms: int) -> Explanation:
         """Say what would be said of a job if it were queued now."""
-        key = (job.city, job.enterprise, job.options)
+        key = class_of(job)
         entry = (-job.priority, job.queued_ms, job.uid, 0)
         found = self._explained(key, entry, None, now_ms, None, job)
         return replace(found, waiting_in_city=found.waiting_in_city + 1)
@@ -106,7 +106,7 @@ class Explainer:
         self, key: ClassKey, now_ms: int, parked: PendingReason | None
     ) -> tuple[PendingReason, tuple[PendingReason, ...]]:
         """The reason of a job and those of its options, with the earliest starts."""
-        city, enterprise, options = key
+        city, enterprise, options, _ = key
         reasoning = Reasoning(self._root, now_ms)
         bindings = [reasoning.binding(city, enterprise, option) for option in options]
         if parked is None:

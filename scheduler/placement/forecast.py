@@ -24,6 +24,7 @@ from scheduler.placement.model import (
     RunActive,
     RunEnded,
 )
+from scheduler.placement.parking import class_of
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import Entry, LocalShards
 from scheduler.placement.waiting import WaitingClass
@@ -33,8 +34,8 @@ JOBS_MAX: Final = 600
 _CLASS_MAX: Final = 256
 _FIRST: Final = (PoolSet, CitySet, EnterpriseSet)
 
-#: (enterprise, option, age in ms) to how long the run takes in all, in ms.
-Expect = Callable[[str, Option, int], int]
+#: (enterprise, user, option, age in ms) to how long the run takes in all, in ms.
+Expect = Callable[[str, str, Option, int], int]
 
 
 @dataclass(slots=True)
@@ -113,6 +114,7 @@ def _waiting(
         jobs += [
             JobQueued(
                 uid, waiting.city, waiting.enterprise, -priority, queued_ms, waiting.options,
+                user=waiting.user,
             )
             for priority, queued_ms, uid, _ in entries
         ]  # fmt: skip
@@ -148,14 +150,14 @@ def _copy(
         is_ending = run.end_ms < run.start_ms + run.option.wall_ms
         told.append(
             RunActive(
-                uid, run.city, run.enterprise, run.option, run.start_ms, run.priority, "",
+                uid, run.city, run.enterprise, run.option, run.start_ms, run.priority, run.user,
                 run.interruptible, run.evictions, run.end_ms if is_ending else 0,
                 root.pools[run.option.flavor].ending.get(uid, 0),
             )
         )  # fmt: skip
         if run.option.flavor in flavors:
             age_ms = max(0, now_ms - run.start_ms)
-            end_ms = run.start_ms + expect(run.enterprise, run.option, age_ms)
+            end_ms = run.start_ms + expect(run.enterprise, run.user, run.option, age_ms)
             end_ms = min(end_ms, run.end_ms) if is_ending else end_ms
             ends.append((max(end_ms, now_ms + 1), uid))
     for flavor in sorted(flavors):
@@ -177,7 +179,7 @@ def _as_planned(root: RootPlanner, ahead: RootPlanner, extra: JobQueued | None) 
     ahead.dirty = set(root.dirty)
     keys = {waiting.key for waiting in root.fresh}
     if extra is not None:
-        keys.add((extra.city, extra.enterprise, extra.options))
+        keys.add(class_of(extra))
     ahead.fresh = {waiting: None for key, waiting in ahead.classes.items() if key in keys}
     for flavor, pool in root.pools.items():
         ahead.pools[flavor].turns = pool.turns
@@ -205,7 +207,8 @@ def _run(
             more = plan.more
             for start in plan.starts:
                 found.starts[start.uid] = at_ms
-                took_ms = expect(start.enterprise, start.option, 0)
+                user = ahead.active[start.uid].user
+                took_ms = expect(start.enterprise, user, start.option, 0)
                 heappush(ends, (at_ms + max(1, took_ms), start.uid))
                 left -= 1
             for eviction in plan.evictions:

@@ -96,15 +96,15 @@ class Foresight:
         expects = (self.expect, by_limits)
         return _Outlook(*forecasts(self._root, flavors, now_ms, expects, asked, jobs_max))
 
-    def expect(self, enterprise: str, option: Option, age_ms: int) -> int:
+    def expect(self, enterprise: str, user: str, option: Option, age_ms: int) -> int:
         """How long a run takes in all: what is predicted, and more once it ran for longer."""
         wall_ms = option.wall_ms
-        found = self._root.run_times.predict(enterprise, "", option)
+        found = self._root.run_times.predict(enterprise, user, option)
         took_ms = wall_ms if found is None else min(found, wall_ms)
         if took_ms > age_ms:
             return took_ms
         if age_ms >= wall_ms:
-            return by_limits(enterprise, option, age_ms)
+            return by_limits(enterprise, user, option, age_ms)
         return min(wall_ms, age_ms + max(_LATE_MIN_MS, age_ms // 2))
 
     def expected(self, pool: Pool, now_ms: int) -> Pool:
@@ -114,7 +114,7 @@ class Foresight:
         for _, uid, units, city, enterprise in pool.ends:
             run = active[uid]
             age_ms = max(0, now_ms - run.start_ms)
-            end_ms = run.start_ms + self.expect(run.enterprise, run.option, age_ms)
+            end_ms = run.start_ms + self.expect(run.enterprise, run.user, run.option, age_ms)
             ends.append((max(now_ms + 1, end_ms), uid, units, city, enterprise))
         return Pool(pool.flavor, pool.center, pool.book, ends=sorted(ends))
 
@@ -126,14 +126,14 @@ class Foresight:
         Of its own enterprise the jobs before it are counted; of a class of another one as many of
         its jobs are older as its part of the time since the first of them says.
         """
-        root, (city, enterprise, _) = self._root, key
+        root, (city, enterprise, *_) = self._root, key
         work = own_work = own_jobs = 0
         for owners in root.lines.owners(pool.flavor).values():
             for sizes in owners.values():
                 for _, spot, waiting in chain.from_iterable(sizes.values()):
                     first = waiting.window[0]
                     option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
-                    each = spot.units * expect(waiting.enterprise, option, 0)
+                    each = spot.units * expect(waiting.enterprise, waiting.user, option, 0)
                     if waiting.enterprise == enterprise:
                         own_jobs += waiting.count
                         own_work += waiting.count * each
@@ -147,7 +147,7 @@ class Foresight:
         return work // max(1, pool.book.capacity)
 
 
-def by_limits(enterprise: str, option: Option, age_ms: int) -> int:
+def by_limits(enterprise: str, user: str, option: Option, age_ms: int) -> int:
     """Every run uses its limit; one that is late takes as long again as it is late."""
     late_ms = age_ms - option.wall_ms
     return option.wall_ms if late_ms < 0 else age_ms + max(_LATE_MIN_MS, late_ms)

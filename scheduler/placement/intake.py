@@ -25,7 +25,7 @@ from scheduler.placement.model import (
 from scheduler.placement.parking import Parking, class_of
 from scheduler.placement.runs import Runs
 from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
-from scheduler.placement.waiting import TURN_WALLS, Spot, WaitingClass, WaitingLines
+from scheduler.placement.waiting import TURN_RUNS, Spot, WaitingClass, WaitingLines
 
 #: Added to the priority of an emergency: it comes before all that its enterprise has waiting.
 EMERGENCY: Final = 1 << 32
@@ -51,6 +51,8 @@ class Intake(Runs):
         self.parking = Parking()
         #: Promises of another planner, to be kept by the next plan.
         self.promised: list[Promised] = []
+        #: Classes by (enterprise, user).
+        self._of_user: dict[tuple[str, str], dict[WaitingClass, None]] = {}
         #: Classes with new first jobs.
         self.fresh: dict[WaitingClass, None] = {}
         #: Classes whose first job is an emergency.
@@ -60,7 +62,7 @@ class Intake(Runs):
         self._taken: list[list[int]] = [[] for _ in range(shards.count)]
         self._shard_of: dict[str, int] = {}
         #: Spots of classes that are alike in it: (city, capped enterprise, options).
-        self._spots: dict[ClassKey, tuple[Spot, ...]] = {}
+        self._spots: dict[tuple[str, str, tuple[Option, ...]], tuple[Spot, ...]] = {}
         self._capped: set[str] = set()
 
     # --- taking in --------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ class Intake(Runs):
                     if uid not in self.active:
                         self._occupy(delta, now_ms, None)
                 case RunHistory():
-                    self.run_times.learn(delta)
+                    self._learn(delta)
                 case Promised():
                     self.promised.append(delta)
                 case Unparked(city):
@@ -103,13 +105,14 @@ class Intake(Runs):
         if self._limits_moved:
             self._reline()
         self._unpark(self.parking.due(now_ms), queued)
+        self._retime()
         self._tell_shards(queued, removed)
 
     def _queue(self, job: JobQueued, now_ms: int, queued: dict[int, JobQueued]) -> None:
         uid = job.uid
         if self.policy.order == "fifo":
-            if job.priority:
-                job = job._replace(priority=0)
+            if job.priority or job.user:
+                job = job._replace(priority=0, user="")
         elif job.emergency:
             job = job._replace(priority=job.priority + EMERGENCY, emergency=False)
         if uid in self.active:
@@ -185,11 +188,11 @@ class Intake(Runs):
         evictions = self._stoppable.pop(uid, None)
         is_stoppable, evictions = evictions is not None, evictions or 0
         job = JobQueued(
-            uid, city, enterprise, priority, entry[1], waiting.options, 0, "", is_stoppable,
-            evictions,
+            uid, city, enterprise, priority, entry[1], waiting.options, 0, waiting.user,
+            is_stoppable, evictions,
         )  # fmt: skip
         run = RunActive(
-            uid, city, enterprise, option, now_ms, priority, "", is_stoppable, evictions
+            uid, city, enterprise, option, now_ms, priority, waiting.user, is_stoppable, evictions
         )  # fmt: skip
         self._occupy(run, now_ms, job)
 
@@ -219,6 +222,26 @@ class Intake(Runs):
         for spot in waiting.spots:
             if self.pools[spot.flavor].frozen:
                 self.dirty.add(spot.flavor)
+
+    def delay_ms(self, key: ClassKey) -> int:
+        """How much later than it was queued a job of a class has its turn in its enterprise."""
+        if self.policy.order != "corridor":
+            return 0
+        _, enterprise, options, user = key
+        wall_ms = options[0].wall_ms
+        known_ms = self.run_times.of_user(enterprise, user)
+        return TURN_RUNS * (wall_ms if known_ms is None else min(wall_ms, known_ms))
+
+    def _retime(self) -> None:
+        """Runs of some users took longer or less than was thought: turns come anew."""
+        for member in self._learned:
+            for waiting in self._of_user.get(member, ()):
+                delay_ms = self.delay_ms(waiting.key)
+                if delay_ms != waiting.delay_ms:
+                    self.lines.take(waiting, waiting.window[0])
+                    waiting.delay_ms = delay_ms
+                    self.lines.put(waiting)
+        self._learned.clear()
 
     def _reline(self) -> None:
         """Limits moved: which classes could ever start, and whose caps bind, is found anew."""
@@ -313,9 +336,9 @@ class Intake(Runs):
             waiting = self.classes[update.key] = WaitingClass(
                 update.key, self.shard_of(update.key[0])
             )
-            if self.policy.order == "corridor":
-                waiting.delay_ms = TURN_WALLS * waiting.options[0].wall_ms
-                waiting.by_band = True
+            waiting.delay_ms = self.delay_ms(update.key)
+            if waiting.user:
+                self._of_user.setdefault((waiting.enterprise, waiting.user), {})[waiting] = None
             self._spot(waiting)
         first = waiting.window[0] if waiting.window else None
         self.census.add(waiting, update.total - waiting.count)
@@ -337,6 +360,11 @@ class Intake(Runs):
 
     def _drop(self, waiting: WaitingClass) -> None:
         del self.classes[waiting.key]
+        if waiting.user:
+            member = waiting.enterprise, waiting.user
+            del self._of_user[member][waiting]
+            if not self._of_user[member]:
+                del self._of_user[member]
         self.fresh.pop(waiting, None)
         self.emergencies.pop(waiting, None)
         self.census.stands(waiting, somewhere=True)

@@ -1,8 +1,9 @@
-"""What enterprises and cities are ordered by: faded use and borrowed shares, in exact integers.
+"""What enterprises and cities are ordered by: quotas and faded use, in exact integers.
 
 Use is weighed by the pool: a unit-second counts as its part of the pool's capacity, so that a
-card and a core compare. All keys are scaled by common multiples of the weights and capacities;
-nothing is rounded when two of them are compared.
+card and a core compare. An enterprise is ordered by what it used of all flavors, a city by what it
+used of the one that is asked for. All keys are scaled by common multiples of the weights and
+capacities; nothing is rounded when two of them are compared.
 """
 
 from collections.abc import Mapping
@@ -10,29 +11,33 @@ from math import lcm
 from typing import Final
 
 from quota.instant import NO_LIMITS
-from scheduler.placement.model import Option
+from scheduler.placement.model import Option, PolicySettings, UsageSet
 from scheduler.placement.pools import Pool
 from scheduler.placement.usage import FadingUse
 from scheduler.placement.waiting import WaitingClass
 
-#: (balance, borrowed share, faded use, each per weight; queue time, uid) of a city's head.
-CityKey = tuple[int, int, int, int, int]
+#: (whether it has what it owns, faded use per weight, queue time, uid) of a city's head.
+CityKey = tuple[bool, int, int, int]
+#: What a charge added to the use of an enterprise and of its city.
+Score = tuple[int, int]
 
 _NORM_BITS: Final = 40
+#: The use of a city that used what its weight entitles it to.
+PAR: Final = 1 << 10
 
 
 class Keys:
     """Weights, use and shares; ``pools`` are those of the planner."""
 
-    def __init__(self, pools: Mapping[str, Pool], half_life_ms: int) -> None:
+    def __init__(self, pools: Mapping[str, Pool], policy: PolicySettings) -> None:
         self._pools = pools
         self._city_weights: dict[str, int] = {}
         self._enterprise_weights: dict[str, int] = {}
         self._cities: dict[str, str] = {}
-        self._member_use = FadingUse(half_life_ms)
-        self._city_use = FadingUse(half_life_ms)
-        #: Borrowed shares above 0 by city and flavor, of cities that were asked for.
-        self._shares: dict[str, dict[str, int]] = {}
+        self._member_use = FadingUse[str](policy.usage_half_life_ms)
+        #: By city and flavor.
+        self._city_use = FadingUse[tuple[str, str]](policy.city_half_life_ms)
+        self._half_life_ms = policy.city_half_life_ms
         self._share_unit = self._city_lcm = self._member_lcm = 1
         self._stale = True
 
@@ -51,10 +56,6 @@ class Keys:
         """A pool's capacity is another one."""
         self._stale = True
 
-    def quota_moved(self) -> None:
-        """A city's nominal quota is another one."""
-        self._shares.clear()
-
     def _reweigh(self) -> None:
         """Recompute the common multiples that keep comparisons exact."""
         capacities = [pool.book.capacity for pool in self._pools.values() if pool.book.capacity]
@@ -63,46 +64,42 @@ class Keys:
         self._share_unit = lcm(*capacities) * self._city_lcm
         for pool in self._pools.values():
             pool.norm = (1 << _NORM_BITS) // max(1, pool.book.capacity)
-        self._shares.clear()
         self._stale = False
 
     # --- use --------------------------------------------------------------------------------------
 
-    def charge(self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int) -> int:
+    def charge(
+        self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int
+    ) -> Score:
         """Add the use of a run; returns the score, to be taken away by ``refund``."""
-        return self._add(city, enterprise, option.flavor, option.units * used_ms, now_ms)
+        unit_ms = option.units * used_ms
+        return self._add(city, enterprise, option.flavor, unit_ms, unit_ms, now_ms)
 
-    def refund(self, city: str, enterprise: str, score: int) -> None:
+    def refund(self, city: str, enterprise: str, flavor: str, score: Score) -> None:
         """Take a charge away."""
-        self._member_use.remove(enterprise, score)
-        self._city_use.remove(city, score)
+        self._member_use.remove(enterprise, score[0])
+        self._city_use.remove((city, flavor), score[1])
 
-    def note(self, enterprise: str, flavor: str, unit_seconds: int, at_ms: int) -> None:
+    def note(self, use: UsageSet) -> None:
         """Add past use of an enterprise, and of its city."""
-        city = self._cities.get(enterprise, "")
-        self._add(city, enterprise, flavor, unit_seconds * 1000, at_ms)
+        city = self._cities.get(use.enterprise, "")
+        own, of_city = use.unit_seconds, use.city_unit_seconds
+        city_ms = 1000 * (own if of_city is None else of_city)
+        self._add(city, use.enterprise, use.flavor, 1000 * own, city_ms, use.at_ms)
 
     def copy_use(self, other: "Keys") -> None:
         """Forget all use, and go on from that of another planner."""
         self._member_use, self._city_use = other._member_use.copy(), other._city_use.copy()
 
-    def _add(self, city: str, enterprise: str, flavor: str, unit_ms: int, at_ms: int) -> int:
+    def _add(
+        self, city: str, enterprise: str, flavor: str, unit_ms: int, city_unit_ms: int, at_ms: int
+    ) -> Score:
         if self._stale:
             self._reweigh()
         pool = self._pools.get(flavor)
-        amount = 0 if pool is None else unit_ms * pool.norm // 1000
-        self._city_use.add(city, amount, at_ms)
-        return self._member_use.add(enterprise, amount, at_ms)
-
-    def held(self, city: str, pool: Pool) -> None:
-        """A city holds more or less of a pool than before."""
-        shares = self._shares.get(city)
-        if shares is not None:
-            share = self._share(pool, city)
-            if share:
-                shares[pool.flavor] = share
-            else:
-                shares.pop(pool.flavor, None)
+        norm = 0 if pool is None else pool.norm
+        own = self._member_use.add(enterprise, unit_ms * norm // 1000, at_ms)
+        return own, self._city_use.add((city, flavor), city_unit_ms * norm // 1000, at_ms)
 
     # --- keys -------------------------------------------------------------------------------------
 
@@ -127,30 +124,29 @@ class Keys:
         if self._stale:
             self._reweigh()
         city = waiting.city
-        balance = min(
+        per_weight = self._city_lcm // self._city_weights.get(city, 1)
+        scores = self._city_use.scores
+        has_own, use = min(
             (
-                self._balance(pool, city, option.units)
+                (
+                    pool.book.used.get(city, 0) >= pool.book.limits.get(city, NO_LIMITS).nominal,
+                    scores.get((city, option.flavor), 0) * per_weight,
+                )
                 for option in waiting.options
                 if (pool := self._pools.get(option.flavor)) is not None
             ),
-            default=0,
+            default=(True, 0),
         )
-        weight = self._city_weights.get(city, 1)
-        score = self._city_use.scores.get(city, 0) * (self._city_lcm // weight)
         _, queued_ms, uid, _ = waiting.window[0]
-        return balance, self._dominant(city), score, queued_ms, uid
+        return has_own, use, queued_ms, uid
 
-    def _balance(self, pool: Pool, city: str, units: int) -> int:
-        """How far above its nominal a city would be halfway through a start, per weight.
-
-        Twice the units, so that half of them is whole. Below its nominal it is below 0. A start
-        counts by half: counted in full, as borrowing is, the narrow jobs of a city always go
-        before its wide ones and those of small cities last; not counted, the other way round
-        (the divisors of Webster, Jefferson and Adams for seats of a parliament).
-        """
-        book, weight = pool.book, self._city_weights.get(city, 1)
-        twice = 2 * (book.used.get(city, 0) - book.limits.get(city, NO_LIMITS).nominal) + units
-        return twice * (self._share_unit // (book.capacity * weight or 1))
+    def city_use(self, city: str, flavor: str, at_ms: int) -> int:
+        """Faded use of a city, ``PAR`` if it used its weight's part of the pool for a half-life."""
+        if self._stale:
+            self._reweigh()
+        score = self._city_use.scores.get((city, flavor), 0) * sum(self._city_weights.values())
+        par = (self._half_life_ms << _NORM_BITS) // 1000 * self._city_weights.get(city, 1)
+        return score * PAR // (par * self._city_use.weight_now(at_ms))
 
     def _share(self, pool: Pool, city: str, units: int = 0) -> int:
         """What a city would hold above its nominal with ``units`` more, per capacity and weight."""
@@ -167,13 +163,3 @@ class Keys:
             self._pools[flavor].book.capacity * self._city_weights.get(city, 1) or 1
         )
         return max(borrowed * unit, *shares, 0)
-
-    def _dominant(self, city: str) -> int:
-        """The city's largest borrowed share of any flavor, per weight."""
-        shares = self._shares.get(city)
-        if shares is None:
-            found = {flavor: self._share(pool, city) for flavor, pool in self._pools.items()}
-            shares = self._shares[city] = {
-                flavor: share for flavor, share in found.items() if share
-            }
-        return max(shares.values(), default=0)

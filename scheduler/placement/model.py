@@ -260,6 +260,7 @@ class EnterpriseQuotaSet(NamedTuple):
 class UsageSet(NamedTuple):
     """Past use of a flavor by an enterprise as of ``at_ms``, in decayed unit-seconds.
 
+    ``city_unit_seconds`` is the same use faded as that of cities is, None if it is the same.
     Part of a snapshot, after the enterprises and the pools.
     """
 
@@ -267,6 +268,7 @@ class UsageSet(NamedTuple):
     flavor: str
     unit_seconds: int
     at_ms: int
+    city_unit_seconds: int | None = None
 
 
 Delta = (
@@ -370,11 +372,15 @@ class PolicySettings:
 
     ``order`` is ``corridor`` (cities, enterprises, priority, time) or ``fifo`` (submission order
     alone); without ``backfill`` a blocked head of a flavor blocks that flavor (FCFS).
+    Use of enterprises fades to half in ``usage_half_life_ms``, that of cities in
+    ``city_half_life_ms``.
+
     A pool is promised first to a job that has waited ``starving_ms``, the oldest of several; then
-    to the one that was due first of a city below its nominal quota; then, if such a city has
-    nobody blocked, to the one that was due first; else to the first in order. The widest waiting
-    job is due after ``ageing_ms`` (less if less than three times the pool's units are asked for),
-    the second and third widest kind after twice that, the next four after three times, and so on.
+    to the oldest that is due, one of a city that used less than its part before the others; else
+    to the first in order, if it takes what its city owns. A job is due if it asks for at least two
+    thirds of the most that a waiting or running one does, after ``ageing_ms``: less in proportion
+    if less than twelve times the pool's units are asked for, or if its city used less than its
+    part (down to a quarter).
     ``starts_max`` bounds the starts of one cycle (the rest follows in
     the next at once).
 
@@ -387,8 +393,9 @@ class PolicySettings:
     order: str = "corridor"
     backfill: bool = True
     usage_half_life_ms: int = 7 * 24 * 3_600_000
-    ageing_ms: int = 16 * 3_600_000
-    starving_ms: int = 120 * 3_600_000
+    city_half_life_ms: int = 2 * 24 * 3_600_000
+    ageing_ms: int = 36 * 3_600_000
+    starving_ms: int = 140 * 3_600_000
     starts_max: int = 2_000
     start_weight: int = 1
     net_weight: int = 600

@@ -1,19 +1,17 @@
 """In what order waiting classes are tried within one pass.
 
-``FifoOrder`` is submission order alone. ``CorridorOrder`` is two tournaments. Each enterprise
-offers the first of its jobs by priority, band of width, and turn. Inside a city the narrowest band
-goes first, and in a band the enterprise with the least faded use per weight. Between the cities the
-least of (balance halfway through the start per weight, weighted borrowed dominant share, faded use
-per weight, queue time, uid) goes first. Every key is made of exact integers and ends in the uid:
-the order is total. That narrow jobs go first costs wide ones little: what those wait for is a
-promise, and that goes by other rules (``Reserving``).
+``FifoOrder`` is submission order alone. ``CorridorOrder`` is two tournaments. Inside a city the
+enterprise with the least faded use per weight goes first (Fair Tree), with the first of its jobs by
+priority and turn. Between the cities the least of (balance halfway through the start per weight,
+weighted borrowed dominant share, faded use per weight, queue time, uid) goes first. Every key is
+made of exact integers and ends in the uid: the order is total.
 
 Within a pass units and quotas only shrink. So what a gate shut out once is never looked at again,
 and a pass costs what it starts, not what waits.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Protocol
 
@@ -77,12 +75,6 @@ class Pass:
                         found.append(first)
         return found
 
-    def first(self, city: str, owner: str) -> Iterator[Turn]:
-        """Turns of the first in each line of an owner, whether or not it passes."""
-        for _, owners in self._in_city.get(city, ()):
-            for line in owners.get(owner, {}).values():
-                yield line[0][0]
-
     def next(self, line: Sequence[Item], at: int, gate: Gate) -> _Offer | None:
         """The first of a line from ``at`` on that passes the gate."""
         most, beside, wall_most_ms = gate
@@ -112,26 +104,26 @@ class Offers:
 
     def add(self, waiting: WaitingClass) -> None:
         """Add a class that is tried with all its options."""
-        heappush(self._heap, (_turn(waiting), _ANYWHERE, waiting))
+        heappush(self._heap, (waiting.turn(), _ANYWHERE, waiting))
 
-    def best(self) -> tuple[int, WaitingClass] | None:
-        """The first class that may start, or be promised something, and its band."""
+    def best(self) -> WaitingClass | None:
+        """The first class that may start, or be promised something."""
         heap, of = self._heap, self._pass
         while heap:
             turn, spot, waiting = heap[0]
-            same = bool(waiting.window) and waiting.window[0][2] == turn[3]
+            same = bool(waiting.window) and waiting.window[0][2] == turn[2]
             same = same and waiting not in of.failed
             if spot is _ANYWHERE:
                 if same and self._passes_any(waiting):
-                    return turn[1], waiting
+                    return waiting
                 if waiting.window and not same and waiting not in of.failed:
-                    heapreplace(heap, (_turn(waiting), spot, waiting))
+                    heapreplace(heap, (waiting.turn(), spot, waiting))
                 else:
                     heappop(heap)
                 continue
             gate = of.gates(spot.flavor, waiting.city, waiting.owner)
             if same and gate.passes(spot.units, spot.wall_ms):
-                return turn[1], waiting
+                return waiting
             following = self._following(turn, spot, waiting, gate)
             if following is None:
                 heappop(heap)
@@ -162,11 +154,6 @@ class Offers:
         )
 
 
-def _turn(waiting: WaitingClass) -> Turn:
-    """The turn of a class that is tried anywhere: by its narrowest option."""
-    return waiting.turn(min(spot.units for spot in waiting.spots))
-
-
 class Order(Protocol):
     """Candidates one by one: ``next`` offers, ``settle`` says what became of the offer."""
 
@@ -192,8 +179,7 @@ class FifoOrder:
 
     def next(self) -> WaitingClass | None:
         """The class with the oldest first job."""
-        found = self._offers.best()
-        return None if found is None else found[1]
+        return self._offers.best()
 
     def settle(self, offered: WaitingClass, started: bool) -> None:
         """Go on with the next one."""
@@ -202,7 +188,7 @@ class FifoOrder:
 
 
 class CorridorOrder:
-    """Cities by balance and use, then bands of width, enterprises by use, priority and turn."""
+    """Cities by balance and use, enterprises by use, then priority and turn."""
 
     def __init__(
         self,
@@ -216,12 +202,10 @@ class CorridorOrder:
         for waiting in of.fresh:
             self._fresh.setdefault((waiting.city, waiting.owner), []).append(waiting)
         self._offers: dict[tuple[str, str], Offers] = {}
-        #: Owners by (band, use, name); the band is where an owner's first job stood of late.
-        self._ranked: dict[str, list[tuple[int, int, str]]] = {}
+        #: Owners by (use, name).
+        self._ranked: dict[str, list[tuple[int, str]]] = {}
         for city, owners in of.members().items():
-            ranked = self._ranked[city] = [
-                (self._band(city, owner), enterprise_key(owner), owner) for owner in owners
-            ]
+            ranked = self._ranked[city] = [(enterprise_key(owner), owner) for owner in owners]
             heapify(ranked)
         self._keys: dict[str, tuple[CityKey, WaitingClass]] = {}
 
@@ -244,21 +228,11 @@ class CorridorOrder:
         """The first class of a city that may start, leaving out enterprises that have none."""
         ranked = self._ranked[city]
         while ranked:
-            band, use, owner = ranked[0]
-            found = self._of(city, owner).best()
-            if found is None:
-                heappop(ranked)
-            elif found[0] > band:
-                heapreplace(ranked, (found[0], use, owner))
-            else:
-                return found[1]
+            found = self._of(city, ranked[0][1]).best()
+            if found is not None:
+                return found
+            heappop(ranked)
         return None
-
-    def _band(self, city: str, owner: str) -> int:
-        """The narrowest band in which an owner's first jobs stand."""
-        bands = [turn[1] for turn in self._pass.first(city, owner)]
-        bands += [_turn(waiting)[1] for waiting in self._fresh.get((city, owner), ())]
-        return min(bands, default=0)
 
     def _of(self, city: str, owner: str) -> Offers:
         offers = self._offers.get((city, owner))
@@ -280,4 +254,4 @@ class CorridorOrder:
         if found is None:
             heappop(self._ranked[city])
         else:
-            heapreplace(self._ranked[city], (found[0], self._enterprise_key(owner), owner))
+            heapreplace(self._ranked[city], (self._enterprise_key(owner), owner))

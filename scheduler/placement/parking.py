@@ -36,7 +36,7 @@ class Parked(NamedTuple):
 
 def class_of(job: JobQueued) -> ClassKey:
     """The class a job is of."""
-    return job.city, job.enterprise, job.options
+    return job.city, job.enterprise, job.options, job.user
 
 
 class Parking:

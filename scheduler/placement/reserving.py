@@ -1,39 +1,34 @@
 """Who is promised a pool: one job of those that it blocks, by EASY, with ageing.
 
 A pool is promised to a job for want of units alone, whose own quota and cap allow it: a city or an
-enterprise at its limit must not bar others from a pool by a promise. The wider a job is beside what
-else waits, the sooner it is due a promise: narrow ones start by themselves. Cities below their
-nominal quota come before the others (what frees goes to the lender first), except before a job
-that has waited so long that it would starve. A job that its own limit blocks is promised a pool
-that nobody else waits for, and every other turn of the starving.
+enterprise at its limit must not bar others from a pool by a promise. The first in order is promised
+it if it takes what its city owns (what frees goes to the lender first); who would borrow is
+promised it only when due. Due are wide jobs, for narrow ones start by themselves: the sooner the
+less their city used of its part, and the sooner the less is waiting. Who has waited so long that he
+would starve comes before all. A job that its own limit blocks is promised a pool that nobody else
+waits for, and every other turn of the starving.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from quota.instant import NO_LIMITS
 from scheduler.placement.choosing import least
 from scheduler.placement.intake import Intake
+from scheduler.placement.keys import PAR
 from scheduler.placement.model import Option
 from scheduler.placement.pools import SHUT, Gate, Holder, Pool
 from scheduler.placement.shard import Entry
 from scheduler.placement.waiting import Aged, WaitingClass
 
 #: A pool that nobody waits for is promised to a job at its own limit after this part of the ageing.
-_LIMITED: Final = 8
+_LIMITED: Final = 18
 
 
 #: A pool is crowded if so many times its units are asked for.
-_CROWDED: Final = 3
+_CROWDED: Final = 12
 
-
-def _due_after_ms(ageing_ms: int, wider: int) -> int:
-    """How long a job waits before it is due, if so many classes ask for more units.
-
-    The widest once the ageing, the second and third widest twice, the next four thrice.
-    """
-    return ageing_ms * (wider + 1).bit_length()
+#: Wide jobs of a city that used less than its part are due sooner, at the soonest in a quarter.
+_PART_LEAST: Final = PAR // 4
 
 
 class _Blocked(NamedTuple):
@@ -47,19 +42,6 @@ class _Blocked(NamedTuple):
     def or_older(self, other: "_Blocked | None") -> "_Blocked":
         """The older of two."""
         return self if other is None or self[:2] < other[:2] else other
-
-
-class _Due(NamedTuple):
-    """A blocked class, and since when it is due."""
-
-    at_ms: int
-    blocked: _Blocked
-
-    def or_sooner(self, other: "_Due | None") -> "_Due":
-        """The one that was due first."""
-        if other is None or (self.at_ms, self.blocked[:2]) < (other.at_ms, other.blocked[:2]):
-            return self
-        return other
 
 
 class Reserving(Intake):
@@ -94,7 +76,7 @@ class Reserving(Intake):
             if self.policy.order == "fifo":
                 cap = book.caps.get(owner)
                 most = book.capacity if cap is None else cap - book.capped_used[owner]
-            if pool.for_owners:
+            if pool.for_owners or self.policy.order == "corridor":
                 return self._owners_gate(pool, city, owner, most)
             return Gate(most, most, 0)
         if pool.promised is None:
@@ -164,9 +146,8 @@ class Reserving(Intake):
         """Promise a pool to a job that it blocks and that is due, if there is one."""
         now_ms, book = self._now_ms, pool.book
         starving_ms = now_ms - self.policy.starving_ms
-        wider, ageing_ms = self._wider(pool.flavor), self._ageing_ms(pool)
-        starving = limited = lender = borrower = None
-        is_lender_blocked = False
+        wide, ageing_ms = self._wide(pool), self._ageing_ms(pool)
+        starving = limited = lacking = other = None
         for city, capped, units, line in self.lines.oldest(pool.flavor):
             room, own = book.pool_room(city, capped), self._own_room(pool, city, capped, line)
             if own is None or (units <= room and units <= own):
@@ -180,40 +161,36 @@ class Reserving(Intake):
                 continue
             if found.queued_ms <= starving_ms:
                 starving = found.or_older(starving)
-            lends = book.used.get(city, 0) < book.limits.get(city, NO_LIMITS).nominal
-            is_lender_blocked = is_lender_blocked or lends
-            due = _Due(found.queued_ms + _due_after_ms(ageing_ms, wider[units]), found)
-            if due.at_ms > now_ms:
+            if units < wide:
                 continue
-            if lends:
-                lender = due.or_sooner(lender)
+            use = self.keys.city_use(city, pool.flavor, now_ms)
+            part = max(_PART_LEAST, min(use, PAR))
+            if found.queued_ms + ageing_ms * part // PAR > now_ms:
+                continue
+            if use < PAR:
+                lacking = found.or_older(lacking)
             else:
-                borrower = due.or_sooner(borrower)
+                other = found.or_older(other)
         if limited is not None:
             pool.turns += 1
             if not pool.turns % 2:
                 starving = limited
-        first = lender or (None if is_lender_blocked else borrower)
-        chosen = starving or (None if first is None else first.blocked)
+        chosen = starving or lacking or other
         if chosen is not None:
             self._reserve_blocked(chosen, pool)
 
-    def _wider(self, flavor: str) -> dict[int, int]:
-        """By size, how many classes wait for a flavor that ask for more units."""
-        counts: Counter[int] = Counter()
-        for _, _, units, line in self.lines.oldest(flavor):
-            counts[units] += len(line)
-        found, wider = dict[int, int](), 0
-        for units in sorted(counts, reverse=True):
-            found[units] = wider
-            wider += counts[units]
-        return found
+    def _wide(self, pool: Pool) -> int:
+        """From how many units on a job is wide: two thirds of the widest that waits or runs."""
+        waiting = (units for _, _, units, _ in self.lines.oldest(pool.flavor))
+        running = (units for _, _, units, *_ in pool.ends)
+        widest = max(max(waiting, default=0), max(running, default=0))
+        return -(-2 * widest // 3)
 
     def _ageing_ms(self, pool: Pool) -> int:
-        """How long the widest job waits before it is due.
+        """How long a wide job waits before it is due, if its city used what it is entitled to.
 
-        The whole of the policy's ageing if three times the pool's units are asked for or more;
-        in proportion less where less waits, and so everybody's wait is shorter.
+        The whole of the policy's ageing if twelve times the pool's units are asked for or more; in
+        proportion less where less waits, and so everybody's wait is shorter.
         """
         whole = _CROWDED * max(1, pool.book.capacity)
         return self.policy.ageing_ms * min(self.census.units[pool.flavor], whole) // whole

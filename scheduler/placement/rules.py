@@ -6,7 +6,7 @@ The base of the root planner's state; ``Intake`` takes in jobs and runs.
 from typing import NamedTuple
 
 from quota.instant import CityLimits, FlavorBook
-from scheduler.placement.keys import Keys
+from scheduler.placement.keys import Keys, Score
 from scheduler.placement.model import (
     CityQuotaSet,
     CitySet,
@@ -33,8 +33,9 @@ class ActiveRun(NamedTuple):
     enterprise: str
     option: Option
     start_ms: int
-    score: int
+    score: Score
     job: JobQueued | None
+    user: str
     #: When it ends at the latest: at its limit, or sooner if it is being evicted.
     end_ms: int
     priority: int = 0
@@ -55,7 +56,7 @@ class Rules:
     def __init__(self, policy: PolicySettings) -> None:
         self.policy = policy
         self.pools: dict[str, Pool] = {}
-        self.keys = Keys(self.pools, policy.usage_half_life_ms)
+        self.keys = Keys(self.pools, policy)
         self.active: dict[int, ActiveRun] = {}
         #: The last word on each pool, city, enterprise and quota, by what it is about.
         self.rules: dict[tuple[str, ...], Delta] = {}
@@ -108,15 +109,14 @@ class Rules:
                 book = self._pool(flavor).book
                 if book.limits.get(city) != limits:
                     book.set_limits(city, limits)
-                    self.keys.quota_moved()
                     self._limits_moved = True
                     self.dirty.add(flavor)
             case EnterpriseQuotaSet(enterprise, flavor, cap, guarantee):
                 self._set_member(enterprise, self._pool(flavor), cap, guarantee)
             case Evicted(uid, flavor, units, at_ms):
                 self._pool(flavor).note_evicted(at_ms, uid, units)
-            case UsageSet(enterprise, flavor, unit_seconds, at_ms):
-                self.keys.note(enterprise, flavor, unit_seconds, at_ms)
+            case UsageSet():
+                self.keys.note(delta)
             case _:
                 raise TypeError(f"not a delta: {delta!r}")
 

@@ -17,6 +17,10 @@ _PARTS: Final = 16
 _WHOLE: Final = 1 << 16
 
 
+#: A run is not expected to be shorter: most of what is said to take a second is a mistake.
+_LEAST_MS: Final = 60_000
+
+
 class RunTimes(Protocol):
     """Guesses run times."""
 
@@ -40,6 +44,8 @@ class RecentRuns:
         self._shapes: OrderedDict[_Shape, tuple[int, ...]] = OrderedDict()
         #: By (enterprise, flavor): the last runs in parts of their limits, in 1/65536.
         self._parts: dict[tuple[str, str], tuple[int, ...]] = {}
+        #: By (enterprise, user): the last runs, whatever their shapes.
+        self._users: OrderedDict[tuple[str, str], tuple[int, ...]] = OrderedDict()
 
     def learn(self, run: RunHistory) -> None:
         """Take in how long a run took."""
@@ -50,6 +56,11 @@ class RecentRuns:
             self._shapes[shape] = (*known, used_ms)[-_RECENT:]
         while len(self._shapes) > _SHAPES_MAX:
             self._shapes.popitem(last=False)
+        if user:
+            known = self._users.pop((enterprise, user), ())
+            self._users[enterprise, user] = (*known, used_ms)[-_RECENT:]
+            if len(self._users) > _SHAPES_MAX:
+                self._users.popitem(last=False)
         part = min(_WHOLE, used_ms * _WHOLE // max(1, wall_ms))
         kind = enterprise, flavor
         self._parts[kind] = (*self._parts.get(kind, ()), part)[-_PARTS:]
@@ -69,3 +80,8 @@ class RecentRuns:
         if parts is None:
             return None
         return max(1, wall_ms * sorted(parts)[len(parts) // 2] // _WHOLE)
+
+    def of_user(self, enterprise: str, user: str) -> int | None:
+        """Return the mean of a user's last two runs in ms, at least a minute; None if unknown."""
+        recent = self._users.get((enterprise, user))
+        return None if recent is None else max(_LEAST_MS, sum(recent) // len(recent))

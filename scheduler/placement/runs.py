@@ -14,19 +14,20 @@ class Runs(Rules):
         super().__init__(policy)
         self.refusals = Refusals()
         self.run_times = RecentRuns()
+        #: (enterprise, user) of whom something was learned.
+        self._learned: set[tuple[str, str]] = set()
 
     def _occupy(self, run: RunActive, now_ms: int, job: JobQueued | None) -> None:
         """A run holds units until its limit, or until it is evicted."""
-        uid, city, enterprise, option, start_ms, priority, _, interruptible, evictions, *_ = run
+        uid, city, enterprise, option, start_ms, priority, user, interruptible, evictions, *_ = run
         pool, end_ms = self._pool(option.flavor), start_ms + option.wall_ms
         if run.ending_ms:
             end_ms = min(end_ms, run.ending_ms)
             pool.ending[uid] = run.ending_for
         pool.take(uid, end_ms, option.units, city, enterprise)
         score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
-        self.keys.held(city, pool)
         self.active[uid] = ActiveRun(
-            city, enterprise, option, start_ms, score, job, end_ms, priority, interruptible,
+            city, enterprise, option, start_ms, score, job, user, end_ms, priority, interruptible,
             evictions,
         )  # fmt: skip
 
@@ -39,8 +40,7 @@ class Runs(Rules):
         pool.give_back(uid, run.end_ms, option.units, run.city, run.enterprise)
         pool.ending.pop(uid, None)
         pool.spared.pop(uid, None)
-        self.keys.refund(run.city, run.enterprise, run.score)
-        self.keys.held(run.city, pool)
+        self.keys.refund(run.city, run.enterprise, option.flavor, run.score)
         self.dirty.add(option.flavor)
         return run
 
@@ -72,13 +72,18 @@ class Runs(Rules):
         if run is None or used_ms <= 0:
             return
         if whole:
-            option, user = run.option, "" if run.job is None else run.job.user
-            self.run_times.learn(
+            option = run.option
+            self._learn(
                 RunHistory(
-                    run.enterprise, user, option.flavor, option.units, option.wall_ms, used_ms
+                    run.enterprise, run.user, option.flavor, option.units, option.wall_ms, used_ms
                 )
             )
         self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
+
+    def _learn(self, run: RunHistory) -> None:
+        self.run_times.learn(run)
+        if run.user:
+            self._learned.add((run.enterprise, run.user))
 
     def _started(self, uid: int, start_ms: int) -> None:
         run = self.active.get(uid)

@@ -1,9 +1,10 @@
 """One shard's queues: all waiting jobs of some cities, by enterprise and shape.
 
-A waiting class is the jobs of one enterprise with equal options; they can start for the same
-reasons, so the planner looks at the first of a class and knows about all. The shard keeps every
-job, the root planner only the first few of each class (a window), and asks for more when it has
-started them all: so what is planned does not depend on how cities are spread over shards.
+A waiting class is the jobs of one user with equal options; they can start for the same reasons and
+are expected to run for as long, so the planner looks at the first of a class and knows about all.
+The shard keeps every job, the root planner only the first few of each class (a window), and asks
+for more when it has started them all: so what is planned does not depend on how cities are spread
+over shards.
 """
 
 from bisect import bisect_left, insort
@@ -15,8 +16,8 @@ from scheduler.placement.model import JobQueued, Option
 #: Entries of a class that are told unasked; a class that starts more asks for more each time.
 WINDOW: Final = 16
 
-#: (city, enterprise, options): what makes jobs alike.
-ClassKey = tuple[str, str, tuple[Option, ...]]
+#: (city, enterprise, options, user): what makes jobs alike.
+ClassKey = tuple[str, str, tuple[Option, ...], str]
 #: (-priority, queued_ms, uid, number of the class in its shard): the order within an enterprise.
 #: Uids differ, so the number never decides; four integers cost the garbage collector nothing.
 Entry = tuple[int, int, int, int]
@@ -111,7 +112,7 @@ class CityShard:
     """All waiting jobs of this shard's cities. Pure: no clock, no I/O."""
 
     def __init__(self) -> None:
-        self._queues: dict[tuple[str, str], dict[tuple[Option, ...], _Queue]] = {}
+        self._queues: dict[tuple[str, str], dict[tuple[tuple[Option, ...], str], _Queue]] = {}
         self._by_number: list[_Queue | None] = []
         self._free_numbers: list[int] = []
         self._jobs: dict[int, Entry] = {}
@@ -125,13 +126,13 @@ class CityShard:
         for uid in removed:
             self._remove(uid, touched)
         jobs, queues = self._jobs, self._queues
-        for uid, city, enterprise, priority, queued_ms, options, *_ in queued:
+        for uid, city, enterprise, priority, queued_ms, options, _, user, *_ in queued:
             if uid in jobs:
                 self._remove(uid, touched)
             member = queues.get((city, enterprise))
-            queue = None if member is None else member.get(options)
+            queue = None if member is None else member.get((options, user))
             if queue is None:
-                queue = self._queue((city, enterprise, options))
+                queue = self._queue((city, enterprise, options, user))
             number, entries = queue.number, queue.entries
             entry = jobs[uid] = (-priority, queued_ms, uid, number)
             if not entries or entries[-1] < entry:
@@ -144,7 +145,7 @@ class CityShard:
     def more(self, key: ClassKey, taken: Iterable[int], size: int) -> HeadUpdate:
         """Take out what was started and return the next entries of a class."""
         self._take(taken)
-        queue = self._queues.get(key[:2], {}).get(key[2])
+        queue = self._queues.get(key[:2], {}).get(key[2:])
         return HeadUpdate(key, (), 0) if queue is None else self._head(queue, size)
 
     def locate(self, uid: int, taken: Iterable[int]) -> Place | None:
@@ -179,9 +180,9 @@ class CityShard:
             return
         self._by_number[queue.number] = None
         self._free_numbers.append(queue.number)
-        city, enterprise, options = queue.key
+        city, enterprise, options, user = queue.key
         member = self._queues[city, enterprise]
-        del member[options]
+        del member[options, user]
         if not member:
             del self._queues[city, enterprise]
 
@@ -192,7 +193,7 @@ class CityShard:
             number = len(self._by_number)
             self._by_number.append(None)
         queue = self._by_number[number] = _Queue(key, number)
-        self._queues.setdefault(key[:2], {})[key[2]] = queue
+        self._queues.setdefault(key[:2], {})[key[2:]] = queue
         return queue
 
     def _numbered(self, entry: Entry) -> _Queue:

@@ -1,10 +1,10 @@
 """Where a job stands in the queue of its city: how many are taken before it if nothing is short.
 
-In the corridor's order each enterprise offers the first of its jobs by priority, band of width and
-turn; the narrowest band goes first, and in a band the enterprise with the least faded use per
-weight, which a start raises by units times limit. So the enterprises of a city take turns; a job's
-place counts those turns. Of classes with many jobs the first ones are known to the root planner,
-the others are taken to be like them; of very many turns the first ones are counted.
+In the corridor's order the enterprise with the least faded use per weight goes first, with the
+first of its jobs by priority and turn; a start raises its use by units times limit. So the
+enterprises of a city take turns; a job's place counts those turns. Of classes with many jobs the
+first ones are known to the root planner, the others are taken to be like them; of very many turns
+the first ones are counted.
 """
 
 from bisect import bisect_left
@@ -14,12 +14,11 @@ from heapq import heapify, heappop, heapreplace, merge
 from itertools import repeat
 from typing import Final, NamedTuple
 
-from scheduler.placement.choosing import least_units
 from scheduler.placement.intake import is_emergency
 from scheduler.placement.model import Option
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
-from scheduler.placement.waiting import TURN_WALLS, Turn, WaitingClass
+from scheduler.placement.waiting import Turn, WaitingClass
 
 _TURNS_MAX: Final = 2_000
 
@@ -35,7 +34,6 @@ class _Rank(NamedTuple):
     """Where an enterprise stands among those of its city; the least is taken from next."""
 
     is_calm: bool
-    band: int
     key: int
     enterprise: str
 
@@ -64,7 +62,7 @@ class Standing:
             before = root.shards.before(shard, key, entry)
         if root.policy.order == "fifo":
             members = root.census.by_member.get(city) or Counter[str]()
-            others = [(city, other, ()) for other in members if other != enterprise]
+            others = [(city, other, (), "") for other in members if other != enterprise]
             return before + 1 + sum(root.shards.before(shard, one, entry) for one in others)
         classes: dict[str, list[WaitingClass]] = {enterprise: []}
         for waiting in root.classes.values():
@@ -91,7 +89,7 @@ class Standing:
             if job.turn >= asked.turn:
                 break
             yield job
-        yield from repeat(_Job((*asked.turn[:3], -1), asked.rise), unknown)
+        yield from repeat(_Job((*asked.turn[:2], -1), asked.rise), unknown)
         yield asked
 
     def _tournament(self, lines: dict[str, Iterator[_Job]], mine: str, asked: _Job) -> int:
@@ -120,10 +118,8 @@ class Standing:
 
     def _turn(self, key: ClassKey, entry: Entry) -> Turn:
         waiting = self._root.classes.get(key)
-        if waiting is not None and waiting.spots:
-            return waiting.turn_of(entry, min(spot.units for spot in waiting.spots))
-        band = min(least_units(option) for option in key[2]).bit_length()
-        return entry[0], band, entry[1] + TURN_WALLS * key[2][0].wall_ms, entry[2]
+        delay_ms = self._root.delay_ms(key) if waiting is None else waiting.delay_ms
+        return entry[0], entry[1] + delay_ms, entry[2]
 
     def _line(self, waiting: WaitingClass) -> Iterator[_Job]:
         """The jobs of a class; those that are not known are like the last one that is."""
@@ -139,11 +135,9 @@ class Standing:
         rise = self._rises.get(of)
         if rise is None:
             rise = self._rises[of] = self._root.keys.rise(*of, self._now_ms)
-        units = min(spot.units for spot in waiting.spots)
         for entry in waiting.window:
-            yield _Job(waiting.turn_of(entry, units), rise)
+            yield _Job(waiting.turn_of(entry), rise)
 
 
 def _rank(job: _Job, key: int, enterprise: str) -> _Rank:
-    turn = job.turn
-    return _Rank(not is_emergency((turn[0], turn[2], turn[3], 0)), turn[1], key, enterprise)
+    return _Rank(not is_emergency((*job.turn, 0)), key, enterprise)

@@ -121,7 +121,8 @@ class Starting(Reclaiming):
             return False
         if units > self.gate(option.flavor, city, enterprise).most:
             return False
-        return not pool.for_owners or units <= pool.book.nominal_room(city, enterprise)
+        free = not pool.for_owners and self.policy.order != "corridor"
+        return free or units <= pool.book.nominal_room(city, enterprise)
 
     def _start(self, waiting: WaitingClass, entry: Entry, option: Option, pool: Pool) -> None:
         city, enterprise, uid = waiting.city, waiting.enterprise, entry[2]

@@ -1,4 +1,4 @@
-"""Past use that fades: a score per enterprise that halves with every half-life, in exact integers.
+"""Past use that fades: a score per name that halves with every half-life, in exact integers.
 
 Instead of fading all scores at every look, what is added later is added larger:
 ``score += amount * 2**((t - base) / half_life)``. Two scores compare at any instant as their faded
@@ -7,7 +7,8 @@ away again to the last unit. The power of two is fixed-point: exact in its whole
 table of 4,096 steps within one doubling for the rest.
 """
 
-from typing import Final
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
 
 _STEPS: Final = 4096
 _BITS: Final = 32
@@ -15,13 +16,16 @@ _BITS: Final = 32
 _TABLE: Final = tuple(round(2 ** (_BITS + i / _STEPS)) for i in range(_STEPS))
 
 
-class FadingUse:
+_Name = TypeVar("_Name", bound=Hashable)
+
+
+class FadingUse(Generic[_Name]):
     """Scores by name, counted from the first instant at which something is used."""
 
     def __init__(self, half_life_ms: int) -> None:
         self._half_life_ms = half_life_ms
         self._base_ms: int | None = None
-        self.scores: dict[str, int] = {}
+        self.scores: dict[_Name, int] = {}
         self._asked = (-1, 0)
 
     def weight(self, at_ms: int) -> int:
@@ -40,18 +44,18 @@ class FadingUse:
             self._asked = at_ms, self.weight(at_ms)
         return self._asked[1]
 
-    def add(self, name: str, amount: int, at_ms: int) -> int:
+    def add(self, name: _Name, amount: int, at_ms: int) -> int:
         """Add use as of ``at_ms``; returns the score added, to be taken away by ``remove``."""
         score = amount * self.weight(at_ms)
         self.scores[name] = self.scores.get(name, 0) + score
         return score
 
-    def remove(self, name: str, score: int) -> None:
+    def remove(self, name: _Name, score: int) -> None:
         """Take away a score that ``add`` returned."""
         self.scores[name] = self.scores.get(name, 0) - score
 
-    def copy(self) -> "FadingUse":
+    def copy(self) -> "FadingUse[_Name]":
         """Return one of equal scores that goes its own way."""
-        other = FadingUse(self._half_life_ms)
+        other = FadingUse[_Name](self._half_life_ms)
         other._base_ms, other.scores = self._base_ms, self.scores.copy()
         return other

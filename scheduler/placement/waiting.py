@@ -14,9 +14,10 @@ from typing import Final, NamedTuple, TypeVar
 
 from scheduler.placement.shard import ClassKey, Entry
 
-#: Inside an enterprise a job's turn comes so many of its limits after it was queued: the shortest
-#: goes first among jobs of about the same age, and any job is passed by for a bounded time only.
-TURN_WALLS: Final = 4
+#: Inside an enterprise a job's turn comes so many of its expected runs after it was queued: the
+#: shortest goes first among jobs of about the same age, any job is passed by for a bounded time
+#: only.
+TURN_RUNS: Final = 20
 
 _Any = TypeVar("_Any")
 
@@ -30,8 +31,8 @@ class Spot(NamedTuple):
     capped: str
 
 
-#: (-priority, band, time of the turn, uid) of a waiting job: the order within an owner.
-Turn = tuple[int, int, int, int]
+#: (-priority, time of the turn, uid) of a waiting job: the order within an owner.
+Turn = tuple[int, int, int]
 #: Turn of a class's first job, where it stands, the class.
 Item = tuple[Turn, Spot, "WaitingClass"]
 #: By owner, then size.
@@ -46,13 +47,13 @@ class WaitingClass:
     """The root planner's mirror of a class: its first entries, and how many there are in all."""
 
     __slots__ = (
-        "by_band", "capped", "city", "count", "delay_ms", "enterprise", "key", "options", "owner",
-        "shard", "spots", "wanted", "window",
+        "capped", "city", "count", "delay_ms", "enterprise", "key", "options", "owner",
+        "shard", "spots", "user", "wanted", "window",
     )  # fmt: skip
 
     def __init__(self, key: ClassKey, shard: int) -> None:
         self.key, self.shard = key, shard
-        self.city, self.enterprise, self.options = key
+        self.city, self.enterprise, self.options, self.user = key
         self.owner = self.enterprise
         #: The enterprise, if it has a limit of its own on any flavor.
         self.capped = ""
@@ -63,20 +64,14 @@ class WaitingClass:
         self.wanted = 0
         #: How much later than it was queued a job of the class has its turn in its enterprise.
         self.delay_ms = 0
-        self.by_band = False
 
-    def turn(self, units: int) -> Turn:
-        """The turn of the first job, asking for so many units."""
-        return self.turn_of(self.window[0], units)
+    def turn(self) -> Turn:
+        """The turn of the first job."""
+        return self.turn_of(self.window[0])
 
-    def turn_of(self, entry: Entry, units: int) -> Turn:
-        """The turn of a job of the class.
-
-        In the corridor's order narrow jobs come first, by bands of which each is twice as wide as
-        the one before; else bands are 0.
-        """
-        band = units.bit_length() if self.by_band else 0
-        return entry[0], band, entry[1] + self.delay_ms, entry[2]
+    def turn_of(self, entry: Entry) -> Turn:
+        """The turn of a job of the class."""
+        return entry[0], entry[1] + self.delay_ms, entry[2]
 
 
 @dataclass(slots=True)
@@ -114,7 +109,7 @@ class WaitingLines:
             if lines is None:
                 lines = self.flavors[spot.flavor] = FlavorLines()
             line = _line(lines.owners, city, waiting.owner, self.size(spot))
-            insort(line, (waiting.turn_of(entry, spot.units), spot, waiting))
+            insort(line, (waiting.turn_of(entry), spot, waiting))
             if self._by_age:
                 aged = _line(lines.ages, city, spot.capped, spot.units)
                 insort(aged, (entry, spot, waiting), key=_age)
@@ -125,7 +120,7 @@ class WaitingLines:
         for spot in waiting.spots:
             lines = self.flavors[spot.flavor]
             line = lines.owners[city][waiting.owner][self.size(spot)]
-            del line[bisect_left(line, (waiting.turn_of(entry, spot.units), spot))]
+            del line[bisect_left(line, (waiting.turn_of(entry), spot))]
             if not line:
                 _forget(lines.owners, city, waiting.owner, self.size(spot))
             if self._by_age:
@@ -149,7 +144,7 @@ class WaitingLines:
                 yield from (line[0][0][1] for line in ages.values())
         else:  # then entries are in the order of time
             for sizes in lines.owners.get(city, {}).values():
-                yield from (line[0][0][2] for line in sizes.values())
+                yield from (line[0][0][1] for line in sizes.values())
 
     def oldest(self, flavor: str) -> Iterator[tuple[str, str, int, list[Aged]]]:
         """Yield (city, capped enterprise or "", units, classes by age)."""

@@ -133,7 +133,8 @@ class _Run:
         options = self._options.get(shape)
         if options is None:
             options = self._options[shape] = (Option(*shape),)
-        return JobQueued(place, job.city, job.enterprise, 0, job.submit_ms, options)
+        user = job.user
+        return JobQueued(place, job.city, job.enterprise, 0, job.submit_ms, options, user=user)
 
     def _take(self, plan: Plan, now_ms: int) -> None:
         for start in plan.starts:

@@ -3,7 +3,6 @@
 Read by a process of its own (``scheduler.control.simulation_reader``): it may scan.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median_low
 from typing import Final, NamedTuple
@@ -21,7 +20,6 @@ from scheduler.placement.model import (
     PoolSet,
     RunActive,
     StopSet,
-    UsageSet,
 )
 from scheduler.replay.lives import CANCELLED, RETRIED, Attempt, Life, Stay
 from scheduler.store import planner_feed, pricing
@@ -30,7 +28,6 @@ from scheduler.whatif.answers import TooManyJobs
 from scheduler.whatif.history import History, Prices
 
 DAY_MS: Final = planner_feed.DAY_MS
-_USAGE_DAYS: Final = 35
 #: What is settled later was known before: its center stated its use late.
 _TAIL_MAX_MS: Final = 3_600_000
 
@@ -113,7 +110,7 @@ def read(
     lives = _Lives(jobs, runs, _held(connection, chosen), from_ms, now_ms)
     after = _after(connection, jobs, places)
     settings = _settings(connection)
-    usage = _usage(connection, from_ms, policy.usage_half_life_ms)
+    usage = planner_feed.usage(connection, from_ms, policy, from_ms // DAY_MS)
     return History(
         (*settings, *usage),
         tuple(life._replace(after=after.get(place, ())) for place, life in enumerate(lives.made)),
@@ -327,20 +324,6 @@ def _settings(connection: Connection) -> list[Delta]:
         for one in told
         if not isinstance(one, StopSet)
     ]
-
-
-def _usage(connection: Connection, at_ms: int, half_life_ms: int) -> list[UsageSet]:
-    """Decayed use of the days before an instant."""
-    decayed: Counter[tuple[str, str]] = Counter()
-    day = at_ms // DAY_MS
-    for enterprise, flavor, of_day, unit_seconds in bulk_read(
-        connection,
-        "SELECT enterprise, flavor, day, unit_seconds FROM enterprise_usage"
-        f" WHERE day >= {day - _USAGE_DAYS} AND day < {day} ORDER BY enterprise, flavor, day",
-    ):
-        age_ms = at_ms - (of_day * DAY_MS + DAY_MS // 2)
-        decayed[enterprise, flavor] += round(unit_seconds * 0.5 ** (age_ms / half_life_ms))
-    return [UsageSet(*key, seconds, at_ms) for key, seconds in sorted(decayed.items())]
 
 
 def _prices(connection: Connection, now_ms: int, enterprises: set[str]) -> Prices:

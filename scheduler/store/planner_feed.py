@@ -21,6 +21,7 @@ from scheduler.placement.model import (
     EnterpriseSet,
     JobQueued,
     JobRemoved,
+    PolicySettings,
     PoolSet,
     ReclaimSet,
     RunEnded,
@@ -132,11 +133,13 @@ def settings(connection: Connection) -> list[Delta]:
     return told
 
 
-def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[int, list[Delta]]:
+def snapshot(
+    connection: Connection, now_ms: int, policy: PolicySettings
+) -> tuple[int, list[Delta]]:
     """Return (revision, all the planner must know at it), read in the caller's transaction."""
     revision = feed.head(connection)
     told = settings(connection)
-    told += _usage(connection, now_ms, half_life_ms)
+    told += usage(connection, now_ms, policy, now_ms // DAY_MS + 1)
     told += run_history.recent(connection)
     told += planner_runs.active(connection)
     told += budget_used_up.told(connection, now_ms)
@@ -146,19 +149,22 @@ def snapshot(connection: Connection, now_ms: int, half_life_ms: int) -> tuple[in
     return revision, told
 
 
-def _usage(connection: Connection, now_ms: int, half_life_ms: int) -> Iterator[Delta]:
-    """One decayed figure per enterprise and flavor, as of ``now_ms``, from its use by UTC day."""
-    since = now_ms // DAY_MS - _USAGE_DAYS
-    decayed: dict[tuple[str, str], float] = {}
-    for enterprise, flavor, day, unit_seconds in connection.exec_driver_sql(
+def usage(connection: Connection, now_ms: int, policy: PolicySettings, day: int) -> Iterator[Delta]:
+    """Yield decayed use by enterprise and flavor as of ``now_ms``, of the days before ``day``."""
+    decayed: dict[tuple[str, str], tuple[float, float]] = {}
+    for enterprise, flavor, of_day, unit_seconds in bulk_read(
+        connection,
         "SELECT enterprise, flavor, day, unit_seconds FROM enterprise_usage"
-        f" WHERE day >= {since} ORDER BY enterprise, flavor, day"
+        f" WHERE day >= {day - _USAGE_DAYS} AND day < {day} ORDER BY enterprise, flavor, day",
     ):
-        age_ms = max(0, now_ms - (day * DAY_MS + DAY_MS // 2))
-        part = int(unit_seconds) * 0.5 ** (age_ms / half_life_ms)
-        decayed[enterprise, flavor] = decayed.get((enterprise, flavor), 0.0) + part
-    for (enterprise, flavor), total in decayed.items():
-        yield UsageSet(enterprise, flavor, round(total), now_ms)
+        age_ms = max(0, now_ms - (of_day * DAY_MS + DAY_MS // 2))
+        used, own, of_city = int(unit_seconds), *decayed.get((enterprise, flavor), (0.0, 0.0))
+        decayed[enterprise, flavor] = (
+            own + used * 0.5 ** (age_ms / policy.usage_half_life_ms),
+            of_city + used * 0.5 ** (age_ms / policy.city_half_life_ms),
+        )
+    for (enterprise, flavor), (own, of_city) in decayed.items():
+        yield UsageSet(enterprise, flavor, round(own), now_ms, round(of_city))
 
 
 def read_deltas(

@@ -13,7 +13,7 @@ from alembic.config import Config
 
 from adapters.contract import Phase
 from scheduler.domain.ids import element_uid
-from scheduler.placement.model import JobQueued, RunActive
+from scheduler.placement.model import CORRIDOR, JobQueued, RunActive
 from scheduler.store import following, job_commands, leader, migrate, planner_feed
 from scheduler.store.database import open_engine
 from tests.property.job_world import JobWorld
@@ -54,7 +54,7 @@ def it(tmp_path: Path) -> JobWorld:
 
 
 def test_the_planner_is_told_what_it_was_told_before(it: JobWorld) -> None:
-    _, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, NOW_MS, 1))
+    _, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, NOW_MS, CORRIDOR))
     queued = {one.uid: one for one in told if isinstance(one, JobQueued)}
     assert sorted(queued) == [TRIED, WAITS]
     assert queued[TRIED].not_before_ms > NOW_MS

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adapters.contract import FailureClass, Phase
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.spec import JobSpec, options_json
-from scheduler.placement.model import JobQueued, JobRemoved, Start
+from scheduler.placement.model import CORRIDOR, JobQueued, JobRemoved, Start
 from scheduler.store import (
     admission,
     feed,
@@ -105,7 +105,9 @@ class JobWorld(Hands):
         """A new leader and a new planner, that know nothing but the store."""
         self.listen()
         self._followed = None
-        self._seen, told = self.db.read_sync(lambda c: planner_feed.snapshot(c, self.clock.ms, 1))
+        self._seen, told = self.db.read_sync(
+            lambda c: planner_feed.snapshot(c, self.clock.ms, CORRIDOR)
+        )
         self.known = {one.uid: one for one in told if isinstance(one, JobQueued)}
 
     def snapshot(self) -> dict[int, JobQueued]:

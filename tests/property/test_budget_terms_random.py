@@ -16,6 +16,7 @@ from quota.budgets import Mode, Terms
 from quota.calendar import period_of
 from scheduler.domain.principal import EVERYTHING, Principal, Role, Scope
 from scheduler.errors import CorridorError
+from scheduler.placement.model import CORRIDOR
 from scheduler.store import (
     budget_journal,
     budget_moves,
@@ -122,7 +123,7 @@ class Story:
         for scope in (EVERYTHING, *map(Scope, CITIES)):
             found = self.db.read_sync(lambda c, s=scope: budget_journal.verify(c, s))  # type: ignore[misc]
             assert found.ok, (scope, found.problems)
-        self.db.read_sync(lambda c: planner_feed.snapshot(c, self.it.clock.ms, DAY_MS))
+        self.db.read_sync(lambda c: planner_feed.snapshot(c, self.it.clock.ms, CORRIDOR))
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -17,14 +17,14 @@ amounts = st.integers(0, 10**15)
 uses = st.lists(st.tuples(st.sampled_from(("a", "b")), amounts, instants), max_size=12)
 
 
-def worth(use: FadingUse, name: str, at_ms: int) -> Fraction:
+def worth(use: FadingUse[str], name: str, at_ms: int) -> Fraction:
     """What is left of all use at an instant."""
     return Fraction(use.scores.get(name, 0), use.weight(at_ms))
 
 
-def noted(given_: list[tuple[str, int, int]]) -> FadingUse:
+def noted(given_: list[tuple[str, int, int]]) -> FadingUse[str]:
     """Use from instant 0 on."""
-    use = FadingUse(HALF_LIFE_MS)
+    use = FadingUse[str](HALF_LIFE_MS)
     use.weight(0)
     for name, amount, at_ms in given_:
         use.add(name, amount, at_ms)

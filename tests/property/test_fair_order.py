@@ -1,13 +1,13 @@
 """The order of starts beside a slow, obvious one: exact fractions, everything looked at each time.
 
-Nothing is short here, so every job starts at once and only the order is judged: between cities the
-balance halfway through the start, the borrowed share, the faded use; inside a city bands of width,
-then Fair Tree over the enterprises; inside an enterprise priority, band and turn. Past use is of
-whole half-lives ago, so that what fades is exact.
+Nothing is short here, so every job starts at once and only the order is judged: between cities
+whether one holds what it owns, then the faded use; inside a city Fair Tree over the enterprises;
+inside an enterprise priority and turn. Past use is of whole half-lives ago, so that what fades is
+exact.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -28,7 +28,9 @@ from scheduler.placement.model import (
 )
 
 HOUR_MS = 3_600_000
+#: Use of cities and of enterprises fades alike here.
 HALF_LIFE_MS = CORRIDOR.usage_half_life_ms
+POLICY = replace(CORRIDOR, city_half_life_ms=HALF_LIFE_MS)
 NOW_MS = 8 * HALF_LIFE_MS
 UNITS = 1024
 CITIES = ("east", "north", "west")
@@ -85,13 +87,9 @@ class World:
         return found
 
     def head(self, city: str, waiting: Sequence[JobQueued]) -> JobQueued:
-        """Each enterprise's first job; of these the narrowest band, then the least used."""
-        firsts: dict[str, JobQueued] = {}
-        for job in waiting:
-            if job.city == city:
-                other = firsts.get(job.enterprise, job)
-                firsts[job.enterprise] = min(job, other, key=turn)
-        return min(firsts.values(), key=lambda job: (band(job), self.fair(job.enterprise)))
+        """The first job of the enterprise that used least."""
+        of_city = [job for job in waiting if job.city == city]
+        return min(of_city, key=lambda job: (self.fair(job.enterprise), turn(job)))
 
     def fair(self, enterprise: str) -> tuple[Fraction, str]:
         return self.use.get(enterprise, Fraction(0)) / self.members[enterprise][1], enterprise
@@ -99,22 +97,13 @@ class World:
     def city_key(self, job: JobQueued) -> tuple[object, ...]:
         weight, nominal = self.cities[job.city]
         held = self.held.get(job.city, 0)
-        balance = Fraction(2 * held + job.options[0].units - 2 * nominal, weight)
-        share = Fraction(max(0, held - nominal), weight)
         used = sum(use for name, use in self.use.items() if self.members[name][0] == job.city)
-        return balance, share, Fraction(used, weight), job.queued_ms, job.uid
+        return held >= nominal, Fraction(used, weight), job.queued_ms, job.uid
 
 
-def band(job: JobQueued) -> int:
-    width, found = 1, 1
-    while job.options[0].units >= 2 * width:
-        width, found = 2 * width, found + 1
-    return found
-
-
-def turn(job: JobQueued) -> tuple[int, int, int, int]:
-    late_ms = 4 * job.options[0].wall_ms
-    return -job.priority, band(job), job.queued_ms + late_ms, job.uid
+def turn(job: JobQueued) -> tuple[int, int, int]:
+    late_ms = 20 * job.options[0].wall_ms
+    return -job.priority, job.queued_ms + late_ms, job.uid
 
 
 @st.composite
@@ -144,7 +133,7 @@ def test_jobs_start_in_the_order_of_a_slow_second_implementation(
     world: World, together: bool, shards: int
 ) -> None:
     """Told with the pool (its lines are walked), or later (each new class is tried)."""
-    core = PlanningCore(CORRIDOR, shards)
+    core = PlanningCore(POLICY, shards)
     core.load(0, [*world.told(), *(world.jobs if together else [])], NOW_MS)
     later: list[JobQueued] = [] if together else world.jobs
     if not together:

@@ -296,32 +296,24 @@ def _age(job: JobQueued) -> tuple[int, int]:
 
 
 def _in_turns(asked: Asked, jobs: list[JobQueued]) -> list[JobQueued]:
-    """Take job by job: the narrowest band first, in it the enterprise of least use.
-
-    Each taken job raises the use of its enterprise.
-    """
+    """Take job by job, of the enterprise of least use; each raises the use of its enterprise."""
     keys = asked.core._root.keys
     queues: dict[str, list[JobQueued]] = {name: [] for name in MEMBERS}
     for job in sorted(jobs, key=_turn):
         queues[job.enterprise].append(job)
-    turns = [
-        (_turn(queue[0])[1], keys.enterprise_key(name), name)
-        for name, queue in queues.items()
-        if queue
-    ]
+    turns = [(keys.enterprise_key(name), name) for name, queue in queues.items() if queue]
     heapq.heapify(turns)
     order = []
     while turns:
-        _, key, name = heapq.heappop(turns)
+        key, name = heapq.heappop(turns)
         job = queues[name].pop(0)
         order.append(job)
         if queues[name]:
             raised = key + keys.rise(name, job.options[0], asked.now_ms)
-            heapq.heappush(turns, (_turn(queues[name][0])[1], raised, name))
+            heapq.heappush(turns, (raised, name))
     return order
 
 
-def _turn(job: JobQueued) -> tuple[int, int, int, int]:
-    """Priority, band of the narrowest option, queue time and four limits, uid."""
-    band = min(option.units for option in job.options).bit_length()
-    return -job.priority, band, job.queued_ms + 4 * job.options[0].wall_ms, job.uid
+def _turn(job: JobQueued) -> tuple[int, int, int]:
+    """Priority, queue time and twenty limits, uid."""
+    return -job.priority, job.queued_ms + 20 * job.options[0].wall_ms, job.uid

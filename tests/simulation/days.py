@@ -40,7 +40,7 @@ class Day:
         self._ends: list[tuple[int, int, int, FailureClass | None]] = []
         self._fates: dict[int, list[tuple[int, FailureClass | None]]] = {}
         revision, told = self.it.db.read_sync(
-            lambda c: planner_feed.snapshot(c, self.it.clock.ms, CORRIDOR.usage_half_life_ms)
+            lambda c: planner_feed.snapshot(c, self.it.clock.ms, CORRIDOR)
         )
         self.core.load(revision, told, self.it.clock.ms)
         self._wake_ms: int | None = None

@@ -7,6 +7,8 @@ from scheduler.placement.model import CORRIDOR, CityQuotaSet, JobQueued, Option,
 from tests.unit.placement.board import HOUR_MS, Board, ended, promised, started
 
 TWO_POOLS = (PoolSet("b", "d", 10), CityQuotaSet("wuhan", "b", 10))
+#: Nothing that wuhan starts borrows.
+OWNS_ALL = tuple(CityQuotaSet("wuhan", flavor, 20) for flavor in ("a", "b"))
 
 
 def job(uid: int, *options: Option, member: str = "w1") -> JobQueued:
@@ -51,12 +53,12 @@ def test_of_equal_options_the_one_that_borrows_nothing_is_chosen() -> None:
 
 
 def test_of_options_that_are_blocked_the_cheapest_by_weights_is_promised() -> None:
-    board = Board(*TWO_POOLS)
+    board = Board(*TWO_POOLS, *OWNS_ALL)
     board.plan(job(1, option("a", 10, wall_h=1)), job(2, option("b", 10, wall_h=2)))
     # An hour later weighs as 60 yuan.
     soon, cheap = option("a")._replace(net_fen=5_999), option("b")._replace(index=1)
     assert promised(board.plan(job(3, soon, cheap))) == {"a": 3}
-    board = Board(*TWO_POOLS)
+    board = Board(*TWO_POOLS, *OWNS_ALL)
     board.plan(job(1, option("a", 10, wall_h=1)), job(2, option("b", 10, wall_h=2)))
     assert promised(board.plan(job(3, soon._replace(net_fen=6_001), cheap))) == {"b": 3}
 
@@ -64,7 +66,7 @@ def test_of_options_that_are_blocked_the_cheapest_by_weights_is_promised() -> No
 @pytest.mark.parametrize(("patience_h", "waits"), [(0, False), (1, False), (2, True)])
 def test_a_job_waits_for_a_better_option_only_if_it_may(patience_h: int, waits: bool) -> None:
     policy = CORRIDOR.__class__(patience_ms=patience_h * HOUR_MS)
-    board = Board(*TWO_POOLS, policy=policy)
+    board = Board(*TWO_POOLS, *OWNS_ALL, policy=policy)
     board.plan(job(1, option("b", 10, wall_h=2)))
     plan = board.plan(job(2, option("a")._replace(net_fen=90_000), option("b")._replace(index=1)))
     assert (started(plan) == []) is waits
@@ -119,7 +121,7 @@ def chosen_of(board: Board, *options: Option) -> str:
 
 
 def test_a_blocked_elastic_job_is_promised_its_least_and_takes_what_there_is_then() -> None:
-    board = Board()
+    board = Board(OWNS_ALL[0])
     board.plan(*(job(uid, option("a", 3, wall_h=uid)) for uid in (1, 2, 3)))
     elastic = Option("a", 8, 4, HOUR_MS, units_min=4)
     plan = board.plan(job(4, elastic))
@@ -129,7 +131,7 @@ def test_a_blocked_elastic_job_is_promised_its_least_and_takes_what_there_is_the
 
 
 def test_an_elastic_job_shrinks_beside_a_promise() -> None:
-    board = Board()
+    board = Board(OWNS_ALL[0])
     board.plan(job(1, option("a", 5, wall_h=2)))
     board.plan(job(2, option("a", 7, wall_h=2), member="w2"))
     elastic = Option("a", 4, 4, 9 * HOUR_MS, units_min=1)

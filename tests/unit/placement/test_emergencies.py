@@ -25,7 +25,7 @@ def test_an_emergency_takes_the_promise_from_another_job() -> None:
 
 
 def test_an_emergency_that_fits_starts_though_it_delays_a_promise() -> None:
-    board = Board()
+    board = Board(CityQuotaSet("wuhan", "a", 14))
     board.plan(board.job(1, "e1", 6, wall_h=2))
     board.plan(board.job(2, "w2", 10))
     emergency = board.job(3, "w1", 4, wall_h=9)

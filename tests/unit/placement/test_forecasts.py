@@ -59,7 +59,7 @@ def test_a_job_that_is_only_asked_about_changes_nothing_and_stands_last() -> Non
     board = Board()
     board.plan(board.job(1, "w1", 10, wall_h=2))
     board.plan(board.job(2, "w1", 5))
-    asked = board.job(99, "w2", 10)
+    asked = board.job(99, "w1", 10)
     found = board.core.estimate(asked, board.now_ms)
     assert found.reason.start_likely_ms == 3 * HOUR_MS
     assert found.waiting_in_city == 2
@@ -80,7 +80,7 @@ def test_enterprises_take_turns_in_the_queue_of_their_city() -> None:
     assert told(board, 13).position_in_city == 6
 
 
-def test_wider_jobs_of_a_band_take_fewer_turns() -> None:
+def test_wider_jobs_take_fewer_turns() -> None:
     board = Board()
     board.plan(board.job(1, "e1", 10, wall_h=9))
     jobs = [board.job(10 + n, "w1", 2) for n in range(4)]
@@ -90,14 +90,14 @@ def test_wider_jobs_of_a_band_take_fewer_turns() -> None:
     assert places == [1, 3, 5, 6]
 
 
-def test_narrow_bands_and_short_limits_come_first() -> None:
-    board = Board()
+def test_less_use_comes_first_then_short_limits() -> None:
+    board = Board(UsageSet("w1", "a", 9_000, 0))
     board.plan(board.job(1, "e1", 10, wall_h=9))
-    wide, narrow = board.job(10, "w1", 8, waited_h=3), board.job(11, "w2", 1)
-    long, short = board.job(12, "w2", 2, wall_h=9, waited_h=3), board.job(13, "w2", 2)
-    board.plan(wide, narrow, long, short)
+    narrow, wide = board.job(10, "w1", 1, waited_h=9), board.job(11, "w2", 8)
+    long, short = board.job(12, "w1", 2, wall_h=9, waited_h=3), board.job(13, "w1", 2)
+    board.plan(narrow, wide, long, short)
     order = sorted((10, 11, 12, 13), key=lambda uid: told(board, uid).position_in_city)
-    assert order == [11, 13, 12, 10]
+    assert order == [11, 10, 13, 12]
 
 
 def test_places_of_very_many_are_told_without_counting_all() -> None:
@@ -116,7 +116,7 @@ def test_a_forecast_answers_for_many_questions_and_is_made_anew_when_old() -> No
     board.plan(board.job(1, "w1", 10))
     board.plan(board.job(2, "w1", 5), board.job(3, "e1", 5))
     foresight = Foresight(board.core._root, 1_000)
-    key, entry = ("wuhan", "w1", board.job(2, "w1", 5).options), (0, 0, 2, 0)
+    key, entry = ("wuhan", "w1", board.job(2, "w1", 5).options, ""), (0, 0, 2, 0)
 
     def known() -> int:
         (made,) = {found.likely.made_ms for found in foresight._outlooks.values()}

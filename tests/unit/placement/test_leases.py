@@ -57,7 +57,7 @@ def test_who_would_borrow_is_promised_nothing() -> None:
 
 
 def test_of_several_options_none_is_promised_on_which_a_job_would_borrow_for_long() -> None:
-    board = Board(LEASE, PoolSet("b", "d", 10))
+    board = Board(LEASE, PoolSet("b", "d", 10), CityQuotaSet("wuhan", "b", 20))
     board.plan(board.job(1, "w1", 10, wall_h=99, flavors=("b",)), board.job(2, "w1", 1, wall_h=20))
     plan = board.plan(board.job(3, "w1", 5, wall_h=3, flavors=("a", "b")))
     assert (started(plan), promised(plan)) == ([], {"b": 3})
@@ -65,7 +65,8 @@ def test_of_several_options_none_is_promised_on_which_a_job_would_borrow_for_lon
 
 def test_borrowing_goes_on_when_an_owner_goes_that_was_promised_nothing() -> None:
     board = Board(LEASE, at_ms=100 * HOUR_MS)
-    board.plan(board.job(1, "w1", 3, wall_h=9), board.job(2, "w1", 5, wall_h=1))
+    board.plan(board.job(1, "w1", 3, wall_h=9))
+    board.plan(board.job(2, "w1", 5, wall_h=1))
     # The pool is promised to a job of wuhan's that waits for wuhan's own units.
     assert promised(board.plan(board.job(3, "w2", 4, wall_h=9, waited_h=3), LEASE_AGAIN)) == {
         "a": 3

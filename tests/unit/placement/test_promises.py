@@ -8,6 +8,8 @@ from scheduler.placement.model import (
     JobRemoved,
     PoolSet,
     StartRefused,
+    StopSet,
+    UsageSet,
 )
 from tests.unit.placement.board import HOUR_MS, Board, ended, promised, started
 
@@ -21,60 +23,77 @@ def full(board: Board, member: str = "w1") -> None:
     assert len(board.plan(*jobs).starts) == 10
 
 
-def test_a_city_below_its_quota_is_promised_before_one_that_borrows() -> None:
-    board = Board(at_ms=200 * HOUR_MS)
-    full(board)
-    borrower, lender = board.job(1, "w2", 4, waited_h=90), board.job(2, "e1", 4, waited_h=3)
-    assert promised(board.plan(borrower, lender, AGAIN)) == {"a": 2}
+#: Nothing that ezhou starts borrows.
+OWNS_ALL = CityQuotaSet("ezhou", "a", 10)
 
 
-def test_of_two_in_a_city_below_its_quota_the_one_that_was_due_first_is_promised() -> None:
-    """Of ten units seven are asked for: the widest is due after 16 h x 7 / 30, the next twice."""
-    for narrow_h, first in ((33, 2), (35, 1)):
+def test_the_first_in_order_that_does_not_fit_is_promised_if_its_city_owns_the_units() -> None:
+    for units, first in ((5, 2), (6, None)):
+        board = Board()
+        full(board)
+        borrower, lender = board.job(1, "w2", 4), board.job(2, "e1", units)
+        assert promised(board.plan(borrower, lender)).get("a") == first, units
+
+
+def test_a_wide_job_is_due_after_a_day_and_a_half_in_a_crowded_pool() -> None:
+    """Of a city that used its part; 120 units are asked for, twelve times what there is."""
+    for waited_h, first in ((35, None), (37, 1)):
         board = Board(at_ms=200 * HOUR_MS)
         full(board)
-        narrow, wide = board.job(1, "e1", 2, waited_h=narrow_h), board.job(2, "e1", 5, waited_h=30)
-        assert promised(board.plan(narrow, wide, AGAIN)) == {"a": first}
+        # Wuhan used all that it is entitled to, and lets ezhou's narrow jobs wait.
+        used = UsageSet("w1", "a", 10 * 48 * 3_600, 200 * HOUR_MS)
+        many = [board.job(1_000 + number, "e1", 1) for number in range(114)]
+        wide, stop = board.job(1, "w2", 6, waited_h=waited_h), StopSet("cities/ezhou", "HOLD")
+        assert promised(board.plan(used, stop, *many, wide, AGAIN)).get("a") == first, waited_h
 
 
-def test_the_more_kinds_ask_for_more_units_the_later_a_job_is_due() -> None:
-    """15 units are asked for: the first is due after 8 h, the next two after 16 h, then 24 h."""
-    for waited_h, first in ((23, 9), (25, 1)):
+def test_where_less_is_asked_for_a_wide_job_is_due_sooner() -> None:
+    """Six units of 120: after 36 h / 20."""
+    for waited_h, first in ((1.7, None), (1.9, 1)):
         board = Board(at_ms=200 * HOUR_MS)
         full(board)
-        wider = [board.job(units, "e1", units) for units in (3, 4, 5)]
-        # Until it is due, the fair order says who is promised: one that is narrower.
-        narrow, fair = board.job(1, "e1", 2, waited_h=waited_h), board.job(9, "e1", 1)
-        assert promised(board.plan(*wider, narrow, fair, AGAIN)) == {"a": first}
+        used = UsageSet("w1", "a", 10 * 48 * 3_600, 200 * HOUR_MS)
+        wide = board.job(1, "w2", 6, waited_h=waited_h)
+        assert promised(board.plan(used, wide, AGAIN)).get("a") == first, waited_h
 
 
-def test_in_a_crowded_pool_the_widest_is_due_after_sixteen_hours() -> None:
-    for waited_h, first in ((15, 9), (17, 1)):
+def test_wide_jobs_of_a_city_that_used_little_are_due_in_a_quarter_of_the_time() -> None:
+    for waited_h, first in ((0.4, None), (0.5, 1)):
+        board = Board(at_ms=200 * HOUR_MS)
+        full(board, "w1")
+        wide = board.job(1, "e1", 6, waited_h=waited_h)
+        assert promised(board.plan(wide, AGAIN)).get("a") == first, waited_h
+
+
+def test_a_job_is_wide_from_two_thirds_of_the_widest_on() -> None:
+    for units, first in ((5, None), (6, 1)):
         board = Board(at_ms=200 * HOUR_MS)
         full(board)
-        many = [board.job(10 + number, "w2", 1) for number in range(30)]
-        wide, fair = board.job(1, "e1", 5, waited_h=waited_h), board.job(9, "e1", 1)
-        assert promised(board.plan(*many, wide, fair, AGAIN)) == {"a": first}
+        job, widest = board.job(1, "w2", units, waited_h=90), board.job(2, "w2", 9)
+        assert promised(board.plan(job, widest, AGAIN)).get("a") == first, units
 
 
-def test_one_that_borrows_waits_while_a_young_lender_is_blocked() -> None:
-    board = Board(at_ms=200 * HOUR_MS)
-    full(board)
-    borrower, lender = board.job(1, "w2", 4, waited_h=9), board.job(2, "e1", 4)
-    assert promised(board.plan(borrower, lender, AGAIN)) == {"a": 2}
+def test_of_those_that_are_due_a_city_that_used_little_comes_first_then_the_oldest() -> None:
+    used = UsageSet("w1", "a", 10 * 48 * 3_600, 200 * HOUR_MS)
+    for past, first in (((), 1), ((used,), 2)):
+        board = Board(at_ms=200 * HOUR_MS)
+        full(board)
+        older, other = board.job(1, "w2", 6, waited_h=91), board.job(2, "e1", 6, waited_h=90)
+        assert promised(board.plan(*past, older, other, AGAIN)) == {"a": first}
 
 
-def test_one_that_starves_comes_first_though_it_borrows() -> None:
-    board = Board(at_ms=200 * HOUR_MS)
-    full(board)
-    starving, lender = board.job(1, "w2", 4, waited_h=121), board.job(2, "e1", 4, waited_h=119)
-    assert promised(board.plan(starving, lender, AGAIN)) == {"a": 1}
+def test_one_that_starves_comes_first() -> None:
+    for waited_h, first in ((139, 2), (141, 1)):
+        board = Board(at_ms=200 * HOUR_MS)
+        full(board)
+        narrow, due = board.job(1, "w2", 2, waited_h=waited_h), board.job(2, "e1", 5, waited_h=99)
+        assert promised(board.plan(narrow, due, AGAIN)) == {"a": first}
 
 
 def test_a_promise_is_kept_though_another_would_be_first_now() -> None:
     board = Board(at_ms=200 * HOUR_MS)
     full(board)
-    assert promised(board.plan(board.job(1, "w2", 4))) == {"a": 1}
+    assert promised(board.plan(board.job(1, "w2", 4, waited_h=90), AGAIN)) == {"a": 1}
     plan = board.plan(board.job(2, "e1", 4), ended(91), after_ms=HOUR_MS)
     assert (started(plan), promised(plan)) == ([], {"a": 1})
     assert plan.reservations[0].start_ms == 204 * HOUR_MS
@@ -93,9 +112,9 @@ def test_beside_a_promise_starts_what_ends_before_it_or_fits_with_it() -> None:
 
 def test_a_city_at_its_limit_bars_no_other_from_the_pool() -> None:
     limits = CityQuotaSet("wuhan", "a", 5, 1)
-    board = Board(limits, at_ms=200 * HOUR_MS)
+    board = Board(limits, OWNS_ALL, at_ms=200 * HOUR_MS)
     plan = board.plan(board.job(1, "w1", 6, wall_h=9), board.job(2, "e1", 2, wall_h=5))
-    assert started(plan) == [2, 1]
+    assert started(plan) == [1, 2]
     # Two units are free: wuhan may hold no more, ezhou's next needs five.
     limited, wide = board.job(3, "w2", 1, waited_h=90), board.job(4, "e1", 4)
     assert promised(board.plan(limited, wide)) == {"a": 4}
@@ -103,7 +122,7 @@ def test_a_city_at_its_limit_bars_no_other_from_the_pool() -> None:
 
 def test_a_city_at_its_limit_is_promised_a_pool_that_nobody_else_waits_for() -> None:
     limits = CityQuotaSet("wuhan", "a", 5, 1)
-    board = Board(limits, at_ms=200 * HOUR_MS)
+    board = Board(limits, OWNS_ALL, at_ms=200 * HOUR_MS)
     assert started(board.plan(board.job(1, "w1", 3, wall_h=9), board.job(2, "w1", 2, wall_h=5)))
     board.plan(board.job(3, "w1", 6, waited_h=3))
     plan = board.plan(AGAIN)
@@ -138,7 +157,7 @@ def test_when_runs_are_late_the_promise_is_renewed_and_bars_only_what_it_must() 
 
 
 def test_a_center_that_went_away_keeps_no_promise() -> None:
-    board = Board(PoolSet("b", "d", 10))
+    board = Board(PoolSet("b", "d", 10), OWNS_ALL, CityQuotaSet("ezhou", "b", 10))
     board.plan(board.job(1, "w1", 10), board.job(2, "w1", 10, flavors=("b",), wall_h=5))
     board.plan(board.job(3, "e1", 10, flavors=("a", "b")))
     assert promised(board.plan()) == {"a": 3}
@@ -148,7 +167,7 @@ def test_a_center_that_went_away_keeps_no_promise() -> None:
 
 
 def test_a_promised_job_that_is_cancelled_or_refused_frees_its_pool() -> None:
-    board = Board()
+    board = Board(OWNS_ALL)
     board.plan(board.job(1, "w1", 8, wall_h=4))
     board.plan(board.job(2, "e1", 10))
     assert started(board.plan(board.job(3, "e1", 2, wall_h=9))) == []
@@ -170,7 +189,7 @@ def test_a_job_that_no_quota_allows_costs_nobody_a_promise() -> None:
     assert (explained.reason.node, explained.reason.limit) == ("cities/wuhan", 5)
     # Quotas moved: what never could start can, or may hope to.
     moved = board.plan(
-        CityQuotaSet("wuhan", "a", 5), EnterpriseQuotaSet("e1", "a"), PoolSet("a", "c", 20)
+        CityQuotaSet("wuhan", "a", 30), EnterpriseQuotaSet("e1", "a"), PoolSet("a", "c", 20)
     )
     assert sorted(started(moved)) == [2, 3]
     assert promised(moved) == {"a": 4}

@@ -195,7 +195,7 @@ def test_a_refused_job_that_is_tried_anew_is_never_told_that_nobody_looked() -> 
 
 def test_the_enterprise_is_at_its_cap() -> None:
     board = Board(EnterpriseQuotaSet("e1", "a", 3))
-    board.plan(board.job(1, "e1", 2, wall_h=2, waited_h=9), board.job(2, "e1", 2))
+    board.plan(board.job(1, "e1", 2, wall_h=2, waited_h=90), board.job(2, "e1", 2))
     reason = why(board, 2)
     assert reason.code is ReasonCode.CAP_ENTERPRISE
     assert numbers(reason) == ("enterprises/e1", 3, 2, 2, 1)

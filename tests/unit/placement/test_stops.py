@@ -1,7 +1,7 @@
 """A stopped city or enterprise starts nothing and is promised nothing; its runs go on."""
 
 from scheduler.domain.reasons import ReasonCode
-from scheduler.placement.model import EnterpriseQuotaSet, StopSet
+from scheduler.placement.model import CityQuotaSet, EnterpriseQuotaSet, StopSet
 from tests.unit.placement.board import Board, ended, promised, started
 
 
@@ -22,7 +22,7 @@ def test_a_city_on_hold_starts_nothing_until_it_is_opened() -> None:
 
 
 def test_an_enterprise_that_drains_loses_its_promise_and_bars_nobody() -> None:
-    board = Board()
+    board = Board(CityQuotaSet("ezhou", "a", 10))
     board.plan(board.job(1, "w1", 8, wall_h=4))
     assert promised(board.plan(board.job(2, "e1", 10))) == {"a": 2}
     plan = board.plan(StopSet("enterprises/e1", "DRAIN"), board.job(3, "w2", 2, wall_h=9))

@@ -14,7 +14,7 @@ DAY_MS = 86_400_000
 
 def snapshot(it: Hands) -> list[UsedUp]:
     """What a new planner is told of budgets."""
-    _, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 7 * DAY_MS))
+    _, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, CORRIDOR))
     return [one for one in told if isinstance(one, UsedUp)]
 
 
@@ -81,7 +81,7 @@ def test_over_budget_goes_last_from_the_store_to_the_start() -> None:
     [late] = it.world.submit("w1", [job()])
     [other] = it.world.submit("w2", [job(units=2)])
     core = PlanningCore(CORRIDOR)
-    revision, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 7 * DAY_MS))
+    revision, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, CORRIDOR))
     core.load(revision, told, it.clock.ms)
     plan = core.cycle(revision, (), revision, it.clock.ms)
     assert [start.uid for start in plan.starts] == [other, late]

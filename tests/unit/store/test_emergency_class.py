@@ -3,6 +3,7 @@
 import pytest
 
 from scheduler.errors import WrongState
+from scheduler.placement.model import CORRIDOR
 from scheduler.store import emergency, job_commands, planner_feed
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
@@ -19,7 +20,7 @@ def test_an_operator_lets_a_waiting_job_go_first_and_takes_it_back(it: Hands) ->
     [uid] = it.world.submit("w1", [job()])
     by = job_commands.Order(OPERATOR, "a flood", it.clock.ms, 7)
     for wish in (True, True, False):
-        revision = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))[0]
+        revision = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, CORRIDOR))[0]
         it.db.do(lambda c, wish=wish: emergency.grant(c, uid, wish, by))  # type: ignore[misc]
         assert bool(it.job(uid, "emergency")) == wish
         told = it.db.read_sync(lambda c, at=revision: planner_feed.read_deltas(c, at, 10))[1]  # type: ignore[misc]

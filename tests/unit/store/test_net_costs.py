@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from quota.subsidy import Rule
 from scheduler.domain.spec import JobSpec, ResourceOption
-from scheduler.placement.model import JobQueued
+from scheduler.placement.model import CORRIDOR, JobQueued
 from scheduler.store import planner_feed
 from tests.simulation import world as worlds
 from tests.simulation.world import CPU, NPU, World, job
@@ -20,7 +20,7 @@ def told(world: World, spec: JobSpec, enterprise: str = "w1") -> list[int]:
     [uid] = world.submit(enterprise, [spec])
     _, deltas, _, _ = world.db.read_sync(lambda c: planner_feed.read_deltas(c, after, 10))
     [queued] = deltas
-    _, everything = world.db.read_sync(lambda c: planner_feed.snapshot(c, world.clock.ms, 1))
+    _, everything = world.db.read_sync(lambda c: planner_feed.snapshot(c, world.clock.ms, CORRIDOR))
     assert queued in [one for one in everything if isinstance(one, JobQueued) and one.uid == uid]
     assert isinstance(queued, JobQueued)
     return [option.net_fen for option in queued.options]

@@ -4,7 +4,7 @@ import pytest
 
 from adapters.contract import Phase
 from scheduler.domain.reports import noticed
-from scheduler.placement.model import Evicted, RunActive, RunEnded
+from scheduler.placement.model import CORRIDOR, Evicted, RunActive, RunEnded
 from scheduler.store import planner_feed
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
@@ -20,7 +20,7 @@ def it() -> Hands:
 
 def told_runs(it: Hands) -> list[RunActive]:
     """The runs of a snapshot."""
-    _, deltas = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))
+    _, deltas = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, CORRIDOR))
     return [delta for delta in deltas if isinstance(delta, RunActive)]
 
 
@@ -40,7 +40,7 @@ def test_the_planner_hears_who_may_be_evicted_and_who_is(it: Hands) -> None:
 
 def test_the_planner_hears_what_was_evicted_of_late_though_it_has_ended(it: Hands) -> None:
     def told() -> list[Evicted]:
-        _, deltas = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))
+        _, deltas = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, CORRIDOR))
         return [delta for delta in deltas if isinstance(delta, Evicted)]
 
     gone, going, whom = running(it), running(it, "e1"), waiting(it)
@@ -73,7 +73,7 @@ def test_an_end_by_order_says_nothing_of_how_long_such_runs_take(it: Hands) -> N
     evicted, whole = running(it), running(it, "e1")
     order(it, evicted)
     it.report(noticed(evicted, 1))
-    revision = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))[0]
+    revision = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, CORRIDOR))[0]
     it.end(evicted, 60, Phase.CANCELLED)
     it.end(whole, 90)
     told = it.db.read_sync(lambda c: planner_feed.read_deltas(c, revision, 100))[1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.placement.model import Promised
+from scheduler.placement.model import CORRIDOR, Promised
 from scheduler.store import leader, planner_feed, promises
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
@@ -17,7 +17,7 @@ def it() -> Hands:
 def keep(it: Hands, *some: Promised, closed: tuple[str, ...] = ()) -> list[Promised]:
     """Keep these; gives what another planner is told then."""
     it.db.do(lambda c: promises.keep(c, it.epoch, some, closed, it.clock.ms))
-    _, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, 1_000))
+    _, told = it.db.read_sync(lambda c: planner_feed.snapshot(c, it.clock.ms, CORRIDOR))
     return [one for one in told if isinstance(one, Promised)]
 
 

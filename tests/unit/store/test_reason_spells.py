@@ -7,7 +7,7 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.reasons import ReasonCode
 from scheduler.domain.spells import spells, totals
 from scheduler.placement.census import Kind, shape_of, subject_of
-from scheduler.placement.model import Option, RunHistory
+from scheduler.placement.model import CORRIDOR, Option, RunHistory
 from scheduler.store import job_commands, reasons, run_history
 from scheduler.store.leader import Fenced
 from scheduler.store.planner_feed import options_of, snapshot
@@ -163,7 +163,7 @@ def test_run_times_are_what_runs_really_used_the_newest_last(it: Hands) -> None:
     used = [(run.flavor, run.units, run.wall_ms, run.used_ms) for run in history(it, 10)]
     assert used == [(CPU, 2, 900_000, 30_000), (NPU, 1, 600_000, 50_000), (NPU, 1, 600_000, 70_000)]
     assert [run.used_ms for run in history(it, 2)] == [50_000, 70_000]
-    told = it.db.do(lambda c: snapshot(c, it.clock.ms, 1))[1]
+    told = it.db.do(lambda c: snapshot(c, it.clock.ms, CORRIDOR))[1]
     assert [one.used_ms for one in told if isinstance(one, RunHistory)] == [30_000, 50_000, 70_000]
 
 
