@@ -78,6 +78,11 @@ class RayShards:
         """How many waiting jobs of the same city and enterprise come before an entry."""
         return int(_get(self._handles[shard].before.remote(key, entry)))
 
+    def before_each(self, shard: int, bounds: Sequence[tuple[ClassKey, Entry]]) -> list[int]:
+        """How many waiting jobs of each class come before an entry."""
+        found: list[int] = _get(self._handles[shard].before_each.remote(bounds))
+        return found
+
 
 def _get(calls: Any) -> Any:
     import ray
@@ -119,6 +124,10 @@ class ShardActor:
     def before(self, key: ClassKey, entry: Entry) -> int:
         """As ``CityShard.before``."""
         return self._shard.before(key, entry)
+
+    def before_each(self, bounds: Sequence[tuple[ClassKey, Entry]]) -> list[int]:
+        """As ``CityShard.before_each``."""
+        return self._shard.before_each(bounds)
 
 
 class RootActor:

@@ -69,8 +69,8 @@ class Reclaiming(Reserving):
             return
         for city, owners in self.lines.owners(flavor).items():
             for sizes in owners.values():
-                for line in sizes.values():
-                    for _, spot, waiting in line:
+                for items in sizes.values():
+                    for _, spot, waiting in items:
                         if not self.comes_last(flavor, city, waiting.enterprise):
                             yield city, spot.capped, spot.units
 

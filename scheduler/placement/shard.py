@@ -69,6 +69,10 @@ class Shards(Protocol):
         """How many waiting jobs of the same city and enterprise come before an entry."""
         ...
 
+    def before_each(self, shard: int, bounds: Sequence[tuple[ClassKey, Entry]]) -> list[int]:
+        """How many waiting jobs of each class come before an entry."""
+        ...
+
 
 class _Queue:
     """The jobs of one class in order, with a cheap way to take from the front."""
@@ -162,6 +166,14 @@ class CityShard:
         queues = self._queues.get(key[:2], {})
         return sum(queue.before(entry) for queue in queues.values())
 
+    def before_each(self, bounds: Sequence[tuple[ClassKey, Entry]]) -> list[int]:
+        """How many waiting jobs of each class come before an entry."""
+        found: list[int] = []
+        for key, entry in bounds:
+            queue = self._queues.get(key[:2], {}).get(key[2:])
+            found.append(0 if queue is None else queue.before(entry))
+        return found
+
     def _take(self, taken: Iterable[int]) -> None:
         """Forget jobs that the root planner started: it knows that already."""
         touched: dict[int, _Queue] = {}
@@ -242,3 +254,7 @@ class LocalShards:
     def before(self, shard: int, key: ClassKey, entry: Entry) -> int:
         """How many waiting jobs of the same city and enterprise come before ``entry``."""
         return self._shards[shard].before(key, entry)
+
+    def before_each(self, shard: int, bounds: Sequence[tuple[ClassKey, Entry]]) -> list[int]:
+        """How many waiting jobs of each class come before an entry."""
+        return self._shards[shard].before_each(bounds)

@@ -3,15 +3,16 @@
 In the corridor's order the enterprise with the least faded use per weight goes first, with the
 first of its jobs by priority and turn; a start raises its use by units times limit. So the
 enterprises of a city take turns; a job's place counts those turns. Of classes with many jobs the
-first ones are known to the root planner, the others are taken to be like them; of very many turns
-the first ones are counted.
+first ones are known to the root planner. The others of its own enterprise are counted by the shard,
+those of others are taken to come at the pace of those that are known; of very many turns the first
+ones are counted.
 """
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
-from heapq import heapify, heappop, heapreplace, merge
-from itertools import repeat
+from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heapreplace
+from itertools import chain
 from typing import Final, NamedTuple
 
 from scheduler.placement.intake import is_emergency
@@ -58,9 +59,9 @@ class Standing:
         """
         root, city, enterprise = self._root, key[0], key[1]
         shard = root.shard_of(city)
-        if before is None:
-            before = root.shards.before(shard, key, entry)
         if root.policy.order == "fifo":
+            if before is None:
+                before = root.shards.before(shard, key, entry)
             members = root.census.by_member.get(city) or Counter[str]()
             others = [(city, other, (), "") for other in members if other != enterprise]
             return before + 1 + sum(root.shards.before(shard, one, entry) for one in others)
@@ -68,29 +69,66 @@ class Standing:
         for waiting in root.classes.values():
             if waiting.city == city and waiting.spots:
                 classes.setdefault(waiting.enterprise, []).append(waiting)
-        lines: dict[str, Iterator[_Job]] = {
-            name: merge(*map(self._line, of)) for name, of in classes.items()
-        }
+        mine = classes.pop(enterprise)
         rise = root.keys.rise(enterprise, key[2][0], self._now_ms)
-        asked, mine = _Job(self._turn(key, entry), rise), classes[enterprise]
-        known = sum(bisect_left(waiting.window, entry) for waiting in mine)
-        line = merge(*(self._known(waiting) for waiting in mine))
-        own = self._own(line, asked, max(0, before - known))
-        found = self._tournament({**lines, enterprise: own}, enterprise, asked)
-        counts = sum(waiting.count for of in classes.values() for waiting in of)
+        asked = _Job(self._turn(key, entry), rise)
+        lines = {name: self._line([(one, one.count) for one in of]) for name, of in classes.items()}
+        lines[enterprise] = chain(self._line(self._before(shard, mine, asked.turn)), [asked])
+        found = self._tournament(lines, enterprise, asked)
+        counts = sum(waiting.count for of in (mine, *classes.values()) for waiting in of)
         return min(found, max(1, counts if key in root.classes else counts + 1))
 
-    def _own(self, line: Iterator[_Job], asked: _Job, unknown: int) -> Iterator[_Job]:
-        """The jobs of its own enterprise up to the one that is asked for.
+    def _before(
+        self, shard: int, mine: Sequence[WaitingClass], turn: Turn
+    ) -> list[tuple[WaitingClass, int]]:
+        """The classes of an enterprise, with how many jobs of each have their turn before one.
 
-        ``unknown`` more of them are before it.
+        In a class jobs have their turns in the order in which they were queued.
         """
-        for job in line:
-            if job.turn >= asked.turn:
-                break
-            yield job
-        yield from repeat(_Job((*asked.turn[:2], -1), asked.rise), unknown)
-        yield asked
+        found: list[tuple[WaitingClass, int]] = []
+        more: list[tuple[WaitingClass, Entry]] = []
+        for waiting in mine:
+            bound = (turn[0], turn[1] - waiting.delay_ms, turn[2], 0)
+            known = bisect_left(waiting.window, bound)
+            if known < len(waiting.window) or known == waiting.count:
+                found.append((waiting, known))
+            else:
+                more.append((waiting, bound))
+        if more:
+            bounds = [(waiting.key, bound) for waiting, bound in more]
+            counts = self._root.shards.before_each(shard, bounds)
+            found += [(one, count) for (one, _), count in zip(more, counts, strict=True)]
+        return [(waiting, count) for waiting, count in found if count]
+
+    def _line(self, classes: Sequence[tuple[WaitingClass, int]]) -> Iterator[_Job]:
+        """So many jobs of each class, by turn.
+
+        Those that are not known are taken to have been queued at the pace of those that are.
+        """
+        heads = [(one.turn_of(one.window[0]), at, 0) for at, (one, _) in enumerate(classes)]
+        heapify(heads)
+        while heads:
+            turn, at, number = heads[0]
+            waiting, count = classes[at]
+            yield _Job(turn, self._rise(waiting))
+            number += 1
+            if number >= count:
+                heappop(heads)
+                continue
+            if number < len(waiting.window):
+                turn = waiting.turn_of(waiting.window[number])
+            else:
+                window = waiting.window
+                pace_ms = (window[-1][1] - window[0][1]) // len(window)
+                turn = (turn[0], turn[1] + pace_ms, turn[2])
+            heapreplace(heads, (turn, at, number))
+
+    def _rise(self, waiting: WaitingClass) -> int:
+        of = waiting.enterprise, waiting.options[0]
+        rise = self._rises.get(of)
+        if rise is None:
+            rise = self._rises[of] = self._root.keys.rise(*of, self._now_ms)
+        return rise
 
     def _tournament(self, lines: dict[str, Iterator[_Job]], mine: str, asked: _Job) -> int:
         """Take job by job until the one that is asked for."""
@@ -120,23 +158,6 @@ class Standing:
         waiting = self._root.classes.get(key)
         delay_ms = self._root.delay_ms(key) if waiting is None else waiting.delay_ms
         return entry[0], entry[1] + delay_ms, entry[2]
-
-    def _line(self, waiting: WaitingClass) -> Iterator[_Job]:
-        """The jobs of a class; those that are not known are like the last one that is."""
-        job = None
-        for job in self._known(waiting):
-            yield job
-        if job is not None:
-            yield from repeat(job, waiting.count - len(waiting.window))
-
-    def _known(self, waiting: WaitingClass) -> Iterator[_Job]:
-        """The known jobs of a class."""
-        of = waiting.enterprise, waiting.options[0]
-        rise = self._rises.get(of)
-        if rise is None:
-            rise = self._rises[of] = self._root.keys.rise(*of, self._now_ms)
-        for entry in waiting.window:
-            yield _Job(waiting.turn_of(entry), rise)
 
 
 def _rank(job: _Job, key: int, enterprise: str) -> _Rank:

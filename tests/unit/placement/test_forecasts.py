@@ -4,6 +4,7 @@ from scheduler.placement.foresight import Foresight
 from scheduler.placement.model import (
     EASY,
     Explanation,
+    JobQueued,
     PoolSet,
     RunEnded,
     RunHistory,
@@ -98,6 +99,25 @@ def test_less_use_comes_first_then_short_limits() -> None:
     board.plan(narrow, wide, long, short)
     order = sorted((10, 11, 12, 13), key=lambda uid: told(board, uid).position_in_city)
     assert order == [11, 10, 13, 12]
+
+
+def test_places_in_an_enterprise_are_by_turn_also_far_behind_what_the_root_knows() -> None:
+    board = Board()
+    board.plan(board.job(1, "w1", 10, wall_h=9))
+    jobs = [
+        board.job(100 + n, "e1", 2, wall_h=1 + n % 4 * 3, waited_h=n * 7 % 90, priority=n % 3)
+        for n in range(180)
+    ]
+    board.plan(*jobs)
+    classes = board.core._root.classes
+
+    def turn(job: JobQueued) -> tuple[int, int, int]:
+        [waiting] = [one for one in classes.values() if one.options == job.options]
+        assert waiting.count > len(waiting.window)
+        return -job.priority, job.queued_ms + waiting.delay_ms, job.uid
+
+    order = [job.uid for job in sorted(jobs, key=turn)]
+    assert [told(board, uid).position_in_city for uid in order] == list(range(1, 181))
 
 
 def test_places_of_very_many_are_told_without_counting_all() -> None:
