@@ -71,22 +71,24 @@ def test_the_planner_does_what_the_page_says(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["order.md", "order.zh-CN.md"])
-def test_balances_and_cores_left_are_right(page: str) -> None:
+def test_uses_and_cores_left_are_right(page: str) -> None:
     example = Example(page)
     held = {city: int(holds) for city, _, _, holds in example.cities}
     by_runs = {city: sum(int(r[3]) for r in example.runs if r[1] == city) for city in held}
     assert held == by_runs
-    asked = {uid: (city, int(cores)) for uid, city, _, cores, *_ in example.jobs}
+    used = dict.fromkeys(held, Fraction(0))
+    for _, city, _, cores, ends in example.runs:
+        used[city] += Fraction(int(cores) * (at_ms(ends) - NOW_MS), HOUR_MS)
+    asked = {job: (city, int(cores), limit) for job, city, _, cores, limit, _ in example.jobs}
     waiting = {row[1] for row in example.starts}
-    for _, uid, *balances, left in example.starts:
-        for (city, weight, nominal, _), told in zip(example.cities, balances, strict=True):
-            heads = [asked[one][1] for one in waiting if asked[one][0] == city]
+    for _, uid, *uses, left in example.starts:
+        for (city, weight, _, _), told in zip(example.cities, uses, strict=True):
             if told:
-                balance = Fraction(held[city] - int(nominal), 1) + Fraction(min(heads), 2)
-                assert f"{float(balance / int(weight)):.2f}" == told
+                assert f"{float(used[city] / int(weight)):.2f}" == told
             else:
-                assert not heads
-        city, cores = asked[uid]
+                assert not [one for one in waiting if asked[one][0] == city]
+        city, cores, limit = asked[uid]
         held[city] += cores
+        used[city] += cores * int(limit.split()[0])
         waiting.remove(uid)
         assert CORES - sum(held.values()) == int(left)

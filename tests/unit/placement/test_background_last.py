@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.placement.model import PoolSet, ReclaimSet, Start, UsedUp
+from scheduler.placement.model import CityQuotaSet, PoolSet, ReclaimSet, Start, UsedUp
 from tests.unit.placement.board import Board, ended, promised, started
 
 W1 = UsedUp((("enterprises/w1", "a"),))
@@ -32,7 +32,7 @@ def test_it_starts_where_nobody_else_can() -> None:
 
 
 def test_it_is_promised_nothing_and_bars_nobody_by_a_promise() -> None:
-    board = Board(W1)
+    board = Board(W1, CityQuotaSet("ezhou", "a", 10))
     board.plan(board.job(7, "w2", 1), board.job(8, "w2", 8))
     assert promised(board.plan(board.job(1, "w1", 10, waited_h=900))) == {}
     assert promised(board.plan(ended(7))) == {}
@@ -42,7 +42,7 @@ def test_it_is_promised_nothing_and_bars_nobody_by_a_promise() -> None:
 
 
 def test_a_promise_made_before_is_kept() -> None:
-    board = Board()
+    board = Board(CityQuotaSet("wuhan", "a", 20), CityQuotaSet("ezhou", "a", 10))
     board.plan(board.job(8, "w2", 8))
     assert promised(board.plan(board.job(1, "w1", 10))) == {"a": 1}
     assert promised(board.plan(W1, board.job(2, "e1", 10))) == {"a": 1}
