@@ -20,7 +20,7 @@ def run(quick: bool) -> list[Figure]:
     figures = [_replay(_THREE_DAYS, policy, None) for policy in POLICIES]
     month = month_trace()
     if month is not None and not quick:
-        figures.append(_replay(month, "corridor", 30.0))
+        figures.append(_replay(month, "corridor", 10.0))
     return figures
 
 

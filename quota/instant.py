@@ -166,8 +166,12 @@ class FlavorBook:
         used = self.used.get(city, 0)
         self.used[city] = used + units
         self.free -= units
+        limits = self.limits.get(city, NO_LIMITS)
+        if limits[2] is None:  # it lends all: its guarantee is 0
+            self.committed += units
+            return
         before = used + self.gaps.get(city, 0) if self.gaps else used
-        guarantee = self.limits.get(city, NO_LIMITS).guarantee
+        guarantee = limits.guarantee
         self.committed += max(before + units, guarantee) - max(before, guarantee)
 
     def _take_own(self, enterprise: str, units: int) -> None:
@@ -227,9 +231,12 @@ class FlavorBook:
 
     def pool_room(self, city: str, enterprise: str = "") -> int:
         """Units that others leave: those free, and guaranteed to no other city (A2, A5)."""
-        left = max(0, self.total - self.committed)
-        guarantee = self.limits.get(city, NO_LIMITS).guarantee
-        left += max(0, guarantee - self._holds_or_keeps(city))
+        left = self.total - self.committed
+        if left < 0:
+            left = 0
+        limits = self.limits.get(city, NO_LIMITS)
+        if limits[2] is not None:
+            left += max(0, limits.guarantee - self._holds_or_keeps(city))
         if self.gaps:
             left += self.own_gap(city, enterprise, self.capacity)
         return left if left < self.free else self.free
@@ -250,6 +257,28 @@ class FlavorBook:
         """Units that the city may take of its own: up to its nominal, kept units included."""
         room = max(0, self.limits.get(city, NO_LIMITS).nominal - self._holds_or_keeps(city))
         return room + self.own_gap(city, enterprise, self.capacity) if self.gaps else room
+
+    def rooms(self, city: str, enterprise: str) -> tuple[int, int, int]:
+        """Return ``own_room``, ``pool_room`` and ``nominal_room``, all at once."""
+        if self.gaps or enterprise in self.capped_used:
+            return (
+                self.own_room(city, enterprise),
+                self.pool_room(city, enterprise),
+                self.nominal_room(city, enterprise),
+            )
+        nominal, borrow, lend = self.limits.get(city, NO_LIMITS)
+        left, own, above = self.total - self.committed, self.capacity, self.used.get(city, 0)
+        if borrow is not None and nominal + borrow - above < own:
+            own = nominal + borrow - above
+        if left < 0:
+            left = 0
+        if lend is not None and lend + above < nominal:
+            left += nominal - lend - above
+        return (
+            own,
+            left if left < self.free else self.free,
+            nominal - above if nominal > above else 0,
+        )
 
     def nominal_most(self, city: str, enterprise: str) -> int:
         """What ``nominal_room`` would be if nothing were held."""

@@ -19,6 +19,7 @@ import structlog
 from scheduler.control import frames
 from scheduler.control.planner import PlannerAway
 from scheduler.control.settings import LoopSettings
+from scheduler.placement.columns import in_columns
 from scheduler.placement.core import Sampled, StaleRevision, WaitingCounts
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan
 from scheduler.whatif.processes import OnProgress
@@ -85,7 +86,7 @@ class RayPlanner:
     async def load(self, revision: int, deltas: Sequence[Delta], now_ms: int) -> None:
         """Forget everything and take this snapshot."""
         for first in range(0, len(deltas) or 1, _STAGE_MAX):
-            part = deltas[first : first + _STAGE_MAX]
+            part = list(in_columns(deltas[first : first + _STAGE_MAX]))
             await self._ask("stage", part, first == 0, timeout_s=_LOAD_TIMEOUT_S)
         await self._ask("load", revision, now_ms, timeout_s=_LOAD_TIMEOUT_S)
 

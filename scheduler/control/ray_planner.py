@@ -10,6 +10,7 @@ stay packed, so nothing is packed twice.
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -21,7 +22,9 @@ from typing import Any
 from scheduler.control import frames
 from scheduler.control.ray_scenarios import RayScenarios
 from scheduler.control.settings import LoopSettings
+from scheduler.placement.columns import JobColumns, Told
 from scheduler.placement.core import PlanningCore, Sampled, StaleRevision, WaitingCounts
+from scheduler.placement.heads import HeadColumns, heads_in_columns
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
 from scheduler.placement.shard import Batch, CityShard, ClassKey, Entry, HeadUpdate, Place
 
@@ -53,13 +56,19 @@ class RayShards:
         staged, calls = [], []
         for shard, queued, removed, taken in batches:
             handle = self._handles[shard]
-            while len(queued) > _STAGE_MAX:
-                staged.append(handle.stage.remote(queued[:_STAGE_MAX]))
-                queued = queued[_STAGE_MAX:]
-            calls.append(handle.apply.remote(queued, removed, taken))
+            staged += [handle.stage.remote([one]) for one in queued if isinstance(one, JobColumns)]
+            jobs = [one for one in queued if isinstance(one, JobQueued)]
+            while len(jobs) > _STAGE_MAX:
+                staged.append(handle.stage.remote(jobs[:_STAGE_MAX]))
+                jobs = jobs[_STAGE_MAX:]
+            calls.append(handle.apply.remote(jobs, removed, taken))
         for call in staged:
             _get(call)
-        return [update for call in calls for update in _get(call)]
+        updates: list[HeadUpdate] = []
+        for call in calls:
+            columns: HeadColumns = _get(call)
+            updates += columns.heads()
+        return updates
 
     def more(self, shard: int, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
         """The next entries of a class."""
@@ -95,23 +104,26 @@ class ShardActor:
 
     def __init__(self) -> None:
         self._shard = CityShard()
-        self._staged: list[JobQueued] = []
+        self._staged: list[JobQueued | JobColumns] = []
 
     def reset(self) -> None:
         """Forget all jobs."""
         self._shard = CityShard()
         self._staged.clear()
 
-    def stage(self, queued: list[JobQueued]) -> None:
+    def stage(self, queued: list[JobQueued | JobColumns]) -> None:
         """Take a part of the jobs that ``apply`` will begin with."""
         self._staged += queued
 
-    def apply(
-        self, queued: list[JobQueued], removed: list[int], taken: list[int]
-    ) -> list[HeadUpdate]:
-        """As ``CityShard.apply``."""
+    def apply(self, queued: list[JobQueued], removed: list[int], taken: list[int]) -> HeadColumns:
+        """As ``CityShard.apply``; what was staged is a snapshot, of which nothing is garbage."""
         staged, self._staged = self._staged, []
-        return self._shard.apply([*staged, *queued], removed, taken)
+        if staged:
+            gc.disable()
+        try:
+            return heads_in_columns(self._shard.apply([*staged, *queued], removed, taken))
+        finally:
+            gc.enable()
 
     def more(self, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
         """As ``CityShard.more``."""
@@ -139,13 +151,13 @@ class RootActor:
     def __init__(self, policy: PolicySettings, shards: Sequence[Any]) -> None:
         self._shards = RayShards(shards)
         self._core = PlanningCore(policy, shards=len(shards), remote=self._shards)
-        self._staged: list[Delta] = []
+        self._staged: list[Told] = []
 
     def call(self, method: str, arguments: bytes) -> bytes:
         """Make one of the calls below; arguments and answer are packed."""
         return frames.pack(getattr(self, method)(*frames.unpack(arguments)))
 
-    def stage(self, deltas: Sequence[Delta], first: bool) -> None:
+    def stage(self, deltas: Sequence[Told], first: bool) -> None:
         """Take a part of the snapshot that ``load`` will begin with."""
         if first:
             self._staged.clear()

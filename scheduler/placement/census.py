@@ -12,11 +12,12 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from scheduler.domain.reasons import ReasonCode
+from scheduler.placement.lines import WaitingLines
 from scheduler.placement.model import Option
 from scheduler.placement.parking import Parking
 from scheduler.placement.reasoning import Binding, Reasoning
 from scheduler.placement.shard import ClassKey
-from scheduler.placement.waiting import WaitingClass, WaitingLines
+from scheduler.placement.waiting import WaitingClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,20 @@ def subject_of(kind: Kind) -> str:
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+class Tally:
+    """How many jobs of a kind wait."""
+
+    __slots__ = ("count", "kind")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind, self.count = kind, 0
+
+
 class Census:
     """Numbers of waiting jobs by kind and by enterprise."""
 
     def __init__(self) -> None:
-        self.kinds: Counter[Kind] = Counter()
+        self.kinds: dict[Kind, Tally] = {}
         self.by_member: dict[str, Counter[str]] = {}
         #: Units that all waiting jobs together ask for, by the flavor of their first option.
         self.units: Counter[str] = Counter()
@@ -83,10 +93,15 @@ class Census:
 
     def add(self, waiting: WaitingClass, jobs: int) -> None:
         """Count more (or fewer) jobs of a class."""
-        kind = self.kind(waiting, waiting.capped)
-        self.kinds[kind] += jobs
-        if not self.kinds[kind]:
-            del self.kinds[kind]
+        tally = waiting.tally
+        if tally is None:
+            kind = self.kind(waiting, waiting.capped)
+            tally = waiting.tally = self.kinds.get(kind) or Tally(kind)
+        if not tally.count:
+            tally = waiting.tally = self.kinds.setdefault(tally.kind, tally)
+        tally.count += jobs
+        if not tally.count:
+            del self.kinds[tally.kind]
         members = self.by_member.get(waiting.city)
         if members is None:
             members = self.by_member[waiting.city] = Counter()
@@ -95,7 +110,8 @@ class Census:
         self.units[option.flavor] += jobs * option.units
 
     def stands(self, waiting: WaitingClass, somewhere: bool) -> None:
-        """Note whether a class stands in a line."""
+        """Note whether a class stands in a line; its kind may be another one now."""
+        waiting.tally = None
         if somewhere:
             self._nowhere.pop(waiting, None)
         else:
@@ -133,8 +149,8 @@ class Census:
             note(waiting.city, waiting.options[0].flavor, waiting.window[0][1], code)
 
         for flavor in reasoning.flavors:
-            for _, _, _, line in lines.oldest(flavor):
-                first(line[0][2])
+            for line in lines.oldest(flavor):
+                first(line.classes[0])
         for city, flavor in jobs:
             for queued_ms in lines.oldest_ms(flavor, city):
                 note(city, flavor, queued_ms, None)
@@ -162,7 +178,7 @@ class Census:
                 kind = self.kind(waiting, waiting.capped)
                 refused.setdefault(kind, []).append(waiting)
         known: dict[tuple[str, str, Option], Binding] = {}
-        for kind, count in self.kinds.items():
+        for kind, tally in self.kinds.items():
             bindings = []
             for option in kind.options:
                 one = (kind.city, kind.owner, option)
@@ -170,7 +186,7 @@ class Census:
                 if found is None:
                     found = known[one] = reasoning.binding(*one)
                 bindings.append(found)
-            left = count
+            left = tally.count
             for waiting in refused.get(kind, ()):
                 own = reasoning.of_class(waiting.key, bindings)
                 left -= waiting.count

@@ -9,6 +9,7 @@ import gc
 from collections.abc import Sequence
 
 from scheduler.placement.census import WaitingCounts
+from scheduler.placement.columns import Told
 from scheduler.placement.explaining import Explainer
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
 from scheduler.placement.reasoning import Reasoning
@@ -41,9 +42,9 @@ class PlanningCore:
         self._root = RootPlanner(self._policy, shards)
         self._explainer = Explainer(self._root)
         self._sampler = Sampler(self._root, self._explainer)
-        self._pending: Sequence[Delta] = ()
+        self._pending: Sequence[Told] = ()
 
-    def load(self, revision: int, deltas: Sequence[Delta], now_ms: int | None = None) -> None:
+    def load(self, revision: int, deltas: Sequence[Told], now_ms: int | None = None) -> None:
         """Forget everything and take a snapshot; ``now_ms`` defaults to the time of its use."""
         self._reset()
         self.revision = revision

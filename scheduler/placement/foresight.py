@@ -6,7 +6,6 @@ a job.
 """
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import Final, NamedTuple
 
 from scheduler.placement.forecast import JOBS_MAX, Expect, Forecast, connected, forecasts
@@ -128,20 +127,18 @@ class Foresight:
         """
         root, (city, enterprise, *_) = self._root, key
         work = own_work = own_jobs = 0
-        for owners in root.lines.owners(pool.flavor).values():
-            for sizes in owners.values():
-                for _, spot, waiting in chain.from_iterable(sizes.values()):
-                    first = waiting.window[0]
-                    option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
-                    each = spot.units * expect(waiting.enterprise, waiting.user, option, 0)
-                    if waiting.enterprise == enterprise:
-                        own_jobs += waiting.count
-                        own_work += waiting.count * each
-                    elif first[1:3] < entry[1:3]:
-                        span_ms, older_ms = now_ms - first[1], entry[1] - first[1]
-                        is_all = older_ms >= span_ms
-                        part = waiting.count if is_all else waiting.count * older_ms // span_ms
-                        work += max(1, part) * each
+        for spot, waiting in root.lines.asking(pool.flavor):
+            first = waiting.window[0]
+            option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
+            each = spot.units * expect(waiting.enterprise, waiting.user, option, 0)
+            if waiting.enterprise == enterprise:
+                own_jobs += waiting.count
+                own_work += waiting.count * each
+            elif first[1:3] < entry[1:3]:
+                span_ms, older_ms = now_ms - first[1], entry[1] - first[1]
+                is_all = older_ms >= span_ms
+                part = waiting.count if is_all else waiting.count * older_ms // span_ms
+                work += max(1, part) * each
         before = root.shards.before(root.shard_of(city), key, entry)
         work += before * own_work // max(1, own_jobs)
         return work // max(1, pool.book.capacity)

@@ -7,8 +7,9 @@ from zlib import crc32
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.placement.census import Census
 from scheduler.placement.choosing import least_units
+from scheduler.placement.columns import JobColumns, Told
+from scheduler.placement.lines import WaitingLines
 from scheduler.placement.model import (
-    Delta,
     EvictionRefused,
     JobQueued,
     JobRemoved,
@@ -23,9 +24,10 @@ from scheduler.placement.model import (
     Unparked,
 )
 from scheduler.placement.parking import Parking, class_of
+from scheduler.placement.rules import ActiveRun
 from scheduler.placement.runs import Runs
 from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
-from scheduler.placement.waiting import TURN_RUNS, Spot, WaitingClass, WaitingLines
+from scheduler.placement.waiting import TURN_RUNS, Spot, WaitingClass
 
 #: Added to the priority of an emergency: it comes before all that its enterprise has waiting.
 EMERGENCY: Final = 1 << 32
@@ -45,8 +47,7 @@ class Intake(Runs):
         super().__init__(policy)
         self.shards = shards
         self.classes: dict[ClassKey, WaitingClass] = {}
-        is_fifo = policy.order == "fifo"
-        self.lines = WaitingLines(by_age=policy.backfill and not is_fifo, by_size=is_fifo)
+        self.lines = WaitingLines(is_fifo=policy.order == "fifo")
         self.census = Census()
         self.parking = Parking()
         #: Promises of another planner, to be kept by the next plan.
@@ -67,15 +68,27 @@ class Intake(Runs):
 
     # --- taking in --------------------------------------------------------------------------------
 
-    def apply(self, deltas: Iterable[Delta], now_ms: int) -> None:
+    def apply(self, deltas: Iterable[Told], now_ms: int) -> None:
         """Take in what happened, in order."""
         queued: dict[int, JobQueued] = {}
+        columns: list[JobColumns] = []
         removed: list[int] = []
         for delta in deltas:
             match delta:
+                case JobColumns():
+                    if self._are_new(delta, queued):
+                        columns.append(delta)
+                        self._stoppable.update(delta.stoppable())
+                    else:
+                        for job in delta.jobs():
+                            self._queue(job, now_ms, queued)
                 case JobQueued():
                     self._queue(delta, now_ms, queued)
                 case JobRemoved(uid):
+                    for one in columns:  # shards take out before they take in
+                        for job in one.jobs():
+                            queued.setdefault(job.uid, job)
+                    columns.clear()
                     if uid in self.active:
                         self._release(uid)
                     self._leave_parked(uid)
@@ -93,7 +106,7 @@ class Intake(Runs):
                     self._not_evicted(uid, now_ms)
                 case RunActive(uid):
                     if uid not in self.active:
-                        self._occupy(delta, now_ms, None)
+                        self._occupy(delta, now_ms)
                 case RunHistory():
                     self._learn(delta)
                 case Promised():
@@ -106,7 +119,14 @@ class Intake(Runs):
             self._reline()
         self._unpark(self.parking.due(now_ms), queued)
         self._retime()
-        self._tell_shards(queued, removed)
+        self._tell_shards([*columns, *queued.values()], removed)
+
+    def _are_new(self, columns: JobColumns, queued: dict[int, JobQueued]) -> bool:
+        """Whether jobs may go to their shard as they are: nothing is known of any of them."""
+        if self.policy.order == "fifo":
+            return False
+        known = self.active, self.parking.jobs, self.holders, self._stoppable, queued
+        return all(not one or one.keys().isdisjoint(columns.uids()) for one in known)
 
     def _queue(self, job: JobQueued, now_ms: int, queued: dict[int, JobQueued]) -> None:
         uid = job.uid
@@ -191,10 +211,13 @@ class Intake(Runs):
             uid, city, enterprise, priority, entry[1], waiting.options, 0, waiting.user,
             is_stoppable, evictions,
         )  # fmt: skip
-        run = RunActive(
-            uid, city, enterprise, option, now_ms, priority, waiting.user, is_stoppable, evictions
+        pool, end_ms = self.pools[option.flavor], now_ms + option.wall_ms
+        pool.take(uid, end_ms, option.units, city, enterprise)
+        score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
+        self.active[uid] = ActiveRun(
+            city, enterprise, option, now_ms, score, job, waiting.user, end_ms, priority,
+            is_stoppable, evictions,
         )  # fmt: skip
-        self._occupy(run, now_ms, job)
 
     def _next_head(self, waiting: WaitingClass) -> None:
         """The first of a class left: the next one stands in its lines."""
@@ -285,6 +308,7 @@ class Intake(Runs):
             if known is None:
                 known = self._spots[shape] = self._spots_of(city, enterprise, waiting.options)
             waiting.spots = known
+        self.lines.stand(waiting)
         self.census.stands(waiting, somewhere=bool(waiting.spots))
 
     def _spots_of(
@@ -306,12 +330,12 @@ class Intake(Runs):
             spots[flavor, units] = Spot(flavor, units, wall_ms, capped)
         return tuple(spots.values())
 
-    def _tell_shards(self, queued: dict[int, JobQueued], removed: list[int]) -> None:
+    def _tell_shards(self, queued: list[JobQueued | JobColumns], removed: list[int]) -> None:
         if not queued and not removed:
             return
         count = self.shards.count
-        by_shard: list[list[JobQueued]] = [[] for _ in range(count)]
-        for job in queued.values():
+        by_shard: list[list[JobQueued | JobColumns]] = [[] for _ in range(count)]
+        for job in queued:
             by_shard[self.shard_of(job.city)].append(job)
         batches = []
         for shard, jobs in enumerate(by_shard):

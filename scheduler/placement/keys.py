@@ -126,17 +126,16 @@ class Keys:
         city = waiting.city
         per_weight = self._city_lcm // self._city_weights.get(city, 1)
         scores = self._city_use.scores
-        has_own, use = min(
-            (
-                (
-                    pool.book.used.get(city, 0) >= pool.book.limits.get(city, NO_LIMITS).nominal,
-                    scores.get((city, option.flavor), 0) * per_weight,
-                )
-                for option in waiting.options
-                if (pool := self._pools.get(option.flavor)) is not None
-            ),
-            default=(True, 0),
-        )
+        has_own, use, is_first = True, 0, True
+        for option in waiting.options:
+            flavor = option.flavor
+            pool = self._pools.get(flavor)
+            if pool is not None:
+                book = pool.book
+                own = book.used.get(city, 0) >= book.limits.get(city, NO_LIMITS)[0]
+                score = scores.get((city, flavor), 0) * per_weight
+                if is_first or (own, score) < (has_own, use):
+                    has_own, use, is_first = own, score, False
         _, queued_ms, uid, _ = waiting.window[0]
         return has_own, use, queued_ms, uid
 

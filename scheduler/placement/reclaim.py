@@ -59,20 +59,18 @@ class Reclaiming(Reserving):
 
         Who is over budget has none.
         """
-        if self.policy.order == "corridor" and self.policy.backfill:
-            for city, capped, units, line in self.lines.oldest(flavor):
+        if self.policy.order == "corridor":
+            for line in self.lines.oldest(flavor):
                 if not self.used_up or any(
-                    is_emergency(entry) or not self.comes_last(flavor, city, waiting.enterprise)
-                    for entry, _, waiting in line
+                    is_emergency(waiting.window[0])
+                    or not self.comes_last(flavor, line.city, waiting.enterprise)
+                    for waiting in line.classes
                 ):
-                    yield city, capped, units
+                    yield line.city, line.capped, line.units
             return
-        for city, owners in self.lines.owners(flavor).items():
-            for sizes in owners.values():
-                for items in sizes.values():
-                    for _, spot, waiting in items:
-                        if not self.comes_last(flavor, city, waiting.enterprise):
-                            yield city, spot.capped, spot.units
+        for spot, waiting in self.lines.asking(flavor):
+            if not self.comes_last(flavor, waiting.city, waiting.enterprise):
+                yield waiting.city, spot.capped, spot.units
 
     # --- evict ------------------------------------------------------------------------------------
 

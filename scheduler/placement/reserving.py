@@ -9,16 +9,16 @@ would starve comes before all. A job that its own limit blocks is promised a poo
 waits for, and every other turn of the starving.
 """
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from scheduler.placement.choosing import least
 from scheduler.placement.intake import Intake
 from scheduler.placement.keys import PAR
+from scheduler.placement.lines import AgedLine
 from scheduler.placement.model import Option
 from scheduler.placement.pools import SHUT, Gate, Holder, Pool
 from scheduler.placement.shard import Entry
-from scheduler.placement.waiting import Aged, WaitingClass
+from scheduler.placement.waiting import WaitingClass
 
 #: A pool that nobody waits for is promised to a job at its own limit after this part of the ageing.
 _LIMITED: Final = 18
@@ -70,39 +70,33 @@ class Reserving(Intake):
 
     def _gate(self, pool: Pool, city: str, owner: str = "") -> Gate:
         book = pool.book
+        own, room, nominal = book.rooms(city, owner)
         if pool.holder is None:
             # By submission order whatever is blocked first blocks; else only for want of units.
-            most = book.own_room(city, owner)
             if self.policy.order == "fifo":
                 cap = book.caps.get(owner)
-                most = book.capacity if cap is None else cap - book.capped_used[owner]
-            if pool.for_owners or self.policy.order == "corridor":
-                return self._owners_gate(pool, city, owner, most)
-            return Gate(most, most, 0)
+                own = book.capacity if cap is None else cap - book.capped_used[owner]
+            if not pool.for_owners and self.policy.order != "corridor":
+                return Gate(own, own, 0)
+            # Who would borrow passes only if it fits: it is promised nothing.
+            room = max(nominal, room)
+            most = own if own < room else room
+            if not pool.leases:
+                return Gate(most, most, 0)
+            if pool.frozen:
+                most = min(most, nominal)
+            return Gate(most, min(most, nominal), pool.reclaim.lease_ms)
         if pool.promised is None:
             return SHUT
-        room = min(book.pool_room(city, owner), book.own_room(city, owner))
-        promised = pool.promised
-        beside = min(promised.pool_room(city, owner), promised.own_room(city, owner))
+        room = min(room, own)
+        beside = min(pool.promised.rooms(city, owner)[:2])
         wall_ms = pool.holder.start_ms - self._now_ms
         if pool.leases:
-            nominal = book.nominal_room(city, owner)
             if pool.frozen:
                 return Gate(min(room, nominal), min(beside, nominal), wall_ms)
             # Some that both limits together shut out pass, to be refused when they are tried.
             return Gate(room, max(beside, nominal), min(wall_ms, pool.reclaim.lease_ms))
         return Gate(room, beside, wall_ms)
-
-    @staticmethod
-    def _owners_gate(pool: Pool, city: str, owner: str, most: int) -> Gate:
-        """Who would borrow passes only if it fits: it is promised nothing."""
-        nominal = pool.book.nominal_room(city, owner)
-        most = min(most, max(nominal, pool.book.pool_room(city, owner)))
-        if not pool.leases:
-            return Gate(most, most, 0)
-        if pool.frozen:
-            most = min(most, nominal)
-        return Gate(most, min(most, nominal), pool.reclaim.lease_ms)
 
     def reserve(self, waiting: WaitingClass, entry: Entry, option: Option) -> None:
         """Promise an option's pool to a waiting job, if it can be promised anything."""
@@ -148,11 +142,12 @@ class Reserving(Intake):
         starving_ms = now_ms - self.policy.starving_ms
         wide, ageing_ms = self._wide(pool), self._ageing_ms(pool)
         starving = limited = lacking = other = None
-        for city, capped, units, line in self.lines.oldest(pool.flavor):
-            room, own = book.pool_room(city, capped), self._own_room(pool, city, capped, line)
+        for line in self.lines.oldest(pool.flavor):
+            city, units = line.city, line.units
+            room, own = book.pool_room(city, line.capped), self._own_room(pool, line)
             if own is None or (units <= room and units <= own):
                 continue
-            found = self._oldest(units, line)
+            found = self._oldest(line)
             if found is None:
                 continue
             if units > own:
@@ -181,7 +176,7 @@ class Reserving(Intake):
 
     def _wide(self, pool: Pool) -> int:
         """From how many units on a job is wide: two thirds of the widest that waits or runs."""
-        waiting = (units for _, _, units, _ in self.lines.oldest(pool.flavor))
+        waiting = (line.units for line in self.lines.oldest(pool.flavor))
         running = (units for _, _, units, *_ in pool.ends)
         widest = max(max(waiting, default=0), max(running, default=0))
         return -(-2 * widest // 3)
@@ -199,36 +194,39 @@ class Reserving(Intake):
         """Promise a pool that nobody waits for to the oldest job that its own limit blocks."""
         aged_ms = self._now_ms - self.policy.ageing_ms // _LIMITED
         oldest = None
-        for city, capped, units, line in self.lines.oldest(pool.flavor):
-            own = self._own_room(pool, city, capped, line)
-            if own is not None and units > own:
-                found = self._oldest(units, line)
+        for line in self.lines.oldest(pool.flavor):
+            own = self._own_room(pool, line)
+            if own is not None and line.units > own:
+                found = self._oldest(line)
                 if found is not None and found.queued_ms <= aged_ms:
                     oldest = found.or_older(oldest)
         if oldest is not None:
             self._reserve_blocked(oldest, pool)
 
     @staticmethod
-    def _own_room(pool: Pool, city: str, capped: str, line: Sequence[Aged]) -> int | None:
+    def _own_room(pool: Pool, line: AgedLine) -> int | None:
         """Units up to which a line's own limits do not bind; None if it can be promised nothing.
 
         In a pool for owners who cannot borrow now waits for what its city owns.
         """
-        book, spot = pool.book, line[0][1]
+        book, city, capped, units = pool.book, line.city, line.capped, line.units
         own = book.own_room(city, capped)
-        if not pool.for_owners or pool.fits(city, capped, spot.units, spot.wall_ms):
+        if not pool.for_owners:
             return own
-        if spot.units > book.nominal_most(city, capped):
+        if pool.fits(city, capped, units, line.spot(line.classes[0]).wall_ms):
+            return own
+        if units > book.nominal_most(city, capped):
             return None
         return min(own, book.nominal_room(city, capped))
 
-    def _oldest(self, units: int, line: Sequence[Aged]) -> _Blocked | None:
+    def _oldest(self, line: AgedLine) -> _Blocked | None:
         """The oldest of a line that is promised nothing yet."""
-        for (_, queued_ms, uid, _), spot, waiting in line:
-            if self.comes_last(spot.flavor, waiting.city, waiting.enterprise):
+        for waiting in line.classes:
+            if self.comes_last(line.flavor, line.city, waiting.enterprise):
                 continue
+            _, queued_ms, uid, _ = waiting.window[0]
             if uid not in self.holders:
-                return _Blocked(queued_ms, uid, units, waiting)
+                return _Blocked(queued_ms, uid, line.units, waiting)
         return None
 
     def _reserve_blocked(self, blocked: _Blocked, pool: Pool) -> None:

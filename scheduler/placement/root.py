@@ -10,9 +10,11 @@ from typing import Final
 
 from scheduler.placement.choosing import sized
 from scheduler.placement.model import Plan, Reservation
-from scheduler.placement.order import CorridorOrder, FifoOrder, Order, Pass
+from scheduler.placement.order import FifoOrder, Order, Pass
 from scheduler.placement.pools import SHUT, Gate, Pool
 from scheduler.placement.rescuing import Rescuing
+from scheduler.placement.tournament import CorridorOrder
+from scheduler.placement.waiting import WaitingClass
 
 _FRESH_MAX: Final = 256
 
@@ -82,8 +84,7 @@ class RootPlanner(Rescuing):
         flavors = dict.fromkeys(pool.flavor for pool in pools)
         for spares in (True, False) if self.used_up else (False,):
             self._spares = spares
-            gates = self._gate_within if spares else self.gate
-            order = self._order(Pass(self.lines, flavors, fresh, gates))
+            order = self._order(self._look(flavors, fresh))
             while (offered := order.next()) is not None:
                 if len(self._starts) >= self.policy.starts_max:
                     self.dirty.update(dirty)
@@ -94,6 +95,13 @@ class RootPlanner(Rescuing):
         for pool in pools:
             if ages and pool.holder is None:
                 self.reserve_for_limited(pool)
+
+    def _look(self, flavors: dict[str, None], fresh: dict[WaitingClass, None]) -> Pass:
+        """What a pass looks at, those who come last left out while they are spared."""
+        if not self._spares:
+            return Pass(self.lines, self.pools, flavors, fresh, self.gate)
+        gates = self._gate_within
+        return Pass(self.lines, self.pools, flavors, fresh, gates, self.comes_last)
 
     def _gate_within(self, flavor: str, city: str, owner: str) -> Gate:
         """What may start now of those whose budgets have something left."""

@@ -1,6 +1,6 @@
 """The runs that hold units: how they begin, end, and are known to end sooner."""
 
-from scheduler.placement.model import JobQueued, PolicySettings, RunActive, RunHistory
+from scheduler.placement.model import PolicySettings, RunActive, RunHistory
 from scheduler.placement.parking import class_of
 from scheduler.placement.refusals import Refusals
 from scheduler.placement.rules import ActiveRun, Rules
@@ -17,7 +17,7 @@ class Runs(Rules):
         #: (enterprise, user) of whom something was learned.
         self._learned: set[tuple[str, str]] = set()
 
-    def _occupy(self, run: RunActive, now_ms: int, job: JobQueued | None) -> None:
+    def _occupy(self, run: RunActive, now_ms: int) -> None:
         """A run holds units until its limit, or until it is evicted."""
         uid, city, enterprise, option, start_ms, priority, user, interruptible, evictions, *_ = run
         pool, end_ms = self._pool(option.flavor), start_ms + option.wall_ms
@@ -27,7 +27,7 @@ class Runs(Rules):
         pool.take(uid, end_ms, option.units, city, enterprise)
         score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
         self.active[uid] = ActiveRun(
-            city, enterprise, option, start_ms, score, job, user, end_ms, priority, interruptible,
+            city, enterprise, option, start_ms, score, None, user, end_ms, priority, interruptible,
             evictions,
         )  # fmt: skip
 

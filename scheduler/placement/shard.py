@@ -11,6 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from scheduler.placement.columns import JobColumns
 from scheduler.placement.model import JobQueued, Option
 
 #: Entries of a class that are told unasked; a class that starts more asks for more each time.
@@ -24,7 +25,7 @@ Entry = tuple[int, int, int, int]
 
 
 #: (shard, queued, removed, taken).
-Batch = tuple[int, list[JobQueued], list[int], list[int]]
+Batch = tuple[int, list[JobQueued | JobColumns], list[int], list[int]]
 
 _GONE: Final[Entry] = (0, 0, 0, 0)
 
@@ -87,6 +88,12 @@ class _Queue:
     def __len__(self) -> int:
         return len(self.entries) - self.first
 
+    def sort(self) -> None:
+        """Bring entries in order that were appended."""
+        del self.entries[: self.first]
+        self.first = 0
+        self.entries.sort()
+
     def add(self, entry: Entry) -> None:
         """Insert in order."""
         insort(self.entries, entry, lo=self.first)
@@ -116,13 +123,18 @@ class CityShard:
     """All waiting jobs of this shard's cities. Pure: no clock, no I/O."""
 
     def __init__(self) -> None:
-        self._queues: dict[tuple[str, str], dict[tuple[tuple[Option, ...], str], _Queue]] = {}
+        self._queues: dict[tuple[str, str], dict[ClassKey, _Queue]] = {}
         self._by_number: list[_Queue | None] = []
         self._free_numbers: list[int] = []
         self._jobs: dict[int, Entry] = {}
+        #: Options that came as columns, each once.
+        self._shared: dict[tuple[Option, ...], tuple[Option, ...]] = {}
 
     def apply(
-        self, queued: Iterable[JobQueued], removed: Iterable[int], taken: Iterable[int]
+        self,
+        queued: Iterable[JobQueued | JobColumns],
+        removed: Iterable[int],
+        taken: Iterable[int],
     ) -> list[HeadUpdate]:
         """Take jobs out, then in; returns the heads of classes whose window or count changed."""
         touched: dict[int, _Queue] = {}
@@ -130,11 +142,15 @@ class CityShard:
         for uid in removed:
             self._remove(uid, touched)
         jobs, queues = self._jobs, self._queues
-        for uid, city, enterprise, priority, queued_ms, options, _, user, *_ in queued:
+        for job in queued:
+            if isinstance(job, JobColumns):
+                self._add(job, touched)
+                continue
+            uid, city, enterprise, priority, queued_ms, options, _, user, *_ = job
             if uid in jobs:
                 self._remove(uid, touched)
             member = queues.get((city, enterprise))
-            queue = None if member is None else member.get((options, user))
+            queue = None if member is None else member.get((city, enterprise, options, user))
             if queue is None:
                 queue = self._queue((city, enterprise, options, user))
             number, entries = queue.number, queue.entries
@@ -146,10 +162,33 @@ class CityShard:
             touched[number] = queue
         return [self._head(queue, WINDOW) for queue in touched.values()]
 
+    def _add(self, columns: JobColumns, touched: dict[int, _Queue]) -> None:
+        """Take jobs in that come as columns."""
+        jobs, city, shared = self._jobs, columns.city, self._shared
+        if not jobs.keys().isdisjoint(columns.uids()):
+            for uid in columns.uids():
+                self._remove(uid, touched)
+        asked = [shared.setdefault(options, options) for options in columns.options]
+        known: dict[tuple[int, int, int], _Queue] = {}
+        unsorted: set[_Queue] = set()
+        for uid, priority, queued_ms, enterprise, user, option in columns.rows():
+            queue = known.get((enterprise, user, option))
+            if queue is None:
+                names = columns.enterprises[enterprise], columns.users[user]
+                queue = self._queue((city, names[0], asked[option], names[1]))
+                known[enterprise, user, option] = touched[queue.number] = queue
+            entries = queue.entries
+            entry = jobs[uid] = (-priority, queued_ms, uid, queue.number)
+            if entries and entries[-1] > entry:
+                unsorted.add(queue)
+            entries.append(entry)
+        for queue in unsorted:
+            queue.sort()
+
     def more(self, key: ClassKey, taken: Iterable[int], size: int) -> HeadUpdate:
         """Take out what was started and return the next entries of a class."""
         self._take(taken)
-        queue = self._queues.get(key[:2], {}).get(key[2:])
+        queue = self._queues.get(key[:2], {}).get(key)
         return HeadUpdate(key, (), 0) if queue is None else self._head(queue, size)
 
     def locate(self, uid: int, taken: Iterable[int]) -> Place | None:
@@ -170,7 +209,7 @@ class CityShard:
         """How many waiting jobs of each class come before an entry."""
         found: list[int] = []
         for key, entry in bounds:
-            queue = self._queues.get(key[:2], {}).get(key[2:])
+            queue = self._queues.get(key[:2], {}).get(key)
             found.append(0 if queue is None else queue.before(entry))
         return found
 
@@ -192,20 +231,24 @@ class CityShard:
             return
         self._by_number[queue.number] = None
         self._free_numbers.append(queue.number)
-        city, enterprise, options, user = queue.key
+        city, enterprise, *_ = queue.key
         member = self._queues[city, enterprise]
-        del member[options, user]
+        del member[queue.key]
         if not member:
             del self._queues[city, enterprise]
 
     def _queue(self, key: ClassKey) -> _Queue:
+        """The queue of a class, made if there is none."""
+        found = self._queues.get(key[:2], {}).get(key)
+        if found is not None:
+            return found
         if self._free_numbers:
             number = self._free_numbers.pop()
         else:
             number = len(self._by_number)
             self._by_number.append(None)
         queue = self._by_number[number] = _Queue(key, number)
-        self._queues.setdefault(key[:2], {})[key[2:]] = queue
+        self._queues.setdefault(key[:2], {})[key] = queue
         return queue
 
     def _numbered(self, entry: Entry) -> _Queue:
@@ -234,7 +277,10 @@ class LocalShards:
         return len(self._shards)
 
     def apply(
-        self, batches: Sequence[tuple[int, Sequence[JobQueued], Sequence[int], Sequence[int]]]
+        self,
+        batches: Sequence[
+            tuple[int, Sequence[JobQueued | JobColumns], Sequence[int], Sequence[int]]
+        ],
     ) -> list[HeadUpdate]:
         """Apply (shard, queued, removed, taken) batches."""
         updates: list[HeadUpdate] = []

@@ -128,10 +128,11 @@ class Starting(Reclaiming):
         city, enterprise, uid = waiting.city, waiting.enterprise, entry[2]
         end_ms = self._now_ms + option.wall_ms
         book = pool.book
-        held = book.borrowed_after(city, 0)
-        borrowed = book.borrowed_after(city, option.units) - held
-        self.free_holder(uid)
-        pool.passed(city, enterprise, option.units, end_ms)
+        borrowed = min(option.units, book.borrowed_after(city, option.units))
+        if uid in self.holders:
+            self.free_holder(uid)
+        if pool.holder is not None:
+            pool.passed(city, enterprise, option.units, end_ms)
         if pool.frozen:  # a blocked owner may lack its own city's quota now
             self.dirty.add(pool.flavor)
         self.begin(waiting, entry, option, self._now_ms)

@@ -26,23 +26,27 @@ class FadingUse(Generic[_Name]):
         self._half_life_ms = half_life_ms
         self._base_ms: int | None = None
         self.scores: dict[_Name, int] = {}
-        self._asked = (-1, 0)
+        #: The last instant that was asked for, and its weight.
+        self._asked: tuple[int | None, int] = (None, 0)
 
     def weight(self, at_ms: int) -> int:
         """Return what one unit of use at ``at_ms`` counts, in 2**-32."""
+        asked_ms, weight = self._asked
+        if asked_ms == at_ms:
+            return weight
         if self._base_ms is None:
             self._base_ms = at_ms
         whole, rest = divmod(at_ms - self._base_ms, self._half_life_ms)
         step = _TABLE[rest * _STEPS // self._half_life_ms]
-        return step << whole if whole >= 0 else step >> -whole
+        weight = step << whole if whole >= 0 else step >> -whole
+        self._asked = at_ms, weight
+        return weight
 
     def weight_now(self, at_ms: int) -> int:
         """Return the same, and change nothing: of a first use it is one."""
         if self._base_ms is None:
             return _TABLE[0]
-        if self._asked[0] != at_ms:
-            self._asked = at_ms, self.weight(at_ms)
-        return self._asked[1]
+        return self.weight(at_ms)
 
     def add(self, name: _Name, amount: int, at_ms: int) -> int:
         """Add use as of ``at_ms``; returns the score added, to be taken away by ``remove``."""

@@ -174,6 +174,19 @@ def test_room_is_the_most_that_fits(tree: Tree, member: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@given(trees(), members)
+def test_rooms_asked_for_at_once_are_the_three_rooms(tree: Tree, member: str) -> None:
+    book, _ = tree
+    city = MEMBERS[member]
+    for enterprise in (member, "", "another"):
+        assert book.rooms(city, enterprise) == (
+            book.own_room(city, enterprise),
+            book.pool_room(city, enterprise),
+            book.nominal_room(city, enterprise),
+        )
+
+
+@settings(max_examples=200, deadline=None)
 @given(trees(cuts=False), members)
 def test_most_is_what_fits_into_an_empty_book(tree: Tree, member: str) -> None:
     book, held = tree
