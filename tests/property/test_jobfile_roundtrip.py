@@ -193,7 +193,7 @@ def test_any_text_gives_jobs_or_flaws(text: str, file: str) -> None:
     try:
         assert read_jobs(text, file)
     except BadFile as error:
-        lines = text.count("\n") + text.count("\r") + text.count("\u2028") + 2
+        lines = sum(text.count(end) for end in "\n\r\x85\u2028\u2029") + 2  # those of YAML
         for flaw in error.flaws:
             assert flaw.file == file
             assert 1 <= flaw.line <= lines
