@@ -89,7 +89,10 @@ class Course:
             if self._anew and instants % self._anew == 0:
                 self._move()
                 deltas = []  # the snapshot has them in it
-            if self._turn and not any(isinstance(one, JobRemoved) for one in deltas):
+            ended = {one.uid for one in deltas if isinstance(one, RunEnded)}
+            again = any(isinstance(one, JobQueued) and one.uid in ended for one in deltas)
+            gone = any(isinstance(one, JobRemoved) for one in deltas)
+            if self._turn and not gone and not again:  # of one job the order is what it is
                 at_turn = self._turn % max(1, len(deltas))
                 deltas = deltas[at_turn:] + deltas[:at_turn]
             self._plan(deltas, now_ms, run_ms, prove=instants % self._every == 0)
