@@ -180,11 +180,11 @@ def _table(session: Session, priced: Sequence[tuple[FoundJob, pb.JobQuote]]) -> 
 
 
 def _likely(session: Session, option: pb.OptionQuote) -> str:
+    at, code = option.start_likely_time, job_views.reason_code(option.reason)
     if option.reason.start_outlook == START_OUTLOOK_NONE:
-        others = option.reason.code == REASON_CODE_DEPENDENCY
-        return session.t("quote.after_others" if others else "quote.never")
-    at = option.start_likely_time
-    code = job_views.reason_code(option.reason)
+        if option.reason.code == REASON_CODE_DEPENDENCY:
+            return session.t("quote.after_others")
+        return session.t(f"short.{code}" if code else "quote.never")
     if code and not at.seconds:
         return session.t(f"short.{code}")
     soon = at.seconds and at.ToMilliseconds() <= session.now_ms + 1000

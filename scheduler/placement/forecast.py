@@ -3,7 +3,8 @@
 A second planner is told what the first one knows of some flavors, and is driven from now on: runs
 end when they are expected to, the jobs that wait are started by the very rules and in the very
 order in which they will be, and so on until nobody waits or enough was looked at. What is not known
-(jobs to come, runs that fail, quotas that move, money that comes free) is not in it.
+(jobs to come, runs that fail, quotas that move, money that comes free) is not in it, nor what is
+used meanwhile of flavors that no job binds to these.
 """
 
 from collections.abc import Callable, Iterable, Sequence
