@@ -148,6 +148,14 @@ def test_what_comes_after_columns_counts(waiting: list[JobQueued], data: st.Data
     plan_both(tell, [*RULES, *known, *waiting, *after], fifo=False)
 
 
+def test_what_was_told_later_stands_though_columns_are_read_after_it() -> None:
+    """The columns are read job by job once one of them is gone."""
+    first, other = (JobQueued(uid, "wuhan", "w1", 0, 0, SHAPES[0]) for uid in (1, 2))
+    later: list[Delta] = [first._replace(options=SHAPES[2]), JobRemoved(2)]
+    columns = [*in_columns([first, other])]
+    plan_both(lambda _: [*RULES, *columns, *later], [*RULES, first, other, *later], fifo=False)
+
+
 def test_a_head_of_nothing_is_a_head() -> None:
     gone = HeadUpdate(("wuhan", "w1", SHAPES[0], ""), (), 0)
     assert list(heads_in_columns([gone]).heads()) == [gone]

@@ -225,7 +225,7 @@ def test_plan_depends_on_its_input_alone(day: Day, policy: PolicySettings, turn:
     assert Drive(day, policy, shards=1, shuffle=turn).run().starts == one.starts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(days(limits=False))
 def test_a_promise_is_never_missed(day: Day) -> None:
     """With exact limits (no run beyond its limit) a promise only ever moves earlier."""

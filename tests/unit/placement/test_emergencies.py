@@ -8,8 +8,8 @@ from tests.unit.placement.board import HOUR_MS, Board, ended, promised, started
 def test_an_emergency_starts_before_all_others() -> None:
     board = Board()
     board.plan(board.job(1, "e1", 10))
-    waiting = [board.job(2, "w2", 4, waited_h=5), board.job(3, "w1", 10)._replace(emergency=True)]
-    waiting.append(board.job(4, "w1", 4, priority=99))
+    waiting = [board.job(2, "w1", 4, waited_h=5), board.job(3, "w2", 10)._replace(emergency=True)]
+    waiting.append(board.job(4, "w2", 4, priority=99))
     assert started(board.plan(*waiting, ended(1))) == [3]
     assert started(board.plan(ended(3))) == [2, 4]
 
