@@ -291,7 +291,9 @@ class People:
         """Cancel what nobody may ever be able to pay for: it would wait for ever."""
         waiting = self.world.db.rows(
             "SELECT uid FROM job WHERE state = 'QUEUED' AND (subsidy = 'REQUIRED'"
-            " OR self_pay_max_fen IS NOT NULL OR enterprise IN ('w2', 'e2', 'x2'))"
+            " OR self_pay_max_fen IS NOT NULL OR enterprise IN ('w2', 'e2', 'x2')"
+            # Their budgets were closed when they moved home to a city that has none.
+            " OR enterprise IN (SELECT enterprise FROM budget WHERE city = 'ezhou'))"
         )
         self.command(job_commands.cancel, [uid for (uid,) in waiting])
 

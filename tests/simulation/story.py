@@ -165,6 +165,7 @@ class Story:
             self.people.release_all()
             if number > 20:
                 self.people.give_up()
+                self.budgets.make_peace()  # those that the leader closed after a move too
             if not self.world.db.rows("SELECT 1 FROM job WHERE NOT settled LIMIT 1"):
                 break
             self.clock.ms += self.rng.choice((2_000, 60_000, 700_000))
