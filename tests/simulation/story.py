@@ -159,7 +159,7 @@ class Story:
         for book in self.books.values():
             book.reported.clear()
         await self._see_cancels_through()
-        for number in range(400):
+        for number in range(1_200):  # wide jobs one after another may take days
             await self._round()
             self.auditor.check()
             self.people.release_all()
