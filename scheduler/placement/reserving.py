@@ -23,7 +23,6 @@ from scheduler.placement.waiting import WaitingClass
 #: A pool that nobody waits for is promised to a job at its own limit after this part of the ageing.
 _LIMITED: Final = 18
 
-
 #: A pool is crowded if so many times its units are asked for.
 _CROWDED: Final = 12
 

@@ -1,9 +1,9 @@
 """The corridor's order within one pass: two tournaments.
 
 Inside a city the enterprise with the least faded use per weight goes first (Fair Tree), with the
-first of its jobs by priority and turn. Between the cities the least of (balance halfway through the
-start per weight, weighted borrowed dominant share, faded use per weight, queue time, uid) goes
-first. Every key is made of exact integers and ends in the uid: the order is total.
+first of its jobs by priority and turn. Between the cities the least of (whether it has what it
+owns, faded use of the flavor per weight, queue time, uid) goes first. Every key is made of exact
+integers and ends in the uid: the order is total.
 
 Within a pass units and quotas only shrink. So an enterprise that has nothing that passes the gates
 of its city is out for the rest of the pass, as is what stands in its line before what passed; and
@@ -48,7 +48,7 @@ class _City:
 
 
 class CorridorOrder:
-    """Cities by balance and use, enterprises by use, then priority and turn."""
+    """Cities by what they own and used, enterprises by use, then priority and turn."""
 
     def __init__(
         self,

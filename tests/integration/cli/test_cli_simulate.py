@@ -166,7 +166,7 @@ def test_ctrl_c_ends_a_simulation_and_what_plays_it(tmp_path: Path) -> None:
             while not (played := children(process.pid)):
                 assert process.poll() is None, "it plays for a long time"
                 time.sleep(0.05)
-            # Pressed again, as people do: Python drops one that comes while it cleans up an object.
+            # Pressed again if nothing happens, as people do.
             code = None
             while code is None:
                 process.send_signal(signal.SIGINT)
