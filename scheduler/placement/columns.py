@@ -39,19 +39,20 @@ class JobColumns(NamedTuple):
 
     def uids(self) -> Sequence[int]:
         """Return the uids of the jobs."""
-        return _numbers(self.uid)
+        return unpacked("q", self.uid)
 
     def stoppable(self) -> Iterator[tuple[int, int]]:
         """Yield the uid of each job that may be interrupted, and how often it was evicted."""
-        for uid, evictions in zip(self.uids(), _numbers(self.evictions), strict=False):
+        for uid, evictions in zip(self.uids(), unpacked("q", self.evictions), strict=False):
             if evictions != _FIRM:
                 yield uid, evictions
 
     def rows(self) -> Iterator[tuple[int, int, int, int, int, int]]:
         """Yield (uid, priority, queue time, places of enterprise, user and options) of each job."""
         return zip(
-            self.uids(), _numbers(self.priority), _numbers(self.queued_ms),
-            _places(self.enterprise), _places(self.user), _places(self.option), strict=True,
+            self.uids(), unpacked("q", self.priority), unpacked("q", self.queued_ms),
+            unpacked("I", self.enterprise), unpacked("I", self.user),
+            unpacked("I", self.option), strict=True,
         )  # fmt: skip
 
     def jobs(self) -> Iterator[JobQueued]:
@@ -95,13 +96,11 @@ def columns_of(jobs: Sequence[JobQueued]) -> JobColumns:
     options = tuple(by_id[one] for one in objects)
     evictions = b""
     if any(soft):
-        evictions = _packed(
-            "q", (n if may else _FIRM for n, may in zip(evicted, soft, strict=True))
-        )
+        evictions = packed("q", (n if may else _FIRM for n, may in zip(evicted, soft, strict=True)))
     return JobColumns(
-        cities[0], enterprises, users, options, _packed("I", enterprise), _packed("I", user),
-        _packed("I", option), _packed("q", uids), _packed("q", priorities),
-        _packed("q", queued_ms), evictions,
+        cities[0], enterprises, users, options, packed("I", enterprise), packed("I", user),
+        packed("I", option), packed("q", uids), packed("q", priorities),
+        packed("q", queued_ms), evictions,
     )  # fmt: skip
 
 
@@ -112,19 +111,13 @@ def _table(values: Sequence[_Any]) -> tuple[tuple[_Any, ...], Iterable[int]]:
     return tuple(table), map(places.__getitem__, values)
 
 
-def _packed(code: str, values: Iterable[Any]) -> bytes:
+def packed(code: str, values: Iterable[Any]) -> bytes:
+    """Return numbers as an array of this type code, packed."""
     return array(code, values).tobytes()
 
 
-def _numbers(packed: bytes) -> "array[int]":
-    return _unpacked("q", packed)
-
-
-def _places(packed: bytes) -> "array[int]":
-    return _unpacked("I", packed)
-
-
-def _unpacked(code: str, packed: bytes) -> "array[int]":
+def unpacked(code: str, column: bytes) -> "array[int]":
+    """Return the numbers that ``packed`` was given."""
     values: array[int] = array(code)
-    values.frombytes(packed)
+    values.frombytes(column)
     return values

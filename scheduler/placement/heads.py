@@ -1,10 +1,10 @@
 """Heads of very many classes as columns: what a shard tells the root planner after a snapshot."""
 
-from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import NamedTuple
 
+from scheduler.placement.columns import packed, unpacked
 from scheduler.placement.shard import ClassKey, Entry, HeadUpdate
 
 
@@ -24,11 +24,11 @@ class HeadColumns(NamedTuple):
 
     def heads(self) -> Iterator[HeadUpdate]:
         """Yield the heads one by one."""
-        priorities, queued_ms = _numbers(self.priorities), _numbers(self.queued_ms)
-        uids, first = _numbers(self.uids), 0
+        priorities, queued_ms = unpacked("q", self.priorities), unpacked("q", self.queued_ms)
+        uids, first = unpacked("q", self.uids), 0
         of_each = zip(
-            self.keys, _numbers(self.totals), _numbers(self.sizes), _numbers(self.numbers),
-            strict=True,
+            self.keys, unpacked("q", self.totals), unpacked("q", self.sizes),
+            unpacked("q", self.numbers), strict=True,
         )  # fmt: skip
         for key, total, size, number in of_each:
             end = first + size
@@ -46,18 +46,8 @@ def heads_in_columns(heads: Sequence[HeadUpdate]) -> HeadColumns:
     priorities, queued_ms, uids, _ = zip(*entries, strict=True) if entries else ((), (), (), ())
     return HeadColumns(
         tuple(head.key for head in heads),
-        _packed([head.total for head in heads]),
-        _packed([len(head.window) for head in heads]),
-        _packed([head.window[0][3] if head.window else 0 for head in heads]),
-        _packed(priorities), _packed(queued_ms), _packed(uids),
+        packed("q", [head.total for head in heads]),
+        packed("q", [len(head.window) for head in heads]),
+        packed("q", [head.window[0][3] if head.window else 0 for head in heads]),
+        packed("q", priorities), packed("q", queued_ms), packed("q", uids),
     )  # fmt: skip
-
-
-def _packed(values: Sequence[int]) -> bytes:
-    return array("q", values).tobytes()
-
-
-def _numbers(packed: bytes) -> "array[int]":
-    values: array[int] = array("q")
-    values.frombytes(packed)
-    return values

@@ -67,6 +67,10 @@ class Reserving(Intake):
         # Of whatever enterprise: it may be kept all that its city keeps for enterprises.
         return Gate(max(0, gate.most) + gap, max(0, gate.beside) + gap, gate.wall_ms)
 
+    def only_owners(self, pool: Pool) -> bool:
+        """Whether the first in order is promised a pool only if its city owns the units."""
+        return pool.for_owners or self.policy.order == "corridor"
+
     def _gate(self, pool: Pool, city: str, owner: str = "") -> Gate:
         book = pool.book
         own, room, nominal = book.rooms(city, owner)
@@ -75,7 +79,7 @@ class Reserving(Intake):
             if self.policy.order == "fifo":
                 cap = book.caps.get(owner)
                 own = book.capacity if cap is None else cap - book.capped_used[owner]
-            if not pool.for_owners and self.policy.order != "corridor":
+            if not self.only_owners(pool):
                 return Gate(own, own, 0)
             # Who would borrow passes only if it fits: it is promised nothing.
             room = max(nominal, room)

@@ -115,14 +115,15 @@ class Starting(Reclaiming):
             self.reserve(waiting, entry, best[2])
 
     def _may_hold(self, waiting: WaitingClass, option: Option, pool: Pool) -> bool:
-        """Whether a job waits for want of units alone, in a pool for owners for its city's own."""
+        """Whether a job waits for want of units alone, of its city's own if only owners may."""
         city, enterprise, units = waiting.city, waiting.enterprise, least_units(option)
         if self.comes_last(option.flavor, city, enterprise):
             return False
         if units > self.gate(option.flavor, city, enterprise).most:
             return False
-        free = not pool.for_owners and self.policy.order != "corridor"
-        return free or units <= pool.book.nominal_room(city, enterprise)
+        if not self.only_owners(pool):
+            return True
+        return units <= pool.book.nominal_room(city, enterprise)
 
     def _start(self, waiting: WaitingClass, entry: Entry, option: Option, pool: Pool) -> None:
         city, enterprise, uid = waiting.city, waiting.enterprise, entry[2]

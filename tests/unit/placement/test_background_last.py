@@ -20,7 +20,7 @@ def test_an_enterprise_over_budget_goes_after_all_others_of_its_city() -> None:
 
 def test_a_city_over_budget_goes_after_all_other_cities() -> None:
     board = Board(WUHAN)
-    board.plan(board.job(9, "e1", 4))  # by balance wuhan would be next
+    board.plan(board.job(9, "e1", 4))  # wuhan, which used nothing, would be next
     waiting = [board.job(1, "w1", 4), board.job(2, "w2", 2), board.job(3, "e1", 4)]
     assert started(board.plan(*waiting)) == [3, 2]
 
