@@ -6,87 +6,18 @@ per job, what is left of the enterprise's cap of the natural year, what is left 
 what its ceiling on all subsidies up to and with its own leaves; less than its minimum is nothing.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
 from itertools import islice, product
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from quota.amounts import BP, share_fen
+from quota.amounts import share_fen
+from quota.charges import Binding as Binding
+from quota.rules import CORRIDOR as CORRIDOR
+from quota.rules import Applicant as Applicant
+from quota.rules import Rule as Rule
 
-#: Programmes of the whole corridor name this instead of a city.
-CORRIDOR = "corridor"
 #: So many ways to choose from exclusive groups are weighed at most, the earlier rules first.
 _CHOICES_MAX: Final = 256
-
-
-class Binding(StrEnum):
-    """What limited a subsidy: the answer to "why not more?"."""
-
-    RATE = "RATE"
-    JOB_CAP = "JOB_CAP"
-    YEAR_CAP = "YEAR_CAP"
-    FUND = "FUND"
-    CEILING = "CEILING"
-    MINIMUM = "MINIMUM"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One immutable version of a programme's rule; empty lists admit all."""
-
-    programme: str
-    version: int
-    city: str
-    rate_bp: int
-    priority: int = 0
-    exclusive_group: str = ""
-    base: str = "GROSS"  # or REMAINING: of what earlier rules left
-    flavors: tuple[str, ...] = ()
-    size_classes: tuple[str, ...] = ()
-    sectors: tuple[str, ...] = ()
-    startup_only: bool = False
-    job_cap_fen: int | None = None
-    year_cap_fen: int | None = None
-    minimum_fen: int = 0
-    ceiling_bp: int = BP
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate_bp <= BP or not 0 < self.ceiling_bp <= BP:
-            raise ValueError(f"{self.programme}: rates are 0..{BP} hundredths of a percent")
-        if self.base not in ("GROSS", "REMAINING"):
-            raise ValueError(f"{self.programme}: base is GROSS or REMAINING, not {self.base!r}")
-
-    def to_json(self) -> str:
-        """Return the canonical JSON that is stored and hashed."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-    def sha256(self) -> str:
-        """Return the digest of the canonical JSON."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-    @classmethod
-    def from_json(cls, text: str) -> "Rule":
-        """Return a stored rule."""
-        values: dict[str, Any] = json.loads(text)
-        known = {field.name for field in fields(cls)}
-        if set(values) - known:
-            raise ValueError(f"unknown fields of a rule: {sorted(set(values) - known)}")
-        lists = ("flavors", "size_classes", "sectors")
-        for name in lists:
-            values[name] = tuple(values.get(name, ()))
-        return cls(**values)
-
-
-class Applicant(NamedTuple):
-    """What rules ask about an enterprise."""
-
-    city: str
-    size_class: str
-    sector: str
-    startup: bool
 
 
 class Left(NamedTuple):

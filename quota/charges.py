@@ -1,0 +1,219 @@
+"""The words of a charge, from its quote to its settlement.
+
+A run's time is cut into slices: at the end of each fund period that matters, at the ends of natural
+years, and where another price begins. Each slice is a charge of its own: its gross (rounded on the
+running total of the run), then what each rule gives of it, rounded down. Caps of a job and minimums
+are of the whole run. So everything can be recomputed by hand, slice by slice.
+
+    quote(units, slices, admitted, left) -> Quote                        (quota.subsidy)
+    settle(legs, admitted, units, slices, left=NOTHING) -> Bill          (quota.settlement)
+
+Settlement is the same computation on the metered slices with the rules and rates frozen at
+admission: what is left is then what the legs hold, and whatever ``left`` adds to it (for what was
+used beyond the hold: fund, then wallet, then the enterprise's debt). A minimum is not asked for
+again, and a programme that held nothing gives nothing.
+
+Each ``Draw`` of a quote becomes one leg of the hold, and so does the part of the wallet. A draw of
+a REIMBURSE programme is a claim: the wallet holds the whole gross, and the draw is posted to the
+enterprise's CLAIM account instead of to the center. A draw of a grant is in unit-seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from quota.rules import Why
+
+FOREVER_MS: Final = 1 << 62
+
+
+class Binding(StrEnum):
+    """What limited a subsidy: the answer to "why not more?"."""
+
+    RATE = "RATE"
+    JOB_CAP = "JOB_CAP"
+    YEAR_CAP = "YEAR_CAP"
+    FUND = "FUND"
+    VOUCHER = "VOUCHER"
+    GRANT = "GRANT"
+    CEILING = "CEILING"
+    MINIMUM = "MINIMUM"
+    SUPPORT_YEARS = "SUPPORT_YEARS"
+    NO_FUND = "NO_FUND"
+    NO_VOUCHER = "NO_VOUCHER"
+    NO_GRANT = "NO_GRANT"
+
+
+class Slice(NamedTuple):
+    """Part of a run, half-open, in which nothing changes that its charge depends on.
+
+    ``seconds`` are those that are billed, also if the span in epoch milliseconds is longer.
+    """
+
+    start_ms: int
+    end_ms: int
+    seconds: int
+    price_ufen: int
+    price_id: str = ""
+
+
+class Source(NamedTuple):
+    """An account from which a programme gives: a funder's fund, a voucher or a grant.
+
+    A fund or grant serves slices that start in [from_ms, to_ms); a voucher that was valid at
+    admission serves all slices, those that expire first before others (``expire_ms``, then the
+    account). ``cap_year`` is set on a voucher whose cap was counted when it was issued.
+    """
+
+    account: str
+    funder: str = ""
+    from_ms: int = 0
+    to_ms: int = FOREVER_MS
+    expire_ms: int = FOREVER_MS
+    cap_year: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What there is to give: sources by programme, and what accounts and yearly caps have left.
+
+    ``accounts`` are fen (unit-seconds of grants), ``caps`` fen by (programme, natural year) for
+    the one enterprise; a programme that has a cap and no figure there has all of it left.
+    """
+
+    sources: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    accounts: Mapping[str, int] = field(default_factory=dict)
+    caps: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+NOTHING: Final = Left()
+
+
+class Draw(NamedTuple):
+    """What one account gives to one slice: fen, or unit-seconds of a grant.
+
+    ``cap_year`` is the natural year whose counter it uses; ``cap_reserved`` that the counter has
+    held it since a voucher was issued, so that a hold must not count it again.
+    """
+
+    account: str
+    amount: int
+    funder: str = ""
+    cap_year: int | None = None
+    cap_reserved: bool = False
+
+
+class Part(NamedTuple):
+    """What one programme gives to one slice, by its number, and which limit bound it.
+
+    ``bound_by`` is the account that was short, where one was. ``unit_seconds`` are free ones of a
+    grant; then ``amount_fen`` is 0.
+    """
+
+    programme: str
+    rule_version: int
+    amount_fen: int
+    binding: Binding
+    slice: int = 0
+    rate_bp: int = 0
+    claim: bool = False
+    unit_seconds: int = 0
+    draws: tuple[Draw, ...] = ()
+    bound_by: str = ""
+
+
+class Refusal(NamedTuple):
+    """A programme of the enterprise's city or the corridor that gives nothing, and why.
+
+    ``than`` is the programme that was taken instead of it, of an exclusive group.
+    """
+
+    programme: str
+    rule_version: int
+    why: Why
+    than: str = ""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a run costs and who pays it.
+
+    ``slices_fen`` is the gross of each slice, without unit-seconds that are free. ``parts`` are
+    those of programmes that give something, in the order in which they give, by slice; a slice
+    to which such a programme gives nothing has a part of 0 with its limit.
+    """
+
+    slices_fen: tuple[int, ...]
+    parts: tuple[Part, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    @cached_property
+    def gross_fen(self) -> int:
+        """What the center gets."""
+        return sum(self.slices_fen)
+
+    @cached_property
+    def subsidy_fen(self) -> int:
+        """What all programmes give, of both modes."""
+        return sum(part.amount_fen for part in self.parts)
+
+    @cached_property
+    def advance_fen(self) -> int:
+        """What the enterprise pays first and then claims back."""
+        return sum(part.amount_fen for part in self.parts if part.claim)
+
+    @property
+    def self_pay_fen(self) -> int:
+        """What the enterprise pays in the end."""
+        return self.gross_fen - self.subsidy_fen
+
+    @property
+    def wallet_fen(self) -> int:
+        """What the enterprise pays at first: the wallet holds so much."""
+        return self.self_pay_fen + self.advance_fen
+
+    @property
+    def unit_seconds(self) -> int:
+        """Free unit-seconds of grants."""
+        return sum(part.unit_seconds for part in self.parts)
+
+
+class Leg(NamedTuple):
+    """One leg of a hold, as it is settled; ``programme`` None for the wallet.
+
+    ``slice`` bounds tell which metered slices it is for: those that start in [from_ms, to_ms).
+    Legs of all revisions of a hold stand in the order (rev, leg).
+    """
+
+    leg: int
+    amount: int
+    programme: str | None = None
+    rule_version: int | None = None
+    account: str = ""
+    funder: str = ""
+    claim: bool = False
+    grant: bool = False
+    from_ms: int = 0
+    to_ms: int = FOREVER_MS
+    cap_year: int | None = None
+    cap_reserved: bool = False
+    rev: int = 0
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What is posted of each leg by (rev, leg), and what no leg covers.
+
+    ``direct`` are draws beyond what is held, from funds that ``left`` offered to settlement;
+    ``wallet_fen`` what the wallet gives beyond its legs, ``receivable_fen`` what nothing covers:
+    the enterprise's debt. ``quote`` is the charge as it comes out, with its parts and bindings.
+    Claims are posted beside the gross: they are no part of what the center gets.
+    """
+
+    quote: Quote
+    posted: Mapping[tuple[int, int], int]
+    direct: tuple[Part, ...] = ()
+    wallet_fen: int = 0
+    receivable_fen: int = 0
