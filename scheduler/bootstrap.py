@@ -24,6 +24,7 @@ from scheduler.clock import Clock, WallClock
 from scheduler.config import BadConfig, Settings
 from scheduler.control.loop import ControlLoop
 from scheduler.control.simulations import Simulations
+from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
 from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
@@ -152,6 +153,7 @@ async def start_service(
             simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
             version=__version__,
             simulator=simulations,
+            approvals=Approvals(settings.approvals.threshold_fen, settings.approvals.two_person),
         )
         serving = _build_server(settings, context, metrics, credentials)
         metrics_address = ""

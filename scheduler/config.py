@@ -108,6 +108,14 @@ class SimulationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalSettings:
+    """What needs a second person: amounts from a threshold on, and changes of rules and prices."""
+
+    threshold_fen: int = 100_000_000
+    two_person: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; ``origin`` says where each that is not a default came from."""
 
@@ -119,6 +127,7 @@ class Settings:
     planner: PlannerSettings = field(default_factory=PlannerSettings)
     loop: LoopTimes = field(default_factory=LoopTimes)
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
+    approvals: ApprovalSettings = field(default_factory=ApprovalSettings)
     origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -165,6 +174,7 @@ _RANGES = {
     "loop.metrics_s": (0.05, 600),
     "simulation.at_once": (1, 64),
     "simulation.jobs_max": (1, 10_000_000),
+    "approvals.threshold_fen": (0, 10**15),
     "loop.reasons_s": (0.1, 3_600),
     "loop.reasons_keep_d": (0.01, 3_660),
 }

@@ -72,6 +72,11 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "AppropriateFund": _CITY,
             "ListTransfers": _CITY_AND_AUDIT,
             "VerifyLedger": _CITY_AND_AUDIT,
+            "ListChangeRequests": _CITY_AND_AUDIT,
+            "GetChangeRequest": _CITY_AND_AUDIT,
+            "ApproveChangeRequest": _CITY,
+            "DenyChangeRequest": _CITY,
+            "WithdrawChangeRequest": _CITY,
         },
         "CenterService": {
             "GetCenter": _ALL,

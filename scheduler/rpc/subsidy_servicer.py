@@ -5,7 +5,8 @@ from corridor.v1 import subsidy_service_pb2_grpc
 
 from quota.transfers import Link
 from scheduler.domain.ids import run_id
-from scheduler.rpc import caller
+from scheduler.rpc import approval_methods, caller
+from scheduler.rpc.approval_methods import ApprovalMethods
 from scheduler.rpc.element_ids import find_uid
 from scheduler.rpc.messages import (
     CallContext,
@@ -17,10 +18,11 @@ from scheduler.rpc.messages import (
 )
 from scheduler.services import funds
 from scheduler.services.context import Context
+from scheduler.store.appropriations import Payment
 from scheduler.store.funds import FundInfo, ProgrammeInfo
 
 
-class SubsidyServicer(subsidy_service_pb2_grpc.SubsidyServiceServicer):
+class SubsidyServicer(ApprovalMethods, subsidy_service_pb2_grpc.SubsidyServiceServicer):
     """See ``subsidy_service.proto``."""
 
     def __init__(self, context: Context) -> None:
@@ -44,16 +46,11 @@ class SubsidyServicer(subsidy_service_pb2_grpc.SubsidyServiceServicer):
     async def AppropriateFund(
         self, request: pb.AppropriateFundRequest, context: CallContext
     ) -> pb.AppropriateFundResponse:
-        fund = await funds.appropriate(
-            self._context,
-            caller.current(),
-            programme=request.programme,
-            period=request.period,
-            amount_fen=request.amount_fen,
-            request_id=request.request_id,
-            reason=request.reason,
+        payment = Payment(request.programme, request.period, request.amount_fen, request.request_id)
+        done = await funds.appropriate(self._context, caller.current(), payment, request.reason)
+        return pb.AppropriateFundResponse(
+            fund=_fund(done.fund), change_request=approval_methods.given(done.request)
         )
-        return pb.AppropriateFundResponse(fund=_fund(fund))
 
     async def ListTransfers(
         self, request: pb.ListTransfersRequest, context: CallContext

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from adapters.contract import LogChunk
 from scheduler.clock import Clock
+from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
 from scheduler.placement.model import Explanation, JobQueued
 from scheduler.services.submission_desk import SubmissionDesk
@@ -90,3 +91,4 @@ class Context:
     version: str
     desk: SubmissionDesk = field(default_factory=SubmissionDesk)
     simulator: Simulator = field(default_factory=NoSimulator)
+    approvals: Approvals = field(default_factory=Approvals)

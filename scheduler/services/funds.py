@@ -6,6 +6,8 @@ from scheduler.errors import InvalidRequest
 from scheduler.services import checks
 from scheduler.services.context import Context
 from scheduler.store import appropriations, funds
+from scheduler.store.appropriations import Appropriated, Payment
+from scheduler.store.change_requests import Act
 from scheduler.store.funds import FundInfo, ProgrammeInfo, Verification
 
 
@@ -26,38 +28,23 @@ async def list_funds(
 
 
 async def appropriate(
-    context: Context,
-    caller: Principal,
-    *,
-    programme: str,
-    period: str,
-    amount_fen: int,
-    request_id: str,
-    reason: str,
-) -> FundInfo:
-    """Pay into a fund once per request id; returns the fund as it stands.
+    context: Context, caller: Principal, payment: Payment, reason: str
+) -> Appropriated:
+    """Pay into a fund once per request id, or ask for it if the amount needs another person.
 
     Raises ``InvalidRequest``, ``NotFound`` for a fund that the caller does not manage, and
     ``RequestIdReused`` if the id already paid another amount.
     """
-    wrong = checks.given("request_id", request_id, 128) + checks.given("programme", programme)
-    wrong += checks.given("period", period, 16)
-    wrong += checks.whole("amount_fen", amount_fen, checks.MONEY_MAX_FEN, least=1)
+    wrong = checks.given("request_id", payment.request_id, 128)
+    wrong += checks.given("programme", payment.programme)
+    wrong += checks.given("period", payment.period, 16)
+    wrong += checks.whole("amount_fen", payment.amount_fen, checks.MONEY_MAX_FEN, least=1)
     wrong += checks.reason(reason)
     if wrong:
         raise InvalidRequest(wrong)
+    act = Act(caller, reason, context.clock.now_ms(), context.wall_ms())
     return await context.db.write(
-        lambda connection: appropriations.appropriate(
-            connection,
-            caller,
-            programme=programme,
-            period=period,
-            amount_fen=amount_fen,
-            request_id=request_id,
-            reason=reason,
-            now_ms=context.clock.now_ms(),
-            wall_ms=context.wall_ms(),
-        )
+        lambda connection: appropriations.appropriate(connection, payment, act, context.approvals)
     )
 
 

@@ -1,52 +1,108 @@
-"""Money that a person adds to a fund: the ledger's entry and the audit row in one transaction."""
+"""Money that a person adds to a fund: the ledger's entry and the audit row in one transaction.
+
+An amount that needs two persons is kept as a change request, and paid in when that is approved.
+"""
+
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from scheduler.domain.principal import Principal
-from scheduler.store import audit_trail, funds
+from scheduler.domain.approving import Approvals, ChangeKind
+from scheduler.domain.principal import EVERYTHING, Scope
+from scheduler.store import audit_trail, change_requests, funds
+from scheduler.store.change_requests import Act, Proposal, Request
 from scheduler.store.funds import FundInfo
 
 
-def appropriate(
-    connection: Connection,
-    actor: Principal,
-    *,
-    programme: str,
-    period: str,
-    amount_fen: int,
-    request_id: str,
-    reason: str,
-    now_ms: int,
-    wall_ms: int,
-) -> FundInfo:
-    """Pay into a fund of the caller's scope; a repeated request id pays and notes nothing more.
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What is to be added to a fund, once per request id."""
 
-    Raises what ``funds.appropriate`` does.
+    programme: str
+    period: str
+    amount_fen: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appropriated:
+    """The fund as it stands, and the request if the payment needs or needed another person."""
+
+    fund: FundInfo
+    request: Request | None
+
+
+def appropriate(
+    connection: Connection, payment: Payment, act: Act, approvals: Approvals
+) -> Appropriated:
+    """Pay into a fund of the actor's scope, or ask for it; a repeated request id does neither.
+
+    Raises what ``funds.appropriate`` and ``change_requests.propose`` do.
     """
-    scope = actor.scope
-    seen = funds.list_funds(connection, scope, programme=programme, period=period)
+    if not approvals.needed(ChangeKind.APPROPRIATE, payment.amount_fen):
+        fund = _pay(connection, act.actor.scope, payment, act, act.actor.subject, act.reason)
+        return Appropriated(fund, None)
+    fund = funds.managed_fund(connection, act.actor.scope, payment.programme, payment.period)
+    key = funds.appropriation_key(payment.programme, payment.period, payment.request_id)
+    if not funds.paid_before(connection, key, payment.amount_fen):
+        funds.check_open(fund)
+    elif change_requests.find(connection, key) is None:  # paid before the threshold was lowered
+        return Appropriated(fund, None)
+    proposal = Proposal(
+        ChangeKind.APPROPRIATE,
+        _target(payment),
+        fund.city,
+        {
+            "programme": payment.programme,
+            "period": payment.period,
+            "amount_fen": payment.amount_fen,
+            "request_id": payment.request_id,
+        },
+        before={"appropriated_fen": fund.appropriated_fen},
+        after={"appropriated_fen": fund.appropriated_fen + payment.amount_fen},
+        amount_fen=payment.amount_fen,
+        request_key=key,
+    )
+    return Appropriated(fund, change_requests.propose(connection, proposal, act))
+
+
+def apply(connection: Connection, request: Request, act: Act) -> None:
+    """Pay in what was approved; raises ``AlreadyThere`` if the period is open no more."""
+    payment = Payment(**request.payload)
+    _pay(connection, EVERYTHING, payment, act, request.requester, request.reason)
+
+
+def _pay(
+    connection: Connection, scope: Scope, payment: Payment, act: Act, payer: str, why: str
+) -> FundInfo:
+    """Pay in; the entry says who wanted it and ``why``, the audit row who made it so."""
+    seen = funds.list_funds(connection, scope, programme=payment.programme, period=payment.period)
     fund = funds.appropriate(
         connection,
         scope,
-        programme=programme,
-        period=period,
-        amount_fen=amount_fen,
-        request_id=request_id,
-        actor=actor.subject,
-        reason=reason,
-        now_ms=now_ms,
+        programme=payment.programme,
+        period=payment.period,
+        amount_fen=payment.amount_fen,
+        request_id=payment.request_id,
+        actor=payer,
+        reason=why,
+        now_ms=act.now_ms,
     )
     before_fen = seen[0].appropriated_fen if seen else 0
     if fund.appropriated_fen != before_fen:
         audit_trail.record(
             connection,
-            actor,
+            act.actor,
             "FUND_APPROPRIATED",
-            f"programmes/{programme}/funds/{period}",
-            at_ms=wall_ms,
+            _target(payment),
+            at_ms=act.wall_ms,
             before={"appropriated_fen": before_fen},
             after={"appropriated_fen": fund.appropriated_fen},
-            reason=reason,
+            reason=act.reason,
             city=fund.city,
         )
     return fund
+
+
+def _target(payment: Payment) -> str:
+    return f"programmes/{payment.programme}/funds/{payment.period}"

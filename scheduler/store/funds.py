@@ -209,6 +209,37 @@ def list_funds(
     return [FundInfo(*row) for row in rows]
 
 
+def managed_fund(connection: Connection, scope: Scope, programme: str, period: str) -> FundInfo:
+    """Return a fund that a city or an operator manages; ``NotFound`` for any other."""
+    own = Scope(city=scope.city) if scope.city is not None else scope
+    found = list_funds(connection, own, programme=programme, period=period)
+    if not found or (scope.city is not None and found[0].city != scope.city):
+        raise NotFound(f"there is no fund of programme {programme!r} in {period!r} that you manage")
+    return found[0]
+
+
+def check_open(fund: FundInfo) -> None:
+    """Raise ``AlreadyThere`` for a fund whose period takes no more money."""
+    if fund.state != "OPEN":
+        raise AlreadyThere(f"the period {fund.period} of {fund.programme} is {fund.state}")
+
+
+def appropriation_key(programme: str, period: str, request_id: str) -> str:
+    """Return the key under which a payment into a fund is made once."""
+    return f"appropriate:{programme}:{period}:{request_id}"
+
+
+def paid_before(connection: Connection, key: str, amount_fen: int) -> bool:
+    """Whether this payment was made; raises ``RequestIdReused`` if another was, under its key."""
+    before = transfers.select(connection, "idem_key = ?", (key,))
+    if before and before[0].entry.amount_fen != amount_fen:
+        raise RequestIdReused(
+            f"request id {key.rpartition(':')[2]!r} already paid {before[0].entry.amount_fen} fen"
+            " into this fund; use a new request id for another payment"
+        )
+    return bool(before)
+
+
 def appropriate(
     connection: Connection, scope: Scope, *, programme: str, period: str, amount_fen: int,
     request_id: str, actor: str, reason: str, now_ms: int,
@@ -217,22 +248,12 @@ def appropriate(
 
     Raises ``NotFound`` for a fund outside the scope, ``RequestIdReused`` for another payload.
     """
-    own = Scope(city=scope.city) if scope.city is not None else scope
-    found = list_funds(connection, own, programme=programme, period=period)
-    if not found or (scope.city is not None and found[0].city != scope.city):
-        raise NotFound(f"there is no fund of programme {programme!r} in {period!r} that you manage")
-    key = f"appropriate:{programme}:{period}:{request_id}"
-    before = transfers.select(connection, "idem_key = ?", (key,))
+    found = managed_fund(connection, scope, programme, period)
+    key = appropriation_key(programme, period, request_id)
+    if paid_before(connection, key, amount_fen):
+        return found
+    check_open(found)
     fund, source = fund_account(programme, period), appropriation_account(programme, period)
-    if before:
-        if before[0].entry.amount_fen != amount_fen:
-            raise RequestIdReused(
-                f"request id {request_id!r} already paid {before[0].entry.amount_fen} fen into"
-                " this fund; use a new request id for another payment"
-            )
-        return found[0]
-    if found[0].state != "OPEN":
-        raise AlreadyThere(f"the period {period} of {programme} is {found[0].state}")
     entry = Entry(
         fund, Kind.DIRECT, "APPROPRIATE", source, fund, amount_fen, now_ms, key,
         ref_period=period, actor=actor, reason=reason,
@@ -244,7 +265,7 @@ def appropriate(
             (amount_fen, account),
         )
     # All cities heed money of the whole corridor.
-    for city in _cities_of(connection, found[0].city):
+    for city in _cities_of(connection, found.city):
         feed.append(
             connection,
             [feed.EventRow(EventKind.FUND_CHANGED, 0, 0, "", city, JobState.QUEUED, now_ms)],

@@ -3,7 +3,14 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from scheduler.store import budget_tables, job_tables, quota_tables, reason_tables, tables
+from scheduler.store import (
+    approval_tables,
+    budget_tables,
+    job_tables,
+    quota_tables,
+    reason_tables,
+    tables,
+)
 
 # Importing the tables fills the metadata.
 for one in (
@@ -13,6 +20,7 @@ for one in (
     job_tables.Link,
     job_tables.Promise,
     reason_tables.ReasonSpell,
+    approval_tables.ChangeRequest,
 ):
     assert one.metadata is SQLModel.metadata
 

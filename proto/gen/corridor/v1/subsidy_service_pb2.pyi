@@ -4,6 +4,7 @@ isort:skip_file
 Subsidy programmes, their money, and the ledger."""
 
 from collections import abc as _abc
+from corridor.v1 import approval_pb2 as _approval_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -293,18 +294,24 @@ class AppropriateFundResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FUND_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def fund(self) -> Global___Fund:
         """The fund."""
+
+    @_builtins.property
+    def change_request(self) -> _approval_pb2.ChangeRequest:
+        """Set if the amount needs another person: nothing is added until that request is approved."""
 
     def __init__(
         self,
         *,
         fund: Global___Fund | None = ...,
+        change_request: _approval_pb2.ChangeRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fund", b"fund"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "fund", b"fund"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fund", b"fund"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "fund", b"fund"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
 from corridor.v1 import subsidy_service_pb2 as corridor_dot_v1_dot_subsidy__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -61,6 +62,31 @@ class SubsidyServiceStub:
                 request_serializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerResponse.FromString,
                 _registered_method=True)
+        self.ListChangeRequests = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListChangeRequests',
+                request_serializer=corridor_dot_v1_dot_approval__pb2.ListChangeRequestsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_approval__pb2.ListChangeRequestsResponse.FromString,
+                _registered_method=True)
+        self.GetChangeRequest = channel.unary_unary(
+                '/corridor.v1.SubsidyService/GetChangeRequest',
+                request_serializer=corridor_dot_v1_dot_approval__pb2.GetChangeRequestRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_approval__pb2.GetChangeRequestResponse.FromString,
+                _registered_method=True)
+        self.ApproveChangeRequest = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ApproveChangeRequest',
+                request_serializer=corridor_dot_v1_dot_approval__pb2.ApproveChangeRequestRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_approval__pb2.ApproveChangeRequestResponse.FromString,
+                _registered_method=True)
+        self.DenyChangeRequest = channel.unary_unary(
+                '/corridor.v1.SubsidyService/DenyChangeRequest',
+                request_serializer=corridor_dot_v1_dot_approval__pb2.DenyChangeRequestRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_approval__pb2.DenyChangeRequestResponse.FromString,
+                _registered_method=True)
+        self.WithdrawChangeRequest = channel.unary_unary(
+                '/corridor.v1.SubsidyService/WithdrawChangeRequest',
+                request_serializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.FromString,
+                _registered_method=True)
 
 
 class SubsidyServiceServicer:
@@ -83,7 +109,7 @@ class SubsidyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AppropriateFund(self, request, context):
-        """Adds money to the fund of a programme and period.
+        """Adds money to the fund of a programme and period; a large amount waits for another person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +124,43 @@ class SubsidyServiceServicer:
 
     def VerifyLedger(self, request, context):
         """Recomputes hash chains, balances and caps from the first entry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChangeRequests(self, request, context):
+        """Changes that need two persons (approval.proto).
+
+        Lists change requests, newest first; a city sees its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetChangeRequest(self, request, context):
+        """Gets one change request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveChangeRequest(self, request, context):
+        """Approves a change that another person asked for, and makes it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DenyChangeRequest(self, request, context):
+        """Denies a change that another person asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawChangeRequest(self, request, context):
+        """Takes back what one asked for oneself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,6 +193,31 @@ def add_SubsidyServiceServicer_to_server(servicer, server):
                     servicer.VerifyLedger,
                     request_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerResponse.SerializeToString,
+            ),
+            'ListChangeRequests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChangeRequests,
+                    request_deserializer=corridor_dot_v1_dot_approval__pb2.ListChangeRequestsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_approval__pb2.ListChangeRequestsResponse.SerializeToString,
+            ),
+            'GetChangeRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetChangeRequest,
+                    request_deserializer=corridor_dot_v1_dot_approval__pb2.GetChangeRequestRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_approval__pb2.GetChangeRequestResponse.SerializeToString,
+            ),
+            'ApproveChangeRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveChangeRequest,
+                    request_deserializer=corridor_dot_v1_dot_approval__pb2.ApproveChangeRequestRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_approval__pb2.ApproveChangeRequestResponse.SerializeToString,
+            ),
+            'DenyChangeRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.DenyChangeRequest,
+                    request_deserializer=corridor_dot_v1_dot_approval__pb2.DenyChangeRequestRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_approval__pb2.DenyChangeRequestResponse.SerializeToString,
+            ),
+            'WithdrawChangeRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawChangeRequest,
+                    request_deserializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -269,6 +357,141 @@ class SubsidyService:
             '/corridor.v1.SubsidyService/VerifyLedger',
             corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerRequest.SerializeToString,
             corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChangeRequests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListChangeRequests',
+            corridor_dot_v1_dot_approval__pb2.ListChangeRequestsRequest.SerializeToString,
+            corridor_dot_v1_dot_approval__pb2.ListChangeRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetChangeRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/GetChangeRequest',
+            corridor_dot_v1_dot_approval__pb2.GetChangeRequestRequest.SerializeToString,
+            corridor_dot_v1_dot_approval__pb2.GetChangeRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveChangeRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ApproveChangeRequest',
+            corridor_dot_v1_dot_approval__pb2.ApproveChangeRequestRequest.SerializeToString,
+            corridor_dot_v1_dot_approval__pb2.ApproveChangeRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DenyChangeRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/DenyChangeRequest',
+            corridor_dot_v1_dot_approval__pb2.DenyChangeRequestRequest.SerializeToString,
+            corridor_dot_v1_dot_approval__pb2.DenyChangeRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawChangeRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/WithdrawChangeRequest',
+            corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.SerializeToString,
+            corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 Subsidy programmes, their money, and the ledger."""
 
 from collections import abc as _abc
+from corridor.v1 import approval_pb2 as _approval_pb2
 from corridor.v1 import subsidy_service_pb2 as _subsidy_service_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -40,11 +41,24 @@ class SubsidyServiceStub:
     ListFunds: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.ListFundsRequest, _subsidy_service_pb2.ListFundsResponse]
     """Lists funds with what is appropriated, held, posted and available."""
     AppropriateFund: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.AppropriateFundRequest, _subsidy_service_pb2.AppropriateFundResponse]
-    """Adds money to the fund of a programme and period."""
+    """Adds money to the fund of a programme and period; a large amount waits for another person."""
     ListTransfers: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.ListTransfersRequest, _subsidy_service_pb2.ListTransfersResponse]
     """Lists transfers of the ledger, newest first."""
     VerifyLedger: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.VerifyLedgerRequest, _subsidy_service_pb2.VerifyLedgerResponse]
     """Recomputes hash chains, balances and caps from the first entry."""
+    ListChangeRequests: _grpc.UnaryUnaryMultiCallable[_approval_pb2.ListChangeRequestsRequest, _approval_pb2.ListChangeRequestsResponse]
+    """Changes that need two persons (approval.proto).
+
+    Lists change requests, newest first; a city sees its own.
+    """
+    GetChangeRequest: _grpc.UnaryUnaryMultiCallable[_approval_pb2.GetChangeRequestRequest, _approval_pb2.GetChangeRequestResponse]
+    """Gets one change request."""
+    ApproveChangeRequest: _grpc.UnaryUnaryMultiCallable[_approval_pb2.ApproveChangeRequestRequest, _approval_pb2.ApproveChangeRequestResponse]
+    """Approves a change that another person asked for, and makes it."""
+    DenyChangeRequest: _grpc.UnaryUnaryMultiCallable[_approval_pb2.DenyChangeRequestRequest, _approval_pb2.DenyChangeRequestResponse]
+    """Denies a change that another person asked for."""
+    WithdrawChangeRequest: _grpc.UnaryUnaryMultiCallable[_approval_pb2.WithdrawChangeRequestRequest, _approval_pb2.WithdrawChangeRequestResponse]
+    """Takes back what one asked for oneself."""
 
 @_typing.type_check_only
 class SubsidyServiceAsyncStub(SubsidyServiceStub):
@@ -58,11 +72,24 @@ class SubsidyServiceAsyncStub(SubsidyServiceStub):
     ListFunds: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.ListFundsRequest, _subsidy_service_pb2.ListFundsResponse]  # type: ignore[assignment]
     """Lists funds with what is appropriated, held, posted and available."""
     AppropriateFund: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.AppropriateFundRequest, _subsidy_service_pb2.AppropriateFundResponse]  # type: ignore[assignment]
-    """Adds money to the fund of a programme and period."""
+    """Adds money to the fund of a programme and period; a large amount waits for another person."""
     ListTransfers: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.ListTransfersRequest, _subsidy_service_pb2.ListTransfersResponse]  # type: ignore[assignment]
     """Lists transfers of the ledger, newest first."""
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.VerifyLedgerRequest, _subsidy_service_pb2.VerifyLedgerResponse]  # type: ignore[assignment]
     """Recomputes hash chains, balances and caps from the first entry."""
+    ListChangeRequests: _aio.UnaryUnaryMultiCallable[_approval_pb2.ListChangeRequestsRequest, _approval_pb2.ListChangeRequestsResponse]  # type: ignore[assignment]
+    """Changes that need two persons (approval.proto).
+
+    Lists change requests, newest first; a city sees its own.
+    """
+    GetChangeRequest: _aio.UnaryUnaryMultiCallable[_approval_pb2.GetChangeRequestRequest, _approval_pb2.GetChangeRequestResponse]  # type: ignore[assignment]
+    """Gets one change request."""
+    ApproveChangeRequest: _aio.UnaryUnaryMultiCallable[_approval_pb2.ApproveChangeRequestRequest, _approval_pb2.ApproveChangeRequestResponse]  # type: ignore[assignment]
+    """Approves a change that another person asked for, and makes it."""
+    DenyChangeRequest: _aio.UnaryUnaryMultiCallable[_approval_pb2.DenyChangeRequestRequest, _approval_pb2.DenyChangeRequestResponse]  # type: ignore[assignment]
+    """Denies a change that another person asked for."""
+    WithdrawChangeRequest: _aio.UnaryUnaryMultiCallable[_approval_pb2.WithdrawChangeRequestRequest, _approval_pb2.WithdrawChangeRequestResponse]  # type: ignore[assignment]
+    """Takes back what one asked for oneself."""
 
 class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads and feeds the funds of subsidy programmes and checks the ledger. A city admin acts on the
@@ -91,7 +118,7 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subsidy_service_pb2.AppropriateFundRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subsidy_service_pb2.AppropriateFundResponse, _abc.Awaitable[_subsidy_service_pb2.AppropriateFundResponse]]:
-        """Adds money to the fund of a programme and period."""
+        """Adds money to the fund of a programme and period; a large amount waits for another person."""
 
     @_abc_1.abstractmethod
     def ListTransfers(
@@ -108,5 +135,48 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subsidy_service_pb2.VerifyLedgerResponse, _abc.Awaitable[_subsidy_service_pb2.VerifyLedgerResponse]]:
         """Recomputes hash chains, balances and caps from the first entry."""
+
+    @_abc_1.abstractmethod
+    def ListChangeRequests(
+        self,
+        request: _approval_pb2.ListChangeRequestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.ListChangeRequestsResponse, _abc.Awaitable[_approval_pb2.ListChangeRequestsResponse]]:
+        """Changes that need two persons (approval.proto).
+
+        Lists change requests, newest first; a city sees its own.
+        """
+
+    @_abc_1.abstractmethod
+    def GetChangeRequest(
+        self,
+        request: _approval_pb2.GetChangeRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.GetChangeRequestResponse, _abc.Awaitable[_approval_pb2.GetChangeRequestResponse]]:
+        """Gets one change request."""
+
+    @_abc_1.abstractmethod
+    def ApproveChangeRequest(
+        self,
+        request: _approval_pb2.ApproveChangeRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.ApproveChangeRequestResponse, _abc.Awaitable[_approval_pb2.ApproveChangeRequestResponse]]:
+        """Approves a change that another person asked for, and makes it."""
+
+    @_abc_1.abstractmethod
+    def DenyChangeRequest(
+        self,
+        request: _approval_pb2.DenyChangeRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.DenyChangeRequestResponse, _abc.Awaitable[_approval_pb2.DenyChangeRequestResponse]]:
+        """Denies a change that another person asked for."""
+
+    @_abc_1.abstractmethod
+    def WithdrawChangeRequest(
+        self,
+        request: _approval_pb2.WithdrawChangeRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_approval_pb2.WithdrawChangeRequestResponse, _abc.Awaitable[_approval_pb2.WithdrawChangeRequestResponse]]:
+        """Takes back what one asked for oneself."""
 
 def add_SubsidyServiceServicer_to_server(servicer: SubsidyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
