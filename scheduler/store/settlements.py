@@ -66,10 +66,12 @@ _USAGE_COLUMNS: Final = (
     "end_ms", "units", "raw_sha256", "source",
 )  # fmt: skip
 _RATED_COLUMNS: Final = (
-    "job_uid", "attempt", "line", "segment", "price_id", "seconds", "units", "gross_fen", "billed",
+    "job_uid", "attempt", "revision", "line", "segment", "price_id", "seconds", "units",
+    "gross_fen", "billed", "start_ms", "end_ms", "booked_ms",
 )  # fmt: skip
 _SUBSIDY_COLUMNS: Final = (
-    "job_uid", "attempt", "programme", "rule_version", "account_id", "amount_fen", "binding",
+    "job_uid", "attempt", "revision", "line", "programme", "rule_version", "account_id",
+    "amount_fen", "binding", "cap_year", "ledger", "start_ms", "booked_ms",
 )  # fmt: skip
 
 
@@ -198,8 +200,8 @@ def _settle_one(work: _Settling, one: Ended, frozen: _Frozen, legs: list[_Leg]) 
         fen = bill.segments_fen[line] if bill.segments_fen else 0
         work.rated.append(
             (
-                uid, attempt, line, use.segment, frozen.price_id, segment.seconds, use.units, fen,
-                one.billed,
+                uid, attempt, 0, line, use.segment, frozen.price_id, segment.seconds, use.units,
+                fen, one.billed, use.start_ms, use.end_ms, work.now_ms,
             )
         )  # fmt: skip
     basis = f"use {digest(used)}" if used else ""
@@ -245,7 +247,8 @@ def _note_subsidies(
     work: _Settling, one: Ended, legs: list[_Leg], bill: Bill, frozen: _Frozen
 ) -> None:
     bindings: Mapping[str, tuple[int, str]] = json.loads(frozen.bindings)
-    for leg, debit, _, _ in legs:
+    start_ms = one.usage[0].start_ms
+    for leg, debit, _, cap_year in legs:
         if leg.programme is None:
             continue
         posted = bill.posted_fen[leg.leg]
@@ -253,8 +256,11 @@ def _note_subsidies(
         full = posted == leg.amount_fen
         binding = bindings[leg.programme][1] if full else Binding.RATE
         work.lines.append(
-            (one.uid, one.attempt, leg.programme, leg.rule_version, debit, posted, binding)
-        )
+            (
+                one.uid, one.attempt, 0, leg.leg, leg.programme, leg.rule_version, debit, posted,
+                binding, cap_year, "CNY", start_ms, work.now_ms,
+            )
+        )  # fmt: skip
 
 
 def _note_overrun(work: _Settling, one: Ended, amount: int) -> None:

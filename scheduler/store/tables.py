@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from quota.charges import FOREVER_MS
 from scheduler.domain.states import JOB_TERMINAL, RUN_TERMINAL, JobState, RunState
 
 
@@ -515,7 +516,12 @@ class CapCounter(SQLModel, table=True):
 
 
 class Hold(SQLModel, table=True):
-    """Money reserved for one run, with the price and rules frozen at admission."""
+    """Money reserved for one run, with the price and rules frozen at admission.
+
+    ``rev`` 0 is made at admission, for the first ``wall_limit_s`` seconds; each later one is a
+    top-up, for ``wall_limit_s`` more from second ``from_s`` on. All of a run are resolved at once:
+    then ``posted_fen`` of them in sum is what the run was charged.
+    """
 
     __table_args__ = (
         CheckConstraint("state IN ('HELD', 'SETTLED', 'VOIDED')", name="state"),
@@ -534,10 +540,16 @@ class Hold(SQLModel, table=True):
     posted_fen: int = _big(0)
     created_ms: int = _big()
     resolved_ms: int | None = _big(null=True)
+    from_s: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class HoldLeg(SQLModel, table=True):
-    """One payer's part of a hold."""
+    """One payer's part of a hold: ``kind`` FUND, VOUCHER, GRANT (in unit-seconds) or WALLET.
+
+    It is for what of the run lies in [from_ms, to_ms). A credit to a ``claim:`` account is a claim
+    of the enterprise, beside what its wallet pays. ``cap_reserved`` says that the counter of
+    ``cap_year`` has held the amount since a voucher was issued.
+    """
 
     __tablename__ = "hold_leg"
     __table_args__ = (
@@ -555,6 +567,12 @@ class HoldLeg(SQLModel, table=True):
     programme: str | None = None
     rule_version: int | None = None
     cap_year: int | None = None
+    funder: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    from_ms: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    to_ms: int = Field(
+        default=FOREVER_MS, sa_type=BigInteger, sa_column_kwargs={"server_default": str(FOREVER_MS)}
+    )
+    cap_reserved: bool = _flag()
 
 
 class LedgerShard(SQLModel, table=True):
@@ -618,11 +636,17 @@ class UsageRecord(SQLModel, table=True):
 
 
 class RatedLine(SQLModel, table=True):
-    """What one segment of use costs at the frozen price; gross 0 if it is not billed."""
+    """What one stretch of use costs at the frozen price; gross 0 if it is not billed.
+
+    Revision 0 is the settlement. Each correction is a later revision, of lines that take back what
+    stood until then (seconds and fen below 0) and lines of what stands instead: so the sum over
+    all revisions is what the run costs now. ``booked_ms`` is when its entries were booked.
+    """
 
     __tablename__ = "rated_line"
     job_uid: int = _big(pk=True)
     attempt: int = Field(primary_key=True)
+    revision: int = Field(primary_key=True)
     line: int = Field(primary_key=True)
     segment: int
     price_id: str
@@ -630,19 +654,33 @@ class RatedLine(SQLModel, table=True):
     units: int = _big()
     gross_fen: int = _big()
     billed: bool = True
+    start_ms: int = _big()
+    end_ms: int = _big()
+    booked_ms: int = _big()
 
 
 class SubsidyLine(SQLModel, table=True):
-    """What one programme gave a settled run, and which limit bound it."""
+    """What one account of a programme gave a run, and which limit bound it.
+
+    Revisions as in ``RatedLine``. ``account_id`` is the fund, voucher or grant that gave it;
+    ``start_ms`` begins the stretch of the run that it is for. Of a grant, whose ``ledger`` is
+    UNIT_S, ``amount_fen`` counts unit-seconds.
+    """
 
     __tablename__ = "subsidy_line"
     job_uid: int = _big(pk=True)
     attempt: int = Field(primary_key=True)
-    programme: str = Field(primary_key=True)
+    revision: int = Field(primary_key=True)
+    line: int = Field(primary_key=True)
+    programme: str
     rule_version: int
     account_id: str
     amount_fen: int = _big()
     binding: str
+    cap_year: int | None = None
+    ledger: str = "CNY"
+    start_ms: int = _big()
+    booked_ms: int = _big()
 
 
 def table(model: type[SQLModel]) -> sa.Table:

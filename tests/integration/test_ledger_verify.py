@@ -199,7 +199,7 @@ def test_a_deleted_row_is_missed(books: InlineDatabase, table: str) -> None:
         ("hold_leg", {"leg": 9}),
         ("usage_record", {"segment": 9}),
         ("rated_line", {"line": 9}),
-        ("subsidy_line", {"programme": "another"}),
+        ("subsidy_line", {"line": 9, "programme": "another"}),
         ("cap_counter", {"year": 2031, "posted_fen": 5}),
         ("account", {"account_id": "wallet:another", "debits_posted": 5}),
     ],

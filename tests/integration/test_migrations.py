@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 from scheduler.domain.principal import EVERYTHING
 from scheduler.store import (
     budget_tables,
+    charge_tables,
     job_tables,
     migrate,
     pools,
@@ -32,6 +33,7 @@ GUARDED = (
     tables.RatedLine,
     tables.SubsidyLine,
     budget_tables.BudgetEntry,
+    charge_tables.Correction,
 )
 
 
@@ -43,7 +45,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 #: Modules of tables, whose import fills the metadata that a database is compared with.
-TABLES = (tables, quota_tables, budget_tables, job_tables, reason_tables)
+TABLES = (tables, quota_tables, budget_tables, charge_tables, job_tables, reason_tables)
 
 
 def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:
@@ -125,6 +127,10 @@ def test_facts_cannot_be_changed_or_deleted(engine: Engine, model: type[SQLModel
         assert connection.execute(sa.select(sa.func.count()).select_from(target)).scalar() == 1
 
 
+#: Values that the checks of a table ask for.
+_FITTING: dict[str, dict[str, object]] = {"correction": {"kind": "USAGE", "gross_fen": 3}}
+
+
 def _row(target: sa.Table) -> dict[str, object]:
     def value(column: sa.Column[object]) -> object:
         if isinstance(column.type, sa.LargeBinary):
@@ -133,7 +139,8 @@ def _row(target: sa.Table) -> dict[str, object]:
             return True
         return 1 if isinstance(column.type, sa.Integer) else "x"
 
-    return {column.name: value(column) for column in target.columns}
+    row = {column.name: value(column) for column in target.columns}
+    return row | _FITTING.get(target.name, {})
 
 
 def test_an_empty_database_is_named(engine: Engine) -> None:

@@ -6,6 +6,7 @@ from sqlmodel import SQLModel
 from scheduler.store import (
     approval_tables,
     budget_tables,
+    charge_tables,
     job_tables,
     quota_tables,
     reason_tables,
@@ -21,6 +22,7 @@ for one in (
     job_tables.Promise,
     reason_tables.ReasonSpell,
     approval_tables.ChangeRequest,
+    charge_tables.Correction,
 ):
     assert one.metadata is SQLModel.metadata
 
