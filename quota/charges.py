@@ -5,13 +5,16 @@ years, and where another price begins. Each slice is a charge of its own: its gr
 running total of the run), then what each rule gives of it, rounded down. Caps of a job and minimums
 are of the whole run. So everything can be recomputed by hand, slice by slice.
 
-    quote(units, slices, admitted, left) -> Quote                        (quota.subsidy)
-    settle(legs, admitted, units, slices, left=NOTHING) -> Bill          (quota.settlement)
+    cut(spans, cuts) -> Cut(slices, pieces)                              (quota.slices)
+    eligible(rules, applicant, ask) -> (admitted, refusals)              (quota.subsidy)
+    quote(slices, admitted, left) -> Quote                               (quota.subsidy)
+    settle(legs, admitted, cut, left=NOTHING, wallet_fen=0) -> Bill      (quota.settlement)
 
 Settlement is the same computation on the metered slices with the rules and rates frozen at
 admission: what is left is then what the legs hold, and whatever ``left`` adds to it (for what was
 used beyond the hold: fund, then wallet, then the enterprise's debt). A minimum is not asked for
-again, and a programme that held nothing gives nothing.
+again, and a programme that held nothing gives nothing. The metered time is cut where the sources
+of its legs end, at the ends of years, and where another price begins.
 
 Each ``Draw`` of a quote becomes one leg of the hold, and so does the part of the wallet. A draw of
 a REIMBURSE programme is a claim: the wallet holds the whole gross, and the draw is posted to the
@@ -49,12 +52,14 @@ class Binding(StrEnum):
 class Slice(NamedTuple):
     """Part of a run, half-open, in which nothing changes that its charge depends on.
 
-    ``seconds`` are those that are billed, also if the span in epoch milliseconds is longer.
+    ``unit_seconds`` are what is metered (or expected) in it: several stretches of use may lie in
+    one slice. ``year`` is the natural year in which it starts.
     """
 
     start_ms: int
     end_ms: int
-    seconds: int
+    unit_seconds: int
+    year: int
     price_ufen: int
     price_id: str = ""
 
@@ -94,8 +99,9 @@ NOTHING: Final = Left()
 class Draw(NamedTuple):
     """What one account gives to one slice: fen, or unit-seconds of a grant.
 
-    ``cap_year`` is the natural year whose counter it uses; ``cap_reserved`` that the counter has
-    held it since a voucher was issued, so that a hold must not count it again.
+    ``cap_year`` is the natural year whose counter it uses (None for grants); ``cap_reserved`` that
+    the counter has held it since a voucher was issued, so that a hold must not count it again.
+    ``from_ms`` and ``to_ms`` are those of its source: it may serve slices that start within them.
     """
 
     account: str
@@ -103,13 +109,15 @@ class Draw(NamedTuple):
     funder: str = ""
     cap_year: int | None = None
     cap_reserved: bool = False
+    from_ms: int = 0
+    to_ms: int = FOREVER_MS
 
 
 class Part(NamedTuple):
     """What one programme gives to one slice, by its number, and which limit bound it.
 
-    ``bound_by`` is the account that was short, where one was. ``unit_seconds`` are free ones of a
-    grant; then ``amount_fen`` is 0.
+    ``bound_by`` is the account that was short, or the funder that has no fund. ``unit_seconds``
+    are free ones of a grant; then ``amount_fen`` is 0.
     """
 
     programme: str
@@ -183,8 +191,8 @@ class Quote:
 class Leg(NamedTuple):
     """One leg of a hold, as it is settled; ``programme`` None for the wallet.
 
-    ``slice`` bounds tell which metered slices it is for: those that start in [from_ms, to_ms).
-    Legs of all revisions of a hold stand in the order (rev, leg).
+    The fields are those of the ``Draw`` it was made of. Legs of all revisions of a hold stand in
+    the order (rev, leg); ``amount`` is in unit-seconds for a ``grant``.
     """
 
     leg: int
@@ -202,17 +210,32 @@ class Leg(NamedTuple):
     rev: int = 0
 
 
+class Line(NamedTuple):
+    """What one piece of use costs: ``free`` of its unit-seconds are of grants."""
+
+    segment: int
+    slice: int
+    start_ms: int
+    end_ms: int
+    seconds: int
+    units: int
+    free: int
+    gross_fen: int
+
+
 @dataclass(frozen=True)
 class Bill:
     """What is posted of each leg by (rev, leg), and what no leg covers.
 
-    ``direct`` are draws beyond what is held, from funds that ``left`` offered to settlement;
+    ``direct`` are parts beyond what is held, of funds that ``left`` offered to settlement;
     ``wallet_fen`` what the wallet gives beyond its legs, ``receivable_fen`` what nothing covers:
-    the enterprise's debt. ``quote`` is the charge as it comes out, with its parts and bindings.
-    Claims are posted beside the gross: they are no part of what the center gets.
+    the enterprise's debt. ``quote`` is the charge as it comes out, with all its parts and their
+    bindings, those of ``direct`` among them. Claims are posted beside the gross: they are no part
+    of what the center gets.
     """
 
     quote: Quote
+    lines: tuple[Line, ...]
     posted: Mapping[tuple[int, int], int]
     direct: tuple[Part, ...] = ()
     wallet_fen: int = 0
