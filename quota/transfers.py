@@ -89,14 +89,64 @@ def chain(entries: Iterable[Entry], seq: int, prev: bytes) -> list[Link]:
     return links
 
 
-def fund_account(programme: str, period: str) -> str:
-    """Account of a programme's money in a period; its name is also its shard."""
-    return f"fund:{programme}:{period}"
+def fund_account(programme: str, period: str, funder: str = "") -> str:
+    """Account of a programme's money in a period; ``funder`` "" is the programme's own city.
+
+    The name of the own city's account is also the shard of all that concerns the fund.
+    """
+    return f"fund:{programme}:{period}" + (f":{funder}" if funder else "")
 
 
-def appropriation_account(programme: str, period: str) -> str:
-    """Where a fund's money comes from."""
-    return f"appropriation:{programme}:{period}"
+def appropriation_account(programme: str, period: str, funder: str = "") -> str:
+    """Where a fund's money comes from, by funder as in ``fund_account``."""
+    return f"appropriation:{programme}:{period}" + (f":{funder}" if funder else "")
+
+
+def lapsed_account(programme: str, period: str, funder: str = "") -> str:
+    """What was left of a fund when its period closed, by funder as in ``fund_account``."""
+    return f"lapsed:{programme}:{period}" + (f":{funder}" if funder else "")
+
+
+def voucher_account(voucher_no: str) -> str:
+    """The money of one voucher."""
+    return f"voucher:{voucher_no}"
+
+
+def claim_account(enterprise: str, programme: str, period: str) -> str:
+    """What a programme that reimburses owes an enterprise that paid all first."""
+    return f"claim:{enterprise}:{programme}:{period}"
+
+
+def grant_account(programme: str, period: str, enterprise: str) -> str:
+    """Unit-seconds that an enterprise may use free of charge (ledger ``UNIT_S``)."""
+    return f"grant:{programme}:{period}:{enterprise}"
+
+
+def grant_pool_account(programme: str, period: str) -> str:
+    """Where granted unit-seconds come from (ledger ``UNIT_S``)."""
+    return f"grant_pool:{programme}:{period}"
+
+
+def consumed_account(programme: str, period: str) -> str:
+    """Where used unit-seconds of grants go (ledger ``UNIT_S``)."""
+    return f"consumed:{programme}:{period}"
+
+
+def write_off_account(center: str) -> str:
+    """What nobody pays of a center's charges."""
+    return f"write_off:{center}"
+
+
+def suspense_account(center: str) -> str:
+    """Differences with a center's own records until they are resolved."""
+    return f"suspense:{center}"
+
+
+#: The bank: where money comes from and goes to outside these books.
+EXTERNAL: Final = "external"
+#: Ledgers: money in fen, and free unit-seconds.
+CNY: Final = "CNY"
+UNIT_S: Final = "UNIT_S"
 
 
 def wallet_account(enterprise: str) -> str:
