@@ -458,7 +458,10 @@ class RuleVersion(SQLModel, table=True):
 
 
 class FundPeriod(SQLModel, table=True):
-    """The period of a programme's fund, half-open; its money is in ``account_id``."""
+    """The period of a programme's fund, half-open; its money is in ``account_id``.
+
+    OPEN; CLOSING since ``closing_ms``, when nothing more may be held of it; CLOSED for good.
+    """
 
     __tablename__ = "fund_period"
     __table_args__ = (CheckConstraint("end_ms > start_ms", name="span"),)
@@ -468,6 +471,9 @@ class FundPeriod(SQLModel, table=True):
     end_ms: int = _big()
     state: str = "OPEN"
     account_id: str
+    closing_ms: int | None = _big(null=True)
+    closing_by: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    closing_reason: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
 
 class Account(SQLModel, table=True):

@@ -15,6 +15,7 @@ from scheduler.domain.principal import EVERYTHING
 from scheduler.store import (
     budget_tables,
     charge_tables,
+    fund_tables,
     job_tables,
     migrate,
     pools,
@@ -34,6 +35,8 @@ GUARDED = (
     tables.SubsidyLine,
     budget_tables.BudgetEntry,
     charge_tables.Correction,
+    fund_tables.BookHead,
+    fund_tables.FundClose,
 )
 
 
@@ -45,7 +48,15 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 #: Modules of tables, whose import fills the metadata that a database is compared with.
-TABLES = (tables, quota_tables, budget_tables, charge_tables, job_tables, reason_tables)
+TABLES = (
+    tables,
+    quota_tables,
+    budget_tables,
+    charge_tables,
+    fund_tables,
+    job_tables,
+    reason_tables,
+)
 
 
 def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:

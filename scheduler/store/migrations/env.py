@@ -7,6 +7,7 @@ from scheduler.store import (
     approval_tables,
     budget_tables,
     charge_tables,
+    fund_tables,
     job_tables,
     quota_tables,
     reason_tables,
@@ -21,6 +22,7 @@ for one in (
     job_tables.Link,
     job_tables.Promise,
     reason_tables.ReasonSpell,
+    fund_tables.Voucher,
     approval_tables.ChangeRequest,
     charge_tables.Correction,
 ):
