@@ -1,7 +1,8 @@
 """Periods of money: cut at midnight of Asia/Shanghai, half-open, named 2026, 2026Q1 or 2026-03."""
 
 import re
-from datetime import datetime
+from calendar import monthrange
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -37,6 +38,35 @@ def period_bounds(name: str) -> tuple[int, int]:
     else:
         first, months = 1, 12
     return _midnight_ms(year, first), _midnight_ms(year, first + months)
+
+
+def months_of(name: str) -> list[str]:
+    """Return the months of a period, such as 2026-01 to 2026-03 of 2026Q1; ValueError as above."""
+    start_ms, end_ms = period_bounds(name)
+    months = []
+    while start_ms < end_ms:
+        months.append(period_of(start_ms, 1))
+        start_ms = period_bounds(months[-1])[1]
+    return months
+
+
+def day_ms(day: date) -> int:
+    """Return the midnight in Shanghai with which a day begins, in epoch milliseconds."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).timestamp()) * 1000
+
+
+def after_months(start_ms: int, months: int) -> int:
+    """Return when so many months from an instant are over: a midnight in Shanghai.
+
+    Six months from any time of 26 May are over at the end of 26 November; from the midnight with
+    which 1 May begins, at the end of 31 October. A day that the last month has not is its last.
+    """
+    at = datetime.fromtimestamp(start_ms // 1000, SHANGHAI)
+    year, month = at.year + (at.month - 1 + months) // 12, (at.month - 1 + months) % 12 + 1
+    day = date(year, month, min(at.day, monthrange(year, month)[1]))
+    if start_ms != day_ms(at.date()):
+        day += timedelta(days=1)
+    return day_ms(day)
 
 
 def _midnight_ms(year: int, month: int) -> int:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
+from scheduler.store.budget_tables import _serial as serial
 from scheduler.store.tables import _big as big
 
 PERIOD_STATES = ("CLOSED", "CLOSING", "OPEN")
@@ -19,8 +20,8 @@ class FundFunder(SQLModel, table=True):
 
     The first one (``place`` 0) is the programme's own city. ``appropriated_fen`` is what was put
     in less what was taken out again, ``issued_fen`` what went to vouchers less what came back.
-    ``reducing_fen`` is a pending reduction: what comes free is taken out until it is met;
-    ``reductions`` counts its parts, which number their entries.
+    ``reducing_fen`` is what is left of pending reductions: what comes free is taken out until
+    they are met.
     """
 
     __tablename__ = "fund_funder"
@@ -46,7 +47,38 @@ class FundFunder(SQLModel, table=True):
     issued_fen: int = big(0)
     lapsed_fen: int = big(0)
     reducing_fen: int = big(0)
-    reductions: int = 0
+
+
+class FundReduction(SQLModel, table=True):
+    """An order to take money out of a fund, by the caller's key; ``left_fen`` waits for releases.
+
+    ``parts`` counts the entries by which it was taken out until now.
+    """
+
+    __tablename__ = "fund_reduction"
+    __table_args__ = (
+        CheckConstraint("amount_fen > 0 AND left_fen BETWEEN 0 AND amount_fen", name="amount"),
+        Index(
+            "fund_reduction_left",
+            "account_id",
+            "number",
+            sqlite_where=text("left_fen > 0"),
+            postgresql_where=text("left_fen > 0"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+    number: int | None = serial()
+    request_key: str = Field(unique=True)
+    programme: str
+    period: str
+    funder: str
+    account_id: str
+    amount_fen: int = big()
+    left_fen: int = big()
+    parts: int
+    actor: str
+    reason: str
+    created_ms: int = big()
 
 
 class Voucher(SQLModel, table=True):

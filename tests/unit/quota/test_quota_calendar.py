@@ -1,10 +1,10 @@
 """Periods and years are cut at midnight in Shanghai, eight hours before UTC."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from quota.calendar import natural_year, period_bounds
+from quota.calendar import after_months, day_ms, months_of, natural_year, period_bounds
 
 
 def utc_ms(year: int, month: int, day: int, hour: int) -> int:
@@ -57,3 +57,35 @@ def test_every_instant_of_a_year_is_in_one_month() -> None:
     months = [period_bounds(f"2026-{month:02d}") for month in range(1, 13)]
     for at_ms in range(start_ms, end_ms, step_ms):
         assert sum(first <= at_ms < last for first, last in months) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "months"),
+    [
+        ("2026-03", ["2026-03"]),
+        ("2026Q4", ["2026-10", "2026-11", "2026-12"]),
+        ("2026", [f"2026-{month:02d}" for month in range(1, 13)]),
+    ],
+)
+def test_a_period_is_made_of_months(name: str, months: list[str]) -> None:
+    assert months_of(name) == months
+
+
+@pytest.mark.parametrize(
+    ("first", "hours", "months", "over"),
+    [
+        (date(2026, 5, 1), 0, 6, date(2026, 11, 1)),
+        (date(2026, 5, 26), 9, 6, date(2026, 11, 27)),
+        (date(2026, 12, 31), 0, 12, date(2027, 12, 31)),
+        (date(2026, 8, 31), 1, 6, date(2027, 3, 1)),
+        (date(2027, 8, 31), 0, 6, date(2028, 2, 29)),
+    ],
+)
+def test_months_are_over_at_a_midnight_in_shanghai(
+    first: date, hours: int, months: int, over: date
+) -> None:
+    assert after_months(day_ms(first) + hours * 3_600_000, months) == day_ms(over)
+
+
+def test_a_day_begins_at_midnight_in_shanghai() -> None:
+    assert day_ms(date(2026, 11, 26)) == utc_ms(2026, 11, 25, 16)

@@ -13,7 +13,7 @@ depends_on = None
 
 _TABLES = (
     "books_closed", "book_head", "book_month", "fund_close", "unit_grant", "voucher",
-    "fund_funder",
+    "fund_reduction", "fund_funder",
 )  # fmt: skip
 #: Tables to which rows are only added.
 _CLOSED = ("book_head", "fund_close")
@@ -56,7 +56,6 @@ def _funders() -> None:
         _number("place", small=True),
         _text("account_id"),
         *map(_number, ("appropriated_fen", "issued_fen", "lapsed_fen", "reducing_fen")),
-        _number("reductions", small=True),
         sa.PrimaryKeyConstraint("programme", "period", "funder"),
         sa.ForeignKeyConstraint(["programme"], ["programme.code"]),
         sa.CheckConstraint(
@@ -68,9 +67,28 @@ def _funders() -> None:
     _partial("fund_funder_reducing", "fund_funder", "account_id", "reducing_fen > 0")
     op.execute(
         "INSERT INTO fund_funder SELECT f.programme, f.period, p.city, 0, f.account_id,"
-        " a.credits_posted, 0, 0, 0, 0 FROM fund_period f"
+        " a.credits_posted, 0, 0, 0 FROM fund_period f"
         " JOIN programme p ON p.code = f.programme JOIN account a ON a.account_id = f.account_id"
     )
+    serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "fund_reduction",
+        sa.Column("number", serial, nullable=False, autoincrement=True),
+        *map(_text, ("request_key", "programme", "period", "funder", "account_id")),
+        *map(_number, ("amount_fen", "left_fen")),
+        _number("parts", small=True),
+        *map(_text, ("actor", "reason")),
+        _number("created_ms"),
+        sa.PrimaryKeyConstraint("number"),
+        sa.UniqueConstraint("request_key"),
+        sa.CheckConstraint("amount_fen > 0 AND left_fen BETWEEN 0 AND amount_fen", name="amount"),
+        sqlite_autoincrement=True,
+    )
+    where = sa.text("left_fen > 0")
+    op.create_index(
+        "fund_reduction_left", "fund_reduction", ["account_id", "number"], sqlite_where=where,
+        postgresql_where=where,
+    )  # fmt: skip
 
 
 def _vouchers() -> None:
