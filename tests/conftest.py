@@ -1,12 +1,17 @@
-"""What all tests share: how long properties search, a database path, no silent skips in CI."""
+"""What all tests share: how long properties search, databases, no silent skips in CI."""
 
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests import postgres as postgresql
+from tests.postgres import NoServer, Postgres
+from tests.simulation import inline_store
+from tests.stores import PostgresStores, SqliteStores, Stores
 
 # No deadlines: a machine that other work slows down must not fail a test.
 hypothesis.settings.register_profile("dev", deadline=None)
@@ -27,6 +32,32 @@ hypothesis.settings.load_profile(_PROFILE if os.environ.get("CORRIDOR_CI") else 
 def database_path(tmp_path: Path) -> Path:
     """Path for a database file that does not exist yet."""
     return tmp_path / "corridor.db"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole run; a test that needs one is skipped where none is."""
+    try:
+        with postgresql.running() as server:
+            yield server
+    except NoServer as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    """Where databases are made: the test runs once on files of SQLite, once on PostgreSQL."""
+    if request.param == "sqlite":
+        return SqliteStores(tmp_path)
+    return PostgresStores(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def each_store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test's worlds (``tests.simulation.world.build``) in memory, then on PostgreSQL."""
+    server = None if request.param == "sqlite" else request.getfixturevalue("postgres")
+    with inline_store.on(server):
+        yield request.param
 
 
 def may_skip(reason: str) -> bool:

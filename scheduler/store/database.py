@@ -4,162 +4,40 @@ SQLite is the embedded default: WAL, ``synchronous=FULL``, every write transacti
 IMMEDIATE, so that what was acknowledged survives kill -9 and power loss. The writer runs in one
 thread: calls that wait at the same time share a transaction (one fsync for many), and each call
 stands alone inside it through a savepoint, so that one caller's failure undoes only that call.
+
+On PostgreSQL other services write beside this one. Writes are READ COMMITTED, and guarded by
+conditions and locks of rows; reads see one snapshot. A transaction that lost a deadlock, or its
+connection before it was to commit, is tried again: its calls must give the same if called again.
 """
 
 import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-import sqlalchemy as sa
 import structlog
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import OperationalError as StoreFailure
-from sqlalchemy.pool import QueuePool
 
-from scheduler.errors import CorridorError
+from scheduler.store.bulk import bulk_execute, bulk_insert, bulk_read, bulk_update
+from scheduler.store.engine import READERS, BadDatabase, open_engine
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 Call = Callable[[Connection], Any]
 
-_GROUP_MAX = 512
-_READERS = 4
-_BLOCK_MAX = 256  # rows of one INSERT
-_BLOCK_FREE = 32  # below, a statement is of any size
-_PREPARED = 512  # statements that a connection keeps prepared
-
-
-class BadDatabase(CorridorError):
-    """The database cannot be used; the message says what is wrong with it or its URL."""
-
-    reason = "BAD_DATABASE"
-
-
-def open_engine(url: str) -> Engine:
-    """Open an engine for ``url`` with this service's pragmas; creates nothing.
-
-    Raises ``BadDatabase`` for what is no URL of a database that there is a driver for.
-    """
-    if not url.startswith("sqlite"):
-        try:
-            return sa.create_engine(url, pool_size=_READERS + 2, pool_pre_ping=True)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise BadDatabase(
-                f"store.url: {error}; give sqlite:///FILE, or leave it empty for SQLite in"
-                " store.data_dir"
-            ) from error
-    memory = url in ("sqlite://", "sqlite:///:memory:")
-    engine = sa.create_engine(
-        url,
-        poolclass=sa.StaticPool if memory else QueuePool,
-        connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": _PREPARED},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun by us, below
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "temp_store=MEMORY",
-            "cache_size=-65536",
-            "mmap_size=268435456",
-            "wal_autocheckpoint=4000",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("corridor_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def bulk_insert(
-    connection: Connection,
-    target: sa.Table,
-    columns: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    fixed: Mapping[str, str] | None = None,
-) -> None:
-    """Insert many rows, many to a statement; ``fixed`` columns have the same SQL value in each.
-
-    The driver of SQLite lets go of the interpreter's lock for each statement, and a thread that
-    computes makes it wait up to 5 ms for its return. So rows go in by blocks of few different
-    sizes, whose statements stay prepared.
-    """
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    fixed = fixed or {}
-    names = ", ".join([*columns, *fixed])
-    one = f"({', '.join([*[mark] * len(columns), *fixed.values()])})"
-    head = f"INSERT INTO {target.name} ({names}) VALUES "
-    done = 0
-    while done < len(rows):
-        size = _block(len(rows) - done, _BLOCK_MAX)
-        block = rows[done : done + size]
-        values = tuple(chain.from_iterable(block))
-        connection.exec_driver_sql(head + ", ".join([one] * size), values)
-        done += size
-
-
-def _block(left: int, most: int) -> int:
-    """How many rows go next: few at once, many by powers of two."""
-    return min(most, left if left <= _BLOCK_FREE else 1 << left.bit_length() - 1)
-
-
-def bulk_read(
-    connection: Connection, sql: str, values: Sequence[Any] = ()
-) -> Sequence[tuple[Any, ...]]:
-    """Return all rows of a query, fetched at one go as plain tuples.
-
-    For queries of many rows: as with ``bulk_insert``, each fetch by itself may wait for its return.
-    """
-    result = connection.exec_driver_sql(sql, tuple(values))
-    rows = result.cursor.fetchall()
-    result.close()
-    return rows
-
-
-def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Run one statement (``?`` marks) for many rows; returns how many rows it changed in all."""
-    if not rows:
-        return 0
-    if connection.dialect.paramstyle != "qmark":
-        sql = sql.replace("?", "%s")
-    return connection.exec_driver_sql(sql, list(rows)).rowcount
-
-
-def bulk_update(
-    connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]], block: int = 64
-) -> int:
-    """Run ``UPDATE ... FROM {values} WHERE ...`` for many rows; returns how many it changed.
-
-    ``{values}`` stands for the rows, named ``v`` with ``column1``, ``column2`` and so on: one
-    statement for many rows, for the same reason as in ``bulk_insert``. No two rows may meet the
-    same stored one.
-    """
-    changed = done = 0
-    while done < len(rows):
-        size = _block(len(rows) - done, block)
-        part = rows[done : done + size]
-        one = f"({', '.join('?' * len(part[0]))})"
-        values = f"(VALUES {', '.join([one] * size)}) AS v"
-        flat = tuple(chain.from_iterable(part))
-        changed += connection.exec_driver_sql(statement.format(values=values), flat).rowcount
-        done += size
-    return changed
+_GROUP_MAX: Final = 512
+_TRIES: Final = 4  # of a transaction that others made fail
+#: Deadlock, serialization failure: nothing is wrong with the transaction but its company.
+_BESIDE: Final = frozenset({"40P01", "40001"})
+_WRITE_LIMIT: Final = "SET statement_timeout = '60s'"
+_SNAPSHOT: Final = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 @dataclass(slots=True)
@@ -167,6 +45,7 @@ class _Item:
     call: Call
     future: "Future[Any]"
     alone: bool
+    tries: int = _TRIES
 
 
 class Database:
@@ -175,9 +54,12 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = open_engine(url)
+        self._reading = (
+            self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
+        )
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._writing: Connection | None = None  # of the writer's thread alone
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="corridor-read")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="corridor-read")
         self._writer = threading.Thread(target=self._run, name="corridor-write", daemon=True)
         self._writer.start()
         self._closed = False
@@ -210,7 +92,7 @@ class Database:
 
     def read_sync(self, call: Callable[[Connection], T]) -> T:
         """Run ``call`` on a snapshot of the committed state, in this thread."""
-        with self.engine.connect() as connection, connection.begin():
+        with self._reading.connect() as connection, connection.begin():
             return call(connection)
 
     def close(self) -> None:
@@ -264,31 +146,58 @@ class Database:
         group = [item for item in waiting if item.future.set_running_or_notify_cancel()]
         if not group:
             return
-        results: list[tuple[_Item, Any, BaseException | None]] = []
-        try:
-            with self._transaction() as connection:
-                for item in group:
-                    results.append((item, *_run_one(connection, item.call, len(group) == 1)))
-        except BaseException as error:
-            for item in group:
-                item.future.set_exception(error)
+        if not self._settle(group):
             return
-        for item, result, failure in results:
-            if failure is not None:
-                item.future.set_exception(failure)
-            else:
-                item.future.set_result(result)
         for hook in list(self.after_commit):
             try:
                 hook()
             except Exception:
                 log.exception("after_commit_failed")
 
+    def _settle(self, group: list[_Item]) -> bool:
+        """Run a group in one transaction; where others made it fail, each call in its own.
+
+        Returns whether something was committed.
+        """
+        try:
+            results = self._together(group)
+        except _Passing as passing:
+            if len(group) == 1 and group[0].tries == 1:
+                return _fail(group, passing.cause)
+            for item in group:
+                item.tries -= 1
+            return sum(self._settle([item]) for item in group) > 0
+        except BaseException as error:
+            return _fail(group, error)
+        for item, (result, failure) in zip(group, results, strict=True):
+            if failure is not None:
+                item.future.set_exception(failure)
+            else:
+                item.future.set_result(result)
+        return True
+
+    def _together(self, group: list[_Item]) -> list[tuple[Any, BaseException | None]]:
+        """Run calls in one transaction; raises ``_Passing`` if nothing of it can be stored."""
+        calling = True
+        try:
+            with self._transaction() as connection:
+                results = [_run_one(connection, item.call, len(group) == 1) for item in group]
+                calling = False
+        except DBAPIError as error:
+            # What was lost while it committed may be stored: that is not for us to repeat.
+            if calling and _is_passing(error):
+                raise _Passing(error) from error
+            raise
+        return results
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """One write transaction, on the connection that the writer keeps while all goes well."""
         if self._writing is None:
             self._writing = self.engine.connect().execution_options(corridor_write=True)
+            if not self.is_sqlite:
+                with self._writing.begin():
+                    self._writing.exec_driver_sql(_WRITE_LIMIT)
         try:
             with self._writing.begin():
                 yield self._writing
@@ -298,8 +207,29 @@ class Database:
 
     def _let_go(self) -> None:
         writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.close()
+        if writing is None:
+            return
+        if not self.is_sqlite:
+            writing.invalidate()  # it is set up for writing, and may be why we let go
+        writing.close()
+
+
+class _Passing(Exception):
+    """A transaction failed by no fault of its own, and nothing of it was stored."""
+
+    def __init__(self, cause: DBAPIError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _fail(group: list[_Item], error: BaseException) -> bool:
+    for item in group:
+        item.future.set_exception(error)
+    return False
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _BESIDE
 
 
 def _run_one(connection: Connection, call: Call, single: bool) -> tuple[Any, BaseException | None]:
@@ -308,6 +238,11 @@ def _run_one(connection: Connection, call: Call, single: bool) -> tuple[Any, Bas
     savepoint = connection.begin_nested()
     try:
         result = call(connection)
+    except DBAPIError as failure:
+        if _is_passing(failure):
+            raise
+        savepoint.rollback()
+        return None, failure
     except Exception as failure:
         savepoint.rollback()
         return None, failure

@@ -108,20 +108,15 @@ Outcome = Fate | Earlier
 def find(connection: Connection, keys: Iterable[Key]) -> dict[tuple[str, str], Earlier]:
     """Return what is stored under these keys, by (enterprise, request id)."""
     pairs = [(key.enterprise, key.request_id) for key in keys]
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     # The join is written in its order: SQLite would scan all keys for `IN (VALUES ...)`.
     rows = connection.exec_driver_sql(
-        f"WITH asked (enterprise, request_id) AS (VALUES {_marks(mark, len(pairs))})"
+        f"WITH asked (enterprise, request_id) AS (VALUES {', '.join(['(?, ?)'] * len(pairs))})"
         " SELECT k.enterprise, k.request_id, k.payload_sha256, k.answer"
         " FROM asked CROSS JOIN request_key k"
         " WHERE k.enterprise = asked.enterprise AND k.request_id = asked.request_id",
         tuple(chain.from_iterable(pairs)),
     )
     return {(row[0], row[1]): Earlier(bytes(row[2]), bytes(row[3])) for row in rows}
-
-
-def _marks(mark: str, pairs: int) -> str:
-    return ", ".join([f"({mark}, {mark})"] * pairs)
 
 
 def store(connection: Connection, submissions: Sequence[Submission]) -> list[Outcome]:

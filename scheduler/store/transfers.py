@@ -73,8 +73,6 @@ def stream(connection: Connection) -> Iterator[Link]:
 
 def select(connection: Connection, where: str, values: Sequence[object]) -> list[Link]:
     """Return entries that meet a condition written with ``?`` marks."""
-    if connection.dialect.paramstyle != "qmark":
-        where = where.replace("?", "%s")
     rows: Iterable[tuple[object, ...]] = (
         tuple(row) for row in connection.exec_driver_sql(f"{_SELECT} WHERE {where}", tuple(values))
     )

@@ -1,15 +1,21 @@
-"""The real store in memory, called in the test's own thread; it can die at each of its commits."""
+"""The real store, called in the test's own thread; it can die at each of its commits.
 
+In memory by default. Within ``on(server)`` each one is a database of a PostgreSQL server.
+"""
+
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import psycopg
 from sqlalchemy import Connection
 
 from scheduler.store import migrate
 from scheduler.store.database import Database, open_engine
+from tests.postgres import Postgres
 
 T = TypeVar("T")
 
@@ -22,6 +28,29 @@ def _never(point: str) -> bool:
     return False
 
 
+class _Where:
+    """Where databases are opened, and which are open there."""
+
+    server: Postgres | None = None
+    opened: list["InlineDatabase"]
+
+
+_where = _Where()
+_where.opened = []
+
+
+@contextlib.contextmanager
+def on(server: Postgres | None) -> Iterator[None]:
+    """Open databases on a server (None: in memory) from here on; close them at the end."""
+    before, _where.server, _where.opened = (_where.server, _where.opened), server, []
+    try:
+        yield
+    finally:
+        for one in _where.opened:
+            one.close()
+        _where.server, _where.opened = before
+
+
 class InlineDatabase(Database):
     """Each write is one transaction, at once, in the caller's thread: the same calls give the same
     story every time.
@@ -31,9 +60,14 @@ class InlineDatabase(Database):
     """
 
     def __init__(self) -> None:
-        super().__init__("sqlite://")
+        server = _where.server
+        super().__init__("sqlite://" if server is None else server.url(server.migrated()))
         self.dies: Callable[[str], bool] = _never
         self.write_count = 0
+        self._beside: psycopg.Connection[Any] | None = None
+        if server is not None:
+            _where.opened.append(self)
+            return
         with self.engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)
@@ -75,11 +109,25 @@ class InlineDatabase(Database):
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query gives, asked without the store's own machinery."""
-        return self._raw.execute(sql).fetchall()
+        if self.is_sqlite:
+            return self._raw.execute(sql).fetchall()
+        return self.beside().execute(sql).fetchall()
+
+    def beside(self) -> "psycopg.Connection[Any]":
+        """A connection to PostgreSQL that commits each statement, beside the store's machinery."""
+        if self._beside is None:
+            given = self.engine.dialect.create_connect_args(self.engine.url)[1]
+            self._beside = psycopg.connect(**given, autocommit=True)
+        return self._beside
 
     def changes(self) -> int:
         """How many rows were ever written: equal before and after a step that wrote nothing."""
         return int(self.rows("SELECT total_changes()")[0][0])
+
+    def close(self) -> None:
+        if self._beside is not None:
+            self._beside.close()
+        super().close()
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,151 @@
+"""Statements of many rows, each in the way that its database takes fastest.
+
+SQLite: many rows to a statement, for its driver lets go of the interpreter's lock for each, and a
+thread that computes makes it wait up to 5 ms for its return. So rows go by blocks of few different
+sizes, whose statements stay prepared. PostgreSQL: rows are copied in, and an update's go as one
+array for each column, so that there is one statement whatever their number.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+_BLOCK_MAX: Final = 256  # rows of one INSERT
+_BLOCK_FREE: Final = 32  # below, a statement is of any size
+_UPDATE_MAX: Final = 10_000  # rows of one UPDATE by arrays
+_TYPES: Final[Mapping[type, str]] = {bool: "boolean", int: "bigint", str: "text", bytes: "bytea"}
+_LITERALS: Final[Mapping[str, object]] = {"TRUE": True, "FALSE": False, "NULL": None}
+
+
+def bulk_insert(
+    connection: Connection,
+    target: sa.Table,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    fixed: Mapping[str, str] | None = None,
+) -> None:
+    """Insert many rows, in order; ``fixed`` columns have the same SQL literal in each."""
+    if not rows:
+        return
+    fixed = fixed or {}
+    names = ", ".join([*columns, *fixed])
+    if connection.dialect.name != "sqlite":
+        _copy(connection, f"COPY {target.name} ({names}) FROM STDIN", rows, _plain(fixed))
+        return
+    one = f"({', '.join([*['?'] * len(columns), *fixed.values()])})"
+    head = f"INSERT INTO {target.name} ({names}) VALUES "
+    done = 0
+    while done < len(rows):
+        size = _block(len(rows) - done, _BLOCK_MAX)
+        block = rows[done : done + size]
+        values = tuple(chain.from_iterable(block))
+        connection.exec_driver_sql(head + ", ".join([one] * size), values)
+        done += size
+
+
+def _copy(
+    connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]], same: tuple[object, ...]
+) -> None:
+    driver: Any = connection.connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(sql) as copy:
+            for row in rows:
+                copy.write_row((*row, *same))
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(
+            sql, None, error, connection.dialect.loaded_dbapi.Error, dialect=connection.dialect,
+            connection_invalidated=connection.dialect.is_disconnect(error, driver, None),
+        ) from error  # fmt: skip
+
+
+def _plain(fixed: Mapping[str, str]) -> tuple[object, ...]:
+    """What SQL literals mean: texts, whole numbers, TRUE, FALSE and NULL."""
+    return tuple(
+        literal[1:-1].replace("''", "'")
+        if literal.startswith("'")
+        else _LITERALS[literal]
+        if literal in _LITERALS
+        else int(literal)
+        for literal in fixed.values()
+    )
+
+
+def _block(left: int, most: int) -> int:
+    """How many rows go next: few at once, many by powers of two."""
+    return min(most, left if left <= _BLOCK_FREE else 1 << left.bit_length() - 1)
+
+
+def bulk_read(
+    connection: Connection, sql: str, values: Sequence[Any] = ()
+) -> Sequence[tuple[Any, ...]]:
+    """Return all rows of a query, fetched at one go as plain tuples.
+
+    For queries of many rows: each fetch by itself may wait for the interpreter's lock.
+    """
+    result = connection.exec_driver_sql(sql, tuple(values))
+    rows = result.cursor.fetchall()
+    result.close()
+    return rows
+
+
+def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Run one statement (``?`` marks) for many rows; returns how many rows it changed in all."""
+    if not rows:
+        return 0
+    return connection.exec_driver_sql(sql, list(rows)).rowcount
+
+
+def bulk_update(
+    connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]], block: int = 64
+) -> int:
+    """Run ``UPDATE ... FROM {values} WHERE ...`` for many rows; returns how many it changed.
+
+    ``{values}`` stands for the rows, named ``v`` with ``column1``, ``column2`` and so on. No two
+    rows may meet the same stored one.
+    """
+    if connection.dialect.name != "sqlite":
+        return _update_by_arrays(connection, statement, rows)
+    changed = done = 0
+    while done < len(rows):
+        size = _block(len(rows) - done, block)
+        part = rows[done : done + size]
+        one = f"({', '.join('?' * len(part[0]))})"
+        values = f"(VALUES {', '.join([one] * size)}) AS v"
+        flat = tuple(chain.from_iterable(part))
+        changed += connection.exec_driver_sql(statement.format(values=values), flat).rowcount
+        done += size
+    return changed
+
+
+def _update_by_arrays(
+    connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]
+) -> int:
+    changed = 0
+    for first in range(0, len(rows), _UPDATE_MAX):
+        part = rows[first : first + _UPDATE_MAX]
+        sql, given, names, arrays = statement, [], [], []
+        for number, column in enumerate(zip(*part, strict=True), 1):
+            kind = _kind(column)
+            if kind is None:
+                # Of what type nothing is, the database is to find from where it goes.
+                sql = re.sub(rf"\bv\.column{number}\b", "NULL", sql)
+                continue
+            given.append(list(column))
+            names.append(f"column{number}")
+            arrays.append(f"?::{kind}[]")
+        values = f"unnest({', '.join(arrays)}) AS v({', '.join(names)})"
+        changed += connection.exec_driver_sql(sql.format(values=values), tuple(given)).rowcount
+    return changed
+
+
+def _kind(column: Sequence[object]) -> str | None:
+    """The database's type of a column's values; None if there is no value among them."""
+    for value in column:
+        if value is not None:
+            return next(name for kind, name in _TYPES.items() if isinstance(value, kind))
+    return None

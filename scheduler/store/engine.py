@@ -1,0 +1,138 @@
+"""Engines: SQLite as the embedded default, PostgreSQL by URL, alike to all that write SQL.
+
+SQL is written with ``?`` marks for both. What the two do differently below that is settled here,
+when a connection opens: how transactions begin, how long one may wait, what types values have.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import QueuePool
+
+from scheduler.errors import CorridorError
+
+READERS: Final = 4
+_PREPARED: Final = 512  # statements that a connection of SQLite keeps prepared
+_GIVE: Final = (
+    "give sqlite:///FILE or postgresql://USER@HOST/NAME, or leave it empty for SQLite in"
+    " store.data_dir"
+)
+#: What PostgreSQL is told when a connection opens, unless the URL says otherwise.
+_LIMITS: Final = "-c lock_timeout=30s -c statement_timeout=600s"
+_POSTGRESQL: Final = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
+
+
+class BadDatabase(CorridorError):
+    """The database cannot be used; the message says what is wrong with it or its URL."""
+
+    reason = "BAD_DATABASE"
+
+
+def open_engine(url: str) -> Engine:
+    """Open an engine for ``url``; connects to nothing and creates nothing.
+
+    Raises ``BadDatabase`` for what is no URL of a database that there is a driver for.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadDatabase(f"store.url: {error}; {_GIVE}") from error
+    if parsed.drivername == "sqlite":
+        return _open_sqlite(parsed)
+    if parsed.drivername in _POSTGRESQL:
+        return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
+    raise BadDatabase(f"store.url: there is no driver for {parsed.drivername}; {_GIVE}")
+
+
+def _open_sqlite(url: URL) -> Engine:
+    memory = url.database in (None, "", ":memory:")
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.StaticPool if memory else QueuePool,
+        connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": _PREPARED},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by us, below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-65536",
+            "mmap_size=268435456",
+            "wal_autocheckpoint=4000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("corridor_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _open_postgresql(url: URL) -> Engine:
+    defaults = {"application_name": "corridor", "connect_timeout": "10", "options": _LIMITS}
+    engine = sa.create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_size=READERS + 2,
+        pool_pre_ping=True,
+        connect_args={key: value for key, value in defaults.items() if key not in url.query},
+    )
+    event.listen(engine, "connect", _adapt)
+    event.listen(engine, "before_cursor_execute", _translate, retval=True)
+    return engine
+
+
+def _adapt(connection: Any, _record: Any) -> None:
+    """Let numbers go as 64-bit ones, lists in binary, and sums come back as the ints they are."""
+    from psycopg.adapt import Loader
+    from psycopg.types.array import ListBinaryDumper
+    from psycopg.types.numeric import Int8BinaryDumper
+
+    class Whole(Loader):
+        """A sum of BIGINT is numeric to PostgreSQL; here all numbers are whole."""
+
+        def load(self, data: Any) -> int:
+            return int(bytes(data))
+
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
+    connection.adapters.register_dumper(list, ListBinaryDumper)
+    connection.adapters.register_loader("numeric", Whole)
+
+
+def _translate(
+    _connection: Any, _cursor: Any, statement: str, values: Any, context: Any, _many: bool
+) -> tuple[str, Any]:
+    """Give a statement that was written by hand the marks of the driver."""
+    if context is None or context.compiled is None:
+        statement = translated(statement)
+    return statement, values
+
+
+# A literal, a quoted name, a comment; what is left is code.
+_TOKENS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|\?|%", re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def translated(statement: str) -> str:
+    """Return SQL with ``?`` marks as psycopg takes it; marks within literals stay what they are."""
+    if "?" not in statement and "%" not in statement:
+        return statement
+    return _TOKENS.sub(_token, statement)
+
+
+def _token(found: re.Match[str]) -> str:
+    text = found.group()
+    return "%s" if text == "?" else text.replace("%", "%%")

@@ -1,0 +1,135 @@
+"""A real PostgreSQL server for tests: on a socket of its own, with fsync on, gone after the run.
+
+It needs the server's programs on this machine (``tests/testbed/install.sh`` installs them), and an
+unprivileged user if the tests run as root, for the server refuses to run as root.
+"""
+
+import contextlib
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from scheduler.store import migrate
+from scheduler.store.database import open_engine
+
+#: fsync and full pages are on, as they are by default: what is acknowledged is on the disk.
+_SETTINGS: Final = """
+listen_addresses = ''
+unix_socket_directories = '{folder}'
+max_connections = 60
+deadlock_timeout = 100ms
+max_wal_size = 4GB
+"""
+_USER: Final = "corridor"
+_TEMPLATE: Final = "corridor_empty"
+
+
+class NoServer(Exception):
+    """No PostgreSQL can be started here; the message says what is missing."""
+
+
+@dataclass
+class Postgres:
+    """A running server; its socket is in ``folder``."""
+
+    folder: Path
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _migrated: bool = False
+
+    def url(self, name: str) -> str:
+        """URL of a database of this server."""
+        return f"postgresql://{_USER}@/{name}?host={self.folder}"
+
+    @contextlib.contextmanager
+    def session(self, name: str = "postgres") -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+        """A superuser's connection, beside the store's machinery; each statement commits."""
+        with psycopg.connect(
+            host=str(self.folder), user=_USER, dbname=name, autocommit=True
+        ) as connection:
+            yield connection
+
+    def create(self, template: str = "template0") -> str:
+        """Make a database, a copy of ``template``; returns its name."""
+        name = f"test_{next(self._numbers)}"
+        self._copy(template, name)
+        return name
+
+    def migrated(self) -> str:
+        """Make a database with this version's schema and nothing in it; returns its name."""
+        if not self._migrated:
+            self._copy("template0", _TEMPLATE)
+            engine = open_engine(self.url(_TEMPLATE))
+            migrate.upgrade(engine)
+            engine.dispose()
+            self._migrated = True
+        return self.create(_TEMPLATE)
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        with self.session() as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _copy(self, template: str, name: str) -> None:
+        with self.session() as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Postgres]:
+    """Start a server of one's own and stop it at the end. Raises ``NoServer``."""
+    programs, account = _programs(), _account()
+    folder = Path(tempfile.mkdtemp(prefix="corridor-pg-"))
+    data = folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [programs / program, "-D", data, *arguments], user=account.pw_uid,
+            group=account.pw_gid, extra_groups=[] if os.geteuid() == 0 else None, cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr}")
+
+    try:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        run("initdb", "-U", _USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        with (data / "postgresql.auto.conf").open("a") as settings:
+            settings.write(_SETTINGS.format(folder=folder))
+        run("pg_ctl", "start", "-w", "-l", str(folder / "server.log"))
+        try:
+            yield Postgres(folder)
+        finally:
+            run("pg_ctl", "stop", "-w", "-m", "immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path:
+    """Where the server's programs are: on the PATH, or the newest of Debian's versions."""
+    found = shutil.which("pg_ctl")
+    if found is not None:
+        return Path(found).resolve().parent
+    versions = Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")
+    newest = max(versions, key=lambda path: int(path.parts[-3]), default=None)
+    if newest is None:
+        raise NoServer("PostgreSQL is not installed: run tests/testbed/install.sh as root")
+    return newest.parent
+
+
+def _account() -> pwd.struct_passwd:
+    """Who the server runs as."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise NoServer("PostgreSQL does not run as root, and there is no user postgres or nobody")
