@@ -6,9 +6,9 @@ running total of the run), then what each rule gives of it, rounded down. Caps o
 are of the whole run. So everything can be recomputed by hand, slice by slice.
 
     cut(spans, cuts) -> Cut(slices, pieces)                              (quota.slices)
-    eligible(rules, applicant, ask) -> (admitted, refusals)              (quota.subsidy)
-    quote(slices, admitted, left) -> Quote                               (quota.subsidy)
-    settle(legs, admitted, cut, left=NOTHING, wallet_fen=0) -> Bill      (quota.settlement)
+    eligible(rules, applicant, ask) -> Outcome(admitted, refusals)       (quota.eligibility)
+    quote(slices, admitted, left) -> Quote                               (quota.quoting)
+    settle(legs, admitted, cut, left=NOTHING, wallet_fen=0) -> Bill      (quota.settling)
 
 Settlement is the same computation on the metered slices with the rules and rates frozen at
 admission: what is left is then what the legs hold, and whatever ``left`` adds to it (for what was
