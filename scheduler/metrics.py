@@ -15,7 +15,7 @@ from scheduler.control.center_worker import Tracked
 from scheduler.domain.states import RUN_ACTIVE, RunState
 from scheduler.placement.core import WaitingCounts
 from scheduler.placement.sampling import Judged
-from scheduler.store import apart, figures, stops
+from scheduler.store import alarms, apart, figures, stops
 from scheduler.store.admission import Admitted
 from scheduler.store.apart import Apart
 from scheduler.store.database import Database
@@ -159,6 +159,10 @@ class Metrics:
         self._available = gauge("fund_available_fen", "Fund money neither held nor spent.", *fund)
         self._held = gauge("fund_held_fen", "Fund money held for runs.", *fund)
         self._posted = gauge("fund_posted_fen", "Fund money spent.", *fund)
+        self._holds = gauge("holds", "Runs whose money is held, by their state.", "state")
+        self._hold_oldest = gauge(
+            "hold_oldest_seconds", "Age of the oldest hold of runs in a state.", "state"
+        )
         self._calls = counter("adapter_calls_total", "Calls to centers.", "center", "method")
         self._errors = counter(
             "adapter_errors_total", "Failed calls to centers.", "center", "method", "error"
@@ -270,6 +274,16 @@ class Metrics:
             self._available.labels(city, programme).set(available)
             self._held.labels(city, programme).set(held)
             self._posted.labels(city, programme).set(posted)
+        self._ages(await db.read(alarms.ages), now_ms)
+
+    def _ages(self, read: Sequence[alarms.Aged], now_ms: int) -> None:
+        """States without a hold show 0, so that an alarm on the age ends."""
+        found = {one.state: one for one in read}
+        for state in (*RUN_ACTIVE, "ENDED"):
+            one = found.get(state)
+            self._holds.labels(state).set(0 if one is None else one.count)
+            age_ms = 0 if one is None else max(0, now_ms - one.oldest_ms)
+            self._hold_oldest.labels(state).set(age_ms / 1000)
 
     def _budgets(self, read: figures.BudgetFigures) -> None:
         """Cities without a limit show what is held and used alone."""

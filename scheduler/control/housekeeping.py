@@ -1,7 +1,7 @@
 """What the leader looks after on every tick, whatever is planned.
 
 Queue deadlines, periods of budgets that begin, changes of quotas that are due, nodes that are
-drained, and runs that no center begins.
+drained, runs that no center begins, and holds of runs whose outcome is unknown for too long.
 """
 
 import time
@@ -12,7 +12,15 @@ import structlog
 
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
-from scheduler.store import budget_moves, budget_openings, evicting, leader, quotas_dated, runs
+from scheduler.store import (
+    alarms,
+    budget_moves,
+    budget_openings,
+    evicting,
+    leader,
+    quotas_dated,
+    runs,
+)
 from scheduler.store.database import Connection, Database
 from scheduler.store.evicting import Late, Orders
 
@@ -53,6 +61,7 @@ class Housekeeping:
         await self.open_budgets()
         await self.change_quotas()
         await self.end_unwanted()
+        await self.raise_alarms()
 
     async def expire(self) -> None:
         """End jobs whose queue deadline has passed."""
@@ -89,7 +98,7 @@ class Housekeeping:
     async def end_unwanted(self) -> None:
         """Order the end of runs on nodes that are drained, and of those no center begins."""
         now_ms, epoch, settings = self._clock.now_ms(), self._port.epoch, self._settings
-        before_ms = now_ms - int(settings.start_timeout_s / self._clock.real_s(1_000) * 1_000)
+        before_ms = now_ms - self._scheduling_ms(settings.start_timeout_s)
         grace_ms = int(settings.drain_grace_s * 1_000)
         late = Late(before_ms, self._answering())
         if not await self._db.read(lambda c: evicting.any_due(c, late)):
@@ -100,3 +109,15 @@ class Housekeeping:
             return drained.and_also(evicting.time_out(connection, epoch, late, now_ms))
 
         self._ordered(await self._port.write(order))
+
+    async def raise_alarms(self) -> None:
+        """Tell of runs whose outcome is unknown for too long; their holds stay."""
+        now_ms, epoch = self._clock.now_ms(), self._port.epoch
+        before_ms = now_ms - self._scheduling_ms(self._settings.unknown_alarm_s)
+        if await self._db.read(lambda c: alarms.any_due(c, before_ms)):
+            count = await self._port.write(lambda c: alarms.raise_due(c, epoch, before_ms, now_ms))
+            log.error("outcomes_unknown", runs=count, hint="their money stays held; look at them")
+
+    def _scheduling_ms(self, real_s: float) -> int:
+        """Return how much scheduling time passes in some real seconds."""
+        return int(real_s / self._clock.real_s(1_000) * 1_000)

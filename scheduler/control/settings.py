@@ -43,6 +43,8 @@ class LoopSettings:
     describe_s: float = 15.0
     #: A center silent for so long makes its runs UNKNOWN.
     unknown_after_s: float = 900.0
+    #: A run whose outcome is unknown for so long is told of: somebody has to look at its hold.
+    unknown_alarm_s: float = 1_800.0
     #: Metrics of queues, quotas and funds are read so often.
     metrics_s: float = 2.0
     #: Reasons why jobs wait are sampled so often, and kept for so many days of scheduling time.
