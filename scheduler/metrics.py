@@ -281,7 +281,7 @@ class Metrics:
         found = {one.state: one for one in read}
         for state in (*RUN_ACTIVE, "ENDED"):
             one = found.get(state)
-            self._holds.labels(state).set(0 if one is None else one.count)
+            self._holds.labels(state).set(0 if one is None else one.runs)
             age_ms = 0 if one is None else max(0, now_ms - one.oldest_ms)
             self._hold_oldest.labels(state).set(age_ms / 1000)
 

@@ -25,7 +25,7 @@ class Aged(NamedTuple):
     """Runs in one state whose money is held: how many, and when the oldest was admitted."""
 
     state: str
-    count: int
+    runs: int
     oldest_ms: int
 
 
@@ -80,4 +80,4 @@ def _due(
         f" AND (SELECT e.at_ms FROM event e WHERE e.seq = since) <= {before_ms}"
         f" ORDER BY uid, attempt LIMIT {limit}",
     )
-    return [tuple(row) for row in rows]  # type: ignore[misc]
+    return [tuple(row) for row in rows]
