@@ -1,10 +1,13 @@
 """Verification of a ledger from its entries alone: chains, balances, and every leg's fate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
 
-from quota.transfers import GENESIS, Kind, Link, entry_hash
+from quota.transfers import GENESIS, Entry, Kind, Link, canonical, entry_hash
+
+_FIELDS: Final = len(Entry._fields)
 
 
 class Balance(NamedTuple):
@@ -62,6 +65,50 @@ class Auditor:
             self.problem(f"{where}: was changed after it was written: {error}")
         self._heads[entry.shard] = (link.seq, link.hash)
 
+    def take_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Check stored rows: the fields of an entry in their order, then seq, prev_hash and hash.
+
+        Finds what ``take`` finds, at twice its speed: a row that is as it should be is replayed
+        here, any other is left to ``take``.
+        """
+        heads, balances, legs = self._heads, self._balances, self._open
+        current, place = "", (0, GENESIS)
+        for row in rows:
+            shard, kind, _, debit_account, credit_account, amount, _, _, _, _, leg = row[:11]
+            number, prev, digest = row[_FIELDS:]
+            if shard != current:
+                current, place = shard, heads.get(shard, (0, GENESIS))
+            try:
+                sound = (
+                    (number - 1, prev) == place
+                    and type(amount) is int
+                    and sha256(prev + canonical(number, row[:_FIELDS]).encode()).digest() == digest
+                )
+                debit, credit = balances[debit_account], balances[credit_account]
+                held = legs.get(leg)
+                sound = sound and (
+                    kind == "DIRECT" or _resolves(kind, amount, debit_account, credit_account, held)
+                )
+            except (KeyError, TypeError):
+                sound = False
+            if not sound:
+                self.take(Link(Entry._make(row[:_FIELDS]), number, prev, digest))
+                place = heads[shard]
+                continue
+            self.count += 1
+            heads[shard] = place = (number, digest)
+            if kind == "PENDING":
+                legs[leg] = OpenLeg(amount, debit_account, credit_account)
+                debit[0] += amount
+                credit[2] += amount
+                continue
+            if kind != "DIRECT" and held is not None:
+                del legs[leg]
+                debit[0] -= held[0]
+                credit[2] -= held[0]
+            debit[1] += amount
+            credit[3] += amount
+
     def _replay(self, where: str, link: Link) -> None:
         entry = link.entry
         kind, amount = Kind(entry.kind), int(entry.amount_fen)
@@ -116,6 +163,20 @@ class Auditor:
         total = [sum(column) for column in zip(*self._balances.values(), strict=True)]
         if total and (total[0] != total[2] or total[1] != total[3]):
             self.problem(f"debits and credits differ: {total}")
+
+
+def _resolves(
+    kind: str, amount: int, debit_account: str, credit_account: str, held: OpenLeg | None
+) -> bool:
+    """Whether an entry of a known kind does to its leg what it may."""
+    if kind == "PENDING":
+        return held is None
+    return (
+        held is not None
+        and held.debit_account == debit_account
+        and held.credit_account == credit_account
+        and (0 <= amount <= held.amount_fen if kind == "POST" else kind == "VOID" and not amount)
+    )
 
 
 def leg_id(job_uid: int, attempt: int, rev: int, leg: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 GENESIS: Final = bytes(32)
 
@@ -57,7 +57,7 @@ class Link(NamedTuple):
     hash: bytes
 
 
-def canonical(seq: int, entry: Entry) -> str:
+def canonical(seq: int, entry: "Entry | tuple[Any, ...]") -> str:
     """Return what is hashed: ``json.dumps([seq, *entry])`` without blanks, as UTF-8 text.
 
     Written by hand because it is written for every entry; a test compares it with ``json.dumps``.

@@ -71,6 +71,16 @@ def stream(connection: Connection) -> Iterator[Link]:
     return (_link(tuple(row)) for row in rows)
 
 
+def stream_rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
+    """Yield all entries by shard and sequence as stored rows (``Auditor.take_rows``)."""
+    result = connection.execution_options(stream_results=True).exec_driver_sql(
+        f"{_SELECT} ORDER BY shard, seq"
+    )
+    while rows := result.cursor.fetchmany(5_000):
+        yield from rows
+    result.close()
+
+
 def select(connection: Connection, where: str, values: Sequence[object]) -> list[Link]:
     """Return entries that meet a condition written with ``?`` marks."""
     rows: Iterable[tuple[object, ...]] = (

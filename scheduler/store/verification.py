@@ -38,8 +38,7 @@ class Verification:
 def verify(connection: Connection) -> Verification:
     """Replay every entry and compare with all other records of the same money."""
     auditor = Auditor()
-    for link in transfers.stream(connection):
-        auditor.take(link)
+    auditor.take_rows(transfers.stream_rows(connection))
     run = connection.exec_driver_sql
     balances = {
         row[0]: Balance(*row[1:])
