@@ -590,6 +590,10 @@ class LedgerShard(SQLModel, table=True):
     hash: bytes = Field(sa_type=LargeBinary)
 
 
+#: Entries that say what runs cost. Word for word what queries for them say, for the index's sake.
+BOOKED: Final = "job_uid <> 0 AND kind IN ('POST', 'DIRECT')"
+
+
 class Transfer(SQLModel, table=True):
     """One ledger entry; insert-only (triggers refuse UPDATE and DELETE)."""
 
@@ -597,6 +601,14 @@ class Transfer(SQLModel, table=True):
         CheckConstraint("amount_fen >= 0", name="amount"),
         UniqueConstraint("idem_key", name="transfer_idem_key"),
         Index("transfer_job", "job_uid"),
+        Index(
+            "transfer_booked",
+            "effective_ms",
+            "job_uid",
+            "attempt",
+            sqlite_where=text(BOOKED),
+            postgresql_where=text(BOOKED),
+        ),
     )
     shard: str = Field(primary_key=True)
     seq: int = _big(pk=True)

@@ -23,6 +23,7 @@ from scheduler.store import (
     quotas,
     quotas_enterprises,
     reason_tables,
+    statement_tables,
     tables,
 )
 from scheduler.store.database import open_engine
@@ -37,6 +38,9 @@ GUARDED = (
     charge_tables.Correction,
     fund_tables.BookHead,
     fund_tables.FundClose,
+    statement_tables.StatementFile,
+    statement_tables.StatementParty,
+    statement_tables.StatementRange,
 )
 
 
@@ -56,6 +60,7 @@ TABLES = (
     fund_tables,
     job_tables,
     reason_tables,
+    statement_tables,
 )
 
 

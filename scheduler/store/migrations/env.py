@@ -11,6 +11,7 @@ from scheduler.store import (
     job_tables,
     quota_tables,
     reason_tables,
+    statement_tables,
     tables,
 )
 
@@ -25,6 +26,7 @@ for one in (
     fund_tables.Voucher,
     approval_tables.ChangeRequest,
     charge_tables.Correction,
+    statement_tables.Statement,
 ):
     assert one.metadata is SQLModel.metadata
 
