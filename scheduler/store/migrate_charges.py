@@ -6,6 +6,10 @@ from alembic import op
 _RATED = "job_uid, attempt, line, segment, price_id, seconds, units, gross_fen, billed"
 _SUBSIDY = "job_uid, attempt, programme, rule_version, account_id, amount_fen, binding"
 
+_SUBSIDY_OLD = (
+    "job_uid, attempt, programme, min(rule_version), min(account_id), sum(amount_fen), min(binding)"
+)
+
 
 def _insert_only(table: str) -> None:
     postgresql = op.get_bind().dialect.name == "postgresql"
@@ -42,6 +46,10 @@ def upgrade() -> None:
         sa.Column("cap_reserved", sa.Boolean(), nullable=False, server_default=sa.false()),
     ):
         op.add_column("hold_leg", column)
+    op.add_column(
+        "usage_record",
+        sa.Column("charge_revision", sa.Integer(), nullable=False, server_default="0"),
+    )
     _lines_with_revisions()
     op.create_table(
         "correction",
@@ -97,7 +105,7 @@ def _lines_with_revisions() -> None:
         *_bigs("job_uid"),
         *_ints("attempt", "revision", "line", "segment"),
         *_texts("price_id"),
-        *_bigs("seconds", "units", "gross_fen"),
+        *_bigs("seconds", "units", "free", "gross_fen"),
         sa.Column("billed", sa.Boolean(), nullable=False),
         *_bigs("start_ms", "end_ms", "booked_ms"),
         sa.PrimaryKeyConstraint("job_uid", "attempt", "revision", "line"),
@@ -118,8 +126,8 @@ def _lines_with_revisions() -> None:
     )
     rated = ", ".join(f"l.{name}" for name in _RATED.split(", "))
     op.execute(
-        f"INSERT INTO rated_line_new ({_RATED}, revision, start_ms, end_ms, booked_ms)"
-        f" SELECT {rated}, 0, u.start_ms, u.end_ms, r.settled_ms FROM rated_line l"
+        f"INSERT INTO rated_line_new ({_RATED}, revision, free, start_ms, end_ms, booked_ms)"
+        f" SELECT {rated}, 0, 0, u.start_ms, u.end_ms, r.settled_ms FROM rated_line l"
         " JOIN usage_record u ON u.job_uid = l.job_uid AND u.attempt = l.attempt"
         " AND u.segment = l.segment"
         " JOIN run r ON r.job_uid = l.job_uid AND r.attempt = l.attempt"
@@ -146,7 +154,7 @@ def downgrade() -> None:
     op.drop_table("recon_diff")
     op.drop_table("correction")
     for table, columns, drop in (
-        ("rated_line", _RATED, ("revision", "start_ms", "end_ms", "booked_ms")),
+        ("rated_line", _RATED, ("revision", "free", "start_ms", "end_ms", "booked_ms")),
         (
             "subsidy_line",
             _SUBSIDY,
@@ -164,10 +172,15 @@ def downgrade() -> None:
             ),
             sa.PrimaryKeyConstraint("job_uid", "attempt", key),
         )
-        op.execute(f"INSERT INTO {table}_old ({columns}) SELECT {columns} FROM {table}")
+        kept = columns if key == "line" else _SUBSIDY_OLD
+        op.execute(
+            f"INSERT INTO {table}_old ({columns}) SELECT {kept} FROM {table} WHERE revision = 0"
+            + (" GROUP BY job_uid, attempt, programme" if key == "programme" else "")
+        )
         op.drop_table(table)
         op.rename_table(f"{table}_old", table)
         _insert_only(table)
+    op.drop_column("usage_record", "charge_revision")
     with op.batch_alter_table("hold") as batch:
         batch.drop_column("from_s")
     with op.batch_alter_table("hold_leg") as batch:

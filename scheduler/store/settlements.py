@@ -67,7 +67,7 @@ _USAGE_COLUMNS: Final = (
 )  # fmt: skip
 _RATED_COLUMNS: Final = (
     "job_uid", "attempt", "revision", "line", "segment", "price_id", "seconds", "units",
-    "gross_fen", "billed", "start_ms", "end_ms", "booked_ms",
+    "free", "gross_fen", "billed", "start_ms", "end_ms", "booked_ms",
 )  # fmt: skip
 _SUBSIDY_COLUMNS: Final = (
     "job_uid", "attempt", "revision", "line", "programme", "rule_version", "account_id",
@@ -200,7 +200,7 @@ def _settle_one(work: _Settling, one: Ended, frozen: _Frozen, legs: list[_Leg]) 
         fen = bill.segments_fen[line] if bill.segments_fen else 0
         work.rated.append(
             (
-                uid, attempt, 0, line, use.segment, frozen.price_id, segment.seconds, use.units,
+                uid, attempt, 0, line, use.segment, frozen.price_id, segment.seconds, use.units, 0,
                 fen, one.billed, use.start_ms, use.end_ms, work.now_ms,
             )
         )  # fmt: skip

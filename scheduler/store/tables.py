@@ -632,7 +632,10 @@ class Transfer(SQLModel, table=True):
 
 
 class UsageRecord(SQLModel, table=True):
-    """Metered use as the center stated it; a correction is a new revision."""
+    """Metered use as the center stated it; a correction is a new revision.
+
+    ``charge_revision`` is the revision of the run's charge that first rests on it.
+    """
 
     __tablename__ = "usage_record"
     __table_args__ = (
@@ -651,6 +654,7 @@ class UsageRecord(SQLModel, table=True):
     units: int = _big()
     raw_sha256: str
     source: str
+    charge_revision: int = _count()
 
 
 class RatedLine(SQLModel, table=True):
@@ -658,7 +662,8 @@ class RatedLine(SQLModel, table=True):
 
     Revision 0 is the settlement. Each correction is a later revision, of lines that take back what
     stood until then (seconds and fen below 0) and lines of what stands instead: so the sum over
-    all revisions is what the run costs now. ``booked_ms`` is when its entries were booked.
+    all revisions is what the run costs now; line -1 takes back line 0 of the revision before, and
+    so on. ``free`` are unit-seconds of grants. ``booked_ms`` is when its entries were booked.
     """
 
     __tablename__ = "rated_line"
@@ -670,6 +675,7 @@ class RatedLine(SQLModel, table=True):
     price_id: str
     seconds: int = _big()
     units: int = _big()
+    free: int = _big()
     gross_fen: int = _big()
     billed: bool = True
     start_ms: int = _big()
