@@ -16,12 +16,13 @@ from scheduler.store.funds import FundInfo
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What is to be added to a fund, once per request id."""
+    """What a funder ("": the own city) is to add to a fund, once per request id."""
 
     programme: str
     period: str
     amount_fen: int
     request_id: str
+    funder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def appropriate(
         return Appropriated(fund, None)
     fund = funds.managed_fund(connection, act.actor.scope, payment.programme, payment.period)
     key = funds.appropriation_key(payment.programme, payment.period, payment.request_id)
-    if not funds.paid_before(connection, key, payment.amount_fen):
+    account = fund.funder(payment.funder).account_id
+    if not funds.paid_before(connection, key, account, payment.amount_fen):
         funds.check_open(fund)
     elif change_requests.find(connection, key) is None:  # paid before the threshold was lowered
         return Appropriated(fund, None)
@@ -57,6 +59,7 @@ def appropriate(
             "period": payment.period,
             "amount_fen": payment.amount_fen,
             "request_id": payment.request_id,
+            "funder": payment.funder,
         },
         before={"appropriated_fen": fund.appropriated_fen},
         after={"appropriated_fen": fund.appropriated_fen + payment.amount_fen},
@@ -67,7 +70,7 @@ def appropriate(
 
 
 def apply(connection: Connection, request: Request, act: Act) -> None:
-    """Pay in what was approved; raises ``AlreadyThere`` if the period is open no more."""
+    """Pay in what was approved; raises ``WrongState`` if the period is open no more."""
     payment = Payment(**request.payload)
     _pay(connection, EVERYTHING, payment, act, request.requester, request.reason)
 
@@ -84,12 +87,13 @@ def _pay(
         period=payment.period,
         amount_fen=payment.amount_fen,
         request_id=payment.request_id,
+        funder=payment.funder,
         actor=payer,
         reason=why,
         now_ms=act.now_ms,
     )
     before_fen = seen[0].appropriated_fen if seen else 0
-    if fund.appropriated_fen != before_fen:
+    if not seen or fund != seen[0]:
         audit_trail.record(
             connection,
             act.actor,

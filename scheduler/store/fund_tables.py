@@ -1,7 +1,7 @@
 """Tables of funders, vouchers, grants of unit-seconds, and of what was closed; see ``tables``.
 
-Balances stand in ``account`` alone. What stands here beside them (``appropriated_fen``,
-``issued_fen`` and so on) are sums of entries by their code, which a balance does not tell apart.
+Balances stand in ``account`` alone. What stands here beside them are sums of entries by their
+code, which a balance does not tell apart.
 """
 
 import sqlalchemy as sa
@@ -19,17 +19,14 @@ class FundFunder(SQLModel, table=True):
     """One funder of a programme's fund in a period, and the account of its money.
 
     The first one (``place`` 0) is the programme's own city. ``appropriated_fen`` is what was put
-    in less what was taken out again, ``issued_fen`` what went to vouchers less what came back.
+    in less what was taken out again; payments go out of the same account, so no balance says it.
     ``reducing_fen`` is what is left of pending reductions: what comes free is taken out until
     they are met.
     """
 
     __tablename__ = "fund_funder"
     __table_args__ = (
-        CheckConstraint(
-            "appropriated_fen >= 0 AND issued_fen >= 0 AND lapsed_fen >= 0 AND reducing_fen >= 0",
-            name="not_negative",
-        ),
+        CheckConstraint("appropriated_fen >= 0 AND reducing_fen >= 0", name="not_negative"),
         Index("fund_funder_account", "account_id", unique=True),
         Index(
             "fund_funder_reducing",
@@ -44,8 +41,6 @@ class FundFunder(SQLModel, table=True):
     place: int
     account_id: str
     appropriated_fen: int = big(0)
-    issued_fen: int = big(0)
-    lapsed_fen: int = big(0)
     reducing_fen: int = big(0)
 
 

@@ -55,19 +55,16 @@ def _funders() -> None:
         *map(_text, ("programme", "period", "funder")),
         _number("place", small=True),
         _text("account_id"),
-        *map(_number, ("appropriated_fen", "issued_fen", "lapsed_fen", "reducing_fen")),
+        *map(_number, ("appropriated_fen", "reducing_fen")),
         sa.PrimaryKeyConstraint("programme", "period", "funder"),
         sa.ForeignKeyConstraint(["programme"], ["programme.code"]),
-        sa.CheckConstraint(
-            "appropriated_fen >= 0 AND issued_fen >= 0 AND lapsed_fen >= 0 AND reducing_fen >= 0",
-            name="not_negative",
-        ),
+        sa.CheckConstraint("appropriated_fen >= 0 AND reducing_fen >= 0", name="not_negative"),
     )
     op.create_index("fund_funder_account", "fund_funder", ["account_id"], unique=True)
     _partial("fund_funder_reducing", "fund_funder", "account_id", "reducing_fen > 0")
     op.execute(
         "INSERT INTO fund_funder SELECT f.programme, f.period, p.city, 0, f.account_id,"
-        " a.credits_posted, 0, 0, 0 FROM fund_period f"
+        " a.credits_posted, 0 FROM fund_period f"
         " JOIN programme p ON p.code = f.programme JOIN account a ON a.account_id = f.account_id"
     )
     serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
