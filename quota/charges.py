@@ -16,6 +16,10 @@ used beyond the hold: fund, then wallet, then the enterprise's debt). A minimum 
 again, and a programme that held nothing gives nothing. The metered time is cut where the sources
 of its legs end, at the ends of years, and where another price begins.
 
+A top-up is the same too: ``settle`` for the time that the run may still take. What comes out as
+``direct`` and ``wallet_fen`` are the legs of the next revision; what is left as a debt means that
+it cannot be held.
+
 Each ``Draw`` of a quote becomes one leg of the hold, and so does the part of the wallet. A draw of
 a REIMBURSE programme is a claim: the wallet holds the whole gross, and the draw is posted to the
 enterprise's CLAIM account instead of to the center. A draw of a grant is in unit-seconds.
@@ -47,6 +51,7 @@ class Binding(StrEnum):
     NO_FUND = "NO_FUND"
     NO_VOUCHER = "NO_VOUCHER"
     NO_GRANT = "NO_GRANT"
+    HOLD = "HOLD"  # used beyond what was held, and nothing was offered for it
 
 
 class Slice(NamedTuple):
@@ -192,7 +197,8 @@ class Leg(NamedTuple):
     """One leg of a hold, as it is settled; ``programme`` None for the wallet.
 
     The fields are those of the ``Draw`` it was made of. Legs of all revisions of a hold stand in
-    the order (rev, leg); ``amount`` is in unit-seconds for a ``grant``.
+    the order (rev, leg); ``amount`` is in unit-seconds for a ``grant``. ``binding`` is what limited
+    its part at admission.
     """
 
     leg: int
@@ -208,6 +214,7 @@ class Leg(NamedTuple):
     cap_year: int | None = None
     cap_reserved: bool = False
     rev: int = 0
+    binding: Binding = Binding.RATE
 
 
 class Line(NamedTuple):

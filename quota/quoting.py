@@ -29,7 +29,7 @@ def quote(
 
     Of several ways to choose from exclusive groups the one that gives most, the earliest of
     equals. The sum never exceeds the gross. When ``settling``, all rules that held something give,
-    and there is no minimum.
+    there is no minimum, and those that come to nothing have their parts too.
     """
     money = [one for one in admitted if one.rule.unit == "FEN"]
     free, unit_seconds = (
@@ -50,7 +50,11 @@ def quote(
             best, most = found, sum(way.given)
         for programme, parts in found.items():
             tried.setdefault(programme, parts)
-    parts, refusals = _told(admitted, {**free, **best}, tried)
+    found = {**free, **best}
+    if settling:
+        parts = [part for one in admitted for part in found[one.rule.programme]]
+        return Quote(tuple(gross), tuple(parts))
+    parts, refusals = _told(admitted, found, tried)
     return Quote(tuple(gross), tuple(parts), tuple(refusals))
 
 
@@ -167,20 +171,21 @@ class _Purse:
         ``cap`` limits what is taken from those whose cap is counted on use.
         """
         draws: list[Draw] = []
-        cut, bound_by = None, ""
+        capped, last = False, ""
         for source in sources:
-            amount = min(want, self.room(source))
-            cut, bound_by = (None, "") if amount == want else (short, source.account)
+            amount, last = min(want, self.room(source)), source.account
             if cap is not None and source.cap_year is None:
-                if cap < amount:
-                    amount, cut, bound_by = cap, Binding.YEAR_CAP, ""
+                capped = capped or cap < amount
+                amount = min(cap, amount)
                 cap -= amount
             want -= amount
             if amount:
                 draws.append(_draw(one, source, amount, year))
             if not want:
-                break
-        return _Drawn(tuple(draws), cut, bound_by)
+                return _Drawn(tuple(draws))
+        if capped:
+            return _Drawn(tuple(draws), Binding.YEAR_CAP)
+        return _Drawn(tuple(draws), short, last)
 
 
 def _draw(one: Admitted, source: Source, amount: int, year: int | None) -> Draw:

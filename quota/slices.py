@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from quota.calendar import natural_year, period_bounds
-from quota.charges import FOREVER_MS, Slice, Source
+from quota.charges import FOREVER_MS, Draw, Leg, Slice, Source
 
 
 class Span(NamedTuple):
@@ -112,7 +112,7 @@ def _year_of_hour(hour: int) -> int:
     return natural_year(hour * 3_600_000)
 
 
-def bounds_of(sources: Iterable[Source]) -> tuple[int, ...]:
-    """Return where sources begin and end, in order."""
+def bounds_of(sources: Iterable[Source | Draw | Leg]) -> tuple[int, ...]:
+    """Return where sources, or what was drawn from them, begin and end, in order."""
     found = {at_ms for source in sources for at_ms in (source.from_ms, source.to_ms)}
     return tuple(sorted(found - {0, FOREVER_MS}))
