@@ -186,10 +186,15 @@ def check_open(fund: FundInfo) -> None:
         )
 
 
-def lock(connection: Connection, fund: FundInfo, more: Iterable[str] = ()) -> None:
-    """Lock all accounts of a fund, ``more`` accounts and its shard; read it again afterwards."""
+def lock(
+    connection: Connection,
+    fund: FundInfo,
+    more: Iterable[str] = (),
+    caps: Iterable[money_locks.CapKey] = (),
+) -> None:
+    """Lock all accounts of a fund, ``more`` accounts, caps and its shard; read it again then."""
     names = [*more]
     for one in fund.funders:
         names += [one.account_id, fund.source_of(one), fund.lapsed_of(one)]
     shard = fund_shard(fund.programme, fund.period)
-    money_locks.lock(connection, accounts=names, shards=[shard])
+    money_locks.lock(connection, accounts=names, caps=caps, shards=[shard])

@@ -83,7 +83,8 @@ class Voucher(SQLModel, table=True):
     revoked before. ``cap_year`` is the natural year whose cap its face counts against from its
     issue on (pending until it is spent or comes back), NULL if only its use counts.
     ``returned_fen`` went back to the fund in ``returns`` entries, and ``drained`` says that nothing
-    is left to go back. One that is used up is still ISSUED here.
+    is left to go back. One that is used up is still ISSUED here. ``request_key`` and
+    ``request_line`` say in which call it was issued, and the digest what that call said.
     """
 
     __table_args__ = (
@@ -118,6 +119,8 @@ class Voucher(SQLModel, table=True):
     returns: int = 0
     drained: bool = False
     request_key: str
+    request_line: int
+    request_sha256: str
     issued_ms: int = big()
     issued_by: str
     reason: str

@@ -99,6 +99,8 @@ def _vouchers() -> None:
         _number("returns", small=True),
         sa.Column("drained", sa.Boolean(), nullable=False),
         _text("request_key"),
+        _number("request_line", small=True),
+        _text("request_sha256"),
         _number("issued_ms"),
         *map(_text, ("issued_by", "reason")),
         _number("ended_ms", null=True),
