@@ -1,0 +1,89 @@
+"""A statement as the FinOps Open Cost and Usage Specification (FOCUS) 1.2 has it, as CSV.
+
+A charge is one row of ChargeCategory Usage; on an enterprise's statement each subsidy that is
+deducted stands below it as a row of its own, ChargeCategory Credit, so that the sum of BilledCost
+by InvoiceId is what is due on the statement. A subsidy that is claimed afterwards is no part of
+what is billed; EffectiveCost shows what is left for the enterprise after it. A CITY statement bills
+the city its share, a CENTER statement the gross.
+
+ListCost is PricingQuantity x ListUnitPrice exactly, before it is rounded to a fen; corrections have
+no prices. Columns that FOCUS does not know begin with ``x_``. Instants are UTC, ends exclusive.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from quota.calendar import period_bounds
+from quota.statement_columns import decimal, plain
+from quota.statements import Line, StatementKind, due_of, money_text
+
+COLUMNS: Final = (
+    "BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency",
+    "BillingPeriodStart", "BillingPeriodEnd", "ChargeCategory", "ChargeClass",
+    "ChargeDescription", "ChargeFrequency", "ChargePeriodStart", "ChargePeriodEnd",
+    "ConsumedQuantity", "ConsumedUnit", "ContractedCost", "ContractedUnitPrice", "EffectiveCost",
+    "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice", "PricingCategory",
+    "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "RegionId", "ResourceId",
+    "ServiceCategory", "ServiceName", "SkuId", "SkuPriceId", "SubAccountId", "x_City",
+    "x_Programme", "x_RuleVersion", "x_FundShare", "x_JobId", "x_LedgerEntries",
+)  # fmt: skip
+_CURRENCY: Final = "CNY"
+#: A yuan is 10^8 micro-fen.
+_UFEN_PLACES: Final = 8
+
+
+def utc_text(at_ms: int) -> str:
+    """Return an instant in UTC: ``2026-09-21T02:00:00Z``."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def rows_of(kind: StatementKind, line: Line) -> list[list[str]]:
+    """Return the rows of a line, in the order of ``COLUMNS``."""
+    due = due_of(kind, line.gross_fen, line.share_fen, line.self_pay_fen, line.claim_fen)
+    if kind is not StatementKind.ENTERPRISE:
+        return [_row(line, "Usage", due, due, line.share_fen)]
+    deducted = line.share_fen + line.others_fen - line.claim_fen
+    listed = due + deducted
+    rows = [_row(line, "Usage", listed, listed - line.claim_fen, line.claim_fen)]
+    if deducted:
+        rows.append(_row(line, "Credit", -deducted, -deducted, deducted))
+    return rows
+
+
+def _row(line: Line, category: str, billed: int, effective: int, share: int) -> list[str]:
+    usage = category == "Usage"
+    start_ms, end_ms = period_bounds(line.period)
+    used = line.start_ms is not None and line.end_ms is not None
+    began_ms = line.start_ms if line.start_ms is not None and used else line.booked_ms
+    ended_ms = line.end_ms if line.end_ms is not None and used else line.booked_ms
+    correction = bool(line.correction)
+    cost, price, quantity, priced = money_text(billed), "", "", ""
+    if usage and not correction and line.price_ufen is not None:
+        cost = decimal(line.unit_seconds * line.price_ufen, _UFEN_PLACES)
+        price = decimal(line.price_ufen, _UFEN_PLACES)
+        quantity, priced = str(line.unit_seconds), "Standard"
+    elif not usage:
+        cost = money_text(0)
+    unit = f"{line.unit}-seconds" if usage else ""
+    return [
+        money_text(billed), plain(line.enterprise), plain(line.enterprise_name), _CURRENCY,
+        utc_text(start_ms), utc_text(end_ms), category, "Correction" if correction else "",
+        _describe(line, usage), "Usage-Based" if usage else "One-Time", utc_text(began_ms),
+        utc_text(ended_ms), quantity, unit if quantity else "", cost, price,
+        money_text(effective), line.statement, plain(line.center), cost, price, priced, quantity,
+        unit if quantity else "", "Corridor", plain(line.center), plain(line.center), line.run,
+        "Compute", plain(line.flavor), plain(line.flavor), plain(line.price_id) if quantity else "",
+        plain(line.contract), line.city, plain(line.programme), line.rule_version,
+        money_text(share), line.job, line.entries,
+    ]  # fmt: skip
+
+
+def _describe(line: Line, usage: bool) -> str:
+    what = f"run {line.run} on {line.flavor}" if usage else f"subsidy of run {line.run}"
+    return f"correction of {what}" if line.correction else what
+
+
+def billed_fen(rows: Sequence[Sequence[str]]) -> int:
+    """Return the sum of BilledCost in fen: what is due on the statement."""
+    return sum(int(row[0].replace(".", "")) for row in rows)

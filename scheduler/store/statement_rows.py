@@ -1,0 +1,350 @@
+"""What statements are made of, read from the ledger block by block: charges, use, entries.
+
+Whatever books money for a run has its place in a statement by this module alone. A charge is what
+was booked together for one run (``quota.statements``); its entries come from the ledger, what is
+said of them from lines of the same instant. Blocks are read one after the other, each on a snapshot
+of its own: the entries of a closed period never change.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from quota.calendar import natural_year, period_bounds
+from quota.statements import Charge, Given, Party, Posting, StatementKind
+from quota.stating import YearTotals
+from quota.transfers import Link
+from scheduler.domain.ids import job_id, run_id
+from scheduler.store import transfers
+from scheduler.store.database import bulk_read
+from scheduler.store.tables import BOOKED
+
+#: Charges of a block.
+BLOCK: Final = 500
+#: Label of a job that names the contract it belongs to.
+CONTRACT_LABEL: Final = "contract"
+#: Kinds of accounts whose gifts a city states.
+OWN_KINDS: Final = "('FUND', 'VOUCHER', 'LAPSED', 'GRANT')"
+_BOOKED: Final = (
+    " AND ".join(f"t.{part}" for part in BOOKED.split(" AND ")) + " AND t.amount_fen > 0"
+)
+_OWNER: Final = {
+    StatementKind.CITY: (
+        "EXISTS (SELECT 1 FROM account a WHERE a.account_id IN (t.debit_account, t.credit_account)"
+        f" AND a.city = ? AND a.kind IN {OWN_KINDS})"
+    ),
+    StatementKind.ENTERPRISE: (
+        "EXISTS (SELECT 1 FROM run r WHERE r.job_uid = t.job_uid AND r.attempt = t.attempt"
+        " AND r.enterprise = ?)"
+    ),
+    StatementKind.CENTER: (
+        "EXISTS (SELECT 1 FROM run r WHERE r.job_uid = t.job_uid AND r.attempt = t.attempt"
+        " AND r.center = ?)"
+    ),
+}
+
+
+class Key(NamedTuple):
+    """A charge: when it was booked, and for which run. They are stated in this order."""
+
+    booked_ms: int
+    job_uid: int
+    attempt: int
+
+
+class Source(NamedTuple):
+    """Whose charges, booked in [start_ms, end_ms)."""
+
+    kind: StatementKind
+    owner: str
+    start_ms: int
+    end_ms: int
+
+
+def keys(connection: Connection, source: Source, after: Key | None, limit: int) -> list[Key]:
+    """Return at most ``limit`` charges after one, in order."""
+    at = after or Key(source.start_ms, 0, 0)
+    rows = bulk_read(
+        connection,
+        "SELECT DISTINCT t.effective_ms, t.job_uid, t.attempt FROM transfer t"
+        f" WHERE t.effective_ms >= ? AND t.effective_ms < ? AND {_BOOKED}"
+        " AND (t.effective_ms, t.job_uid, t.attempt) > (?, ?, ?)"
+        f" AND {_OWNER[source.kind]} ORDER BY t.effective_ms, t.job_uid, t.attempt LIMIT {limit}",
+        (at.booked_ms, source.end_ms, *at, source.owner),
+    )
+    return [Key(*row) for row in rows]
+
+
+def charges(connection: Connection, found: Sequence[Key]) -> list[Charge]:
+    """Return charges with all that is stated of them, in order."""
+    if not found:
+        return []
+    runs = _runs(connection, found)
+    postings = _postings(connection, found)
+    rated = _rated(connection, found)
+    given = _given(connection, found)
+    return [
+        _charge(key, runs[key[1:]], postings[key], rated.get(key, _NOTHING), given.get(key, {}))
+        for key in found
+    ]
+
+
+class _Run(NamedTuple):
+    """What is stated of a run."""
+
+    city: str
+    enterprise: str
+    center: str
+    flavor: str
+    unit: str
+    contract: str
+
+
+class _Use(NamedTuple):
+    """What was rated of a charge; None for what there is not, or not one."""
+
+    unit_seconds: int
+    price_ufen: int | None
+    price_ids: tuple[str, ...]
+    start_ms: int | None
+    end_ms: int | None
+
+
+_NOTHING: Final = _Use(0, None, (), None, None)
+
+
+def _charge(
+    key: Key, run: _Run, postings: list[Posting], use: _Use, given: dict[str, Given]
+) -> Charge:
+    for one in postings:
+        for account in (one.debit_account, one.credit_account):
+            kind, _, rest = account.partition(":")
+            if kind in ("fund", "lapsed", "grant") and account not in given:
+                given[account] = Given(rest.partition(":")[0])
+    return Charge(
+        key.booked_ms, job_id(key.job_uid), run_id(key.job_uid, key.attempt), run.enterprise,
+        run.city, run.contract, run.center, run.flavor, run.unit, use.unit_seconds, use.price_ufen,
+        use.price_ids, use.start_ms, use.end_ms, tuple(postings), given,
+    )  # fmt: skip
+
+
+def _uids(found: Sequence[Key]) -> str:
+    return ", ".join(map(str, sorted({key.job_uid for key in found})))
+
+
+def _runs(connection: Connection, found: Sequence[Key]) -> dict[tuple[int, int], _Run]:
+    rows = bulk_read(
+        connection,
+        "SELECT r.job_uid, r.attempt, r.city, r.enterprise, r.center, r.flavor, f.unit, j.labels"
+        " FROM run r JOIN job j ON j.uid = r.job_uid LEFT JOIN flavor f ON f.code = r.flavor"
+        f" WHERE r.job_uid IN ({_uids(found)})",
+    )
+    return {
+        (uid, attempt): _Run(city, enterprise, center, flavor, unit or "", _contract(labels))
+        for uid, attempt, city, enterprise, center, flavor, unit, labels in rows
+    }
+
+
+def _contract(labels: str) -> str:
+    if f'"{CONTRACT_LABEL}"' not in labels:
+        return ""
+    return str(json.loads(labels).get(CONTRACT_LABEL, ""))
+
+
+def _postings(connection: Connection, found: Sequence[Key]) -> dict[Key, list[Posting]]:
+    made: dict[Key, list[Posting]] = {key: [] for key in found}
+    for booked_ms, uid, attempt, digest, *row in bulk_read(
+        connection,
+        "SELECT t.effective_ms, t.job_uid, t.attempt, t.hash, t.shard, t.seq, t.code,"
+        " t.debit_account, t.credit_account, t.amount_fen, t.ledger, t.reverses, t.ref_period"
+        f" FROM transfer t WHERE t.job_uid IN ({_uids(found)}) AND {_BOOKED}"
+        " AND t.effective_ms >= ? AND t.effective_ms <= ? ORDER BY t.shard, t.seq",
+        (found[0].booked_ms, found[-1].booked_ms),
+    ):
+        mine = made.get(Key(booked_ms, uid, attempt))
+        if mine is not None:
+            shard, seq, code, debit, credit, amount, ledger, reverses, ref_period = row
+            mine.append(
+                Posting(
+                    shard, seq, bytes(digest), code, debit, credit, amount, ledger, reverses,
+                    ref_period,
+                )
+            )  # fmt: skip
+    return made
+
+
+def _rated(connection: Connection, found: Sequence[Key]) -> dict[Key, _Use]:
+    lines: dict[Key, list[tuple[Any, ...]]] = {}
+    for uid, attempt, booked_ms, *row in bulk_read(
+        connection,
+        "SELECT l.job_uid, l.attempt, l.booked_ms, l.seconds * l.units, l.price_id, p.price_ufen,"
+        " l.start_ms, l.end_ms FROM rated_line l LEFT JOIN price_version p"
+        f" ON p.price_id = l.price_id WHERE l.job_uid IN ({_uids(found)}) AND l.billed",
+    ):
+        lines.setdefault(Key(booked_ms, uid, attempt), []).append(tuple(row))
+    return {key: _use(rows) for key, rows in lines.items()}
+
+
+def _use(rows: Sequence[tuple[Any, ...]]) -> _Use:
+    prices = {price for _, _, price, _, _ in rows}
+    return _Use(
+        sum(row[0] for row in rows),
+        prices.pop() if len(prices) == 1 else None,
+        tuple(sorted({row[1] for row in rows})),
+        min(row[3] for row in rows),
+        max(row[4] for row in rows),
+    )
+
+
+def _given(connection: Connection, found: Sequence[Key]) -> dict[Key, dict[str, Given]]:
+    made: dict[Key, dict[str, Given]] = {}
+    for uid, attempt, booked_ms, account, *row in bulk_read(
+        connection,
+        "SELECT job_uid, attempt, booked_ms, account_id, programme, rule_version, binding,"
+        f" start_ms FROM subsidy_line WHERE job_uid IN ({_uids(found)})"
+        " ORDER BY job_uid, attempt, revision, line",
+    ):
+        made.setdefault(Key(booked_ms, uid, attempt), {}).setdefault(account, Given(*row))
+    return made
+
+
+# --- names, and what was given before -------------------------------------------------------------
+
+
+def own_accounts(connection: Connection, city: str) -> frozenset[str]:
+    """Return the accounts whose gifts a city's statement states."""
+    rows = bulk_read(
+        connection,
+        f"SELECT account_id FROM account WHERE city = ? AND kind IN {OWN_KINDS}",
+        (city,),
+    )
+    return frozenset(account for (account,) in rows)
+
+
+def parties(connection: Connection) -> dict[tuple[str, str], Party]:
+    """Return how enterprises and programmes are called now."""
+    enterprises = bulk_read(connection, "SELECT code, name, coalesce(uscc, '') FROM enterprise")
+    programmes = bulk_read(connection, "SELECT code, name, document_ref FROM programme")
+    return {
+        (kind, code): Party(name, ref)
+        for kind, rows in (("enterprises", enterprises), ("programmes", programmes))
+        for code, name, ref in rows
+    }
+
+
+def year_totals(connection: Connection, source: Source) -> YearTotals:
+    """Return what programmes gave before the period, by enterprise and natural year of the use.
+
+    Of a city its own programmes, of an enterprise what it got.
+    """
+    last = natural_year(source.start_ms)
+    (first_ms,) = bulk_read(connection, "SELECT min(start_ms) FROM subsidy_line")[0]
+    first = last if first_ms is None else min(last, natural_year(first_ms))
+    where = {
+        StatementKind.CITY: " AND p.city = ?",
+        StatementKind.ENTERPRISE: " AND r.enterprise = ?",
+        StatementKind.CENTER: " AND ? <> ''",
+    }[source.kind]
+    totals: dict[tuple[str, str, int], int] = {}
+    for year in range(first, last + 1):
+        start_ms, end_ms = period_bounds(str(year))
+        for programme, enterprise, fen in bulk_read(
+            connection,
+            "SELECT s.programme, r.enterprise, sum(s.amount_fen) FROM subsidy_line s"
+            " JOIN run r ON r.job_uid = s.job_uid AND r.attempt = s.attempt"
+            " JOIN programme p ON p.code = s.programme WHERE s.booked_ms < ? AND s.ledger = 'CNY'"
+            f" AND s.start_ms >= ? AND s.start_ms < ?{where} GROUP BY s.programme, r.enterprise",
+            (source.start_ms, start_ms, end_ms, source.owner),
+        ):
+            totals[programme, enterprise, year] = int(fen)
+    return totals
+
+
+def later_fen(connection: Connection, source: Source, months: Sequence[str]) -> int:
+    """Return what corrections of a period's use changed of it that were booked after it, in fen.
+
+    Of a city its share, else the gross.
+    """
+    marks = ", ".join("?" * len(months))
+    mine = "a.city = ?" if source.kind is StatementKind.CITY else "'' <> ?"
+    kinds = OWN_KINDS if source.kind is StatementKind.CITY else "('CENTER_PAYABLE')"
+    sign = 1 if source.kind is StatementKind.CITY else -1
+    (fen,) = bulk_read(
+        connection,
+        "SELECT coalesce(sum(CASE WHEN a.account_id = t.debit_account THEN t.amount_fen"
+        " ELSE -t.amount_fen END), 0) FROM transfer t"
+        " JOIN account a ON a.account_id IN (t.debit_account, t.credit_account)"
+        f" WHERE t.effective_ms >= ? AND {_BOOKED} AND t.ledger = 'CNY'"
+        f" AND t.ref_period IN ({marks}) AND {_OWNER[source.kind]}"
+        f" AND a.kind IN {kinds} AND {mine}",
+        (source.end_ms, *months, source.owner, source.owner),
+    )[0]
+    return sign * int(fen)
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+def usage(connection: Connection, found: Sequence[Key]) -> list[tuple[Key, tuple[Any, ...]]]:
+    """Return the metered use of each charge's run, all revisions of it.
+
+    A row is (center, native id, submit_ms, segment, revision, start_ms, end_ms, nodes, units,
+    raw_sha256, source).
+    """
+    if not found:
+        return []
+    rows = bulk_read(
+        connection,
+        "SELECT u.job_uid, u.attempt, u.center, u.native_id, u.submit_ms, u.segment, u.revision,"
+        " u.start_ms, u.end_ms, r.nodes, u.units, u.raw_sha256, u.source FROM usage_record u"
+        " JOIN run r ON r.job_uid = u.job_uid AND r.attempt = u.attempt"
+        f" WHERE u.job_uid IN ({_uids(found)}) ORDER BY u.segment, u.revision",
+    )
+    of_run: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
+    for uid, attempt, *row in rows:
+        of_run.setdefault((uid, attempt), []).append(tuple(row))
+    return [(key, row) for key in found for row in of_run.get(key[1:], ())]
+
+
+def links(connection: Connection, found: Sequence[Key]) -> list[tuple[Key, Link]]:
+    """Return the entries of charges as they stand in the ledger, charge by charge."""
+    if not found:
+        return []
+    of_key: dict[Key, list[Link]] = {key: [] for key in found}
+    for one in transfers.select(
+        connection,
+        f"job_uid IN ({_uids(found)}) AND {BOOKED} AND amount_fen > 0 AND effective_ms >= ?"
+        " AND effective_ms <= ? ORDER BY shard, seq",
+        (found[0].booked_ms, found[-1].booked_ms),
+    ):
+        entry = one.entry
+        mine = of_key.get(Key(entry.effective_ms, entry.job_uid, entry.attempt))
+        if mine is not None:
+            mine.append(one)
+    return [(key, one) for key in found for one in of_key[key]]
+
+
+def rules(
+    connection: Connection, versions: Iterable[tuple[str, int]]
+) -> list[tuple[str, int, str, str]]:
+    """Return rule versions (programme, version, sha256, body) in order."""
+    wanted = set(versions)
+    rows = bulk_read(
+        connection,
+        "SELECT programme, version, sha256, body FROM rule_version ORDER BY programme, version",
+    )
+    return [(p, v, digest, body) for p, v, digest, body in rows if (p, v) in wanted]
+
+
+def prices(connection: Connection, wanted: Iterable[str]) -> list[tuple[str, str, str, str, int]]:
+    """Return price versions (id, center, flavor, unit, micro-fen per unit-second) in order."""
+    chosen = set(wanted)
+    rows = bulk_read(
+        connection,
+        "SELECT price_id, center, flavor, unit, price_ufen FROM price_version ORDER BY price_id",
+    )
+    return [
+        (i, center, flavor, unit, ufen) for i, center, flavor, unit, ufen in rows if i in chosen
+    ]
