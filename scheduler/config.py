@@ -116,6 +116,17 @@ class ApprovalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Daily digests: the key that signs them and the directory they are written to.
+
+    Empty means ``ledger-key.pem`` and ``digests`` in ``store.data_dir``.
+    """
+
+    key_file: str = ""
+    digest_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; ``origin`` says where each that is not a default came from."""
 
@@ -128,6 +139,7 @@ class Settings:
     loop: LoopTimes = field(default_factory=LoopTimes)
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
     approvals: ApprovalSettings = field(default_factory=ApprovalSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
     origin: Mapping[str, str] = field(default_factory=dict)
 
     @property

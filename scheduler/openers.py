@@ -20,9 +20,11 @@ from adapters.gate import Gate, GateSettings
 from adapters.simulated import journal
 from scheduler.clock import Clock, ScaledClock, WallClock
 from scheduler.config import BadConfig, Settings
+from scheduler.control.digesting import DigestDesk
 from scheduler.control.settings import LoopSettings
 from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
+from scheduler.signing import BadKey, Signer
 from scheduler.store.centers import CenterRow
 from scheduler.store.lock import DataLock
 
@@ -117,6 +119,17 @@ def data_directory(settings: Settings) -> Path:
     except OSError as error:
         raise BadConfig(f"store.data_dir: cannot make {directory}: {error.strerror}") from error
     return directory
+
+
+def digest_desk(settings: Settings) -> DigestDesk:
+    """Return what signs the ledger's digests; a key that is not there yet is made."""
+    own = data_directory(settings)
+    given = settings.ledger
+    try:
+        signer = Signer.of_file(Path(given.key_file) if given.key_file else own / "ledger-key.pem")
+    except BadKey as error:
+        raise BadConfig(f"ledger.key_file: {error}") from error
+    return DigestDesk(signer, Path(given.digest_dir) if given.digest_dir else own / "digests")
 
 
 def clock(settings: Settings, newest_ms: int | None) -> Clock:

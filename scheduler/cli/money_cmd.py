@@ -7,7 +7,7 @@ import grpc
 import typer
 from corridor.v1 import subsidy_service_pb2 as pb
 
-from scheduler.cli import amounts, exits
+from scheduler.cli import amounts, digest_cmd, exits
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed, FailedCall
 from scheduler.cli.groups import ClientGroup
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     ledger = typer.Typer(cls=ClientGroup, help="The subsidy ledger.", no_args_is_help=True)
     add(ledger, "list", list_transfers)
     add(ledger, "verify", verify)
+    digest_cmd.register(ledger)
     app.add_typer(ledger, name="ledger", rich_help_panel=PANEL)
 
 

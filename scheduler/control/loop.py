@@ -19,6 +19,7 @@ from adapters.contract import CenterAdapter, RunRequest
 from scheduler.clock import Clock
 from scheduler.control.capacity_watch import CapacityWatch
 from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
+from scheduler.control.digesting import DigestDesk
 from scheduler.control.executing import Executor
 from scheduler.control.follower import Follower
 from scheduler.control.housekeeping import Housekeeping
@@ -74,6 +75,7 @@ class ControlLoop:
         holder: str,
         rng: random.Random,
         pause: Pause = asyncio.sleep,
+        digests: DigestDesk | None = None,
     ) -> None:
         self.db, self.clock, self.metrics, self.settings = db, clock, metrics, settings
         self._decode, self._holder, self._rng = decode_spec, holder, rng
@@ -98,7 +100,7 @@ class ControlLoop:
         self.follower = Follower(db, clock, self)
         answering = self.centers.answering
         self.housekeeping = Housekeeping(
-            db, clock, settings, self, self._executor.ordered, answering
+            db, clock, settings, self, self._executor.ordered, answering, digests
         )
         self.reasons = ReasonKeeper(db, clock, settings, self.planner, self, metrics)
         self._wake = asyncio.Event()

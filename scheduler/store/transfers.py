@@ -1,5 +1,6 @@
 """Ledger entries appended to their shards' chains, set-based, in the caller's transaction."""
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -72,13 +73,16 @@ def stream(connection: Connection) -> Iterator[Link]:
 
 
 def stream_rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
-    """Yield all entries by shard and sequence as stored rows (``Auditor.take_rows``)."""
-    result = connection.execution_options(stream_results=True).exec_driver_sql(
-        f"{_SELECT} ORDER BY shard, seq"
-    )
-    while rows := result.cursor.fetchmany(5_000):
-        yield from rows
-    result.close()
+    """Yield all entries by shard and sequence as stored rows (``Auditor.take_rows``).
+
+    From the driver's own cursor: rows of the ORM's core cost as much as the audit of them.
+    """
+    named = () if connection.dialect.name == "sqlite" else ("ledger_rows",)  # or all come at once
+    raw: Any = connection.connection
+    with contextlib.closing(raw.cursor(*named)) as cursor:
+        cursor.execute(f"{_SELECT} ORDER BY shard, seq")
+        while rows := cursor.fetchmany(5_000):
+            yield from rows
 
 
 def select(connection: Connection, where: str, values: Sequence[object]) -> list[Link]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from quota.amounts import gross_fen, slices_fen
 from quota.audit import Auditor, Balance, leg_id
 from scheduler.domain.ids import run_id
-from scheduler.store import transfers
+from scheduler.store import digests, transfers
 from scheduler.store.usage_records import digest
 
 
@@ -318,4 +318,5 @@ _CHECKS: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
     _jobs,
     _rules,
     _limits,
+    digests.problems,
 )

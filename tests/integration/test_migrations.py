@@ -15,6 +15,7 @@ from scheduler.domain.principal import EVERYTHING
 from scheduler.store import (
     budget_tables,
     charge_tables,
+    digest_tables,
     fund_tables,
     job_tables,
     migrate,
@@ -41,6 +42,7 @@ GUARDED = (
     statement_tables.StatementFile,
     statement_tables.StatementParty,
     statement_tables.StatementRange,
+    digest_tables.LedgerDigest,
 )
 
 

@@ -7,6 +7,7 @@ languages with the same placeholders, that each one used exists, and that each i
 from typing import Any, Final
 
 from scheduler.cli.texts.budgets import TEXTS as BUDGETS
+from scheduler.cli.texts.digests import TEXTS as DIGESTS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
@@ -17,6 +18,7 @@ LANGUAGES: Final = ("en", "zh")
 CATALOG: Final[dict[str, tuple[str, str]]] = {
     **SCREENS,
     **BUDGETS,
+    **DIGESTS,
     **REASONS,
     **FAULTS,
     **SIMULATING,

@@ -7,6 +7,7 @@ from scheduler.store import (
     approval_tables,
     budget_tables,
     charge_tables,
+    digest_tables,
     fund_tables,
     job_tables,
     quota_tables,
@@ -27,6 +28,7 @@ for one in (
     approval_tables.ChangeRequest,
     charge_tables.Correction,
     statement_tables.Statement,
+    digest_tables.LedgerDigest,
 ):
     assert one.metadata is SQLModel.metadata
 
