@@ -10,12 +10,13 @@ its ceiling on all subsidies up to and with its own leaves. Less than its minimu
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
+from operator import gt
 from typing import Final, NamedTuple
 
 from quota.amounts import BP, share_fen, slices_fen, split
 from quota.charges import FOREVER_MS, Binding, Draw, Left, Part, Quote, Refusal, Slice, Source
 from quota.eligibility import Admitted
-from quota.rules import Why
+from quota.rules import Funder, Why
 
 #: So many ways to choose from exclusive groups are weighed at most, the earlier rules first.
 _CHOICES_MAX: Final = 256
@@ -44,8 +45,8 @@ def quote(
     tried: _Parts = {}
     most = -1
     for chosen in [money] if settling else _choices(money):
-        way = _Way(slices, gross, left)
-        found = {one.rule.programme: way.give(one, minimum=not settling) for one in chosen}
+        way = _Way(slices, gross, left, settling=settling)
+        found = {one.rule.programme: way.give(one) for one in chosen}
         if sum(way.given) > most:
             best, most = found, sum(way.given)
         for programme, parts in found.items():
@@ -124,6 +125,7 @@ class _Purse:
     """What accounts have left while a quote is computed."""
 
     left: Left
+    settling: bool = False
     taken: dict[str, int] = field(default_factory=dict)
 
     def room(self, source: Source) -> int:
@@ -143,18 +145,28 @@ class _Purse:
         return found
 
     def pool(self, one: Admitted, sources: Sequence[Source], want: int, year: int | None) -> _Drawn:
-        """Take from the fund of each funder its share; the shortest limits them all."""
+        """Take from the fund of each funder its share; the shortest limits them all.
+
+        Of what is held, a funder's part may be rounded to nothing and have no source.
+        """
         shares = one.rule.shares
         funds = {source.funder: source for source in reversed(sources)}
+        rooms = []
         amount, cut, bound_by = want, None, ""
         for funder, share_bp in shares:
             source = funds.get(funder)
-            if source is None:
+            if source is None and not (self.settling and funds):
                 return _Drawn((), Binding.NO_FUND, funder)
-            limit = self.room(source) * BP // share_bp
+            room = 0 if source is None else self.room(source)
+            rooms.append(room)
+            limit = ((room + 1) * BP - 1 if self.settling else room * BP) // share_bp
             if limit < amount:
-                amount, cut, bound_by = limit, Binding.FUND, source.account
-        parts = split(amount, [share_bp for _, share_bp in shares]) if shares[1:] else [amount]
+                amount, cut = limit, Binding.FUND
+                bound_by = funder if source is None else source.account
+        parts = _shared(amount, shares)
+        while self.settling and any(map(gt, parts, rooms)):
+            amount, cut = amount - 1, Binding.FUND
+            parts = _shared(amount, shares)
         draws = tuple(
             _draw(one, funds[funder], part, year)
             for (funder, _), part in zip(shares, parts, strict=True)
@@ -186,6 +198,10 @@ class _Purse:
         if capped:
             return _Drawn(tuple(draws), Binding.YEAR_CAP)
         return _Drawn(tuple(draws), short, last)
+
+
+def _shared(amount: int, shares: Sequence[Funder]) -> list[int]:
+    return split(amount, [share_bp for _, share_bp in shares]) if shares[1:] else [amount]
 
 
 def _draw(one: Admitted, source: Source, amount: int, year: int | None) -> Draw:
@@ -244,12 +260,14 @@ def _granted(
 class _Way:
     """One way to choose from exclusive groups: what was given and taken so far."""
 
-    def __init__(self, slices: Sequence[Slice], gross: Sequence[int], left: Left) -> None:
-        self._slices, self._gross = slices, gross
-        self._purse = _Purse(left)
+    def __init__(
+        self, slices: Sequence[Slice], gross: Sequence[int], left: Left, *, settling: bool
+    ) -> None:
+        self._slices, self._gross, self._settling = slices, gross, settling
+        self._purse = _Purse(left, settling)
         self.given = [0] * len(gross)
 
-    def give(self, one: Admitted, *, minimum: bool) -> list[Part]:
+    def give(self, one: Admitted) -> list[Part]:
         """Let a rule give to all slices, or to none if the sum is below its minimum."""
         parts: list[Part] = []
         total = 0
@@ -262,7 +280,7 @@ class _Way:
                 draw.amount for draw in part.draws if not draw.cap_reserved
             )
             parts.append(part)
-        if minimum and 0 < total < one.rule.minimum_fen:
+        if not self._settling and 0 < total < one.rule.minimum_fen:
             for part in parts:
                 self._purse.take(part.draws, -1)
             return [

@@ -39,10 +39,12 @@ def settle(
     for part in found.parts:
         posting.take(part)
     rest = posting.pay(found.wallet_fen)
+    off = {r.programme for r, _, _ in own if r.unit == "FEN" and r.mode == "DEDUCT"}
+    rounding = rest <= len(found.parts)
     parts = []
     for part in found.parts:
         told, moved = part, 0
-        if rest and not part.claim and not part.unit_seconds:
+        if rest and rounding and part.programme in off:
             told, moved = posting.round_up(part, cut.slices[part.slice])
             rest -= moved
         if told.binding in _BY_HOLD and told.programme not in left.sources:
