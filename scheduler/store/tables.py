@@ -130,6 +130,7 @@ class CityQuota(SQLModel, table=True):
         CheckConstraint("nominal_units >= 0 AND used_units >= 0", name="units_not_negative"),
         CheckConstraint("borrow_limit_units IS NULL OR borrow_limit_units >= 0", name="borrow"),
         CheckConstraint(
+    domestic: bool = _flag()
             "lend_limit_units IS NULL OR lend_limit_units BETWEEN 0 AND nominal_units", name="lend"
         ),
     )
@@ -250,6 +251,13 @@ class Job(SQLModel, table=True):
     enterprise: str
     city: str
     state: str
+        Index(
+            "job_contract",
+            "enterprise",
+            "contract",
+            sqlite_where=text("contract <> ''"),
+            postgresql_where=text("contract <> ''"),
+        ),
     version: int = _big(1)
     priority: int
     submit_ms: int = _big()
@@ -297,6 +305,8 @@ RUN_TOOK: Final = (
 
 class Run(SQLModel, table=True):
     """One attempt of a job at one center; at most one per job is active.
+    contract: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    project: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
     A run that the platform ends has an ``evict_cause`` (``scheduler.domain.evicting``) from
     ``evict_ms`` on, so that job ``evict_for`` can start if that is why. Its program was told at

@@ -12,6 +12,7 @@ from scheduler.store import (
     job_tables,
     quota_tables,
     reason_tables,
+    rule_tables,
     statement_tables,
     tables,
 )
@@ -25,6 +26,7 @@ for one in (
     job_tables.Promise,
     reason_tables.ReasonSpell,
     fund_tables.Voucher,
+    rule_tables.RelatedParty,
     approval_tables.ChangeRequest,
     charge_tables.Correction,
     statement_tables.Statement,

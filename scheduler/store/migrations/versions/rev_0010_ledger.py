@@ -6,7 +6,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from scheduler.store import migrate_charges
+from scheduler.store import migrate_charges, migrate_rules
 
 revision = "0010"
 down_revision = "0009"
@@ -17,6 +17,7 @@ depends_on = None
 def upgrade() -> None:
     """Add what each part of the books needs."""
     migrate_charges.upgrade()
+    migrate_rules.upgrade()
     _approvals()
 
 
@@ -24,6 +25,8 @@ def downgrade() -> None:
     """Take it back, in the opposite order."""
     migrate_charges.downgrade()
     _approvals_back()
+    migrate_rules.downgrade()
+    _terms_back()
 
 
 # --- guards ---------------------------------------------------------------------------------------
