@@ -61,6 +61,8 @@ REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "SubsidyService": (
         "ListProgrammes", "ListFunds", "AppropriateFund", "ListTransfers", "VerifyLedger",
+        "CreateStatement", "GetStatement", "ListStatements", "IssueStatement", "PayStatement",
+        "DisputeStatement", "ReadStatementFile",
     ),
     "CenterService": ("GetCenter", "ListCenters", "CordonCenter", "DrainCenter", "ResumeCenter"),
     "IdentityService": (

@@ -77,6 +77,13 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ApproveChangeRequest": _CITY,
             "DenyChangeRequest": _CITY,
             "WithdrawChangeRequest": _CITY,
+            "CreateStatement": _CITY,
+            "GetStatement": _PEOPLE,
+            "ListStatements": _PEOPLE,
+            "IssueStatement": _CITY,
+            "PayStatement": _CITY,
+            "DisputeStatement": _ADMINS,
+            "ReadStatementFile": _PEOPLE,
         },
         "CenterService": {
             "GetCenter": _ALL,

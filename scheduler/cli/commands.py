@@ -44,6 +44,11 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("loan", "loan_cmd", "Hours lent between cities."),
             ("programme", "money_cmd", "Subsidy programmes."),
             ("fund", "money_cmd", "Funds of subsidy programmes."),
+            (
+                "statement",
+                "statement_cmd",
+                "Statements of closed months: made, issued, paid or disputed, and their files.",
+            ),
             ("ledger", "money_cmd", "The subsidy ledger."),
         ),
         "Centers and people": (

@@ -16,13 +16,16 @@ from scheduler.rpc.messages import (
     split_page,
     timestamp,
 )
+from scheduler.rpc.statement_methods import StatementMethods
 from scheduler.services import funds
 from scheduler.services.context import Context
 from scheduler.store.appropriations import Payment
 from scheduler.store.funds import FundInfo, ProgrammeInfo
 
 
-class SubsidyServicer(ApprovalMethods, subsidy_service_pb2_grpc.SubsidyServiceServicer):
+class SubsidyServicer(
+    ApprovalMethods, StatementMethods, subsidy_service_pb2_grpc.SubsidyServiceServicer
+):
     """See ``subsidy_service.proto``."""
 
     def __init__(self, context: Context) -> None:

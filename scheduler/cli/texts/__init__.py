@@ -12,6 +12,7 @@ from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
 from scheduler.cli.texts.simulating import TEXTS as SIMULATING
+from scheduler.cli.texts.statements import TEXTS as STATEMENTS
 
 LANGUAGES: Final = ("en", "zh")
 #: Key -> (English, Chinese).
@@ -22,6 +23,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **REASONS,
     **FAULTS,
     **SIMULATING,
+    **STATEMENTS,
 }
 
 

@@ -4,10 +4,12 @@ from typing import Final
 
 from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.digests import HELP as DIGESTS
+from scheduler.cli.texts.statements import HELP as STATEMENTS
 
 HELP: Final[dict[str, str]] = {
     **BUDGETS,
     **DIGESTS,
+    **STATEMENTS,
     # The command line as a whole.
     "Corridor 光谷科创大走廊算力调度: one queue, one quota book, one subsidy ledger.\n\n"
     "Exit codes: 0 done, 1 error or failed job, 2 wrong use, 3 refused by quota or money, 4 not"

@@ -11,6 +11,7 @@ from corridor.v1 import (
     identity_service_pb2,
     job_pb2,
     quota_service_pb2,
+    statement_pb2,
 )
 
 from scheduler.cli import exits
@@ -73,6 +74,16 @@ MADE = {
     },
     "lent.": {
         name.removeprefix("LOAN_STATE_") for name, number in budget_pb2.LoanState.items() if number
+    },
+    "stated.": {
+        name.removeprefix("STATEMENT_STATE_")
+        for name, number in statement_pb2.StatementState.items()
+        if number
+    },
+    "owner.": {
+        name.removeprefix("STATEMENT_KIND_")
+        for name, number in statement_pb2.StatementKind.items()
+        if number
     },
     "verb.": {"cancel", "hold", "release"},
     "changed.": {

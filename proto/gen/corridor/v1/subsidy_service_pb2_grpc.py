@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
+from corridor.v1 import statement_pb2 as corridor_dot_v1_dot_statement__pb2
 from corridor.v1 import subsidy_service_pb2 as corridor_dot_v1_dot_subsidy__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -87,6 +88,41 @@ class SubsidyServiceStub:
                 request_serializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.FromString,
                 _registered_method=True)
+        self.CreateStatement = channel.unary_unary(
+                '/corridor.v1.SubsidyService/CreateStatement',
+                request_serializer=corridor_dot_v1_dot_statement__pb2.CreateStatementRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_statement__pb2.CreateStatementResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/corridor.v1.SubsidyService/GetStatement',
+                request_serializer=corridor_dot_v1_dot_statement__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_statement__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
+        self.ListStatements = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListStatements',
+                request_serializer=corridor_dot_v1_dot_statement__pb2.ListStatementsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_statement__pb2.ListStatementsResponse.FromString,
+                _registered_method=True)
+        self.IssueStatement = channel.unary_unary(
+                '/corridor.v1.SubsidyService/IssueStatement',
+                request_serializer=corridor_dot_v1_dot_statement__pb2.IssueStatementRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_statement__pb2.IssueStatementResponse.FromString,
+                _registered_method=True)
+        self.PayStatement = channel.unary_unary(
+                '/corridor.v1.SubsidyService/PayStatement',
+                request_serializer=corridor_dot_v1_dot_statement__pb2.PayStatementRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_statement__pb2.PayStatementResponse.FromString,
+                _registered_method=True)
+        self.DisputeStatement = channel.unary_unary(
+                '/corridor.v1.SubsidyService/DisputeStatement',
+                request_serializer=corridor_dot_v1_dot_statement__pb2.DisputeStatementRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_statement__pb2.DisputeStatementResponse.FromString,
+                _registered_method=True)
+        self.ReadStatementFile = channel.unary_stream(
+                '/corridor.v1.SubsidyService/ReadStatementFile',
+                request_serializer=corridor_dot_v1_dot_statement__pb2.ReadStatementFileRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_statement__pb2.ReadStatementFileResponse.FromString,
+                _registered_method=True)
 
 
 class SubsidyServiceServicer:
@@ -166,6 +202,57 @@ class SubsidyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateStatement(self, request, context):
+        """Statements of closed periods (statement.proto).
+
+        Makes a statement of closed months as a draft; one that is there as a draft is returned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """Gets a statement with its files and its places in the ledger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStatements(self, request, context):
+        """Lists statements, the newest period first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueStatement(self, request, context):
+        """Tells a draft to its owner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PayStatement(self, request, context):
+        """Books an issued statement as paid, once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisputeStatement(self, request, context):
+        """Disputes an issued statement, so that a new revision can be made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadStatementFile(self, request, context):
+        """Reads a file of a statement, piece by piece.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SubsidyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -218,6 +305,41 @@ def add_SubsidyServiceServicer_to_server(servicer, server):
                     servicer.WithdrawChangeRequest,
                     request_deserializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.SerializeToString,
+            ),
+            'CreateStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateStatement,
+                    request_deserializer=corridor_dot_v1_dot_statement__pb2.CreateStatementRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_statement__pb2.CreateStatementResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=corridor_dot_v1_dot_statement__pb2.GetStatementRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_statement__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'ListStatements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStatements,
+                    request_deserializer=corridor_dot_v1_dot_statement__pb2.ListStatementsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_statement__pb2.ListStatementsResponse.SerializeToString,
+            ),
+            'IssueStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueStatement,
+                    request_deserializer=corridor_dot_v1_dot_statement__pb2.IssueStatementRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_statement__pb2.IssueStatementResponse.SerializeToString,
+            ),
+            'PayStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.PayStatement,
+                    request_deserializer=corridor_dot_v1_dot_statement__pb2.PayStatementRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_statement__pb2.PayStatementResponse.SerializeToString,
+            ),
+            'DisputeStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisputeStatement,
+                    request_deserializer=corridor_dot_v1_dot_statement__pb2.DisputeStatementRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_statement__pb2.DisputeStatementResponse.SerializeToString,
+            ),
+            'ReadStatementFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadStatementFile,
+                    request_deserializer=corridor_dot_v1_dot_statement__pb2.ReadStatementFileRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_statement__pb2.ReadStatementFileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -492,6 +614,195 @@ class SubsidyService:
             '/corridor.v1.SubsidyService/WithdrawChangeRequest',
             corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.SerializeToString,
             corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/CreateStatement',
+            corridor_dot_v1_dot_statement__pb2.CreateStatementRequest.SerializeToString,
+            corridor_dot_v1_dot_statement__pb2.CreateStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/GetStatement',
+            corridor_dot_v1_dot_statement__pb2.GetStatementRequest.SerializeToString,
+            corridor_dot_v1_dot_statement__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStatements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListStatements',
+            corridor_dot_v1_dot_statement__pb2.ListStatementsRequest.SerializeToString,
+            corridor_dot_v1_dot_statement__pb2.ListStatementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/IssueStatement',
+            corridor_dot_v1_dot_statement__pb2.IssueStatementRequest.SerializeToString,
+            corridor_dot_v1_dot_statement__pb2.IssueStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PayStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/PayStatement',
+            corridor_dot_v1_dot_statement__pb2.PayStatementRequest.SerializeToString,
+            corridor_dot_v1_dot_statement__pb2.PayStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisputeStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/DisputeStatement',
+            corridor_dot_v1_dot_statement__pb2.DisputeStatementRequest.SerializeToString,
+            corridor_dot_v1_dot_statement__pb2.DisputeStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadStatementFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ReadStatementFile',
+            corridor_dot_v1_dot_statement__pb2.ReadStatementFileRequest.SerializeToString,
+            corridor_dot_v1_dot_statement__pb2.ReadStatementFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

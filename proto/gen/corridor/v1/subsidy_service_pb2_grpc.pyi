@@ -5,6 +5,7 @@ Subsidy programmes, their money, and the ledger."""
 
 from collections import abc as _abc
 from corridor.v1 import approval_pb2 as _approval_pb2
+from corridor.v1 import statement_pb2 as _statement_pb2
 from corridor.v1 import subsidy_service_pb2 as _subsidy_service_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -59,6 +60,23 @@ class SubsidyServiceStub:
     """Denies a change that another person asked for."""
     WithdrawChangeRequest: _grpc.UnaryUnaryMultiCallable[_approval_pb2.WithdrawChangeRequestRequest, _approval_pb2.WithdrawChangeRequestResponse]
     """Takes back what one asked for oneself."""
+    CreateStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]
+    """Statements of closed periods (statement.proto).
+
+    Makes a statement of closed months as a draft; one that is there as a draft is returned.
+    """
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.GetStatementRequest, _statement_pb2.GetStatementResponse]
+    """Gets a statement with its files and its places in the ledger."""
+    ListStatements: _grpc.UnaryUnaryMultiCallable[_statement_pb2.ListStatementsRequest, _statement_pb2.ListStatementsResponse]
+    """Lists statements, the newest period first."""
+    IssueStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.IssueStatementRequest, _statement_pb2.IssueStatementResponse]
+    """Tells a draft to its owner."""
+    PayStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.PayStatementRequest, _statement_pb2.PayStatementResponse]
+    """Books an issued statement as paid, once."""
+    DisputeStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.DisputeStatementRequest, _statement_pb2.DisputeStatementResponse]
+    """Disputes an issued statement, so that a new revision can be made."""
+    ReadStatementFile: _grpc.UnaryStreamMultiCallable[_statement_pb2.ReadStatementFileRequest, _statement_pb2.ReadStatementFileResponse]
+    """Reads a file of a statement, piece by piece."""
 
 @_typing.type_check_only
 class SubsidyServiceAsyncStub(SubsidyServiceStub):
@@ -90,6 +108,23 @@ class SubsidyServiceAsyncStub(SubsidyServiceStub):
     """Denies a change that another person asked for."""
     WithdrawChangeRequest: _aio.UnaryUnaryMultiCallable[_approval_pb2.WithdrawChangeRequestRequest, _approval_pb2.WithdrawChangeRequestResponse]  # type: ignore[assignment]
     """Takes back what one asked for oneself."""
+    CreateStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]  # type: ignore[assignment]
+    """Statements of closed periods (statement.proto).
+
+    Makes a statement of closed months as a draft; one that is there as a draft is returned.
+    """
+    GetStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.GetStatementRequest, _statement_pb2.GetStatementResponse]  # type: ignore[assignment]
+    """Gets a statement with its files and its places in the ledger."""
+    ListStatements: _aio.UnaryUnaryMultiCallable[_statement_pb2.ListStatementsRequest, _statement_pb2.ListStatementsResponse]  # type: ignore[assignment]
+    """Lists statements, the newest period first."""
+    IssueStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.IssueStatementRequest, _statement_pb2.IssueStatementResponse]  # type: ignore[assignment]
+    """Tells a draft to its owner."""
+    PayStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.PayStatementRequest, _statement_pb2.PayStatementResponse]  # type: ignore[assignment]
+    """Books an issued statement as paid, once."""
+    DisputeStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.DisputeStatementRequest, _statement_pb2.DisputeStatementResponse]  # type: ignore[assignment]
+    """Disputes an issued statement, so that a new revision can be made."""
+    ReadStatementFile: _aio.UnaryStreamMultiCallable[_statement_pb2.ReadStatementFileRequest, _statement_pb2.ReadStatementFileResponse]  # type: ignore[assignment]
+    """Reads a file of a statement, piece by piece."""
 
 class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads and feeds the funds of subsidy programmes and checks the ledger. A city admin acts on the
@@ -178,5 +213,64 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_approval_pb2.WithdrawChangeRequestResponse, _abc.Awaitable[_approval_pb2.WithdrawChangeRequestResponse]]:
         """Takes back what one asked for oneself."""
+
+    @_abc_1.abstractmethod
+    def CreateStatement(
+        self,
+        request: _statement_pb2.CreateStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statement_pb2.CreateStatementResponse, _abc.Awaitable[_statement_pb2.CreateStatementResponse]]:
+        """Statements of closed periods (statement.proto).
+
+        Makes a statement of closed months as a draft; one that is there as a draft is returned.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _statement_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statement_pb2.GetStatementResponse, _abc.Awaitable[_statement_pb2.GetStatementResponse]]:
+        """Gets a statement with its files and its places in the ledger."""
+
+    @_abc_1.abstractmethod
+    def ListStatements(
+        self,
+        request: _statement_pb2.ListStatementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statement_pb2.ListStatementsResponse, _abc.Awaitable[_statement_pb2.ListStatementsResponse]]:
+        """Lists statements, the newest period first."""
+
+    @_abc_1.abstractmethod
+    def IssueStatement(
+        self,
+        request: _statement_pb2.IssueStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statement_pb2.IssueStatementResponse, _abc.Awaitable[_statement_pb2.IssueStatementResponse]]:
+        """Tells a draft to its owner."""
+
+    @_abc_1.abstractmethod
+    def PayStatement(
+        self,
+        request: _statement_pb2.PayStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statement_pb2.PayStatementResponse, _abc.Awaitable[_statement_pb2.PayStatementResponse]]:
+        """Books an issued statement as paid, once."""
+
+    @_abc_1.abstractmethod
+    def DisputeStatement(
+        self,
+        request: _statement_pb2.DisputeStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statement_pb2.DisputeStatementResponse, _abc.Awaitable[_statement_pb2.DisputeStatementResponse]]:
+        """Disputes an issued statement, so that a new revision can be made."""
+
+    @_abc_1.abstractmethod
+    def ReadStatementFile(
+        self,
+        request: _statement_pb2.ReadStatementFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_statement_pb2.ReadStatementFileResponse], _abc.AsyncIterator[_statement_pb2.ReadStatementFileResponse]]:
+        """Reads a file of a statement, piece by piece."""
 
 def add_SubsidyServiceServicer_to_server(servicer: SubsidyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
