@@ -120,6 +120,7 @@ class Flavor(SQLModel, table=True):
     units_per_node: int = _big()
     wall_limit_max_s: int = _big()
     memory_mib_per_node: int = _big(0)
+    domestic: bool = _flag()
 
 
 class CityQuota(SQLModel, table=True):
@@ -130,7 +131,6 @@ class CityQuota(SQLModel, table=True):
         CheckConstraint("nominal_units >= 0 AND used_units >= 0", name="units_not_negative"),
         CheckConstraint("borrow_limit_units IS NULL OR borrow_limit_units >= 0", name="borrow"),
         CheckConstraint(
-    domestic: bool = _flag()
             "lend_limit_units IS NULL OR lend_limit_units BETWEEN 0 AND nominal_units", name="lend"
         ),
     )
