@@ -133,6 +133,7 @@ class UnitGrant(SQLModel, table=True):
     """Unit-seconds that a programme gives an enterprise free of charge in a period.
 
     The account is in the ledger ``UNIT_S``, and what it was given and used of it stands there.
+    ``returned_unit_seconds`` was taken back when the period closed.
     """
 
     __tablename__ = "unit_grant"
@@ -141,6 +142,7 @@ class UnitGrant(SQLModel, table=True):
     period: str = Field(primary_key=True)
     enterprise: str = Field(primary_key=True)
     account_id: str
+    returned_unit_seconds: int = big(0)
     created_ms: int = big()
 
 
@@ -194,7 +196,10 @@ class BookHead(SQLModel, table=True):
 
 
 class BooksClosed(SQLModel, table=True):
-    """One row: up to which instant the books are closed. A trigger refuses entries before it."""
+    """Up to which instant the books are closed: a trigger refuses entries before it.
+
+    One row, once a month was closed.
+    """
 
     __tablename__ = "books_closed"
     __table_args__ = (CheckConstraint("one = 1", name="one"),)

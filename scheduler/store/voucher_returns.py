@@ -39,22 +39,40 @@ def give_back(
     due = _due(connection, now_ms, numbers)
     if not due:
         return
-    funds = {fund_account(row.programme, row.period) for row in due}
-    lapsed = {lapsed_account(row.programme, row.period) for row in due}
-    accounts = funds | lapsed | {row.account_id for row in due}
-    money_locks.lock(
-        connection,
-        accounts=accounts | set(funds_reduction.sources(connection, funds)),
-        caps={(row.programme, row.enterprise, row.cap_year) for row in due if row.cap_year},
-        shards=funds,
-    )
-    due = _due(connection, now_ms, [row.voucher_no for row in due])
+    chosen = [row.voucher_no for row in due]
+    funds = lock(connection, chosen)
+    due = _due(connection, now_ms, chosen)
     entries = [_entry(row, now_ms) for row in due if row.left_fen]
     bookings.book(connection, entries)
     _note(connection, due, now_ms)
     funds_reduction.eat(connection, funds, now_ms)
     if entries:
         bookings.tell(connection, {row.city for row in due}, now_ms)
+
+
+def lock(connection: Connection, numbers: Sequence[str]) -> set[str]:
+    """Lock all that moves when vouchers give back; returns the accounts of their funds.
+
+    For whoever changes vouchers too: rows of money are locked before those of vouchers.
+    """
+    marks = ", ".join("?" * len(numbers))
+    rows = connection.exec_driver_sql(
+        "SELECT account_id, programme, period, enterprise, cap_year FROM voucher"
+        f" WHERE voucher_no IN ({marks})",
+        tuple(numbers),
+    ).all()
+    funds = {fund_account(row.programme, row.period) for row in rows}
+    lapsed = {lapsed_account(row.programme, row.period) for row in rows}
+    money_locks.lock(
+        connection,
+        accounts={
+            *funds, *lapsed, *(row.account_id for row in rows),
+            *funds_reduction.sources(connection, funds),
+        },
+        caps={(row.programme, row.enterprise, row.cap_year) for row in rows if row.cap_year},
+        shards=funds,
+    )  # fmt: skip
+    return funds
 
 
 def _due(connection: Connection, now_ms: int, numbers: Sequence[str]) -> Sequence[Any]:

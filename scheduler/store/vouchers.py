@@ -162,8 +162,10 @@ def revoke(connection: Connection, voucher_no: str, act: Act) -> VoucherInfo:
     ``WrongState`` for one that has ended otherwise.
     """
     scope = act.actor.scope
+    seen = voucher_figures.get_voucher(connection, scope, voucher_no, act.now_ms)
+    fund_figures.managed_fund(connection, scope, seen.programme, seen.period)
+    voucher_returns.lock(connection, (voucher_no,))
     found = voucher_figures.get_voucher(connection, scope, voucher_no, act.now_ms)
-    fund_figures.managed_fund(connection, scope, found.programme, found.period)
     if found.state == "REVOKED":
         return found
     if found.state != "ISSUED":

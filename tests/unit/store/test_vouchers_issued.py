@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+from sqlalchemy import Connection
 
 from quota.calendar import day_ms, natural_year
 from quota.transfers import voucher_account
@@ -285,11 +286,11 @@ def test_vouchers_come_in_pages_by_their_end_and_number() -> None:
     it.issue(*(NewVoucher("w1", 10, f"n{at}") for at in range(5)))
     seen: list[str] = []
     after = (0, "")
-    while page := it.db.read_sync(
-        lambda c, key=after: voucher_figures.list_vouchers(
-            c, EVERYTHING, Wanted(), it.clock.ms, 2, key
-        )
-    ):
-        seen += [one.voucher_no for one in page]
-        after = (page[-1].end_ms, page[-1].voucher_no)
+
+    def page(c: Connection) -> list[VoucherInfo]:
+        return voucher_figures.list_vouchers(c, EVERYTHING, Wanted(), it.clock.ms, 2, after)
+
+    while found := it.db.read_sync(page):
+        seen += [one.voucher_no for one in found]
+        after = (found[-1].end_ms, found[-1].voucher_no)
     assert seen == [f"n{at}" for at in range(5)]

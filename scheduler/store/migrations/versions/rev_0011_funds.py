@@ -118,7 +118,7 @@ def _vouchers() -> None:
     op.create_table(
         "unit_grant",
         *map(_text, ("programme", "period", "enterprise", "account_id")),
-        _number("created_ms"),
+        *map(_number, ("returned_unit_seconds", "created_ms")),
         sa.PrimaryKeyConstraint("programme", "period", "enterprise"),
         sa.ForeignKeyConstraint(["programme"], ["programme.code"]),
     )
@@ -168,7 +168,6 @@ def _closing() -> None:
         sa.PrimaryKeyConstraint("one"),
         sa.CheckConstraint("one = 1", name="one"),
     )
-    op.execute("INSERT INTO books_closed (one, closed_until_ms) VALUES (1, 0)")
     _first_month()
     _insert_only(_CLOSED)
 
