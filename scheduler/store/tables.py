@@ -241,6 +241,13 @@ class Job(SQLModel, table=True):
             sqlite_where=text(_OPEN_ELEMENT),
             postgresql_where=text(_OPEN_ELEMENT),
         ),
+        Index(
+            "job_contract",
+            "enterprise",
+            "contract",
+            sqlite_where=text("contract <> ''"),
+            postgresql_where=text("contract <> ''"),
+        ),
     )
     # INTEGER on SQLite makes the uid the row's own number there: one index less to write and read.
     uid: int = Field(
@@ -251,13 +258,6 @@ class Job(SQLModel, table=True):
     enterprise: str
     city: str
     state: str
-        Index(
-            "job_contract",
-            "enterprise",
-            "contract",
-            sqlite_where=text("contract <> ''"),
-            postgresql_where=text("contract <> ''"),
-        ),
     version: int = _big(1)
     priority: int
     submit_ms: int = _big()
@@ -295,6 +295,8 @@ class Job(SQLModel, table=True):
     start_tries: int = _count()
     failures: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     met_deadline_ms: int | None = _big(null=True)
+    contract: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    project: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
 
 #: Runs that ended by themselves, or by the word of their user: they tell how long runs take.
@@ -305,8 +307,6 @@ RUN_TOOK: Final = (
 
 class Run(SQLModel, table=True):
     """One attempt of a job at one center; at most one per job is active.
-    contract: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
-    project: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
     A run that the platform ends has an ``evict_cause`` (``scheduler.domain.evicting``) from
     ``evict_ms`` on, so that job ``evict_for`` can start if that is why. Its program was told at
