@@ -84,6 +84,21 @@ class Tier(NamedTuple):
     project_list: str = ""
 
 
+class Flaw(NamedTuple):
+    """What is wrong with a rule: in which field, and what is allowed there."""
+
+    field: str
+    what: str
+
+
+class BadRule(ValueError):
+    """A rule that cannot be; ``flaw`` says why."""
+
+    def __init__(self, programme: str, found: Flaw) -> None:
+        super().__init__(f"{programme}: {found.what}")
+        self.flaw = found
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One immutable version of a programme's rule; empty lists admit all.
@@ -127,9 +142,9 @@ class Rule:
     related_parties: bool = False
 
     def __post_init__(self) -> None:
-        problem = flaw(self)
-        if problem is not None:
-            raise ValueError(f"{self.programme}: {problem}")
+        found = flaw(self)
+        if found is not None:
+            raise BadRule(self.programme, found)
 
     def to_json(self) -> str:
         """Return the canonical JSON that is stored and hashed."""
@@ -181,11 +196,30 @@ def _tier(values: Mapping[str, Any]) -> Tier:
     return Tier(**{**values, **lists})
 
 
-def flaw(rule: Rule) -> str | None:
+def flaw(rule: Rule) -> Flaw | None:
     """Say what is wrong with a rule and what is allowed instead; None if nothing is."""
-    rates = [rule.rate_bp, *(tier.rate_bp for tier in rule.tiers)]
-    if any(not 0 <= rate <= BP for rate in rates) or not 0 < rule.ceiling_bp <= BP:
-        return f"rates are 0..{BP} hundredths of a percent, a ceiling 1..{BP}"
+    return (
+        _flaw_of_rates(rule)
+        or _flaw_of_words(rule)
+        or _flaw_of_numbers(rule)
+        or _flaw_of_funders(rule)
+        or _flaw_of_kind(rule)
+    )
+
+
+def _flaw_of_rates(rule: Rule) -> Flaw | None:
+    rates = {"rate_bp": rule.rate_bp}
+    rates |= {f"tiers[{at}].rate_bp": tier.rate_bp for at, tier in enumerate(rule.tiers)}
+    for name, rate in rates.items():
+        if not 0 <= rate <= BP:
+            return Flaw(name, f"rates are 0..{BP} hundredths of a percent, not {rate}")
+    if not 0 < rule.ceiling_bp <= BP:
+        what = f"a ceiling is 1..{BP} hundredths of a percent, not {rule.ceiling_bp}"
+        return Flaw("ceiling_bp", what)
+    return None
+
+
+def _flaw_of_words(rule: Rule) -> Flaw | None:
     for name, value, allowed in (
         ("base", rule.base, BASES),
         ("mode", rule.mode, MODES),
@@ -196,7 +230,12 @@ def flaw(rule: Rule) -> str | None:
         ("contract_once", rule.contract_once, CONTRACTS),
     ):
         if value not in allowed:
-            return f"{name} is {' or '.join(one or 'empty' for one in allowed)}, not {value!r}"
+            words = " or ".join(one or "empty" for one in allowed)
+            return Flaw(name, f"{name} is {words}, not {value!r}")
+    return None
+
+
+def _flaw_of_numbers(rule: Rule) -> Flaw | None:
     for name, number, least in (
         ("job_cap_fen", rule.job_cap_fen, 0),
         ("year_cap_fen", rule.year_cap_fen, 0),
@@ -205,36 +244,39 @@ def flaw(rule: Rule) -> str | None:
         ("validity_months", rule.validity_months, 1),
     ):
         if number is not None and number < least:
-            return f"{name} must be at least {least}, not {number}"
-    return _flaw_of_funders(rule) or _flaw_of_kind(rule)
-
-
-def _flaw_of_funders(rule: Rule) -> str | None:
-    if not rule.funders:
-        return None
-    total = sum(one.share_bp for one in rule.funders)
-    names = [one.name for one in rule.funders]
-    if total != BP or any(one.share_bp <= 0 for one in rule.funders):
-        return f"shares of funders must be above 0 and add up to {BP} (100 %), not {total}"
-    if len(set(names)) < len(names) or rule.city not in names:
-        return f"funders are named once each, and {rule.city!r} is one of them"
-    if rule.issue == "VOUCHER" or rule.unit == "UNIT_S":
-        return "several funders share a pool of money, not vouchers or grants"
+            return Flaw(name, f"{name} must be at least {least}, not {number}")
     return None
 
 
-def _flaw_of_kind(rule: Rule) -> str | None:
+def _flaw_of_funders(rule: Rule) -> Flaw | None:
+    if not rule.funders:
+        return None
+    what = ""
+    total = sum(one.share_bp for one in rule.funders)
+    names = [one.name for one in rule.funders]
+    if total != BP or any(one.share_bp <= 0 for one in rule.funders):
+        what = f"shares of funders must be above 0 and add up to {BP} (100 %), not {total}"
+    elif len(set(names)) < len(names) or rule.city not in names:
+        what = f"funders are named once each, and {rule.city!r} is one of them"
+    elif rule.issue == "VOUCHER" or rule.unit == "UNIT_S":
+        what = "several funders share a pool of money, not vouchers or grants"
+    return Flaw("funders", what) if what else None
+
+
+def _flaw_of_kind(rule: Rule) -> Flaw | None:
     voucher = rule.issue == "VOUCHER"
     if not voucher and (rule.validity_months is not None or rule.cap_on == "ISSUE"):
-        return "validity_months and cap_on ISSUE are of vouchers: set issue to VOUCHER"
+        what = "validity_months and cap_on ISSUE are of vouchers: set issue to VOUCHER"
+        return Flaw("issue", what)
     if rule.unit == "UNIT_S":
         money = (rule.job_cap_fen, rule.year_cap_fen, rule.minimum_fen or None)
         if voucher or rule.mode != "DEDUCT" or rule.exclusive_group or any(
             one is not None for one in money
         ):  # fmt: skip
-            return (
+            return Flaw(
+                "unit",
                 "free unit-seconds are limited by what is granted: they take no vouchers, no"
-                " REIMBURSE, no exclusive group, and no caps or minimum in fen"
+                " REIMBURSE, no exclusive group, and no caps or minimum in fen",
             )
     return None
 

@@ -1,6 +1,7 @@
 """SubsidyService, its methods about changes that need two persons."""
 
 import json
+from dataclasses import replace
 from typing import Final
 
 from corridor.v1 import approval_pb2 as pb
@@ -117,6 +118,8 @@ def change_request(row: Request) -> pb.ChangeRequest:
     )
 
 
-def given(row: Request | None) -> pb.ChangeRequest | None:
-    """Return a change request as a message, if there is one."""
-    return None if row is None else change_request(row)
+def given(row: Request | None, *, kept: bool = True) -> pb.ChangeRequest | None:
+    """Return a change request as a message, if there is one; one not kept has no number."""
+    if row is None:
+        return None
+    return change_request(row if kept else replace(row, number=0))

@@ -20,7 +20,7 @@ from scheduler.rpc.statement_methods import StatementMethods
 from scheduler.services import funds
 from scheduler.services.context import Context
 from scheduler.store.appropriations import Payment
-from scheduler.store.funds import FundInfo, ProgrammeInfo
+from scheduler.store.funds import FundInfo
 
 
 class SubsidyServicer(
@@ -30,13 +30,6 @@ class SubsidyServicer(
 
     def __init__(self, context: Context) -> None:
         self._context = context
-
-    async def ListProgrammes(
-        self, request: pb.ListProgrammesRequest, context: CallContext
-    ) -> pb.ListProgrammesResponse:
-        found = await funds.list_programmes(self._context, caller.current(), request.city)
-        found.sort(key=lambda one: (one.city, one.name))
-        return pb.ListProgrammesResponse(programmes=[_programme(one) for one in found])
 
     async def ListFunds(
         self, request: pb.ListFundsRequest, context: CallContext
@@ -92,22 +85,6 @@ class SubsidyServicer(
 
 async def _uid(context: Context, job_id: str) -> int:
     return await find_uid(context, caller.current(), job_id) if job_id else 0
-
-
-def _programme(one: ProgrammeInfo) -> pb.Programme:
-    return pb.Programme(
-        programme=one.code,
-        city=one.city,
-        display_name=one.name,
-        document_ref=one.document_ref,
-        sample=one.sample,
-        mode=one.mode,
-        rule_version=one.rule.version,
-        rate_bp=one.rule.rate_bp,
-        enterprise_year_cap_fen=one.rule.year_cap_fen,
-        job_cap_fen=one.rule.job_cap_fen,
-        flavors=one.rule.flavors,
-    )
 
 
 def _fund(one: FundInfo) -> pb.Fund:

@@ -41,9 +41,9 @@ async def approve(
     itself raises if it no longer fits.
     """
     act = _act(context, caller, number, reason)
-    if validate_only:
-        return await rehearse(context, lambda c: approvals.approve(c, number, act))
-    return await context.db.write(lambda c: approvals.approve(c, number, act))
+    return await do(
+        context, lambda c: approvals.approve(c, number, act), validate_only=validate_only
+    )
 
 
 async def deny(context: Context, caller: Principal, number: int, reason: str) -> Request:
@@ -85,8 +85,13 @@ class _Rehearsed(Exception):
     result: object
 
 
-async def rehearse(context: Context, call: Callable[[Connection], T]) -> T:
-    """Do ``call`` as it would be done, return its result, and undo it; its errors are its own."""
+async def do(context: Context, call: Callable[[Connection], T], *, validate_only: bool) -> T:
+    """Do ``call`` in a write transaction; ``validate_only`` undoes it and only tells its result.
+
+    Its errors are the same either way.
+    """
+    if not validate_only:
+        return await context.db.write(call)
 
     def undone(connection: Connection) -> T:
         raise _Rehearsed(call(connection))

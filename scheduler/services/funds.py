@@ -1,4 +1,4 @@
-"""Use cases of programmes, funds and the ledger."""
+"""Use cases of funds and the ledger."""
 
 from quota.transfers import Link
 from scheduler.domain.principal import Principal
@@ -8,14 +8,7 @@ from scheduler.services.context import Context
 from scheduler.store import appropriations, funds
 from scheduler.store.appropriations import Appropriated, Payment
 from scheduler.store.change_requests import Act
-from scheduler.store.funds import FundInfo, ProgrammeInfo, Verification
-
-
-async def list_programmes(context: Context, caller: Principal, city: str) -> list[ProgrammeInfo]:
-    """Return the programmes the caller may see, with their rules."""
-    return await context.db.read(
-        lambda connection: funds.list_programmes(connection, caller.scope, city)
-    )
+from scheduler.store.funds import FundInfo, Verification
 
 
 async def list_funds(

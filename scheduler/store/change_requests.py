@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row, text
 
-from scheduler.domain.approving import ChangeKind, ChangeState
+from scheduler.domain.approving import Approvals, ChangeKind, ChangeState
 from scheduler.domain.principal import Principal, Role, Scope
 from scheduler.errors import Forbidden, NotFound, RequestIdReused, WrongState
 from scheduler.store import audit_trail
@@ -123,6 +123,25 @@ def propose(connection: Connection, proposal: Proposal, act: Act) -> Request:
     kept = _read(connection, int(number))
     _note(connection, "CHANGE_REQUESTED", kept, act)
     return kept
+
+
+def ask_or_make(
+    connection: Connection, proposal: Proposal, act: Act, approvals: Approvals, apply: Applier
+) -> Request | None:
+    """Ask for a change if it needs another person, else make it; returns the request, if any."""
+    if approvals.needed(proposal.kind, proposal.amount_fen):
+        return propose(connection, proposal, act)
+    apply(connection, _as_made(proposal, act), act)
+    return None
+
+
+def _as_made(proposal: Proposal, act: Act) -> Request:
+    """Return what an applier is given of a change that one person makes: nobody approved it."""
+    return Request(
+        0, proposal.kind, proposal.target, proposal.city, json.loads(_json(proposal.payload)),
+        dict(proposal.before), dict(proposal.after), proposal.amount_fen, ChangeState.APPROVED,
+        act.actor.subject, str(act.actor.role), act.reason, act.now_ms, "", "", act.now_ms,
+    )  # fmt: skip
 
 
 def find(connection: Connection, request_key: str) -> Request | None:

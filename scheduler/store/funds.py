@@ -1,15 +1,11 @@
-"""Programmes, funds, wallets and prices: set up, shown and paid into."""
-
-from dataclasses import dataclass
+"""Funds, paid into; and the entries of the ledger, shown."""
 
 from sqlalchemy import Connection
 
-from quota.rules import Rule
 from quota.transfers import Entry, Kind, Link
 from scheduler.domain.principal import EVERYTHING, Scope
-from scheduler.errors import FieldViolation, InvalidRequest, RequestIdReused
+from scheduler.errors import RequestIdReused
 from scheduler.store import bookings, fund_figures, funds_reduction, transfers
-from scheduler.store.database import bulk_insert
 from scheduler.store.fund_figures import FundInfo as FundInfo
 from scheduler.store.fund_figures import check_open as check_open
 from scheduler.store.fund_figures import list_funds as list_funds
@@ -17,94 +13,8 @@ from scheduler.store.fund_figures import managed_fund as managed_fund
 from scheduler.store.fund_openings import open_payable as open_payable
 from scheduler.store.fund_openings import open_period as open_period
 from scheduler.store.fund_openings import open_wallet as open_wallet
-from scheduler.store.tables import PriceVersion, Programme, RuleVersion, table
 from scheduler.store.verification import Verification as Verification
 from scheduler.store.verification import verify as verify
-
-
-@dataclass(frozen=True, slots=True)
-class ProgrammeInfo:
-    """A programme with the newest version of its rule."""
-
-    code: str
-    city: str
-    name: str
-    document_ref: str
-    sample: bool
-    mode: str
-    rule: Rule
-
-
-# --- setting up -----------------------------------------------------------------------------------
-
-
-def create_programme(
-    connection: Connection, *, city: str, name: str, document_ref: str, sample: bool, rule: Rule,
-    now_ms: int,
-) -> None:  # fmt: skip
-    """Create a programme with the first version of its rule, or add a newer version."""
-    run = connection.exec_driver_sql
-    found = run("SELECT code FROM programme WHERE code = ?", (rule.programme,)).first()
-    if found is None:
-        bulk_insert(
-            connection, table(Programme),
-            ("code", "city", "name", "document_ref", "sample", "mode", "issue", "priority",
-             "exclusive_group", "status"),
-            [(rule.programme, city, name, document_ref, sample, "DEDUCT", "POOL", rule.priority,
-              rule.exclusive_group or None, "ACTIVE")],
-        )  # fmt: skip
-    bulk_insert(
-        connection, table(RuleVersion),
-        ("programme", "version", "effective_from_ms", "body", "sha256"),
-        [(rule.programme, rule.version, now_ms, rule.to_json(), rule.sha256())],
-    )  # fmt: skip
-
-
-def set_price(
-    connection: Connection, *, center: str, flavor: str, unit: str, price_ufen: int,
-    effective_from_ms: int, actor: str,
-) -> str:  # fmt: skip
-    """Put a new price version in force from an instant; the one before it ends there."""
-    run = connection.exec_driver_sql
-    last = run(
-        "SELECT max(effective_from_ms), count(*) FROM price_version WHERE flavor = ?", (flavor,)
-    ).one()
-    if last[0] is not None and effective_from_ms <= last[0]:
-        raise InvalidRequest(
-            [FieldViolation("effective_from", "must be later than the price in force began")]
-        )
-    price_id = f"{flavor}@{last[1] + 1}"
-    run(
-        "UPDATE price_version SET effective_to_ms = ? WHERE flavor = ? AND effective_to_ms IS NULL",
-        (effective_from_ms, flavor),
-    )
-    bulk_insert(
-        connection, table(PriceVersion),
-        ("price_id", "center", "flavor", "unit", "price_ufen", "effective_from_ms", "created_by"),
-        [(price_id, center, flavor, unit, price_ufen, effective_from_ms, actor)],
-    )  # fmt: skip
-    return price_id
-
-
-# --- showing and paying in ------------------------------------------------------------------------
-
-
-def list_programmes(connection: Connection, scope: Scope, city: str = "") -> list[ProgrammeInfo]:
-    """Return the programmes the caller may see, with their newest rules."""
-    where, values = fund_figures.visible(scope)
-    if city:
-        where, values = f"{where} AND p.city = ?", (*values, city)
-    rows = connection.exec_driver_sql(
-        "SELECT p.code, p.city, p.name, p.document_ref, p.sample, p.mode, r.body"
-        " FROM programme p JOIN rule_version r ON r.programme = p.code AND r.version ="
-        " (SELECT max(version) FROM rule_version WHERE programme = p.code)"
-        f" WHERE {where} ORDER BY p.code",
-        values,
-    )
-    return [
-        ProgrammeInfo(code, of, name, ref, bool(sample), mode, Rule.from_json(body))
-        for code, of, name, ref, sample, mode, body in rows
-    ]
 
 
 def appropriation_key(programme: str, period: str, request_id: str) -> str:

@@ -19,7 +19,7 @@ from quota.subsidy import CORRIDOR
 from quota.transfers import payable_account
 from scheduler.domain.events import EventKind
 from scheduler.domain.principal import EVERYTHING
-from scheduler.store import catalog, feed, funds, links, seed_quotas
+from scheduler.store import catalog, feed, funds, links, prices, programmes, seed_quotas
 from scheduler.store.identity import insert_enterprises
 from scheduler.store.job_tables import Link
 from scheduler.store.seed_files import BadSeed, Seed, SeedCenter, SeedProgramme, read
@@ -155,7 +155,7 @@ def _load_prices(connection: Connection, seed: Seed) -> int:
     column = table(PriceVersion).c.flavor
     new = _missing(connection, column, seed.prices, lambda price: price.flavor)
     for one in sorted(new, key=lambda price: price.effective_from_ms):
-        funds.set_price(
+        prices.set_price(
             connection,
             center=flavors[one.flavor].center,
             flavor=one.flavor,
@@ -174,7 +174,7 @@ def _load_programmes(connection: Connection, seed: Seed, now_ms: int) -> int:
     column = table(Programme).c.code
     new = _missing(connection, column, seed.programmes, lambda one: one.rule.programme)
     for one in new:
-        funds.create_programme(
+        programmes.create_programme(
             connection,
             city=one.city,
             name=one.name,

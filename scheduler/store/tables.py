@@ -31,6 +31,16 @@ def _count() -> Any:
     return Field(default=0, sa_column_kwargs={"server_default": text("0")})
 
 
+def _since() -> Any:
+    """An instant or size that is 0 for rows of before the column was there."""
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+
+
+def _words() -> Any:
+    """A text that is empty for rows of before the column was there."""
+    return Field(default="", sa_column_kwargs={"server_default": text("''")})
+
+
 def _flag() -> Any:
     """A yes or no that begins as no, also for rows of before the column was there."""
     return Field(default=False, sa_column_kwargs={"server_default": sa.false()})
@@ -427,9 +437,21 @@ class Leader(SQLModel, table=True):
 
 
 class PriceVersion(SQLModel, table=True):
-    """Price of a flavor from ``effective_from_ms`` on; only ``effective_to_ms`` is ever set."""
+    """Price of a flavor from ``effective_from_ms`` on.
+
+    Nothing of it changes but ``effective_to_ms``, which is set and only ever comes nearer.
+    """
 
     __tablename__ = "price_version"
+    __table_args__ = (
+        Index(
+            "price_version_open",
+            "flavor",
+            unique=True,
+            sqlite_where=text("effective_to_ms IS NULL"),
+            postgresql_where=text("effective_to_ms IS NULL"),
+        ),
+    )
     price_id: str = Field(primary_key=True)
     center: str
     flavor: str = Field(index=True)
@@ -438,6 +460,8 @@ class PriceVersion(SQLModel, table=True):
     effective_from_ms: int = _big()
     effective_to_ms: int | None = _big(null=True)
     created_by: str = ""
+    approved_by: str = _words()
+    created_ms: int = _since()
 
 
 class Programme(SQLModel, table=True):
@@ -456,15 +480,31 @@ class Programme(SQLModel, table=True):
 
 
 class RuleVersion(SQLModel, table=True):
-    """One immutable version of a programme's rule: canonical JSON and its SHA-256."""
+    """One immutable version of a programme's rule: canonical JSON and its SHA-256.
+
+    Nothing of it changes but ``effective_to_ms``, which is set and only ever comes nearer.
+    """
 
     __tablename__ = "rule_version"
+    __table_args__ = (
+        Index(
+            "rule_version_open",
+            "programme",
+            unique=True,
+            sqlite_where=text("effective_to_ms IS NULL"),
+            postgresql_where=text("effective_to_ms IS NULL"),
+        ),
+    )
     programme: str = Field(primary_key=True, foreign_key="programme.code")
     version: int = Field(primary_key=True)
     effective_from_ms: int = _big()
     effective_to_ms: int | None = _big(null=True)
     body: str
     sha256: str
+    document_ref: str = _words()
+    created_by: str = _words()
+    approved_by: str = _words()
+    created_ms: int = _since()
 
 
 class FundPeriod(SQLModel, table=True):

@@ -24,7 +24,7 @@ from adapters.contract import FailureClass, Phase
 from quota.subsidy import Rule
 from scheduler.domain.principal import EVERYTHING
 from scheduler.errors import RequestIdReused
-from scheduler.store import funds
+from scheduler.store import funds, programmes
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, FREE, NPU, PRICES, job
@@ -273,7 +273,7 @@ class Ledger(RuleBasedStateMachine):
         self.hands.clock.ms += 1
         new = Rule("v", self.version, "wuhan", rate_bp, year_cap_fen=cap)
         self.hands.db.do(
-            lambda c: funds.create_programme(
+            lambda c: programmes.create_programme(
                 c, city="wuhan", name="", document_ref="", sample=True, rule=new,
                 now_ms=self.hands.clock.ms,
             )

@@ -13,7 +13,15 @@ from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.ids import element_uid
 from scheduler.errors import CorridorError, WrongState
 from scheduler.store import centers as store_centers
-from scheduler.store import emergency, funds, job_commands, quotas, quotas_flavors, stops
+from scheduler.store import (
+    emergency,
+    funds,
+    job_commands,
+    programmes,
+    quotas,
+    quotas_flavors,
+    stops,
+)
 from scheduler.store.quotas import Change, CityLimits
 from scheduler.store.quotas_flavors import Reclaim
 from tests.simulation import world as worlds
@@ -188,7 +196,7 @@ class People:
             year_cap_fen=self.rng.choice((None, 0, 1_000, 50_000)), ceiling_bp=rule.ceiling_bp,
         )  # fmt: skip
         self.world.db.do(
-            lambda c: funds.create_programme(
+            lambda c: programmes.create_programme(
                 c, city=rule.city, name="", document_ref="", sample=True, rule=new,
                 now_ms=self.clock.ms,
             )

@@ -8,7 +8,7 @@ import pytest
 from quota.subsidy import Rule
 from scheduler.domain.reasons import ReasonCode
 from scheduler.placement.model import JobQueued, JobRemoved, StartRefused
-from scheduler.store import admission, centers, funds, job_commands
+from scheduler.store import admission, centers, funds, job_commands, prices, programmes
 from scheduler.store.admission import RETRY_MS, RETRY_SOON_MS
 from scheduler.store.leader import Fenced, take_over
 from scheduler.store.quotas import Change, CityLimits, update_city_quota, update_enterprise_quota
@@ -236,7 +236,9 @@ def test_a_blocked_enterprise_starts_nothing() -> None:
 def test_a_flavor_without_a_price_starts_nothing() -> None:
     it = hands()
     uids = it.world.submit("w1", [job()])
-    it.db.do(lambda c: c.exec_driver_sql("DELETE FROM price_version"))
+    it.db.do(
+        lambda c: c.exec_driver_sql("UPDATE price_version SET effective_to_ms = effective_from_ms")
+    )
     assert refusals(it.admit(*uids)) == [ReasonCode.MISCONFIGURED]
 
 
@@ -318,12 +320,12 @@ def test_a_rule_and_price_are_those_of_admission() -> None:
     it.clock.ms += 1
     newer = Rule("v", 2, "wuhan", 0, year_cap_fen=0)
     it.db.do(
-        lambda c: funds.create_programme(
+        lambda c: programmes.create_programme(
             c, city="wuhan", name="", document_ref="", sample=True, rule=newer, now_ms=it.clock.ms
         )
     )
     it.db.do(
-        lambda c: funds.set_price(
+        lambda c: prices.set_price(
             c, center="ai", flavor=NPU, unit="card", price_ufen=1, effective_from_ms=it.clock.ms,
             actor="test",
         )

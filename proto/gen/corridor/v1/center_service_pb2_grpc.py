@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from corridor.v1 import center_service_pb2 as corridor_dot_v1_dot_center__service__pb2
+from corridor.v1 import price_pb2 as corridor_dot_v1_dot_price__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class CenterServiceStub:
-    """Shows centers to all, and lets an operator open and close them.
+    """Shows centers and their prices to all, and lets an operator open, close and price them.
     """
 
     def __init__(self, channel):
@@ -60,10 +61,20 @@ class CenterServiceStub:
                 request_serializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterResponse.FromString,
                 _registered_method=True)
+        self.ListPrices = channel.unary_unary(
+                '/corridor.v1.CenterService/ListPrices',
+                request_serializer=corridor_dot_v1_dot_price__pb2.ListPricesRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_price__pb2.ListPricesResponse.FromString,
+                _registered_method=True)
+        self.SetPrices = channel.unary_unary(
+                '/corridor.v1.CenterService/SetPrices',
+                request_serializer=corridor_dot_v1_dot_price__pb2.SetPricesRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_price__pb2.SetPricesResponse.FromString,
+                _registered_method=True)
 
 
 class CenterServiceServicer:
-    """Shows centers to all, and lets an operator open and close them.
+    """Shows centers and their prices to all, and lets an operator open, close and price them.
     """
 
     def GetCenter(self, request, context):
@@ -102,6 +113,22 @@ class CenterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPrices(self, request, context):
+        """Prices (price.proto).
+
+        Lists versions of prices by flavor, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPrices(self, request, context):
+        """Puts prices of a center in force, of several flavors at once, once another operator approves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CenterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +157,16 @@ def add_CenterServiceServicer_to_server(servicer, server):
                     request_deserializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterResponse.SerializeToString,
             ),
+            'ListPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrices,
+                    request_deserializer=corridor_dot_v1_dot_price__pb2.ListPricesRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_price__pb2.ListPricesResponse.SerializeToString,
+            ),
+            'SetPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPrices,
+                    request_deserializer=corridor_dot_v1_dot_price__pb2.SetPricesRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_price__pb2.SetPricesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'corridor.v1.CenterService', rpc_method_handlers)
@@ -139,7 +176,7 @@ def add_CenterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CenterService:
-    """Shows centers to all, and lets an operator open and close them.
+    """Shows centers and their prices to all, and lets an operator open, close and price them.
     """
 
     @staticmethod
@@ -267,6 +304,60 @@ class CenterService:
             '/corridor.v1.CenterService/ResumeCenter',
             corridor_dot_v1_dot_center__service__pb2.ResumeCenterRequest.SerializeToString,
             corridor_dot_v1_dot_center__service__pb2.ResumeCenterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/ListPrices',
+            corridor_dot_v1_dot_price__pb2.ListPricesRequest.SerializeToString,
+            corridor_dot_v1_dot_price__pb2.ListPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/SetPrices',
+            corridor_dot_v1_dot_price__pb2.SetPricesRequest.SerializeToString,
+            corridor_dot_v1_dot_price__pb2.SetPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

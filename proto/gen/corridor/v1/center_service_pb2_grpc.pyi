@@ -5,6 +5,7 @@ Compute centers and what they offer."""
 
 from collections import abc as _abc
 from corridor.v1 import center_service_pb2 as _center_service_pb2
+from corridor.v1 import price_pb2 as _price_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -27,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CenterServiceStub:
-    """Shows centers to all, and lets an operator open and close them."""
+    """Shows centers and their prices to all, and lets an operator open, close and price them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -45,10 +46,17 @@ class CenterServiceStub:
     """
     ResumeCenter: _grpc.UnaryUnaryMultiCallable[_center_service_pb2.ResumeCenterRequest, _center_service_pb2.ResumeCenterResponse]
     """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
+    ListPrices: _grpc.UnaryUnaryMultiCallable[_price_pb2.ListPricesRequest, _price_pb2.ListPricesResponse]
+    """Prices (price.proto).
+
+    Lists versions of prices by flavor, the newest first.
+    """
+    SetPrices: _grpc.UnaryUnaryMultiCallable[_price_pb2.SetPricesRequest, _price_pb2.SetPricesResponse]
+    """Puts prices of a center in force, of several flavors at once, once another operator approves."""
 
 @_typing.type_check_only
 class CenterServiceAsyncStub(CenterServiceStub):
-    """Shows centers to all, and lets an operator open and close them."""
+    """Shows centers and their prices to all, and lets an operator open, close and price them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCenter: _aio.UnaryUnaryMultiCallable[_center_service_pb2.GetCenterRequest, _center_service_pb2.GetCenterResponse]  # type: ignore[assignment]
@@ -63,9 +71,16 @@ class CenterServiceAsyncStub(CenterServiceStub):
     """
     ResumeCenter: _aio.UnaryUnaryMultiCallable[_center_service_pb2.ResumeCenterRequest, _center_service_pb2.ResumeCenterResponse]  # type: ignore[assignment]
     """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
+    ListPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPricesRequest, _price_pb2.ListPricesResponse]  # type: ignore[assignment]
+    """Prices (price.proto).
+
+    Lists versions of prices by flavor, the newest first.
+    """
+    SetPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.SetPricesRequest, _price_pb2.SetPricesResponse]  # type: ignore[assignment]
+    """Puts prices of a center in force, of several flavors at once, once another operator approves."""
 
 class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows centers to all, and lets an operator open and close them."""
+    """Shows centers and their prices to all, and lets an operator open, close and price them."""
 
     @_abc_1.abstractmethod
     def GetCenter(
@@ -108,5 +123,24 @@ class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_center_service_pb2.ResumeCenterResponse, _abc.Awaitable[_center_service_pb2.ResumeCenterResponse]]:
         """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
+
+    @_abc_1.abstractmethod
+    def ListPrices(
+        self,
+        request: _price_pb2.ListPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_pb2.ListPricesResponse, _abc.Awaitable[_price_pb2.ListPricesResponse]]:
+        """Prices (price.proto).
+
+        Lists versions of prices by flavor, the newest first.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPrices(
+        self,
+        request: _price_pb2.SetPricesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_price_pb2.SetPricesResponse, _abc.Awaitable[_price_pb2.SetPricesResponse]]:
+        """Puts prices of a center in force, of several flavors at once, once another operator approves."""
 
 def add_CenterServiceServicer_to_server(servicer: CenterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

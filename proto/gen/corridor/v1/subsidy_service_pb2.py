@@ -24,42 +24,43 @@ _sym_db = _symbol_database.Default()
 
 from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
 from corridor.v1 import statement_pb2 as corridor_dot_v1_dot_statement__pb2
+from corridor.v1 import rule_pb2 as corridor_dot_v1_dot_rule__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!corridor/v1/subsidy_service.proto\x12\x0b\x63orridor.v1\x1a\x1a\x63orridor/v1/approval.proto\x1a\x1b\x63orridor/v1/statement.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x02\n\tProgramme\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64ocument_ref\x18\x04 \x01(\t\x12\x0e\n\x06sample\x18\x05 \x01(\x08\x12\x0c\n\x04mode\x18\x06 \x01(\t\x12\x14\n\x0crule_version\x18\x07 \x01(\x05\x12\x0f\n\x07rate_bp\x18\x08 \x01(\x05\x12$\n\x17\x65nterprise_year_cap_fen\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0bjob_cap_fen\x18\n \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07\x66lavors\x18\x0b \x03(\tB\x1a\n\x18_enterprise_year_cap_fenB\x0e\n\x0c_job_cap_fen\"%\n\x15ListProgrammesRequest\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\"D\n\x16ListProgrammesResponse\x12*\n\nprogrammes\x18\x01 \x03(\x0b\x32\x16.corridor.v1.Programme\"\xfb\x01\n\x04\x46und\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\x06 \x01(\t\x12\x18\n\x10\x61ppropriated_fen\x18\x07 \x01(\x03\x12\x10\n\x08held_fen\x18\x08 \x01(\x03\x12\x12\n\nposted_fen\x18\t \x01(\x03\x12\x15\n\ravailable_fen\x18\n \x01(\x03\"3\n\x10ListFundsRequest\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x11\n\tprogramme\x18\x02 \x01(\t\"5\n\x11ListFundsResponse\x12 \n\x05\x66unds\x18\x01 \x03(\x0b\x32\x11.corridor.v1.Fund\"s\n\x16\x41ppropriateFundRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tprogramme\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12\x12\n\namount_fen\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"n\n\x17\x41ppropriateFundResponse\x12\x1f\n\x04\x66und\x18\x01 \x01(\x0b\x32\x11.corridor.v1.Fund\x12\x32\n\x0e\x63hange_request\x18\x02 \x01(\x0b\x32\x1a.corridor.v1.ChangeRequest\"\xdc\x01\n\x08Transfer\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x15\n\rdebit_account\x18\x05 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x06 \x01(\t\x12\x12\n\namount_fen\x18\x07 \x01(\x03\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hash\x18\n \x01(\t\"^\n\x14ListTransfersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Z\n\x15ListTransfersResponse\x12(\n\ttransfers\x18\x01 \x03(\x0b\x32\x15.corridor.v1.Transfer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x15\n\x13VerifyLedgerRequest\"t\n\x14VerifyLedgerResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x16\n\x0etransfer_count\x18\x02 \x01(\x03\x12\x13\n\x0bshard_count\x18\x03 \x01(\x05\x12\x10\n\x08problems\x18\x04 \x03(\t\x12\x11\n\trun_count\x18\x05 \x01(\x03\x32\xd0\x0c\n\x0eSubsidyService\x12Y\n\x0eListProgrammes\x12\".corridor.v1.ListProgrammesRequest\x1a#.corridor.v1.ListProgrammesResponse\x12J\n\tListFunds\x12\x1d.corridor.v1.ListFundsRequest\x1a\x1e.corridor.v1.ListFundsResponse\x12\\\n\x0f\x41ppropriateFund\x12#.corridor.v1.AppropriateFundRequest\x1a$.corridor.v1.AppropriateFundResponse\x12V\n\rListTransfers\x12!.corridor.v1.ListTransfersRequest\x1a\".corridor.v1.ListTransfersResponse\x12S\n\x0cVerifyLedger\x12 .corridor.v1.VerifyLedgerRequest\x1a!.corridor.v1.VerifyLedgerResponse\x12\x65\n\x12ListChangeRequests\x12&.corridor.v1.ListChangeRequestsRequest\x1a\'.corridor.v1.ListChangeRequestsResponse\x12_\n\x10GetChangeRequest\x12$.corridor.v1.GetChangeRequestRequest\x1a%.corridor.v1.GetChangeRequestResponse\x12k\n\x14\x41pproveChangeRequest\x12(.corridor.v1.ApproveChangeRequestRequest\x1a).corridor.v1.ApproveChangeRequestResponse\x12\x62\n\x11\x44\x65nyChangeRequest\x12%.corridor.v1.DenyChangeRequestRequest\x1a&.corridor.v1.DenyChangeRequestResponse\x12n\n\x15WithdrawChangeRequest\x12).corridor.v1.WithdrawChangeRequestRequest\x1a*.corridor.v1.WithdrawChangeRequestResponse\x12\\\n\x0f\x43reateStatement\x12#.corridor.v1.CreateStatementRequest\x1a$.corridor.v1.CreateStatementResponse\x12S\n\x0cGetStatement\x12 .corridor.v1.GetStatementRequest\x1a!.corridor.v1.GetStatementResponse\x12Y\n\x0eListStatements\x12\".corridor.v1.ListStatementsRequest\x1a#.corridor.v1.ListStatementsResponse\x12Y\n\x0eIssueStatement\x12\".corridor.v1.IssueStatementRequest\x1a#.corridor.v1.IssueStatementResponse\x12S\n\x0cPayStatement\x12 .corridor.v1.PayStatementRequest\x1a!.corridor.v1.PayStatementResponse\x12_\n\x10\x44isputeStatement\x12$.corridor.v1.DisputeStatementRequest\x1a%.corridor.v1.DisputeStatementResponse\x12\x64\n\x11ReadStatementFile\x12%.corridor.v1.ReadStatementFileRequest\x1a&.corridor.v1.ReadStatementFileResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!corridor/v1/subsidy_service.proto\x12\x0b\x63orridor.v1\x1a\x1a\x63orridor/v1/approval.proto\x1a\x1b\x63orridor/v1/statement.proto\x1a\x16\x63orridor/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x02\n\tProgramme\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64ocument_ref\x18\x04 \x01(\t\x12\x0e\n\x06sample\x18\x05 \x01(\x08\x12\x0c\n\x04mode\x18\x06 \x01(\t\x12\x14\n\x0crule_version\x18\x07 \x01(\x05\x12\x0f\n\x07rate_bp\x18\x08 \x01(\x05\x12$\n\x17\x65nterprise_year_cap_fen\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0bjob_cap_fen\x18\n \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07\x66lavors\x18\x0b \x03(\tB\x1a\n\x18_enterprise_year_cap_fenB\x0e\n\x0c_job_cap_fen\"%\n\x15ListProgrammesRequest\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\"D\n\x16ListProgrammesResponse\x12*\n\nprogrammes\x18\x01 \x03(\x0b\x32\x16.corridor.v1.Programme\"\xfb\x01\n\x04\x46und\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\x06 \x01(\t\x12\x18\n\x10\x61ppropriated_fen\x18\x07 \x01(\x03\x12\x10\n\x08held_fen\x18\x08 \x01(\x03\x12\x12\n\nposted_fen\x18\t \x01(\x03\x12\x15\n\ravailable_fen\x18\n \x01(\x03\"3\n\x10ListFundsRequest\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x11\n\tprogramme\x18\x02 \x01(\t\"5\n\x11ListFundsResponse\x12 \n\x05\x66unds\x18\x01 \x03(\x0b\x32\x11.corridor.v1.Fund\"s\n\x16\x41ppropriateFundRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tprogramme\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12\x12\n\namount_fen\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\"n\n\x17\x41ppropriateFundResponse\x12\x1f\n\x04\x66und\x18\x01 \x01(\x0b\x32\x11.corridor.v1.Fund\x12\x32\n\x0e\x63hange_request\x18\x02 \x01(\x0b\x32\x1a.corridor.v1.ChangeRequest\"\xdc\x01\n\x08Transfer\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x15\n\rdebit_account\x18\x05 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x06 \x01(\t\x12\x12\n\namount_fen\x18\x07 \x01(\x03\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hash\x18\n \x01(\t\"^\n\x14ListTransfersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Z\n\x15ListTransfersResponse\x12(\n\ttransfers\x18\x01 \x03(\x0b\x32\x15.corridor.v1.Transfer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x15\n\x13VerifyLedgerRequest\"t\n\x14VerifyLedgerResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x16\n\x0etransfer_count\x18\x02 \x01(\x03\x12\x13\n\x0bshard_count\x18\x03 \x01(\x05\x12\x10\n\x08problems\x18\x04 \x03(\t\x12\x11\n\trun_count\x18\x05 \x01(\x03\x32\xa0\x10\n\x0eSubsidyService\x12Y\n\x0eListProgrammes\x12\".corridor.v1.ListProgrammesRequest\x1a#.corridor.v1.ListProgrammesResponse\x12J\n\tListFunds\x12\x1d.corridor.v1.ListFundsRequest\x1a\x1e.corridor.v1.ListFundsResponse\x12\\\n\x0f\x41ppropriateFund\x12#.corridor.v1.AppropriateFundRequest\x1a$.corridor.v1.AppropriateFundResponse\x12V\n\rListTransfers\x12!.corridor.v1.ListTransfersRequest\x1a\".corridor.v1.ListTransfersResponse\x12S\n\x0cVerifyLedger\x12 .corridor.v1.VerifyLedgerRequest\x1a!.corridor.v1.VerifyLedgerResponse\x12\x65\n\x12ListChangeRequests\x12&.corridor.v1.ListChangeRequestsRequest\x1a\'.corridor.v1.ListChangeRequestsResponse\x12_\n\x10GetChangeRequest\x12$.corridor.v1.GetChangeRequestRequest\x1a%.corridor.v1.GetChangeRequestResponse\x12k\n\x14\x41pproveChangeRequest\x12(.corridor.v1.ApproveChangeRequestRequest\x1a).corridor.v1.ApproveChangeRequestResponse\x12\x62\n\x11\x44\x65nyChangeRequest\x12%.corridor.v1.DenyChangeRequestRequest\x1a&.corridor.v1.DenyChangeRequestResponse\x12n\n\x15WithdrawChangeRequest\x12).corridor.v1.WithdrawChangeRequestRequest\x1a*.corridor.v1.WithdrawChangeRequestResponse\x12S\n\x0cGetProgramme\x12 .corridor.v1.GetProgrammeRequest\x1a!.corridor.v1.GetProgrammeResponse\x12_\n\x10ListRuleVersions\x12$.corridor.v1.ListRuleVersionsRequest\x1a%.corridor.v1.ListRuleVersionsResponse\x12\\\n\x0f\x43reateProgramme\x12#.corridor.v1.CreateProgrammeRequest\x1a$.corridor.v1.CreateProgrammeResponse\x12\x65\n\x12ProposeRuleVersion\x12&.corridor.v1.ProposeRuleVersionRequest\x1a\'.corridor.v1.ProposeRuleVersionResponse\x12S\n\x0c\x45ndProgramme\x12 .corridor.v1.EndProgrammeRequest\x1a!.corridor.v1.EndProgrammeResponse\x12\\\n\x0f\x43reateStatement\x12#.corridor.v1.CreateStatementRequest\x1a$.corridor.v1.CreateStatementResponse\x12S\n\x0cGetStatement\x12 .corridor.v1.GetStatementRequest\x1a!.corridor.v1.GetStatementResponse\x12Y\n\x0eListStatements\x12\".corridor.v1.ListStatementsRequest\x1a#.corridor.v1.ListStatementsResponse\x12Y\n\x0eIssueStatement\x12\".corridor.v1.IssueStatementRequest\x1a#.corridor.v1.IssueStatementResponse\x12S\n\x0cPayStatement\x12 .corridor.v1.PayStatementRequest\x1a!.corridor.v1.PayStatementResponse\x12_\n\x10\x44isputeStatement\x12$.corridor.v1.DisputeStatementRequest\x1a%.corridor.v1.DisputeStatementResponse\x12\x64\n\x11ReadStatementFile\x12%.corridor.v1.ReadStatementFileRequest\x1a&.corridor.v1.ReadStatementFileResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'corridor.v1.subsidy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROGRAMME']._serialized_start=141
-  _globals['_PROGRAMME']._serialized_end=423
-  _globals['_LISTPROGRAMMESREQUEST']._serialized_start=425
-  _globals['_LISTPROGRAMMESREQUEST']._serialized_end=462
-  _globals['_LISTPROGRAMMESRESPONSE']._serialized_start=464
-  _globals['_LISTPROGRAMMESRESPONSE']._serialized_end=532
-  _globals['_FUND']._serialized_start=535
-  _globals['_FUND']._serialized_end=786
-  _globals['_LISTFUNDSREQUEST']._serialized_start=788
-  _globals['_LISTFUNDSREQUEST']._serialized_end=839
-  _globals['_LISTFUNDSRESPONSE']._serialized_start=841
-  _globals['_LISTFUNDSRESPONSE']._serialized_end=894
-  _globals['_APPROPRIATEFUNDREQUEST']._serialized_start=896
-  _globals['_APPROPRIATEFUNDREQUEST']._serialized_end=1011
-  _globals['_APPROPRIATEFUNDRESPONSE']._serialized_start=1013
-  _globals['_APPROPRIATEFUNDRESPONSE']._serialized_end=1123
-  _globals['_TRANSFER']._serialized_start=1126
-  _globals['_TRANSFER']._serialized_end=1346
-  _globals['_LISTTRANSFERSREQUEST']._serialized_start=1348
-  _globals['_LISTTRANSFERSREQUEST']._serialized_end=1442
-  _globals['_LISTTRANSFERSRESPONSE']._serialized_start=1444
-  _globals['_LISTTRANSFERSRESPONSE']._serialized_end=1534
-  _globals['_VERIFYLEDGERREQUEST']._serialized_start=1536
-  _globals['_VERIFYLEDGERREQUEST']._serialized_end=1557
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=1559
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=1675
-  _globals['_SUBSIDYSERVICE']._serialized_start=1678
-  _globals['_SUBSIDYSERVICE']._serialized_end=3294
+  _globals['_PROGRAMME']._serialized_start=165
+  _globals['_PROGRAMME']._serialized_end=447
+  _globals['_LISTPROGRAMMESREQUEST']._serialized_start=449
+  _globals['_LISTPROGRAMMESREQUEST']._serialized_end=486
+  _globals['_LISTPROGRAMMESRESPONSE']._serialized_start=488
+  _globals['_LISTPROGRAMMESRESPONSE']._serialized_end=556
+  _globals['_FUND']._serialized_start=559
+  _globals['_FUND']._serialized_end=810
+  _globals['_LISTFUNDSREQUEST']._serialized_start=812
+  _globals['_LISTFUNDSREQUEST']._serialized_end=863
+  _globals['_LISTFUNDSRESPONSE']._serialized_start=865
+  _globals['_LISTFUNDSRESPONSE']._serialized_end=918
+  _globals['_APPROPRIATEFUNDREQUEST']._serialized_start=920
+  _globals['_APPROPRIATEFUNDREQUEST']._serialized_end=1035
+  _globals['_APPROPRIATEFUNDRESPONSE']._serialized_start=1037
+  _globals['_APPROPRIATEFUNDRESPONSE']._serialized_end=1147
+  _globals['_TRANSFER']._serialized_start=1150
+  _globals['_TRANSFER']._serialized_end=1370
+  _globals['_LISTTRANSFERSREQUEST']._serialized_start=1372
+  _globals['_LISTTRANSFERSREQUEST']._serialized_end=1466
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_start=1468
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_end=1558
+  _globals['_VERIFYLEDGERREQUEST']._serialized_start=1560
+  _globals['_VERIFYLEDGERREQUEST']._serialized_end=1581
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=1583
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=1699
+  _globals['_SUBSIDYSERVICE']._serialized_start=1702
+  _globals['_SUBSIDYSERVICE']._serialized_end=3782
 # @@protoc_insertion_point(module_scope)

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Programme(_message.Message):
-    """A subsidy programme and the version of its rule in force."""
+    """A subsidy programme and the version of its rule in force; without one, rate and caps are unset."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

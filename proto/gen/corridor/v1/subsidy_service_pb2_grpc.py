@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
+from corridor.v1 import rule_pb2 as corridor_dot_v1_dot_rule__pb2
 from corridor.v1 import statement_pb2 as corridor_dot_v1_dot_statement__pb2
 from corridor.v1 import subsidy_service_pb2 as corridor_dot_v1_dot_subsidy__service__pb2
 
@@ -87,6 +88,31 @@ class SubsidyServiceStub:
                 '/corridor.v1.SubsidyService/WithdrawChangeRequest',
                 request_serializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.FromString,
+                _registered_method=True)
+        self.GetProgramme = channel.unary_unary(
+                '/corridor.v1.SubsidyService/GetProgramme',
+                request_serializer=corridor_dot_v1_dot_rule__pb2.GetProgrammeRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_rule__pb2.GetProgrammeResponse.FromString,
+                _registered_method=True)
+        self.ListRuleVersions = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListRuleVersions',
+                request_serializer=corridor_dot_v1_dot_rule__pb2.ListRuleVersionsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_rule__pb2.ListRuleVersionsResponse.FromString,
+                _registered_method=True)
+        self.CreateProgramme = channel.unary_unary(
+                '/corridor.v1.SubsidyService/CreateProgramme',
+                request_serializer=corridor_dot_v1_dot_rule__pb2.CreateProgrammeRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_rule__pb2.CreateProgrammeResponse.FromString,
+                _registered_method=True)
+        self.ProposeRuleVersion = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ProposeRuleVersion',
+                request_serializer=corridor_dot_v1_dot_rule__pb2.ProposeRuleVersionRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_rule__pb2.ProposeRuleVersionResponse.FromString,
+                _registered_method=True)
+        self.EndProgramme = channel.unary_unary(
+                '/corridor.v1.SubsidyService/EndProgramme',
+                request_serializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeResponse.FromString,
                 _registered_method=True)
         self.CreateStatement = channel.unary_unary(
                 '/corridor.v1.SubsidyService/CreateStatement',
@@ -202,6 +228,43 @@ class SubsidyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProgramme(self, request, context):
+        """Programmes and their rules (rule.proto).
+
+        Gets a programme with the version of its rule in force, and the next one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuleVersions(self, request, context):
+        """Lists the versions of a programme's rule, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateProgramme(self, request, context):
+        """Creates a programme with the first version of its rule, once another person approves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeRuleVersion(self, request, context):
+        """Puts a new version of a rule in force, once another person approves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndProgramme(self, request, context):
+        """Ends rules of a programme, once another person approves; what they promised is still paid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateStatement(self, request, context):
         """Statements of closed periods (statement.proto).
 
@@ -305,6 +368,31 @@ def add_SubsidyServiceServicer_to_server(servicer, server):
                     servicer.WithdrawChangeRequest,
                     request_deserializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.SerializeToString,
+            ),
+            'GetProgramme': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProgramme,
+                    request_deserializer=corridor_dot_v1_dot_rule__pb2.GetProgrammeRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_rule__pb2.GetProgrammeResponse.SerializeToString,
+            ),
+            'ListRuleVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuleVersions,
+                    request_deserializer=corridor_dot_v1_dot_rule__pb2.ListRuleVersionsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_rule__pb2.ListRuleVersionsResponse.SerializeToString,
+            ),
+            'CreateProgramme': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateProgramme,
+                    request_deserializer=corridor_dot_v1_dot_rule__pb2.CreateProgrammeRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_rule__pb2.CreateProgrammeResponse.SerializeToString,
+            ),
+            'ProposeRuleVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeRuleVersion,
+                    request_deserializer=corridor_dot_v1_dot_rule__pb2.ProposeRuleVersionRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_rule__pb2.ProposeRuleVersionResponse.SerializeToString,
+            ),
+            'EndProgramme': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndProgramme,
+                    request_deserializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeResponse.SerializeToString,
             ),
             'CreateStatement': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateStatement,
@@ -614,6 +702,141 @@ class SubsidyService:
             '/corridor.v1.SubsidyService/WithdrawChangeRequest',
             corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestRequest.SerializeToString,
             corridor_dot_v1_dot_approval__pb2.WithdrawChangeRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProgramme(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/GetProgramme',
+            corridor_dot_v1_dot_rule__pb2.GetProgrammeRequest.SerializeToString,
+            corridor_dot_v1_dot_rule__pb2.GetProgrammeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuleVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListRuleVersions',
+            corridor_dot_v1_dot_rule__pb2.ListRuleVersionsRequest.SerializeToString,
+            corridor_dot_v1_dot_rule__pb2.ListRuleVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateProgramme(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/CreateProgramme',
+            corridor_dot_v1_dot_rule__pb2.CreateProgrammeRequest.SerializeToString,
+            corridor_dot_v1_dot_rule__pb2.CreateProgrammeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeRuleVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ProposeRuleVersion',
+            corridor_dot_v1_dot_rule__pb2.ProposeRuleVersionRequest.SerializeToString,
+            corridor_dot_v1_dot_rule__pb2.ProposeRuleVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndProgramme(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/EndProgramme',
+            corridor_dot_v1_dot_rule__pb2.EndProgrammeRequest.SerializeToString,
+            corridor_dot_v1_dot_rule__pb2.EndProgrammeResponse.FromString,
             options,
             channel_credentials,
             insecure,

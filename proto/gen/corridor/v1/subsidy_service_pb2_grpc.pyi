@@ -5,6 +5,7 @@ Subsidy programmes, their money, and the ledger."""
 
 from collections import abc as _abc
 from corridor.v1 import approval_pb2 as _approval_pb2
+from corridor.v1 import rule_pb2 as _rule_pb2
 from corridor.v1 import statement_pb2 as _statement_pb2
 from corridor.v1 import subsidy_service_pb2 as _subsidy_service_pb2
 from grpc import aio as _aio
@@ -60,6 +61,19 @@ class SubsidyServiceStub:
     """Denies a change that another person asked for."""
     WithdrawChangeRequest: _grpc.UnaryUnaryMultiCallable[_approval_pb2.WithdrawChangeRequestRequest, _approval_pb2.WithdrawChangeRequestResponse]
     """Takes back what one asked for oneself."""
+    GetProgramme: _grpc.UnaryUnaryMultiCallable[_rule_pb2.GetProgrammeRequest, _rule_pb2.GetProgrammeResponse]
+    """Programmes and their rules (rule.proto).
+
+    Gets a programme with the version of its rule in force, and the next one.
+    """
+    ListRuleVersions: _grpc.UnaryUnaryMultiCallable[_rule_pb2.ListRuleVersionsRequest, _rule_pb2.ListRuleVersionsResponse]
+    """Lists the versions of a programme's rule, the newest first."""
+    CreateProgramme: _grpc.UnaryUnaryMultiCallable[_rule_pb2.CreateProgrammeRequest, _rule_pb2.CreateProgrammeResponse]
+    """Creates a programme with the first version of its rule, once another person approves."""
+    ProposeRuleVersion: _grpc.UnaryUnaryMultiCallable[_rule_pb2.ProposeRuleVersionRequest, _rule_pb2.ProposeRuleVersionResponse]
+    """Puts a new version of a rule in force, once another person approves."""
+    EndProgramme: _grpc.UnaryUnaryMultiCallable[_rule_pb2.EndProgrammeRequest, _rule_pb2.EndProgrammeResponse]
+    """Ends rules of a programme, once another person approves; what they promised is still paid."""
     CreateStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]
     """Statements of closed periods (statement.proto).
 
@@ -108,6 +122,19 @@ class SubsidyServiceAsyncStub(SubsidyServiceStub):
     """Denies a change that another person asked for."""
     WithdrawChangeRequest: _aio.UnaryUnaryMultiCallable[_approval_pb2.WithdrawChangeRequestRequest, _approval_pb2.WithdrawChangeRequestResponse]  # type: ignore[assignment]
     """Takes back what one asked for oneself."""
+    GetProgramme: _aio.UnaryUnaryMultiCallable[_rule_pb2.GetProgrammeRequest, _rule_pb2.GetProgrammeResponse]  # type: ignore[assignment]
+    """Programmes and their rules (rule.proto).
+
+    Gets a programme with the version of its rule in force, and the next one.
+    """
+    ListRuleVersions: _aio.UnaryUnaryMultiCallable[_rule_pb2.ListRuleVersionsRequest, _rule_pb2.ListRuleVersionsResponse]  # type: ignore[assignment]
+    """Lists the versions of a programme's rule, the newest first."""
+    CreateProgramme: _aio.UnaryUnaryMultiCallable[_rule_pb2.CreateProgrammeRequest, _rule_pb2.CreateProgrammeResponse]  # type: ignore[assignment]
+    """Creates a programme with the first version of its rule, once another person approves."""
+    ProposeRuleVersion: _aio.UnaryUnaryMultiCallable[_rule_pb2.ProposeRuleVersionRequest, _rule_pb2.ProposeRuleVersionResponse]  # type: ignore[assignment]
+    """Puts a new version of a rule in force, once another person approves."""
+    EndProgramme: _aio.UnaryUnaryMultiCallable[_rule_pb2.EndProgrammeRequest, _rule_pb2.EndProgrammeResponse]  # type: ignore[assignment]
+    """Ends rules of a programme, once another person approves; what they promised is still paid."""
     CreateStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]  # type: ignore[assignment]
     """Statements of closed periods (statement.proto).
 
@@ -213,6 +240,49 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_approval_pb2.WithdrawChangeRequestResponse, _abc.Awaitable[_approval_pb2.WithdrawChangeRequestResponse]]:
         """Takes back what one asked for oneself."""
+
+    @_abc_1.abstractmethod
+    def GetProgramme(
+        self,
+        request: _rule_pb2.GetProgrammeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rule_pb2.GetProgrammeResponse, _abc.Awaitable[_rule_pb2.GetProgrammeResponse]]:
+        """Programmes and their rules (rule.proto).
+
+        Gets a programme with the version of its rule in force, and the next one.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRuleVersions(
+        self,
+        request: _rule_pb2.ListRuleVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rule_pb2.ListRuleVersionsResponse, _abc.Awaitable[_rule_pb2.ListRuleVersionsResponse]]:
+        """Lists the versions of a programme's rule, the newest first."""
+
+    @_abc_1.abstractmethod
+    def CreateProgramme(
+        self,
+        request: _rule_pb2.CreateProgrammeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rule_pb2.CreateProgrammeResponse, _abc.Awaitable[_rule_pb2.CreateProgrammeResponse]]:
+        """Creates a programme with the first version of its rule, once another person approves."""
+
+    @_abc_1.abstractmethod
+    def ProposeRuleVersion(
+        self,
+        request: _rule_pb2.ProposeRuleVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rule_pb2.ProposeRuleVersionResponse, _abc.Awaitable[_rule_pb2.ProposeRuleVersionResponse]]:
+        """Puts a new version of a rule in force, once another person approves."""
+
+    @_abc_1.abstractmethod
+    def EndProgramme(
+        self,
+        request: _rule_pb2.EndProgrammeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rule_pb2.EndProgrammeResponse, _abc.Awaitable[_rule_pb2.EndProgrammeResponse]]:
+        """Ends rules of a programme, once another person approves; what they promised is still paid."""
 
     @_abc_1.abstractmethod
     def CreateStatement(

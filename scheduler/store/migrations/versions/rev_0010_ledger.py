@@ -19,14 +19,15 @@ def upgrade() -> None:
     migrate_charges.upgrade()
     migrate_rules.upgrade()
     _approvals()
+    _terms()
 
 
 def downgrade() -> None:
     """Take it back, in the opposite order."""
     migrate_charges.downgrade()
-    _approvals_back()
     migrate_rules.downgrade()
     _terms_back()
+    _approvals_back()
 
 
 # --- guards ---------------------------------------------------------------------------------------
@@ -113,3 +114,72 @@ def _approvals_back() -> None:
     op.drop_table("change_request")
     if _postgresql():
         op.execute("DROP FUNCTION corridor_refuse()")
+
+
+# --- rules and prices -----------------------------------------------------------------------------
+
+#: Columns of versions that are never changed, by table and what its versions are of.
+_VERSIONS: Final = {
+    "rule_version": (
+        "programme",
+        ("programme", "version", "effective_from_ms", "body", "sha256", "document_ref",
+         "created_ms", "created_by", "approved_by"),
+    ),
+    "price_version": (
+        "flavor",
+        ("price_id", "center", "flavor", "unit", "price_ufen", "effective_from_ms", "created_ms",
+         "created_by", "approved_by"),
+    ),
+}  # fmt: skip
+
+
+def _terms() -> None:
+    """Versions of rules and prices say who made and approved them, and can only be ended.
+
+    A version of before that a newer one followed without an end of its own ends where that began.
+    """
+    for name in ("document_ref", "created_by", "approved_by"):
+        op.add_column("rule_version", _text(name))
+    op.add_column("price_version", _text("approved_by"))
+    zero = sa.text("0")
+    for table in _VERSIONS:
+        since = sa.Column("created_ms", sa.BigInteger(), nullable=False, server_default=zero)
+        op.add_column(table, since)
+    after = "n.programme = rule_version.programme AND n.version > rule_version.version"
+    op.execute(
+        "UPDATE rule_version SET effective_to_ms = (SELECT CASE"
+        " WHEN min(n.effective_from_ms) < rule_version.effective_from_ms"
+        " THEN rule_version.effective_from_ms ELSE min(n.effective_from_ms) END"
+        f" FROM rule_version n WHERE {after}) WHERE effective_to_ms IS NULL"
+        f" AND EXISTS (SELECT 1 FROM rule_version n WHERE {after})"
+    )
+    open_end = sa.text("effective_to_ms IS NULL")
+    for table, (owner, kept) in _VERSIONS.items():
+        op.create_index(
+            f"{table}_open", table, [owner], unique=True, sqlite_where=open_end,
+            postgresql_where=open_end,
+        )  # fmt: skip
+        never = f"a {table.replace('_', ' ')} is never changed, its end only comes nearer"
+        _refuse(
+            "UPDATE",
+            table,
+            f"{_changed(kept)} OR NEW.effective_to_ms IS NULL"
+            " OR NEW.effective_to_ms < OLD.effective_from_ms"
+            " OR NEW.effective_to_ms > coalesce(OLD.effective_to_ms, NEW.effective_to_ms)",
+            never,
+        )
+        _refuse("DELETE", table, "1 = 1", never)
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String(), nullable=False, server_default=sa.text("''"))
+
+
+def _terms_back() -> None:
+    for table in _VERSIONS:
+        _free(table)
+        op.drop_index(f"{table}_open", table)
+        op.drop_column(table, "created_ms")
+        op.drop_column(table, "approved_by")
+    for name in ("document_ref", "created_by"):
+        op.drop_column("rule_version", name)
