@@ -16,6 +16,7 @@ from scheduler.rpc.messages import (
     split_page,
     timestamp,
 )
+from scheduler.rpc.programme_methods import ProgrammeMethods
 from scheduler.rpc.statement_methods import StatementMethods
 from scheduler.services import funds
 from scheduler.services.context import Context
@@ -24,7 +25,10 @@ from scheduler.store.funds import FundInfo
 
 
 class SubsidyServicer(
-    ApprovalMethods, StatementMethods, subsidy_service_pb2_grpc.SubsidyServiceServicer
+    ApprovalMethods,
+    ProgrammeMethods,
+    StatementMethods,
+    subsidy_service_pb2_grpc.SubsidyServiceServicer,
 ):
     """See ``subsidy_service.proto``."""
 
