@@ -29,6 +29,17 @@ max_connections = 60
 deadlock_timeout = 100ms
 max_wal_size = 4GB
 """
+#: Empties every table, past the guards of what is only ever added to, and counts anew.
+_CLEAN: Final = """
+DO $$ DECLARE one record; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
+        AND tablename <> 'alembic_version'
+    LOOP EXECUTE format('DELETE FROM %I', one.tablename); END LOOP;
+    FOR one IN SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema()
+    LOOP PERFORM setval(one.sequencename::regclass, 1, false); END LOOP;
+END $$
+"""
 _USER: Final = "corridor"
 _TEMPLATE: Final = "corridor_empty"
 
@@ -44,6 +55,7 @@ class Postgres:
     folder: Path
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _migrated: bool = False
+    _used: list[str] = field(default_factory=list)
 
     def url(self, name: str) -> str:
         """URL of a database of this server."""
@@ -73,10 +85,21 @@ class Postgres:
             self._migrated = True
         return self.create(_TEMPLATE)
 
-    def drop(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
-        with self.session() as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    def lend(self) -> str:
+        """Return a database like a migrated one, and as empty: one that was given back if any.
+
+        To make one takes half a second of syncing files, to empty one some milliseconds.
+        """
+        if not self._used:
+            return self.migrated()
+        name = self._used.pop()
+        with self.session(name) as connection:
+            connection.execute(_CLEAN)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """Lend a database again whose schema is as it was, and to which nobody is connected."""
+        self._used.append(name)
 
     def _copy(self, template: str, name: str) -> None:
         with self.session() as connection:

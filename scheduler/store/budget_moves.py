@@ -58,7 +58,7 @@ def follow(connection: Connection, now_ms: int, epoch: int | None = None) -> set
         "UPDATE budget SET city = ?, margin_unit_seconds = ?, version = version + ?,"
         " updated_ms = ? WHERE node = ? AND flavor = ? AND period = ?",
         [
-            (new, budget_book.margin_of(book, key), key in closed, now_ms, *key)
+            (new, budget_book.margin_of(book, key), int(key in closed), now_ms, *key)
             for key, (_, new) in moved.items()
         ],
     )

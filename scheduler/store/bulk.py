@@ -6,15 +6,19 @@ sizes, whose statements stay prepared. PostgreSQL: rows are copied in, and an up
 array for each column, so that there is one statement whatever their number.
 """
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from scheduler.store.engine import translated
+
+_CURSORS: Final = count()
 _BLOCK_MAX: Final = 256  # rows of one INSERT
 _BLOCK_FREE: Final = 32  # below, a statement is of any size
 _UPDATE_MAX: Final = 10_000  # rows of one UPDATE by arrays
@@ -51,16 +55,23 @@ def bulk_insert(
 def _copy(
     connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]], same: tuple[object, ...]
 ) -> None:
-    driver: Any = connection.connection
+    with _driver(connection, sql) as driver, driver.cursor() as cursor, cursor.copy(sql) as copy:
+        for row in rows:
+            copy.write_row((*row, *same))
+
+
+@contextlib.contextmanager
+def _driver(connection: Connection, sql: str) -> Iterator[Any]:
+    """The driver's own connection; its errors are raised as those of other statements are."""
+    driver, dialect = connection.connection, connection.dialect
+    errors = dialect.loaded_dbapi.Error
     try:
-        with driver.cursor() as cursor, cursor.copy(sql) as copy:
-            for row in rows:
-                copy.write_row((*row, *same))
-    except connection.dialect.loaded_dbapi.Error as error:
+        yield driver
+    except errors as error:
+        lost = dialect.is_disconnect(error, driver, None)
         raise DBAPIError.instance(
-            sql, None, error, connection.dialect.loaded_dbapi.Error, dialect=connection.dialect,
-            connection_invalidated=connection.dialect.is_disconnect(error, driver, None),
-        ) from error  # fmt: skip
+            sql, None, error, errors, dialect=dialect, connection_invalidated=lost
+        ) from error
 
 
 def _plain(fixed: Mapping[str, str]) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import OperationalError as StoreFailure
 
-from scheduler.store.bulk import bulk_execute, bulk_insert, bulk_read, bulk_update
+from scheduler.store.bulk import bulk_execute, bulk_insert, bulk_read, bulk_stream, bulk_update
 from scheduler.store.engine import READERS, BadDatabase, open_engine
 
 log = structlog.get_logger()
@@ -258,6 +258,7 @@ __all__ = [
     "bulk_execute",
     "bulk_insert",
     "bulk_read",
+    "bulk_stream",
     "bulk_update",
     "open_engine",
 ]

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from scheduler.domain.evicting import may_be_interrupted
 from scheduler.domain.ids import element_uid
 from scheduler.placement.model import JobQueued, Option
-from scheduler.store.database import bulk_read
+from scheduler.store.database import bulk_read, bulk_stream
 from scheduler.store.job_filter import OPEN
 
 #: What ``job_of`` reads, of table ``job`` as ``j``.
@@ -65,11 +65,11 @@ def job_of(row: Sequence[Any]) -> JobQueued:
 
 def waiting(connection: Connection) -> Iterator[JobQueued]:
     """Yield every job that the planner is to be told of, elements without rows last."""
-    rows = connection.execution_options(yield_per=10_000).exec_driver_sql(
-        f"SELECT {COLUMNS} FROM job j WHERE {OPEN} AND {TOLD} ORDER BY j.uid"
+    rows = bulk_stream(
+        connection, f"SELECT {COLUMNS} FROM job j WHERE {OPEN} AND {TOLD} ORDER BY j.uid"
     )
     for row in rows:
-        yield job_of(tuple(row))
+        yield job_of(row)
     opened = bulk_read(
         connection,
         f"SELECT a.array_uid FROM job j JOIN job_array a ON a.array_uid = j.uid WHERE {OPEN}"

@@ -60,8 +60,9 @@ class InlineDatabase(Database):
     """
 
     def __init__(self) -> None:
-        server = _where.server
-        super().__init__("sqlite://" if server is None else server.url(server.migrated()))
+        self._server = server = _where.server
+        self._lent = "" if server is None else server.lend()
+        super().__init__("sqlite://" if server is None else server.url(self._lent))
         self.dies: Callable[[str], bool] = _never
         self.write_count = 0
         self._beside: psycopg.Connection[Any] | None = None
@@ -124,10 +125,17 @@ class InlineDatabase(Database):
         """How many rows were ever written: equal before and after a step that wrote nothing."""
         return int(self.rows("SELECT total_changes()")[0][0])
 
+    def spoil(self) -> None:
+        """Say that the schema is about to be changed: nobody else is to get this database."""
+        self._lent = ""
+
     def close(self) -> None:
         if self._beside is not None:
             self._beside.close()
         super().close()
+        if self._server is not None and self._lent:
+            self._server.give_back(self._lent)
+            self._lent = ""
 
 
 @lru_cache(maxsize=1)
