@@ -104,6 +104,27 @@ def bulk_read(
     return rows
 
 
+def bulk_stream(
+    connection: Connection, sql: str, values: Sequence[Any] = (), size: int = 5_000
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query as plain tuples, holding no more than ``size`` of them at once.
+
+    For more rows than fit into memory; the transaction must not end before the last one.
+    """
+    if connection.dialect.name == "sqlite":
+        result = connection.exec_driver_sql(sql, tuple(values))
+        while rows := result.cursor.fetchmany(size):
+            yield from rows
+        result.close()
+        return
+    # A cursor without a name would fetch all rows at once.
+    name = f"corridor_{next(_CURSORS)}"
+    with _driver(connection, sql) as driver, driver.cursor(name) as cursor:
+        cursor.execute(translated(sql), tuple(values))
+        while rows := cursor.fetchmany(size):
+            yield from rows
+
+
 def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """Run one statement (``?`` marks) for many rows; returns how many rows it changed in all."""
     if not rows:
