@@ -1,11 +1,10 @@
 """What the leader looks after on every tick, whatever is planned.
 
 Queue deadlines, periods of budgets that begin, changes of quotas that are due, nodes that are
-drained, runs that no center begins, holds of runs whose outcome is unknown for too long, and the
-ledger's daily digest. ``digests`` signs it; without, none is made, as in simulations.
+drained, runs that no center begins, holds of runs whose outcome is unknown for too long, and what
+comes due in funds and books.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
@@ -13,18 +12,17 @@ from typing import Protocol, TypeVar
 import structlog
 
 from scheduler.clock import Clock
-from scheduler.control.digesting import DigestDesk
 from scheduler.control.settings import LoopSettings
 from scheduler.store import (
     alarms,
     budget_moves,
     budget_openings,
     evicting,
+    fund_upkeep,
     leader,
     quotas_dated,
     runs,
 )
-from scheduler.store import digests as ledger_digests
 from scheduler.store.database import Connection, Database
 from scheduler.store.evicting import Late, Orders
 
@@ -54,9 +52,7 @@ class Housekeeping:
         self, db: Database, clock: Clock, settings: LoopSettings, port: LeaderPort,
         ordered: Callable[[Orders], None],
         answering: Callable[[], Sequence[str]],
-        digests: DigestDesk | None = None,
     ) -> None:  # fmt: skip
-        self._digests = digests
         self._ordered, self._answering = ordered, answering
         self._db, self._clock, self._settings, self._port = db, clock, settings, port
         self._moves_ms = 0
@@ -66,9 +62,9 @@ class Housekeeping:
         await self.expire()
         await self.open_budgets()
         await self.change_quotas()
+        await self.keep_funds()
         await self.end_unwanted()
         await self.raise_alarms()
-        await self.sign_digest()
 
     async def expire(self) -> None:
         """End jobs whose queue deadline has passed."""
@@ -102,6 +98,13 @@ class Housekeeping:
             for one in decided:
                 log.info("quota_change_due", change=one.change_id, state=one.state, why=one.message)
 
+    async def keep_funds(self) -> None:
+        """Do what is due in the books: vouchers that end, funds that close, months that begin."""
+        now_ms, epoch = self._clock.now_ms(), self._port.epoch
+        wall_ms = int(time.time() * 1000)
+        while await self._db.read(lambda c: fund_upkeep.is_due(c, now_ms)):
+            await self._port.write(lambda c: fund_upkeep.step(c, epoch, now_ms, wall_ms))
+
     async def end_unwanted(self) -> None:
         """Order the end of runs on nodes that are drained, and of those no center begins."""
         now_ms, epoch, settings = self._clock.now_ms(), self._port.epoch, self._settings
@@ -124,15 +127,6 @@ class Housekeeping:
         if await self._db.read(lambda c: alarms.any_due(c, before_ms)):
             count = await self._port.write(lambda c: alarms.raise_due(c, epoch, before_ms, now_ms))
             log.error("outcomes_unknown", runs=count, hint="their money stays held; look at them")
-
-    async def sign_digest(self) -> None:
-        """Sign the digest of a day that ended; it is there before its files are."""
-        desk, now_ms, epoch = self._digests, self._clock.now_ms(), self._port.epoch
-        if desk is None or not await self._db.read(lambda c: ledger_digests.is_due(c, now_ms)):
-            return
-        made = await self._port.write(lambda c: ledger_digests.make(c, epoch, now_ms, desk.sign))
-        if made is not None:
-            await asyncio.to_thread(desk.write, made)
 
     def _scheduling_ms(self, real_s: float) -> int:
         """Return how much scheduling time passes in some real seconds."""

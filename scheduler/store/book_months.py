@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from quota.calendar import months_of, period_bounds, period_of
 from scheduler.errors import NotFound, WrongState
-from scheduler.store import audit_trail, leader
+from scheduler.store import audit_trail
 from scheduler.store.change_requests import Act
 from scheduler.store.database import bulk_execute, bulk_insert
 from scheduler.store.fund_tables import BookHead
@@ -43,13 +43,8 @@ def is_due(connection: Connection, now_ms: int) -> bool:
     return bool(_last_end(connection) <= now_ms)
 
 
-def begin_due(connection: Connection, now_ms: int, epoch: int | None = None) -> None:
-    """Begin the months up to now; those that are over are closing.
-
-    Raises ``leader.Fenced`` if an ``epoch`` is given that leads no more.
-    """
-    if epoch is not None:
-        leader.check(connection, epoch)
+def begin_due(connection: Connection, now_ms: int) -> None:
+    """Begin the months up to now; those that are over are closing."""
     end_ms = _last_end(connection)
     rows: list[tuple[str, int, int]] = []
     at_ms = end_ms or now_ms

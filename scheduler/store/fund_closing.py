@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from quota.transfers import GENESIS, Entry, Kind
 from scheduler.domain.principal import EVERYTHING, Principal, Role
 from scheduler.errors import WrongState
-from scheduler.store import audit_trail, bookings, fund_figures, grants, leader, transfers
+from scheduler.store import audit_trail, bookings, fund_figures, grants, transfers
 from scheduler.store.change_requests import Act
 from scheduler.store.database import bulk_insert
 from scheduler.store.fund_figures import FundInfo
@@ -68,14 +68,11 @@ def any_due(connection: Connection) -> bool:
     return bool(_due(connection))
 
 
-def close_due(connection: Connection, now_ms: int, wall_ms: int, epoch: int | None = None) -> None:
+def close_due(connection: Connection, now_ms: int, wall_ms: int) -> None:
     """Close one of the funds that are closing and that nothing keeps open any more.
 
-    One at a time: so the rows of each are locked in order. Raises ``leader.Fenced`` if an ``epoch``
-    is given that leads no more.
+    One in a transaction: so the rows of each are locked in order.
     """
-    if epoch is not None:
-        leader.check(connection, epoch)
     for programme, period in _due(connection)[:1]:
         _finish(connection, programme, period, now_ms, wall_ms)
 

@@ -6,6 +6,7 @@ is freed goes to where the money came from, in the transaction that frees it.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, text
@@ -15,7 +16,7 @@ from quota.transfers import Entry, Kind
 from scheduler.domain.approving import Approvals, ChangeKind
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.errors import RequestIdReused, WrongState
-from scheduler.store import audit_trail, bookings, change_requests, fund_figures
+from scheduler.store import audit_trail, bookings, change_requests, fund_figures, money_locks
 from scheduler.store.change_requests import Act, Proposal, Request
 from scheduler.store.database import bulk_execute
 from scheduler.store.fund_figures import FunderMoney, FundInfo
@@ -221,6 +222,33 @@ def eat(connection: Connection, accounts: Collection[str], now_ms: int) -> None:
         " appropriated_fen = appropriated_fen - ? WHERE account_id = ?",
         [(fen, fen, account) for account, fen in sorted(taken.items())],
     )
+
+
+_DUE: Final = (
+    " FROM fund_funder u JOIN account a ON a.account_id = u.account_id WHERE u.reducing_fen > 0"
+    " AND a.credits_posted > a.debits_posted + a.debits_pending"
+)
+
+
+def any_due(connection: Connection) -> bool:
+    """Whether something is free that a pending reduction wants.
+
+    It is taken where it comes free; this is for a reduction that was ordered at that very moment,
+    which whoever freed the money could not know of.
+    """
+    return connection.exec_driver_sql(f"SELECT 1{_DUE} LIMIT 1").first() is not None
+
+
+def eat_due(connection: Connection, now_ms: int) -> None:
+    """Let pending reductions take what is free of any fund."""
+    rows = connection.exec_driver_sql(f"SELECT u.account_id, u.programme, u.period{_DUE}").all()
+    funds = {account for account, _, _ in rows}
+    money_locks.lock(
+        connection,
+        accounts={*funds, *sources(connection, funds)},
+        shards={bookings.fund_shard(programme, period) for _, programme, period in rows},
+    )
+    eat(connection, funds, now_ms)
 
 
 def _parts(

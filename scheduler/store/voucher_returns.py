@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from quota.transfers import Entry, Kind, fund_account, lapsed_account
-from scheduler.store import bookings, funds_reduction, leader, money_locks
+from scheduler.store import bookings, funds_reduction, money_locks
 from scheduler.store.database import bulk_execute
 
 _LEFT: Final = "a.credits_posted - a.debits_posted - a.debits_pending"
@@ -27,15 +27,8 @@ def any_due(connection: Connection, now_ms: int) -> bool:
     return connection.execute(text(f"SELECT 1{_DUE} LIMIT 1"), {"now": now_ms}).first() is not None
 
 
-def give_back(
-    connection: Connection, now_ms: int, *, numbers: Sequence[str] = (), epoch: int | None = None
-) -> None:
-    """Give back what ended vouchers have left, some hundreds at a time; or those of ``numbers``.
-
-    Raises ``leader.Fenced`` if an ``epoch`` is given that leads no more.
-    """
-    if epoch is not None:
-        leader.check(connection, epoch)
+def give_back(connection: Connection, now_ms: int, *, numbers: Sequence[str] = ()) -> None:
+    """Give back what ended vouchers have left, some hundreds at a time; or those of ``numbers``."""
     due = _due(connection, now_ms, numbers)
     if not due:
         return

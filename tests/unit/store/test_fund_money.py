@@ -11,7 +11,8 @@ from scheduler.errors import (
     RequestIdReused,
     WrongState,
 )
-from scheduler.store import approvals
+from scheduler.store import approvals, fund_closing, fund_upkeep, leader
+from scheduler.store.vouchers import NewVoucher
 from tests.unit.store.money_hands import FUND, MoneyHands, admin
 
 pytestmark = pytest.mark.usefixtures("each_store")
@@ -176,3 +177,32 @@ def test_a_city_lowers_its_own_funds_alone() -> None:
     it = MoneyHands()
     with pytest.raises(NotFound):
         it.lower("v", 1, actor=admin("ezhou"))
+
+
+# --- upkeep ---------------------------------------------------------------------------------------
+
+
+def test_upkeep_does_what_is_due_one_thing_at_a_time_and_then_nothing() -> None:
+    """A month begins, money that came free unseen is taken, a voucher ends, a fund closes."""
+    it = MoneyHands()
+    epoch = it.db.do(lambda c: leader.take_over(c, "test", 0))
+    [voucher] = it.issue(NewVoucher("w1", 500))
+    it.hold(fund_account("pool", "2026"), 1_000)
+    it.lower("pool", 300, pending=True)
+    it.clock.ms = voucher.end_ms
+    for programme in ("v", "pool"):
+        it.db.do(lambda c, of=programme: fund_closing.close(c, of, "2026", it.act()))
+    it.db.do(
+        lambda c: c.exec_driver_sql(
+            "UPDATE account SET debits_pending = 600 WHERE account_id = 'fund:pool:2026'"
+        )
+    )
+    steps = 0
+    while it.db.read_sync(lambda c: fund_upkeep.is_due(c, it.clock.ms)):
+        it.db.do(lambda c: fund_upkeep.step(c, epoch, it.clock.ms, it.clock.ms))
+        steps += 1
+    assert steps == 4
+    assert (it.fund().state, it.fund().lapsed_fen) == ("CLOSED", 10_000)
+    assert (it.fund("pool").state, it.fund("pool").reducing_fen) == ("CLOSING", 0)
+    with pytest.raises(leader.Fenced):
+        it.db.do(lambda c: fund_upkeep.step(c, epoch - 1, it.clock.ms, it.clock.ms))
