@@ -12,6 +12,7 @@ no prices. Columns that FOCUS does not know begin with ``x_``. Instants are UTC,
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from quota.calendar import period_bounds
@@ -26,16 +27,17 @@ COLUMNS: Final = (
     "InvoiceId", "InvoiceIssuerName", "ListCost", "ListUnitPrice", "PricingCategory",
     "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "RegionId", "ResourceId",
     "ServiceCategory", "ServiceName", "SkuId", "SkuPriceId", "SubAccountId", "x_City",
-    "x_Programme", "x_RuleVersion", "x_FundShare", "x_JobId", "x_LedgerEntries",
+    "x_Programme", "x_RuleVersion", "x_FundShare", "x_Contract", "x_JobId", "x_LedgerEntries",
 )  # fmt: skip
 _CURRENCY: Final = "CNY"
 #: A yuan is 10^8 micro-fen.
 _UFEN_PLACES: Final = 8
 
 
+@lru_cache(maxsize=4_096)
 def utc_text(at_ms: int) -> str:
     """Return an instant in UTC: ``2026-09-21T02:00:00Z``."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:19] + "Z"
 
 
 def rows_of(kind: StatementKind, line: Line) -> list[list[str]]:
@@ -60,9 +62,10 @@ def _row(line: Line, category: str, billed: int, effective: int, share: int) -> 
     correction = bool(line.correction)
     cost, price, quantity, priced = money_text(billed), "", "", ""
     if usage and not correction and line.price_ufen is not None:
-        cost = decimal(line.unit_seconds * line.price_ufen, _UFEN_PLACES)
+        charged = line.unit_seconds - line.free_unit_seconds
+        cost = decimal(charged * line.price_ufen, _UFEN_PLACES)
         price = decimal(line.price_ufen, _UFEN_PLACES)
-        quantity, priced = str(line.unit_seconds), "Standard"
+        quantity, priced = str(charged), "Standard"
     elif not usage:
         cost = money_text(0)
     unit = f"{line.unit}-seconds" if usage else ""
@@ -74,8 +77,8 @@ def _row(line: Line, category: str, billed: int, effective: int, share: int) -> 
         money_text(effective), line.statement, plain(line.center), cost, price, priced, quantity,
         unit if quantity else "", "Corridor", plain(line.center), plain(line.center), line.run,
         "Compute", plain(line.flavor), plain(line.flavor), plain(line.price_id) if quantity else "",
-        plain(line.contract), line.city, plain(line.programme), line.rule_version,
-        money_text(share), line.job, line.entries,
+        plain(line.project), line.city, plain(line.programme), line.rule_version,
+        money_text(share), plain(line.contract), line.job, line.entries,
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ the machine. Money is in yuan, a quantity in whole unit-seconds, a price in yuan
 exact: gross = (quantity - free) / 3600 x price, rounded to a fen), instants are Chinese time.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,7 @@ from quota.statements import Line, money_text
 
 #: A spreadsheet would take what begins so for a formula.
 _RISKY: Final = ("=", "+", "-", "@", "\t", "\r")
+_RISK: Final = re.compile("^[=+\\-@\t\r]", re.MULTILINE)
 
 
 class Kind(StrEnum):
@@ -63,6 +65,7 @@ COLUMNS: Final = (
     _text("enterprise_name", "企业名称", "Enterprise name", 28),
     _text("uscc", "统一社会信用代码", "Credit code", 20),
     _text("contract", "合同编号", "Contract no.", 16),
+    _text("project", "项目编号", "Project no.", 16),
     _text("job", "作业号", "Job no.", 18),
     _text("run", "运行号", "Run no.", 20),
     _text("center", "算力中心", "Center", 14),
@@ -118,20 +121,25 @@ def plain(text: str) -> str:
 
 
 _WRITE: Final[dict[Kind, Callable[[Any], str]]] = {
-    Kind.TEXT: plain,
+    Kind.TEXT: str,
     Kind.COUNT: str,
     Kind.MONEY: money_text,
     Kind.PRICE: price_text,
     Kind.TIME: time_text,
 }
 _WRITERS: Final = tuple(_WRITE[column.kind] for column in COLUMNS)
+_TEXTS: Final = tuple(column.kind is Kind.TEXT for column in COLUMNS)
 if tuple(column.key for column in COLUMNS) != Line._fields:
     raise TypeError("a line has other fields than its columns")
 
 
 def cells(line: Line) -> list[str]:
     """Return what is written of a line, in the order of ``COLUMNS``."""
-    return [write(value) for write, value in zip(_WRITERS, line, strict=True)]
+    found = [write(value) for write, value in zip(_WRITERS, line, strict=True)]
+    # One look for all cells: a risky one, or a number below 0, is rare.
+    if _RISK.search("\n".join(found)) is None:
+        return found
+    return [plain(cell) if text else cell for cell, text in zip(found, _TEXTS, strict=True)]
 
 
 def titles(columns: Sequence[Column] = COLUMNS) -> list[str]:

@@ -119,6 +119,7 @@ class Charge:
     enterprise: str
     city: str
     contract: str
+    project: str
     center: str
     flavor: str
     unit: str
@@ -134,11 +135,11 @@ class Charge:
 def nets(postings: Iterable[Posting], ledger: str = MONEY) -> dict[str, int]:
     """Return what each account gave, by account in order; those that gave nothing are out."""
     found: dict[str, int] = {}
-    for one in postings:
-        if one.ledger == ledger:
-            found[one.debit_account] = found.get(one.debit_account, 0) + one.amount
-            found[one.credit_account] = found.get(one.credit_account, 0) - one.amount
-    return {account: amount for account, amount in sorted(found.items()) if amount}
+    for _, _, _, _, debit, credit, amount, of, _, _ in postings:
+        if of == ledger:
+            found[debit] = found.get(debit, 0) + amount
+            found[credit] = found.get(credit, 0) - amount
+    return {account: net for account, net in sorted(found.items()) if net}
 
 
 class Party(NamedTuple):
@@ -169,6 +170,7 @@ class Line(NamedTuple):
     enterprise_name: str
     uscc: str
     contract: str
+    project: str
     job: str
     run: str
     center: str

@@ -61,15 +61,19 @@ class Maker:
         return found
 
     def _state(self, charge: Charge) -> list[Line]:
-        bore = nets(charge.postings)
-        gave = {a: fen for a, fen in bore.items() if kind_of(a) in SUBSIDY_KINDS}
+        gave: dict[str, int] = {}
+        gross = self_pay = claim = 0
+        for account, fen in nets(charge.postings).items():
+            kind = kind_of(account)
+            if kind in SUBSIDY_KINDS:
+                gave[account] = fen
+            elif kind == "payable":
+                gross -= fen
+            elif kind in SELF_PAY_KINDS:
+                self_pay += fen
+                claim -= fen if kind == "claim" else 0
         free = {a: n for a, n in nets(charge.postings, UNIT_S).items() if kind_of(a) == GRANT_KIND}
-        sums = _Sums(
-            -sum(fen for a, fen in bore.items() if kind_of(a) == "payable"),
-            sum(gave.values()),
-            sum(fen for a, fen in bore.items() if kind_of(a) in SELF_PAY_KINDS),
-            -sum(fen for a, fen in bore.items() if kind_of(a) == "claim"),
-        )
+        sums = _Sums(gross, sum(gave.values()), self_pay, claim)
         years = self._add_years(charge, gave)
         if self.kind is StatementKind.CITY:
             made = [
@@ -103,7 +107,7 @@ class Maker:
     ) -> Line:  # fmt: skip
         share = sum(gave.values())
         mine = self._stated(charge, gave, free)
-        known = {a: charge.given[a] for a in (*gave, *free) if a in charge.given}
+        known = {a: charge.given[a] for a in {**gave, **free} if a in charge.given}
         programmes = _distinct(one.programme for one in known.values())
         documents = [self._name("programmes", one) for one in programmes]
         party = self._name("enterprises", charge.enterprise)
@@ -115,8 +119,9 @@ class Maker:
             self.number, self.totals.lines, self.period, _use_period(charge),
             "; ".join(programmes), _joined(one.name for one in documents),
             _joined(one.ref for one in documents), charge.city, charge.enterprise, party.name,
-            party.ref, charge.contract, charge.job_id, charge.run_id, charge.center, charge.flavor,
-            charge.unit, charge.use_start_ms, charge.use_end_ms, charge.unit_seconds,
+            party.ref, charge.contract, charge.project, charge.job_id, charge.run_id,
+            charge.center, charge.flavor, charge.unit, charge.use_start_ms, charge.use_end_ms,
+            charge.unit_seconds,
             sum(free.values()), charge.price_ufen, _joined(charge.price_ids), sums.gross, share,
             _parts(known, gave), sums.subsidy - share, sums.self_pay, claim, sums.written_off,
             _by_programme(programmes, {one.programme: one.rule_version for one in known.values()}),

@@ -6,7 +6,6 @@ said of them from lines of the same instant. Blocks are read one after the other
 of its own: the entries of a closed period never change.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -23,8 +22,6 @@ from scheduler.store.tables import BOOKED
 
 #: Charges of a block.
 BLOCK: Final = 500
-#: Label of a job that names the contract it belongs to.
-CONTRACT_LABEL: Final = "contract"
 #: Kinds of accounts whose gifts a city states.
 OWN_KINDS: Final = "('FUND', 'VOUCHER', 'LAPSED', 'GRANT')"
 _BOOKED: Final = (
@@ -100,6 +97,7 @@ class _Run(NamedTuple):
     flavor: str
     unit: str
     contract: str
+    project: str
 
 
 class _Use(NamedTuple):
@@ -125,8 +123,9 @@ def _charge(
                 given[account] = Given(rest.partition(":")[0])
     return Charge(
         key.booked_ms, job_id(key.job_uid), run_id(key.job_uid, key.attempt), run.enterprise,
-        run.city, run.contract, run.center, run.flavor, run.unit, use.unit_seconds, use.price_ufen,
-        use.price_ids, use.start_ms, use.end_ms, tuple(postings), given,
+        run.city, run.contract, run.project, run.center, run.flavor, run.unit,
+        use.unit_seconds, use.price_ufen, use.price_ids, use.start_ms, use.end_ms,
+        tuple(postings), given,
     )  # fmt: skip
 
 
@@ -137,20 +136,15 @@ def _uids(found: Sequence[Key]) -> str:
 def _runs(connection: Connection, found: Sequence[Key]) -> dict[tuple[int, int], _Run]:
     rows = bulk_read(
         connection,
-        "SELECT r.job_uid, r.attempt, r.city, r.enterprise, r.center, r.flavor, f.unit, j.labels"
+        "SELECT r.job_uid, r.attempt, r.city, r.enterprise, r.center, r.flavor, f.unit, j.contract,"
+        " j.project"
         " FROM run r JOIN job j ON j.uid = r.job_uid LEFT JOIN flavor f ON f.code = r.flavor"
         f" WHERE r.job_uid IN ({_uids(found)})",
     )
     return {
-        (uid, attempt): _Run(city, enterprise, center, flavor, unit or "", _contract(labels))
-        for uid, attempt, city, enterprise, center, flavor, unit, labels in rows
+        (uid, attempt): _Run(city, enterprise, center, flavor, unit or "", contract, project)
+        for uid, attempt, city, enterprise, center, flavor, unit, contract, project in rows
     }
-
-
-def _contract(labels: str) -> str:
-    if f'"{CONTRACT_LABEL}"' not in labels:
-        return ""
-    return str(json.loads(labels).get(CONTRACT_LABEL, ""))
 
 
 def _postings(connection: Connection, found: Sequence[Key]) -> dict[Key, list[Posting]]:

@@ -51,10 +51,10 @@ def charged(now_ms: int = worlds.NOW_MS) -> Hands:
     first = world.submit("w1", [job(NPU), job(NPU, 2), job(CPU, 8)])
     second = world.submit("e1", [job(NPU), job(CPU, 4)])
     third = world.submit("x1", [job(CPU, 16), job(NPU, 1, subsidy="NONE")])
-    labelled = ('{"contract":"HT-2026/7"}', first[0])
-    it.db.do(
-        lambda c: c.exec_driver_sql("UPDATE job SET labels = ? WHERE uid = ?", labelled).close()
-    )
+    named = ("HT-2026/7", "P-9", first[0])
+    it.db.do(lambda c: c.exec_driver_sql(
+        "UPDATE job SET contract = ?, project = ? WHERE uid = ?", named
+    ).close())  # fmt: skip
     for uid in (*first, *second, *third):
         it.run(uid)
     for seconds, uid in enumerate((*first, *second, *third), 1):
