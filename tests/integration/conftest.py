@@ -23,6 +23,7 @@ from adapters.contract import LogChunk
 from scheduler.auth import tokens
 from scheduler.config import SimulationSettings
 from scheduler.control.simulations import Simulations
+from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
 from scheduler.domain.principal import Principal, Role
 from scheduler.errors import TemporarilyAway
@@ -189,6 +190,7 @@ async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator
             watch: WatchSettings = DEFAULTS,
             data: Path | None = None,
             simulation: SimulationSettings | None = None,
+            approvals: Approvals | None = None,
         ) -> Corridor:
             nonlocal count
             count += 1
@@ -197,7 +199,7 @@ async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator
             return await stack.enter_async_context(
                 _serve(
                     path, planner or NoPlanner(), centers or QuietCenters(), jobs, watch,
-                    simulation or SimulationSettings(),
+                    simulation or SimulationSettings(), approvals or Approvals(),
                 )
             )  # fmt: skip
 
@@ -212,12 +214,14 @@ async def _serve(
     jobs: job_service_pb2_grpc.JobServiceServicer | None,
     watch: WatchSettings,
     simulation: SimulationSettings,
+    approvals: Approvals,
 ) -> AsyncIterator[Corridor]:
     db = Database(f"sqlite:///{path}")
     clock = HandClock()
     context = Context(
         db, clock, clock.now_ms, IdGenerator(0, clock.now_ms), planner, centers, True,
         "0.1.0-test", simulator=Simulations(db, clock, CORRIDOR, simulation, lambda: None),
+        approvals=approvals,
     )  # fmt: skip
     calls: list[tuple[str, str]] = []
     submitted: list[tuple[str, int]] = []
