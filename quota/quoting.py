@@ -20,6 +20,7 @@ from quota.rules import Funder, Why
 
 #: So many ways to choose from exclusive groups are weighed at most, the earlier rules first.
 _CHOICES_MAX: Final = 256
+_ENOUGH: Final = 1 << 62
 _Parts = dict[str, list[Part]]
 
 
@@ -57,6 +58,20 @@ def quote(
         return Quote(tuple(gross), tuple(parts))
     parts, refusals = _told(admitted, found, tried)
     return Quote(tuple(gross), tuple(parts), tuple(refusals))
+
+
+def plenty(admitted: Sequence[Admitted]) -> Left:
+    """Return sources for rules as if all funds and vouchers had enough, and no caps were used.
+
+    Free unit-seconds are left out: they are nobody's until they are granted.
+    """
+    sources = {
+        rule.programme: tuple(Source(f"fund:{rule.programme}:{who}", who) for who, _ in rule.shares)
+        for rule, _, _ in admitted
+        if rule.unit == "FEN"
+    }
+    accounts = {one.account: _ENOUGH for mine in sources.values() for one in mine}
+    return Left(sources, accounts)
 
 
 def _told(

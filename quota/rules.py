@@ -17,7 +17,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from quota.amounts import BP
@@ -281,6 +280,9 @@ def _flaw_of_kind(rule: Rule) -> Flaw | None:
     return None
 
 
+_NO_YEARS: Final[Mapping[str, int]] = {}
+
+
 class Applicant(NamedTuple):
     """What rules ask about an enterprise.
 
@@ -294,7 +296,7 @@ class Applicant(NamedTuple):
     startup: bool
     blocked: bool = False
     related: frozenset[str] = frozenset()
-    supported_since: Mapping[str, int] = MappingProxyType({})
+    supported_since: Mapping[str, int] = _NO_YEARS
 
 
 class Ask(NamedTuple):

@@ -152,7 +152,7 @@ def _charge(found: Judgement, unit_seconds: int) -> Charge | None:
     return Charge(
         found.gross_fen,
         found.self_pay_fen,
-        tuple(SubsidyPart(*part) for part in found.parts),
+        tuple(SubsidyPart(*part[:4]) for part in found.parts),
         found.price.price_id,
         found.price.price_ufen,
         unit_seconds,

@@ -91,7 +91,10 @@ async def _foreign(
     if not named:
         return []
     codes = {code for _, code in named}
-    payers = await context.db.read(lambda connection: pricing.load_payers(connection, codes))
+    now_ms = context.clock.now_ms()
+    payers = await context.db.read(
+        lambda connection: pricing.load_payers(connection, codes, (), now_ms)
+    )
     return [
         FieldViolation(field, f"there is no enterprise {code!r} in your city")
         for field, code in named

@@ -328,9 +328,12 @@ def _settings(connection: Connection) -> list[Delta]:
 
 def _prices(connection: Connection, now_ms: int, enterprises: set[str]) -> Prices:
     money = pricing.load_money(connection, now_ms)
-    payers = pricing.load_payers(connection, enterprises)
+    payers = pricing.load_payers(connection, enterprises, money.rules, now_ms)
+    funded = money.funded(now_ms)
     return Prices(
         {flavor: price.price_ufen for flavor, price in sorted(money.prices.items())},
-        tuple(rule for rule in money.rules if rule.programme in money.funds),
+        tuple(rule for rule in money.rules if rule.programme in funded),
         {code: payer.applicant for code, payer in sorted(payers.items())},
+        money.domestic,
+        money.centers,
     )

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from quota.audit import leg_id
+from quota.charges import FOREVER_MS
 from quota.transfers import Entry, Kind, payable_account, wallet_account, wallet_shard
 from scheduler.domain.reasons import PendingReason
 from scheduler.store import accounts, paying
@@ -39,8 +40,9 @@ _HOLD_COLUMNS: Final = (
 _HOLD_BEGINS: Final = {"rev": "0", "state": "'HELD'", "posted_fen": "0"}
 _LEG_COLUMNS: Final = (
     "job_uid", "attempt", "leg", "kind", "debit_account", "credit_account", "amount_fen",
-    "programme", "rule_version", "cap_year",
+    "programme", "rule_version", "cap_year", "funder", "from_ms", "to_ms", "cap_reserved",
 )  # fmt: skip
+_OWN: Final = (None, None, None, "", 0, FOREVER_MS, False)
 _LEG_BEGINS: Final = {"rev": "0", "posted_fen": "0"}
 
 
@@ -54,7 +56,7 @@ class _Holding:
     legs: list[tuple[object, ...]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     moves: accounts.Moves = field(default_factory=accounts.Moves)
-    caps: dict[tuple[str, str], int] = field(default_factory=dict)
+    caps: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
 
 def hold(
@@ -92,29 +94,30 @@ def _hold_one(holding: _Holding, one: Wanted) -> Held | PendingReason:
 
 
 def _note_legs(holding: _Holding, one: Wanted, found: Judgement) -> Held:
-    means, number, given = holding.means, 0, 0
+    number, given = 0, found.subsidy_fen
     for part in found.parts:
-        amount = part.amount_fen
-        if not amount:
-            continue
-        fund = means.money.funds[part.programme].account_id
-        rule = (part.programme, part.rule_version, means.year)
-        _note_leg(holding, one, number, "FUND", fund, fund, amount, rule)
-        cap = (part.programme, one.enterprise)
-        means.caps[cap] = means.caps.get(cap, 0) + amount
-        holding.caps[cap] = holding.caps.get(cap, 0) + amount
-        number += 1
-        given += amount
-    self_pay = found.gross_fen - given
+        for draw in part.draws:
+            rule = (
+                part.programme, part.rule_version, draw.cap_year, draw.funder, draw.from_ms,
+                draw.to_ms, draw.cap_reserved,
+            )  # fmt: skip
+            fund = draw.account
+            _note_leg(holding, one, number, "FUND", fund, fund, draw.amount, rule)
+            if draw.cap_year is not None:
+                cap = (part.programme, one.enterprise, draw.cap_year)
+                holding.caps[cap] = holding.caps.get(cap, 0) + draw.amount
+            number += 1
+    holding.means.take(one, found)
+    self_pay = found.self_pay_fen
     if self_pay:
         wallet, shard = wallet_account(one.enterprise), wallet_shard(one.city)
-        _note_leg(holding, one, number, "WALLET", wallet, shard, self_pay, (None, None, None))
+        _note_leg(holding, one, number, "WALLET", wallet, shard, self_pay, _OWN)
     return Held(found.gross_fen, given, self_pay)
 
 
 def _note_leg(
     holding: _Holding, one: Wanted, number: int, kind: str, debit: str, shard: str, amount: int,
-    rule: tuple[str | None, int | None, int | None],
+    rule: tuple[object, ...],
 ) -> None:  # fmt: skip
     credit = payable_account(one.center)
     name = leg_id(one.uid, one.attempt, 0, number)
@@ -125,7 +128,6 @@ def _note_leg(
             one.uid, one.attempt, name,
         )
     )  # fmt: skip
-    holding.means.left[debit] -= amount
     holding.moves.add(debit, credit, amount, 0)
 
 
@@ -139,8 +141,8 @@ def _write(connection: Connection, holding: _Holding) -> None:
         " pending_fen = cap_counter.pending_fen + excluded.pending_fen,"
         " limit_fen = excluded.limit_fen",
         [
-            (programme, enterprise, holding.means.year, amount, limits[programme])
-            for (programme, enterprise), amount in sorted(holding.caps.items())
+            (programme, enterprise, year, amount, limits[programme])
+            for (programme, enterprise, year), amount in sorted(holding.caps.items())
         ],
     )
     bulk_insert(connection, table(Hold), _HOLD_COLUMNS, holding.holds, _HOLD_BEGINS)

@@ -2,7 +2,9 @@
 
 Only jobs with alternatives are told of it: to the others it makes no difference. It is the price
 at the limit less what the programmes give by their rates, as if every fund and yearly cap had
-enough, so that jobs of one shape stay one kind however the funds stand. The figure is of the time
+enough, so that jobs of one shape stay one kind however the funds stand. Vouchers and free
+unit-seconds, which run out, are left out; a job's contract and project are taken for such as its
+programmes ask for, for they make no difference between options. The figure is of the time
 at which the planner was told; admission judges anew, by what there is then.
 """
 
@@ -12,11 +14,13 @@ from typing import Final
 from sqlalchemy import Connection
 
 from quota.amounts import gross_fen
-from quota.subsidy import Left, quote
+from quota.calendar import natural_year
+from quota.charges import Slice
+from quota.eligibility import eligible
+from quota.quoting import plenty, quote
+from quota.rules import Ask
 from scheduler.placement.model import Delta, JobQueued, Option
 from scheduler.store import pricing
-
-_ENOUGH: Final = Left(1 << 62)
 
 
 def told(connection: Connection, deltas: Iterable[Delta], now_ms: int) -> list[Delta]:
@@ -27,17 +31,25 @@ def told(connection: Connection, deltas: Iterable[Delta], now_ms: int) -> list[D
     }
     if not enterprises:
         return found
-    pricer = _Pricer(
-        pricing.load_money(connection, now_ms), pricing.load_payers(connection, enterprises)
-    )
-    return list(pricer.priced(found))
+    money = pricing.load_money(connection, now_ms)
+    payers = pricing.load_payers(connection, enterprises, money.rules, now_ms)
+    return list(_Pricer(money, payers, now_ms).priced(found))
+
+
+_NAMED: Final = "contract"
 
 
 class _Pricer:
     """Prices options at one instant; options that are alike once."""
 
-    def __init__(self, money: pricing.Money, payers: dict[str, pricing.Payer]) -> None:
-        self._money, self._payers = money, payers
+    def __init__(self, money: pricing.Money, payers: dict[str, pricing.Payer], now_ms: int) -> None:
+        self._money, self._payers, self._year = money, payers, natural_year(now_ms)
+        funded = money.funded(now_ms)
+        self._rules = [
+            rule
+            for rule in money.rules
+            if rule.programme in funded and rule.issue == "POOL" and rule.unit == "FEN"
+        ]
         self._known: dict[tuple[str, str, tuple[Option, ...]], tuple[Option, ...]] = {}
 
     def priced(self, deltas: Iterable[Delta]) -> Iterator[Delta]:
@@ -60,10 +72,17 @@ class _Pricer:
         payer = self._payers.get(job.enterprise)
         if price is None or payer is None:
             return 0
-        gross = gross_fen(option.units, option.wall_ms // 1000, price.price_ufen)
+        wall_s = option.wall_ms // 1000
         if option.terms.startswith("NONE"):
-            return gross
+            return gross_fen(option.units, wall_s, price.price_ufen)
+        ask = Ask(
+            self._money.centers[option.flavor],
+            option.flavor,
+            option.flavor in self._money.domestic,
+            contract=_NAMED,
+            project_lists=frozenset().union(*payer.lists.values()),
+        )
         applicant = payer.applicant._replace(city=job.city)
-        rules, _ = self._money.rules_for(applicant, option.flavor)
-        left = {rule.programme: _ENOUGH for rule in rules}
-        return gross - sum(part.amount_fen for part in quote(gross, rules, left))
+        admitted, _ = eligible(self._rules, applicant, ask)
+        whole = Slice(0, option.wall_ms, option.units * wall_s, self._year, price.price_ufen)
+        return quote((whole,), admitted, plenty(admitted)).self_pay_fen

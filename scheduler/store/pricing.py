@@ -1,15 +1,18 @@
-"""Prices and subsidy rules in force, as the pure rules of ``quota`` want them."""
+"""Prices and subsidy rules in force, and what there is to give, as the pure rules want them."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from quota.subsidy import Applicant, Left, Rule, eligible
+from quota.charges import Source
+from quota.rules import Rule
 from scheduler.store.database import bulk_read
+from scheduler.store.rule_facts import Payer as Payer
+from scheduler.store.rule_facts import load_payers as load_payers
 
 
 class Price(NamedTuple):
@@ -19,36 +22,34 @@ class Price(NamedTuple):
     price_ufen: int
 
 
-class OpenFund(NamedTuple):
-    """The fund of a programme whose period contains the present."""
-
-    account_id: str
-    period: str
-
-
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Prices by flavor, rules in force, and the open fund of each programme."""
+    """Prices by flavor, rules in force, and funds of each programme that are open from now on.
+
+    Funds of later periods are for runs that last until then. ``domestic`` are flavors of domestic
+    make, ``centers`` where each flavor is.
+    """
 
     prices: Mapping[str, Price]
     rules: tuple[Rule, ...]
-    funds: Mapping[str, OpenFund]
+    funds: Mapping[str, tuple[Source, ...]]
+    domestic: frozenset[str] = frozenset()
+    centers: Mapping[str, str] = field(default_factory=dict)
 
-    def rules_for(self, applicant: Applicant, flavor: str) -> tuple[list[Rule], list[Rule]]:
-        """Return (rules that admit the job and have an open fund, those without one)."""
-        admitted = eligible(self.rules, applicant, flavor)
-        return (
-            [rule for rule in admitted if rule.programme in self.funds],
-            [rule for rule in admitted if rule.programme not in self.funds],
-        )
+    def funded(self, now_ms: int) -> set[str]:
+        """Return the programmes that have a fund of this moment."""
+        return {
+            programme
+            for programme, sources in self.funds.items()
+            if any(source.from_ms <= now_ms < source.to_ms for source in sources)
+        }
 
 
-class Payer(NamedTuple):
-    """An enterprise as the money rules see it."""
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Vouchers and grants of enterprises: sources by (enterprise, programme)."""
 
-    enterprise: str
-    applicant: Applicant
-    blocked: bool
+    sources: Mapping[tuple[str, str], tuple[Source, ...]] = field(default_factory=dict)
 
 
 def load_money(connection: Connection, now_ms: int) -> Money:
@@ -72,14 +73,21 @@ def load_money(connection: Connection, now_ms: int) -> Money:
         )
     )
     newest = {rule.programme: rule for rule in rules}
-    funds = {
-        programme: OpenFund(account, period)
-        for programme, account, period in run(
-            "SELECT programme, account_id, period FROM fund_period WHERE state = 'OPEN'"
-            f" AND start_ms <= {now_ms} AND end_ms > {now_ms} ORDER BY programme, start_ms"
-        )
-    }
-    return Money(prices, tuple(newest.values()), funds)
+    funds: dict[str, list[Source]] = {}
+    for programme, account, funder, start_ms, end_ms in run(
+        "SELECT f.programme, n.account_id, n.funder, f.start_ms, f.end_ms FROM fund_period f"
+        " JOIN fund_funder n ON n.programme = f.programme AND n.period = f.period"
+        f" WHERE f.state = 'OPEN' AND f.end_ms > {now_ms} ORDER BY f.programme, f.start_ms, n.place"
+    ):
+        funds.setdefault(programme, []).append(Source(account, funder, start_ms, end_ms))
+    flavors = run("SELECT code, center, domestic FROM flavor").all()
+    return Money(
+        prices,
+        tuple(newest.values()),
+        {name: tuple(mine) for name, mine in funds.items()},
+        frozenset(code for code, _, domestic in flavors if domestic),
+        {code: center for code, center, _ in flavors},
+    )
 
 
 @lru_cache(maxsize=4_096)
@@ -102,32 +110,51 @@ def load_rules(
     return {(programme, version): _rule(body) for programme, version, body in rows}
 
 
-def load_payers(connection: Connection, enterprises: Iterable[str]) -> dict[str, Payer]:
-    """Read enterprises by code."""
-    codes = sorted(set(enterprises))
-    if not codes:
-        return {}
-    rows = bulk_read(
-        connection,
-        "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
-        f" WHERE code IN ({_marks(codes)})",
-        tuple(codes),
-    )
-    return {
-        code: Payer(code, Applicant(city, size, sector, bool(startup)), bool(blocked))
-        for code, city, size, sector, startup, blocked in rows
-    }
+def load_own(
+    connection: Connection, rules: Iterable[Rule], enterprises: Collection[str], now_ms: int
+) -> Own:
+    """Read vouchers that are valid now, and grants of open periods, of some enterprises."""
+    asked = tuple(rules)
+    found: dict[tuple[str, str], list[Source]] = {}
+    codes = tuple(sorted(enterprises))
+    if codes and any(rule.issue == "VOUCHER" for rule in asked):
+        for enterprise, programme, account, end_ms, year in bulk_read(
+            connection,
+            "SELECT enterprise, programme, account_id, end_ms, cap_year FROM voucher"
+            f" WHERE enterprise IN ({_marks(codes)}) AND state = 'ISSUED'"
+            f" AND valid_from_ms <= {now_ms} AND end_ms > {now_ms}",
+            codes,
+        ):
+            source = Source(account, expire_ms=end_ms, cap_year=year)
+            found.setdefault((enterprise, programme), []).append(source)
+    if codes and any(rule.unit == "UNIT_S" for rule in asked):
+        for enterprise, programme, account, start_ms, end_ms in bulk_read(
+            connection,
+            "SELECT g.enterprise, g.programme, g.account_id, f.start_ms, f.end_ms FROM unit_grant g"
+            " JOIN fund_period f ON f.programme = g.programme AND f.period = g.period"
+            f" WHERE g.enterprise IN ({_marks(codes)}) AND f.state = 'OPEN'"
+            f" AND f.end_ms > {now_ms}",
+            codes,
+        ):
+            source = Source(account, from_ms=start_ms, to_ms=end_ms)
+            found.setdefault((enterprise, programme), []).append(source)
+    return Own({key: tuple(sources) for key, sources in found.items()})
 
 
 def available(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
-    """Read what limited accounts can still give, in fen."""
+    """Read what limited accounts can still give, in fen (unit-seconds of grants).
+
+    What a lowered fund waits to take out is not there to be given.
+    """
     names = sorted(set(accounts))
     if not names:
         return {}
     rows = bulk_read(
         connection,
-        "SELECT account_id, credits_posted + credit_limit_fen - debits_posted - debits_pending"
-        f" FROM account WHERE account_id IN ({_marks(names)})",
+        "SELECT a.account_id, a.credits_posted + a.credit_limit_fen - a.debits_posted"
+        " - a.debits_pending - coalesce(n.reducing_fen, 0) FROM account a"
+        " LEFT JOIN fund_funder n ON n.account_id = a.account_id"
+        f" WHERE a.account_id IN ({_marks(names)})",
         tuple(names),
     )
     return {account: int(left) for account, left in rows}
@@ -135,25 +162,19 @@ def available(connection: Connection, accounts: Iterable[str]) -> dict[str, int]
 
 def cap_used(
     connection: Connection, programmes: Collection[str], enterprises: Collection[str], year: int
-) -> dict[tuple[str, str], int]:
-    """Read what programmes gave and hold for enterprises in a natural year."""
+) -> dict[tuple[str, str, int], int]:
+    """Read what programmes gave and hold for enterprises in a natural year and the next."""
     if not programmes or not enterprises:
         return {}
     rows = bulk_read(
         connection,
-        "SELECT programme, enterprise, pending_fen + posted_fen FROM cap_counter"
+        "SELECT programme, enterprise, year, pending_fen + posted_fen FROM cap_counter"
         f" WHERE programme IN ({_marks(programmes)}) AND enterprise IN ({_marks(enterprises)})"
-        f" AND year = {year}",
+        f" AND year IN ({year}, {year + 1})",
         (*sorted(programmes), *sorted(enterprises)),
     )
-    return {(programme, enterprise): int(used) for programme, enterprise, used in rows}
+    return {(programme, who, in_year): int(used) for programme, who, in_year, used in rows}
 
 
 def _marks(values: Collection[object]) -> str:
     return ", ".join(["?"] * len(values))
-
-
-def left_of(rule: Rule, fund_fen: int, used_fen: int) -> Left:
-    """What a programme can still give an enterprise."""
-    cap = None if rule.year_cap_fen is None else max(0, rule.year_cap_fen - used_fen)
-    return Left(max(0, fund_fen), cap)

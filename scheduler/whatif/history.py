@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from quota.subsidy import Applicant, Rule
+from quota.rules import Applicant, Rule
 from scheduler.placement.model import Delta, Option, PolicySettings, PoolSet
 from scheduler.replay.lives import Life, Stay
 
@@ -14,11 +14,16 @@ WIDE_PART: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Present prices in micro-fen per unit-second, the rules in force, and who may have what."""
+    """Present prices in micro-fen per unit-second, the rules in force, and who may have what.
+
+    ``domestic`` are flavors of domestic make, ``centers`` where each flavor is.
+    """
 
     by_flavor: Mapping[str, int] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     applicants: Mapping[str, Applicant] = field(default_factory=dict)
+    domestic: frozenset[str] = frozenset()
+    centers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

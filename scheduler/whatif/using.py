@@ -10,7 +10,10 @@ from typing import Final, NamedTuple, TypeVar
 
 from quota.amounts import gross_fen
 from quota.calendar import natural_year
-from quota.subsidy import Left, eligible, quote
+from quota.charges import Left, Slice
+from quota.eligibility import eligible
+from quota.quoting import plenty, quote
+from quota.rules import Ask
 from scheduler.domain.states import NOT_BILLED
 from scheduler.placement.model import Delta, PoolSet
 from scheduler.replay.lives import Stay
@@ -115,8 +118,12 @@ def money_of(history: History, stays: Sequence[Stay]) -> Money:
         if price is None or stay.ending in _UNBILLED or seconds <= 0:
             continue
         queued = history.lives[stay.place].queued
-        gross = gross_fen(stay.option.units, seconds, price)
-        subsidy = _subsidy(history, queued.enterprise, stay, gross, given)
+        queued = history.lives[stay.place].queued
+        unit_seconds = stay.option.units * seconds
+        year = natural_year(stay.end_ms)
+        whole = Slice(from_ms, stay.end_ms, unit_seconds, year, price)
+        gross = gross_fen(1, unit_seconds, price)
+        subsidy = _subsidy(history, queued.enterprise, stay, whole, given)
         for key in ((queued.city, ALL), (queued.city, stay.option.flavor)):
             found.gross[key] += gross
             found.subsidy[key] += subsidy
@@ -124,21 +131,27 @@ def money_of(history: History, stays: Sequence[Stay]) -> Money:
 
 
 def _subsidy(
-    history: History, enterprise: str, stay: Stay, gross: int,
+    history: History, enterprise: str, stay: Stay, whole: Slice,
     given: Counter[tuple[str, str, int]],
 ) -> int:  # fmt: skip
-    applicant = history.prices.applicants.get(enterprise)
-    if applicant is None or not history.prices.rules:
+    """What pools of money give of a run whose contract and project are none that rules ask for."""
+    prices = history.prices
+    applicant = prices.applicants.get(enterprise)
+    rules = [rule for rule in prices.rules if rule.issue == "POOL"]
+    if applicant is None or not rules:
         return 0
-    rules = eligible(history.prices.rules, applicant, stay.option.flavor)
-    year = natural_year(stay.end_ms)
-    left = {}
-    for rule in rules:
-        used = given[rule.programme, enterprise, year]
-        cap = None if rule.year_cap_fen is None else max(0, rule.year_cap_fen - used)
-        left[rule.programme] = Left(gross, cap)
-    total = 0
-    for part in quote(gross, rules, left):
-        given[part.programme, enterprise, year] += part.amount_fen
-        total += part.amount_fen
-    return total
+    flavor = stay.option.flavor
+    ask = Ask(prices.centers.get(flavor, ""), flavor, flavor in prices.domestic)
+    admitted, _ = eligible(rules, applicant, ask)
+    enough = plenty(admitted)
+    caps = {
+        (rule.programme, whole.year): max(
+            0, rule.year_cap_fen - given[rule.programme, enterprise, whole.year]
+        )
+        for rule, _, _ in admitted
+        if rule.year_cap_fen is not None
+    }
+    charge = quote((whole,), admitted, Left(enough.sources, enough.accounts, caps))
+    for part in charge.parts:
+        given[part.programme, enterprise, whole.year] += part.amount_fen
+    return charge.subsidy_fen

@@ -201,11 +201,13 @@ def _center(center: str) -> SeedCenter:
     return SeedCenter(center, center, center, "simulated", True, {}, flavors)
 
 
-def pay_into(world: World, programme: str, amount_fen: int, request_id: str) -> None:
-    """Appropriate money of the present period."""
+def pay_into(
+    world: World, programme: str, amount_fen: int, request_id: str, period: str = "2026"
+) -> None:
+    """Appropriate money of a period."""
     world.db.do(
         lambda c: funds.appropriate(
-            c, EVERYTHING, programme=programme, period="2026", amount_fen=amount_fen,
+            c, EVERYTHING, programme=programme, period=period, amount_fen=amount_fen,
             request_id=request_id, actor="test", reason="test", now_ms=world.clock.ms,
         )
     )  # fmt: skip

@@ -286,25 +286,36 @@ def test_the_city_is_that_of_submission() -> None:
 # --- years, periods, versions ---------------------------------------------------------------------
 
 
-def test_a_hold_over_new_year_counts_for_the_year_in_which_it_began() -> None:
+def test_a_hold_over_new_year_takes_from_both_funds_and_counts_for_both_years() -> None:
+    """60 s of 600 s before New Year: half of 13 fen of the one year, of 120 fen of the other."""
     it = hands(now_ms=NEW_YEAR_MS - 60_000, rules=((Rule("v", 1, "wuhan", 5000), 10_000),))
+    it.db.do(lambda c: funds.open_period(c, "v", "2027"))
+    worlds.pay_into(it.world, "v", 10_000, "next", "2027")
     [uid] = it.world.submit("w1", [job()])
     it.run(uid)
+    assert it.db.rows("SELECT debit_account, amount_fen, cap_year FROM hold_leg ORDER BY leg") == [
+        ("fund:v:2026", 6, 2026),
+        ("fund:v:2027", 60, 2027),
+        ("wallet:w1", 67, None),
+    ]
     it.end(uid, 300)
     assert it.clock.ms > NEW_YEAR_MS
-    assert it.db.rows("SELECT year, pending_fen, posted_fen FROM cap_counter") == [(2026, 0, 33)]
+    assert it.db.rows("SELECT year, pending_fen, posted_fen FROM cap_counter ORDER BY year") == [
+        (2026, 0, 6), (2027, 0, 27),
+    ]  # fmt: skip
     it.verify()
 
 
-def test_a_fund_whose_period_is_over_settles_what_it_held_and_gives_no_more() -> None:
+def test_where_the_next_fund_is_not_open_the_enterprise_pays_what_lies_in_it() -> None:
     it = hands(now_ms=NEW_YEAR_MS - 60_000, rules=((Rule("v", 1, "wuhan", 5000), 10_000),))
     [uid] = it.world.submit("w1", [job()])
     it.run(uid)
+    assert it.held(uid) == (6, NPU_600_S - 6)
     it.end(uid, 600)
     [(posted, pending)] = it.db.rows(
         "SELECT debits_posted, debits_pending FROM account WHERE kind = 'FUND'"
     )
-    assert (posted, pending) == (66, 0)
+    assert (posted, pending) == (6, 0)
     late, unsubsidized = it.world.submit("w1", [job(subsidy="REQUIRED"), job()])
     assert refusals(it.admit(late)) == [ReasonCode.NEXT_PERIOD_NOT_OPEN]
     it.admit(unsubsidized)

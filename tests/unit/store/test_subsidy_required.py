@@ -2,10 +2,11 @@
 
 import pytest
 
-from quota.subsidy import Applicant, Rule
+from quota.charges import Source
+from quota.rules import Applicant, Rule
 from scheduler.domain.reasons import ReasonCode
 from scheduler.store.paying import Means, Wanted, judge
-from scheduler.store.pricing import Money, OpenFund, Payer, Price
+from scheduler.store.pricing import Money, Payer, Price
 
 FUND = "fund:p:2026"
 
@@ -13,9 +14,9 @@ FUND = "fund:p:2026"
 def reason(rate_bp: int, fund_fen: int, seconds: int, cap_fen: int | None = None) -> str:
     """Why a run at 1 fen a second may not start; empty if it may."""
     rule = Rule("p", 1, "wuhan", rate_bp, year_cap_fen=cap_fen)
-    money = Money({"f": Price("f@1", 1_000_000)}, (rule,), {"p": OpenFund(FUND, "2026")})
-    payer = Payer("e", Applicant("wuhan", "SMALL", "ai", False), blocked=False)
-    means = Means(money, {"e": payer}, {FUND: fund_fen, "wallet:e": 10_000}, {}, 2026)
+    money = Money({"f": Price("f@1", 1_000_000)}, (rule,), {"p": (Source(FUND, "wuhan"),)})
+    payer = Payer("e", Applicant("wuhan", "SMALL", "ai", False), {})
+    means = Means(money, {"e": payer}, {FUND: fund_fen, "wallet:e": 10_000}, {}, 0)
     found = judge(means, Wanted(1, 1, "c", "f", "e", "wuhan", 1, seconds, "REQUIRED", None))
     return "" if found.reason is None else str(found.reason.code)
 

@@ -1,0 +1,120 @@
+"""What subsidy rules ask about enterprises and contracts, as it stands in the store."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from quota.rules import Applicant, Rule
+from scheduler.store.database import bulk_read
+
+#: (enterprise, contract number).
+Contract = tuple[str, str]
+#: Which jobs a programme gave something to; an array counts as one job.
+Givers = Mapping[str, frozenset[int]]
+
+
+class Payer(NamedTuple):
+    """An enterprise as the money rules see it; lists by project."""
+
+    enterprise: str
+    applicant: Applicant
+    lists: Mapping[str, frozenset[str]]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it may not use anything."""
+        return self.applicant.blocked
+
+
+def load_payers(
+    connection: Connection, enterprises: Iterable[str], rules: Iterable[Rule], now_ms: int
+) -> dict[str, Payer]:
+    """Read enterprises by code, with what these rules may ask of them at an instant."""
+    codes = tuple(sorted(set(enterprises)))
+    if not codes:
+        return {}
+    asked = tuple(rules)
+    marks = ", ".join(["?"] * len(codes))
+    valid = f"valid_from_ms <= {now_ms} AND (valid_to_ms IS NULL OR valid_to_ms > {now_ms})"
+    related: dict[str, set[str]] = {}
+    for code, center in bulk_read(
+        connection,
+        f"SELECT enterprise, center FROM related_party WHERE enterprise IN ({marks}) AND {valid}",
+        codes,
+    ):
+        related.setdefault(code, set()).add(center)
+    lists: dict[str, dict[str, set[str]]] = {}
+    if any(rule.project_list or any(tier.project_list for tier in rule.tiers) for rule in asked):
+        for code, name, project in bulk_read(
+            connection,
+            "SELECT enterprise, list_name, project FROM listed_project"
+            f" WHERE enterprise IN ({marks}) AND {valid}",
+            codes,
+        ):
+            lists.setdefault(code, {}).setdefault(project, set()).add(name)
+    since = _supported_since(connection, codes, asked)
+    rows = bulk_read(
+        connection,
+        "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
+        f" WHERE code IN ({marks})",
+        codes,
+    )
+    return {
+        code: Payer(
+            code,
+            Applicant(
+                city, size, sector, bool(startup), bool(blocked),
+                frozenset(related.get(code, ())), since.get(code, {}),
+            ),
+            {project: frozenset(names) for project, names in lists.get(code, {}).items()},
+        )
+        for code, city, size, sector, startup, blocked in rows
+    }  # fmt: skip
+
+
+def _supported_since(
+    connection: Connection, codes: tuple[str, ...], rules: Iterable[Rule]
+) -> dict[str, dict[str, int]]:
+    """The first natural year of support by enterprise and programme, in these books or before."""
+    programmes = sorted(rule.programme for rule in rules if rule.support_years is not None)
+    found: dict[str, dict[str, int]] = {}
+    if not programmes:
+        return found
+    marks, names = ", ".join(["?"] * len(codes)), ", ".join(["?"] * len(programmes))
+    where = f"enterprise IN ({marks}) AND programme IN ({names})"
+    for code, programme, year in bulk_read(
+        connection,
+        "SELECT enterprise, programme, min(year) FROM (SELECT enterprise, programme, year FROM"
+        f" cap_counter WHERE {where} AND pending_fen + posted_fen > 0"
+        " UNION ALL SELECT enterprise, programme, since_year FROM earlier_support"
+        f" WHERE {where}) AS known GROUP BY enterprise, programme",
+        (*codes, *programmes, *codes, *programmes),
+    ):
+        found.setdefault(code, {})[programme] = int(year)
+    return found
+
+
+def load_givers(
+    connection: Connection, contracts: Collection[Contract]
+) -> dict[Contract, dict[str, frozenset[int]]]:
+    """Read which programmes gave or hold something for jobs of contracts, and for which."""
+    if not contracts:
+        return {}
+    marks = ", ".join(["(?, ?)"] * len(contracts))
+    found: dict[Contract, dict[str, set[int]]] = {}
+    for enterprise, contract, programme, uid in bulk_read(
+        connection,
+        "SELECT j.enterprise, j.contract, l.programme, coalesce(j.array_uid, j.uid) FROM job j"
+        " JOIN hold_leg l ON l.job_uid = j.uid"
+        " JOIN hold h ON h.job_uid = l.job_uid AND h.attempt = l.attempt AND h.rev = l.rev"
+        " WHERE l.programme IS NOT NULL AND (h.state = 'HELD' OR l.posted_fen > 0)"
+        f" AND (j.enterprise, j.contract) IN (VALUES {marks})",
+        tuple(value for one in sorted(contracts) for value in one),
+    ):
+        givers = found.setdefault((enterprise, contract), {})
+        givers.setdefault(programme, set()).add(uid)
+    return {
+        contract: {programme: frozenset(uids) for programme, uids in givers.items()}
+        for contract, givers in found.items()
+    }
