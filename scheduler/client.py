@@ -62,7 +62,10 @@ REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "SubsidyService": (
         "ListProgrammes", "ListFunds", "AppropriateFund", "ListTransfers", "VerifyLedger",
         "CreateStatement", "GetStatement", "ListStatements", "IssueStatement", "PayStatement",
-        "DisputeStatement", "ReadStatementFile",
+        "DisputeStatement", "ReadStatementFile", "OpenFund", "LowerFund", "CloseFund",
+        "ListBookMonths", "CloseBookMonth", "IssueVouchers", "GetVoucher", "ListVouchers",
+        "RevokeVoucher", "GrantHours", "ListHourGrants", "ListWallets", "TopUpWallet",
+        "SetWalletCredit",
     ),
     "CenterService": ("GetCenter", "ListCenters", "CordonCenter", "DrainCenter", "ResumeCenter"),
     "IdentityService": (

@@ -5,9 +5,10 @@ from corridor.v1 import subsidy_service_pb2_grpc
 
 from quota.transfers import Link
 from scheduler.domain.ids import run_id
-from scheduler.rpc import approval_methods, caller
+from scheduler.rpc import caller
 from scheduler.rpc.approval_methods import ApprovalMethods
 from scheduler.rpc.element_ids import find_uid
+from scheduler.rpc.fund_methods import FundMethods
 from scheduler.rpc.messages import (
     CallContext,
     page_key,
@@ -18,39 +19,23 @@ from scheduler.rpc.messages import (
 )
 from scheduler.rpc.programme_methods import ProgrammeMethods
 from scheduler.rpc.statement_methods import StatementMethods
+from scheduler.rpc.voucher_methods import VoucherMethods
 from scheduler.services import funds
 from scheduler.services.context import Context
-from scheduler.store.appropriations import Payment
-from scheduler.store.funds import FundInfo
 
 
 class SubsidyServicer(
     ApprovalMethods,
+    FundMethods,
     ProgrammeMethods,
     StatementMethods,
+    VoucherMethods,
     subsidy_service_pb2_grpc.SubsidyServiceServicer,
 ):
     """See ``subsidy_service.proto``."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-
-    async def ListFunds(
-        self, request: pb.ListFundsRequest, context: CallContext
-    ) -> pb.ListFundsResponse:
-        found = await funds.list_funds(
-            self._context, caller.current(), request.city, request.programme
-        )
-        return pb.ListFundsResponse(funds=[_fund(one) for one in found])
-
-    async def AppropriateFund(
-        self, request: pb.AppropriateFundRequest, context: CallContext
-    ) -> pb.AppropriateFundResponse:
-        payment = Payment(request.programme, request.period, request.amount_fen, request.request_id)
-        done = await funds.appropriate(self._context, caller.current(), payment, request.reason)
-        return pb.AppropriateFundResponse(
-            fund=_fund(done.fund), change_request=approval_methods.given(done.request)
-        )
 
     async def ListTransfers(
         self, request: pb.ListTransfersRequest, context: CallContext
@@ -89,21 +74,6 @@ class SubsidyServicer(
 
 async def _uid(context: Context, job_id: str) -> int:
     return await find_uid(context, caller.current(), job_id) if job_id else 0
-
-
-def _fund(one: FundInfo) -> pb.Fund:
-    return pb.Fund(
-        programme=one.programme,
-        city=one.city,
-        period=one.period,
-        start_time=timestamp(one.start_ms),
-        end_time=timestamp(one.end_ms),
-        state=one.state,
-        appropriated_fen=one.appropriated_fen,
-        held_fen=one.held_fen,
-        posted_fen=one.posted_fen,
-        available_fen=one.available_fen,
-    )
 
 
 def _transfer(link: Link) -> pb.Transfer:

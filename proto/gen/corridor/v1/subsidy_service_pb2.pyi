@@ -153,6 +153,10 @@ class Fund(_message.Message):
     HELD_FEN_FIELD_NUMBER: _builtins.int
     POSTED_FEN_FIELD_NUMBER: _builtins.int
     AVAILABLE_FEN_FIELD_NUMBER: _builtins.int
+    VOUCHERS_FEN_FIELD_NUMBER: _builtins.int
+    LAPSED_FEN_FIELD_NUMBER: _builtins.int
+    REDUCING_FEN_FIELD_NUMBER: _builtins.int
+    FUNDERS_FIELD_NUMBER: _builtins.int
     programme: _builtins.str
     """The programme."""
     city: _builtins.str
@@ -168,7 +172,13 @@ class Fund(_message.Message):
     posted_fen: _builtins.int
     """What was paid for settled runs."""
     available_fen: _builtins.int
-    """What can still be held."""
+    """What can still be held or issued in vouchers."""
+    vouchers_fen: _builtins.int
+    """What was issued in vouchers and is neither held nor spent."""
+    lapsed_fen: _builtins.int
+    """What was left when the period closed."""
+    reducing_fen: _builtins.int
+    """What a pending reduction will still take out, as money comes free."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """The period begins."""
@@ -176,6 +186,10 @@ class Fund(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """The period ends; not part of it."""
+
+    @_builtins.property
+    def funders(self) -> _containers.RepeatedCompositeFieldContainer[Global___FundFunder]:
+        """The same by funder, the programme's own city first."""
 
     def __init__(
         self,
@@ -190,14 +204,72 @@ class Fund(_message.Message):
         held_fen: _builtins.int = ...,
         posted_fen: _builtins.int = ...,
         available_fen: _builtins.int = ...,
+        vouchers_fen: _builtins.int = ...,
+        lapsed_fen: _builtins.int = ...,
+        reducing_fen: _builtins.int = ...,
+        funders: _abc.Iterable[Global___FundFunder] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appropriated_fen", b"appropriated_fen", "available_fen", b"available_fen", "city", b"city", "end_time", b"end_time", "held_fen", b"held_fen", "period", b"period", "posted_fen", b"posted_fen", "programme", b"programme", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appropriated_fen", b"appropriated_fen", "available_fen", b"available_fen", "city", b"city", "end_time", b"end_time", "funders", b"funders", "held_fen", b"held_fen", "lapsed_fen", b"lapsed_fen", "period", b"period", "posted_fen", b"posted_fen", "programme", b"programme", "reducing_fen", b"reducing_fen", "start_time", b"start_time", "state", b"state", "vouchers_fen", b"vouchers_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Fund: _TypeAlias = Fund  # noqa: Y015
+
+@_typing.final
+class FundFunder(_message.Message):
+    """The money of one funder in a fund, in fen; what the fund has is the sum of its funders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNDER_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    APPROPRIATED_FEN_FIELD_NUMBER: _builtins.int
+    HELD_FEN_FIELD_NUMBER: _builtins.int
+    POSTED_FEN_FIELD_NUMBER: _builtins.int
+    VOUCHERS_FEN_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FEN_FIELD_NUMBER: _builtins.int
+    LAPSED_FEN_FIELD_NUMBER: _builtins.int
+    REDUCING_FEN_FIELD_NUMBER: _builtins.int
+    funder: _builtins.str
+    """The funder: the programme's own city, or another one that its rule names."""
+    account: _builtins.str
+    """Its account in the ledger."""
+    appropriated_fen: _builtins.int
+    """What it put in."""
+    held_fen: _builtins.int
+    """What is held for runs that have not settled."""
+    posted_fen: _builtins.int
+    """What was paid for settled runs."""
+    vouchers_fen: _builtins.int
+    """What was issued in vouchers and is neither held nor spent."""
+    available_fen: _builtins.int
+    """What can still be held or issued in vouchers."""
+    lapsed_fen: _builtins.int
+    """What was left when the period closed."""
+    reducing_fen: _builtins.int
+    """What a pending reduction will still take out, as money comes free."""
+    def __init__(
+        self,
+        *,
+        funder: _builtins.str = ...,
+        account: _builtins.str = ...,
+        appropriated_fen: _builtins.int = ...,
+        held_fen: _builtins.int = ...,
+        posted_fen: _builtins.int = ...,
+        vouchers_fen: _builtins.int = ...,
+        available_fen: _builtins.int = ...,
+        lapsed_fen: _builtins.int = ...,
+        reducing_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "appropriated_fen", b"appropriated_fen", "available_fen", b"available_fen", "funder", b"funder", "held_fen", b"held_fen", "lapsed_fen", b"lapsed_fen", "posted_fen", b"posted_fen", "reducing_fen", b"reducing_fen", "vouchers_fen", b"vouchers_fen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FundFunder: _TypeAlias = FundFunder  # noqa: Y015
 
 @_typing.final
 class ListFundsRequest(_message.Message):
@@ -260,6 +332,7 @@ class AppropriateFundRequest(_message.Message):
     PERIOD_FIELD_NUMBER: _builtins.int
     AMOUNT_FEN_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FUNDER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this call; repeating it adds nothing twice."""
     programme: _builtins.str
@@ -270,6 +343,8 @@ class AppropriateFundRequest(_message.Message):
     """Fen to add; above 0."""
     reason: _builtins.str
     """Why; kept in the audit log. Mandatory."""
+    funder: _builtins.str
+    """Whose money it is; empty for the programme's own city."""
     def __init__(
         self,
         *,
@@ -278,10 +353,11 @@ class AppropriateFundRequest(_message.Message):
         period: _builtins.str = ...,
         amount_fen: _builtins.int = ...,
         reason: _builtins.str = ...,
+        funder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "period", b"period", "programme", b"programme", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "funder", b"funder", "period", b"period", "programme", b"programme", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -316,6 +392,192 @@ class AppropriateFundResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AppropriateFundResponse: _TypeAlias = AppropriateFundResponse  # noqa: Y015
+
+@_typing.final
+class OpenFundRequest(_message.Message):
+    """A fund to open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    """The programme."""
+    period: _builtins.str
+    """The period, such as "2027", "2027Q1" or "2027-03"; not over, and overlapping no other of the
+    programme.
+    """
+    reason: _builtins.str
+    """Why; kept in the audit log. Mandatory."""
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        period: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "programme", b"programme", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenFundRequest: _TypeAlias = OpenFundRequest  # noqa: Y015
+
+@_typing.final
+class OpenFundResponse(_message.Message):
+    """The fund as it stands; repeating the call changes nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fund(self) -> Global___Fund:
+        """The fund."""
+
+    def __init__(
+        self,
+        *,
+        fund: Global___Fund | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fund", b"fund"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fund", b"fund"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenFundResponse: _TypeAlias = OpenFundResponse  # noqa: Y015
+
+@_typing.final
+class LowerFundRequest(_message.Message):
+    """Money to take out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FUNDER_FIELD_NUMBER: _builtins.int
+    ALLOW_PENDING_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's key for this call; repeating it takes nothing twice."""
+    programme: _builtins.str
+    """The programme."""
+    period: _builtins.str
+    """The period."""
+    amount_fen: _builtins.int
+    """Fen to take out; above 0."""
+    reason: _builtins.str
+    """Why; kept in the audit log. Mandatory."""
+    funder: _builtins.str
+    """Whose money it is; empty for the programme's own city."""
+    allow_pending: _builtins.bool
+    """Whether what is not available now may wait until what is held or in vouchers comes free."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        programme: _builtins.str = ...,
+        period: _builtins.str = ...,
+        amount_fen: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        funder: _builtins.str = ...,
+        allow_pending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_pending", b"allow_pending", "amount_fen", b"amount_fen", "funder", b"funder", "period", b"period", "programme", b"programme", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LowerFundRequest: _TypeAlias = LowerFundRequest  # noqa: Y015
+
+@_typing.final
+class LowerFundResponse(_message.Message):
+    """The fund as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUND_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fund(self) -> Global___Fund:
+        """The fund."""
+
+    @_builtins.property
+    def change_request(self) -> _approval_pb2.ChangeRequest:
+        """The request, if the amount needs another person; then nothing was taken out yet."""
+
+    def __init__(
+        self,
+        *,
+        fund: Global___Fund | None = ...,
+        change_request: _approval_pb2.ChangeRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "fund", b"fund"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "fund", b"fund"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LowerFundResponse: _TypeAlias = LowerFundResponse  # noqa: Y015
+
+@_typing.final
+class CloseFundRequest(_message.Message):
+    """A fund to close."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    """The programme."""
+    period: _builtins.str
+    """The period; it is over."""
+    reason: _builtins.str
+    """Why; kept in the audit log. Mandatory."""
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        period: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "programme", b"programme", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseFundRequest: _TypeAlias = CloseFundRequest  # noqa: Y015
+
+@_typing.final
+class CloseFundResponse(_message.Message):
+    """The fund as it stands: CLOSED, or CLOSING while something is held or a voucher is valid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fund(self) -> Global___Fund:
+        """The fund."""
+
+    def __init__(
+        self,
+        *,
+        fund: Global___Fund | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fund", b"fund"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fund", b"fund"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseFundResponse: _TypeAlias = CloseFundResponse  # noqa: Y015
 
 @_typing.final
 class Transfer(_message.Message):

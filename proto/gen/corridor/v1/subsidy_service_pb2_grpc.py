@@ -4,9 +4,12 @@ import grpc
 import warnings
 
 from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
+from corridor.v1 import period_pb2 as corridor_dot_v1_dot_period__pb2
 from corridor.v1 import rule_pb2 as corridor_dot_v1_dot_rule__pb2
 from corridor.v1 import statement_pb2 as corridor_dot_v1_dot_statement__pb2
 from corridor.v1 import subsidy_service_pb2 as corridor_dot_v1_dot_subsidy__service__pb2
+from corridor.v1 import voucher_pb2 as corridor_dot_v1_dot_voucher__pb2
+from corridor.v1 import wallet_pb2 as corridor_dot_v1_dot_wallet__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -113,6 +116,76 @@ class SubsidyServiceStub:
                 '/corridor.v1.SubsidyService/EndProgramme',
                 request_serializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeResponse.FromString,
+                _registered_method=True)
+        self.OpenFund = channel.unary_unary(
+                '/corridor.v1.SubsidyService/OpenFund',
+                request_serializer=corridor_dot_v1_dot_subsidy__service__pb2.OpenFundRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.OpenFundResponse.FromString,
+                _registered_method=True)
+        self.LowerFund = channel.unary_unary(
+                '/corridor.v1.SubsidyService/LowerFund',
+                request_serializer=corridor_dot_v1_dot_subsidy__service__pb2.LowerFundRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.LowerFundResponse.FromString,
+                _registered_method=True)
+        self.CloseFund = channel.unary_unary(
+                '/corridor.v1.SubsidyService/CloseFund',
+                request_serializer=corridor_dot_v1_dot_subsidy__service__pb2.CloseFundRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.CloseFundResponse.FromString,
+                _registered_method=True)
+        self.ListBookMonths = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListBookMonths',
+                request_serializer=corridor_dot_v1_dot_period__pb2.ListBookMonthsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_period__pb2.ListBookMonthsResponse.FromString,
+                _registered_method=True)
+        self.CloseBookMonth = channel.unary_unary(
+                '/corridor.v1.SubsidyService/CloseBookMonth',
+                request_serializer=corridor_dot_v1_dot_period__pb2.CloseBookMonthRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_period__pb2.CloseBookMonthResponse.FromString,
+                _registered_method=True)
+        self.IssueVouchers = channel.unary_unary(
+                '/corridor.v1.SubsidyService/IssueVouchers',
+                request_serializer=corridor_dot_v1_dot_voucher__pb2.IssueVouchersRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_voucher__pb2.IssueVouchersResponse.FromString,
+                _registered_method=True)
+        self.GetVoucher = channel.unary_unary(
+                '/corridor.v1.SubsidyService/GetVoucher',
+                request_serializer=corridor_dot_v1_dot_voucher__pb2.GetVoucherRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_voucher__pb2.GetVoucherResponse.FromString,
+                _registered_method=True)
+        self.ListVouchers = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListVouchers',
+                request_serializer=corridor_dot_v1_dot_voucher__pb2.ListVouchersRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_voucher__pb2.ListVouchersResponse.FromString,
+                _registered_method=True)
+        self.RevokeVoucher = channel.unary_unary(
+                '/corridor.v1.SubsidyService/RevokeVoucher',
+                request_serializer=corridor_dot_v1_dot_voucher__pb2.RevokeVoucherRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_voucher__pb2.RevokeVoucherResponse.FromString,
+                _registered_method=True)
+        self.GrantHours = channel.unary_unary(
+                '/corridor.v1.SubsidyService/GrantHours',
+                request_serializer=corridor_dot_v1_dot_voucher__pb2.GrantHoursRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_voucher__pb2.GrantHoursResponse.FromString,
+                _registered_method=True)
+        self.ListHourGrants = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListHourGrants',
+                request_serializer=corridor_dot_v1_dot_voucher__pb2.ListHourGrantsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_voucher__pb2.ListHourGrantsResponse.FromString,
+                _registered_method=True)
+        self.ListWallets = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListWallets',
+                request_serializer=corridor_dot_v1_dot_wallet__pb2.ListWalletsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_wallet__pb2.ListWalletsResponse.FromString,
+                _registered_method=True)
+        self.TopUpWallet = channel.unary_unary(
+                '/corridor.v1.SubsidyService/TopUpWallet',
+                request_serializer=corridor_dot_v1_dot_wallet__pb2.TopUpWalletRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_wallet__pb2.TopUpWalletResponse.FromString,
+                _registered_method=True)
+        self.SetWalletCredit = channel.unary_unary(
+                '/corridor.v1.SubsidyService/SetWalletCredit',
+                request_serializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditResponse.FromString,
                 _registered_method=True)
         self.CreateStatement = channel.unary_unary(
                 '/corridor.v1.SubsidyService/CreateStatement',
@@ -265,6 +338,110 @@ class SubsidyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenFund(self, request, context):
+        """Funds of periods, and months of the books (period.proto).
+
+        Opens a programme's fund for a period, for all funders of its newest rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LowerFund(self, request, context):
+        """Takes money out of a fund: what is available at once, the rest as it comes free if wanted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseFund(self, request, context):
+        """Closes a fund whose period is over, as soon as nothing is held of it any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBookMonths(self, request, context):
+        """Lists the months of the books, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseBookMonth(self, request, context):
+        """Closes a month of the books for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueVouchers(self, request, context):
+        """Vouchers and free hours (voucher.proto).
+
+        Issues vouchers out of a fund, all or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVoucher(self, request, context):
+        """Gets one voucher.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVouchers(self, request, context):
+        """Lists vouchers, what ends first before others; an enterprise sees its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeVoucher(self, request, context):
+        """Ends a voucher: what is not held goes back to the fund at once, the rest later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GrantHours(self, request, context):
+        """Grants free unit-seconds of a programme to an enterprise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHourGrants(self, request, context):
+        """Lists grants of free unit-seconds; an enterprise sees its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWallets(self, request, context):
+        """Wallets of enterprises (wallet.proto).
+
+        Lists wallets; an enterprise sees its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TopUpWallet(self, request, context):
+        """Notes what an enterprise paid in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetWalletCredit(self, request, context):
+        """Sets how far an enterprise may go below what it paid in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateStatement(self, request, context):
         """Statements of closed periods (statement.proto).
 
@@ -393,6 +570,76 @@ def add_SubsidyServiceServicer_to_server(servicer, server):
                     servicer.EndProgramme,
                     request_deserializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_rule__pb2.EndProgrammeResponse.SerializeToString,
+            ),
+            'OpenFund': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenFund,
+                    request_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.OpenFundRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_subsidy__service__pb2.OpenFundResponse.SerializeToString,
+            ),
+            'LowerFund': grpc.unary_unary_rpc_method_handler(
+                    servicer.LowerFund,
+                    request_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.LowerFundRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_subsidy__service__pb2.LowerFundResponse.SerializeToString,
+            ),
+            'CloseFund': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseFund,
+                    request_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.CloseFundRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_subsidy__service__pb2.CloseFundResponse.SerializeToString,
+            ),
+            'ListBookMonths': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBookMonths,
+                    request_deserializer=corridor_dot_v1_dot_period__pb2.ListBookMonthsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_period__pb2.ListBookMonthsResponse.SerializeToString,
+            ),
+            'CloseBookMonth': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseBookMonth,
+                    request_deserializer=corridor_dot_v1_dot_period__pb2.CloseBookMonthRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_period__pb2.CloseBookMonthResponse.SerializeToString,
+            ),
+            'IssueVouchers': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueVouchers,
+                    request_deserializer=corridor_dot_v1_dot_voucher__pb2.IssueVouchersRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_voucher__pb2.IssueVouchersResponse.SerializeToString,
+            ),
+            'GetVoucher': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVoucher,
+                    request_deserializer=corridor_dot_v1_dot_voucher__pb2.GetVoucherRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_voucher__pb2.GetVoucherResponse.SerializeToString,
+            ),
+            'ListVouchers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVouchers,
+                    request_deserializer=corridor_dot_v1_dot_voucher__pb2.ListVouchersRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_voucher__pb2.ListVouchersResponse.SerializeToString,
+            ),
+            'RevokeVoucher': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeVoucher,
+                    request_deserializer=corridor_dot_v1_dot_voucher__pb2.RevokeVoucherRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_voucher__pb2.RevokeVoucherResponse.SerializeToString,
+            ),
+            'GrantHours': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantHours,
+                    request_deserializer=corridor_dot_v1_dot_voucher__pb2.GrantHoursRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_voucher__pb2.GrantHoursResponse.SerializeToString,
+            ),
+            'ListHourGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHourGrants,
+                    request_deserializer=corridor_dot_v1_dot_voucher__pb2.ListHourGrantsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_voucher__pb2.ListHourGrantsResponse.SerializeToString,
+            ),
+            'ListWallets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWallets,
+                    request_deserializer=corridor_dot_v1_dot_wallet__pb2.ListWalletsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_wallet__pb2.ListWalletsResponse.SerializeToString,
+            ),
+            'TopUpWallet': grpc.unary_unary_rpc_method_handler(
+                    servicer.TopUpWallet,
+                    request_deserializer=corridor_dot_v1_dot_wallet__pb2.TopUpWalletRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_wallet__pb2.TopUpWalletResponse.SerializeToString,
+            ),
+            'SetWalletCredit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetWalletCredit,
+                    request_deserializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditResponse.SerializeToString,
             ),
             'CreateStatement': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateStatement,
@@ -837,6 +1084,384 @@ class SubsidyService:
             '/corridor.v1.SubsidyService/EndProgramme',
             corridor_dot_v1_dot_rule__pb2.EndProgrammeRequest.SerializeToString,
             corridor_dot_v1_dot_rule__pb2.EndProgrammeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenFund(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/OpenFund',
+            corridor_dot_v1_dot_subsidy__service__pb2.OpenFundRequest.SerializeToString,
+            corridor_dot_v1_dot_subsidy__service__pb2.OpenFundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LowerFund(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/LowerFund',
+            corridor_dot_v1_dot_subsidy__service__pb2.LowerFundRequest.SerializeToString,
+            corridor_dot_v1_dot_subsidy__service__pb2.LowerFundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseFund(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/CloseFund',
+            corridor_dot_v1_dot_subsidy__service__pb2.CloseFundRequest.SerializeToString,
+            corridor_dot_v1_dot_subsidy__service__pb2.CloseFundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBookMonths(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListBookMonths',
+            corridor_dot_v1_dot_period__pb2.ListBookMonthsRequest.SerializeToString,
+            corridor_dot_v1_dot_period__pb2.ListBookMonthsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseBookMonth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/CloseBookMonth',
+            corridor_dot_v1_dot_period__pb2.CloseBookMonthRequest.SerializeToString,
+            corridor_dot_v1_dot_period__pb2.CloseBookMonthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueVouchers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/IssueVouchers',
+            corridor_dot_v1_dot_voucher__pb2.IssueVouchersRequest.SerializeToString,
+            corridor_dot_v1_dot_voucher__pb2.IssueVouchersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVoucher(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/GetVoucher',
+            corridor_dot_v1_dot_voucher__pb2.GetVoucherRequest.SerializeToString,
+            corridor_dot_v1_dot_voucher__pb2.GetVoucherResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVouchers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListVouchers',
+            corridor_dot_v1_dot_voucher__pb2.ListVouchersRequest.SerializeToString,
+            corridor_dot_v1_dot_voucher__pb2.ListVouchersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeVoucher(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/RevokeVoucher',
+            corridor_dot_v1_dot_voucher__pb2.RevokeVoucherRequest.SerializeToString,
+            corridor_dot_v1_dot_voucher__pb2.RevokeVoucherResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantHours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/GrantHours',
+            corridor_dot_v1_dot_voucher__pb2.GrantHoursRequest.SerializeToString,
+            corridor_dot_v1_dot_voucher__pb2.GrantHoursResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHourGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListHourGrants',
+            corridor_dot_v1_dot_voucher__pb2.ListHourGrantsRequest.SerializeToString,
+            corridor_dot_v1_dot_voucher__pb2.ListHourGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWallets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListWallets',
+            corridor_dot_v1_dot_wallet__pb2.ListWalletsRequest.SerializeToString,
+            corridor_dot_v1_dot_wallet__pb2.ListWalletsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TopUpWallet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/TopUpWallet',
+            corridor_dot_v1_dot_wallet__pb2.TopUpWalletRequest.SerializeToString,
+            corridor_dot_v1_dot_wallet__pb2.TopUpWalletResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetWalletCredit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/SetWalletCredit',
+            corridor_dot_v1_dot_wallet__pb2.SetWalletCreditRequest.SerializeToString,
+            corridor_dot_v1_dot_wallet__pb2.SetWalletCreditResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,9 +5,12 @@ Subsidy programmes, their money, and the ledger."""
 
 from collections import abc as _abc
 from corridor.v1 import approval_pb2 as _approval_pb2
+from corridor.v1 import period_pb2 as _period_pb2
 from corridor.v1 import rule_pb2 as _rule_pb2
 from corridor.v1 import statement_pb2 as _statement_pb2
 from corridor.v1 import subsidy_service_pb2 as _subsidy_service_pb2
+from corridor.v1 import voucher_pb2 as _voucher_pb2
+from corridor.v1 import wallet_pb2 as _wallet_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -74,6 +77,43 @@ class SubsidyServiceStub:
     """Puts a new version of a rule in force, once another person approves."""
     EndProgramme: _grpc.UnaryUnaryMultiCallable[_rule_pb2.EndProgrammeRequest, _rule_pb2.EndProgrammeResponse]
     """Ends rules of a programme, once another person approves; what they promised is still paid."""
+    OpenFund: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.OpenFundRequest, _subsidy_service_pb2.OpenFundResponse]
+    """Funds of periods, and months of the books (period.proto).
+
+    Opens a programme's fund for a period, for all funders of its newest rule.
+    """
+    LowerFund: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.LowerFundRequest, _subsidy_service_pb2.LowerFundResponse]
+    """Takes money out of a fund: what is available at once, the rest as it comes free if wanted."""
+    CloseFund: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.CloseFundRequest, _subsidy_service_pb2.CloseFundResponse]
+    """Closes a fund whose period is over, as soon as nothing is held of it any more."""
+    ListBookMonths: _grpc.UnaryUnaryMultiCallable[_period_pb2.ListBookMonthsRequest, _period_pb2.ListBookMonthsResponse]
+    """Lists the months of the books, the newest first."""
+    CloseBookMonth: _grpc.UnaryUnaryMultiCallable[_period_pb2.CloseBookMonthRequest, _period_pb2.CloseBookMonthResponse]
+    """Closes a month of the books for good."""
+    IssueVouchers: _grpc.UnaryUnaryMultiCallable[_voucher_pb2.IssueVouchersRequest, _voucher_pb2.IssueVouchersResponse]
+    """Vouchers and free hours (voucher.proto).
+
+    Issues vouchers out of a fund, all or none.
+    """
+    GetVoucher: _grpc.UnaryUnaryMultiCallable[_voucher_pb2.GetVoucherRequest, _voucher_pb2.GetVoucherResponse]
+    """Gets one voucher."""
+    ListVouchers: _grpc.UnaryUnaryMultiCallable[_voucher_pb2.ListVouchersRequest, _voucher_pb2.ListVouchersResponse]
+    """Lists vouchers, what ends first before others; an enterprise sees its own."""
+    RevokeVoucher: _grpc.UnaryUnaryMultiCallable[_voucher_pb2.RevokeVoucherRequest, _voucher_pb2.RevokeVoucherResponse]
+    """Ends a voucher: what is not held goes back to the fund at once, the rest later."""
+    GrantHours: _grpc.UnaryUnaryMultiCallable[_voucher_pb2.GrantHoursRequest, _voucher_pb2.GrantHoursResponse]
+    """Grants free unit-seconds of a programme to an enterprise."""
+    ListHourGrants: _grpc.UnaryUnaryMultiCallable[_voucher_pb2.ListHourGrantsRequest, _voucher_pb2.ListHourGrantsResponse]
+    """Lists grants of free unit-seconds; an enterprise sees its own."""
+    ListWallets: _grpc.UnaryUnaryMultiCallable[_wallet_pb2.ListWalletsRequest, _wallet_pb2.ListWalletsResponse]
+    """Wallets of enterprises (wallet.proto).
+
+    Lists wallets; an enterprise sees its own.
+    """
+    TopUpWallet: _grpc.UnaryUnaryMultiCallable[_wallet_pb2.TopUpWalletRequest, _wallet_pb2.TopUpWalletResponse]
+    """Notes what an enterprise paid in."""
+    SetWalletCredit: _grpc.UnaryUnaryMultiCallable[_wallet_pb2.SetWalletCreditRequest, _wallet_pb2.SetWalletCreditResponse]
+    """Sets how far an enterprise may go below what it paid in."""
     CreateStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]
     """Statements of closed periods (statement.proto).
 
@@ -135,6 +175,43 @@ class SubsidyServiceAsyncStub(SubsidyServiceStub):
     """Puts a new version of a rule in force, once another person approves."""
     EndProgramme: _aio.UnaryUnaryMultiCallable[_rule_pb2.EndProgrammeRequest, _rule_pb2.EndProgrammeResponse]  # type: ignore[assignment]
     """Ends rules of a programme, once another person approves; what they promised is still paid."""
+    OpenFund: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.OpenFundRequest, _subsidy_service_pb2.OpenFundResponse]  # type: ignore[assignment]
+    """Funds of periods, and months of the books (period.proto).
+
+    Opens a programme's fund for a period, for all funders of its newest rule.
+    """
+    LowerFund: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.LowerFundRequest, _subsidy_service_pb2.LowerFundResponse]  # type: ignore[assignment]
+    """Takes money out of a fund: what is available at once, the rest as it comes free if wanted."""
+    CloseFund: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.CloseFundRequest, _subsidy_service_pb2.CloseFundResponse]  # type: ignore[assignment]
+    """Closes a fund whose period is over, as soon as nothing is held of it any more."""
+    ListBookMonths: _aio.UnaryUnaryMultiCallable[_period_pb2.ListBookMonthsRequest, _period_pb2.ListBookMonthsResponse]  # type: ignore[assignment]
+    """Lists the months of the books, the newest first."""
+    CloseBookMonth: _aio.UnaryUnaryMultiCallable[_period_pb2.CloseBookMonthRequest, _period_pb2.CloseBookMonthResponse]  # type: ignore[assignment]
+    """Closes a month of the books for good."""
+    IssueVouchers: _aio.UnaryUnaryMultiCallable[_voucher_pb2.IssueVouchersRequest, _voucher_pb2.IssueVouchersResponse]  # type: ignore[assignment]
+    """Vouchers and free hours (voucher.proto).
+
+    Issues vouchers out of a fund, all or none.
+    """
+    GetVoucher: _aio.UnaryUnaryMultiCallable[_voucher_pb2.GetVoucherRequest, _voucher_pb2.GetVoucherResponse]  # type: ignore[assignment]
+    """Gets one voucher."""
+    ListVouchers: _aio.UnaryUnaryMultiCallable[_voucher_pb2.ListVouchersRequest, _voucher_pb2.ListVouchersResponse]  # type: ignore[assignment]
+    """Lists vouchers, what ends first before others; an enterprise sees its own."""
+    RevokeVoucher: _aio.UnaryUnaryMultiCallable[_voucher_pb2.RevokeVoucherRequest, _voucher_pb2.RevokeVoucherResponse]  # type: ignore[assignment]
+    """Ends a voucher: what is not held goes back to the fund at once, the rest later."""
+    GrantHours: _aio.UnaryUnaryMultiCallable[_voucher_pb2.GrantHoursRequest, _voucher_pb2.GrantHoursResponse]  # type: ignore[assignment]
+    """Grants free unit-seconds of a programme to an enterprise."""
+    ListHourGrants: _aio.UnaryUnaryMultiCallable[_voucher_pb2.ListHourGrantsRequest, _voucher_pb2.ListHourGrantsResponse]  # type: ignore[assignment]
+    """Lists grants of free unit-seconds; an enterprise sees its own."""
+    ListWallets: _aio.UnaryUnaryMultiCallable[_wallet_pb2.ListWalletsRequest, _wallet_pb2.ListWalletsResponse]  # type: ignore[assignment]
+    """Wallets of enterprises (wallet.proto).
+
+    Lists wallets; an enterprise sees its own.
+    """
+    TopUpWallet: _aio.UnaryUnaryMultiCallable[_wallet_pb2.TopUpWalletRequest, _wallet_pb2.TopUpWalletResponse]  # type: ignore[assignment]
+    """Notes what an enterprise paid in."""
+    SetWalletCredit: _aio.UnaryUnaryMultiCallable[_wallet_pb2.SetWalletCreditRequest, _wallet_pb2.SetWalletCreditResponse]  # type: ignore[assignment]
+    """Sets how far an enterprise may go below what it paid in."""
     CreateStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]  # type: ignore[assignment]
     """Statements of closed periods (statement.proto).
 
@@ -283,6 +360,127 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rule_pb2.EndProgrammeResponse, _abc.Awaitable[_rule_pb2.EndProgrammeResponse]]:
         """Ends rules of a programme, once another person approves; what they promised is still paid."""
+
+    @_abc_1.abstractmethod
+    def OpenFund(
+        self,
+        request: _subsidy_service_pb2.OpenFundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subsidy_service_pb2.OpenFundResponse, _abc.Awaitable[_subsidy_service_pb2.OpenFundResponse]]:
+        """Funds of periods, and months of the books (period.proto).
+
+        Opens a programme's fund for a period, for all funders of its newest rule.
+        """
+
+    @_abc_1.abstractmethod
+    def LowerFund(
+        self,
+        request: _subsidy_service_pb2.LowerFundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subsidy_service_pb2.LowerFundResponse, _abc.Awaitable[_subsidy_service_pb2.LowerFundResponse]]:
+        """Takes money out of a fund: what is available at once, the rest as it comes free if wanted."""
+
+    @_abc_1.abstractmethod
+    def CloseFund(
+        self,
+        request: _subsidy_service_pb2.CloseFundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subsidy_service_pb2.CloseFundResponse, _abc.Awaitable[_subsidy_service_pb2.CloseFundResponse]]:
+        """Closes a fund whose period is over, as soon as nothing is held of it any more."""
+
+    @_abc_1.abstractmethod
+    def ListBookMonths(
+        self,
+        request: _period_pb2.ListBookMonthsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_period_pb2.ListBookMonthsResponse, _abc.Awaitable[_period_pb2.ListBookMonthsResponse]]:
+        """Lists the months of the books, the newest first."""
+
+    @_abc_1.abstractmethod
+    def CloseBookMonth(
+        self,
+        request: _period_pb2.CloseBookMonthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_period_pb2.CloseBookMonthResponse, _abc.Awaitable[_period_pb2.CloseBookMonthResponse]]:
+        """Closes a month of the books for good."""
+
+    @_abc_1.abstractmethod
+    def IssueVouchers(
+        self,
+        request: _voucher_pb2.IssueVouchersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voucher_pb2.IssueVouchersResponse, _abc.Awaitable[_voucher_pb2.IssueVouchersResponse]]:
+        """Vouchers and free hours (voucher.proto).
+
+        Issues vouchers out of a fund, all or none.
+        """
+
+    @_abc_1.abstractmethod
+    def GetVoucher(
+        self,
+        request: _voucher_pb2.GetVoucherRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voucher_pb2.GetVoucherResponse, _abc.Awaitable[_voucher_pb2.GetVoucherResponse]]:
+        """Gets one voucher."""
+
+    @_abc_1.abstractmethod
+    def ListVouchers(
+        self,
+        request: _voucher_pb2.ListVouchersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voucher_pb2.ListVouchersResponse, _abc.Awaitable[_voucher_pb2.ListVouchersResponse]]:
+        """Lists vouchers, what ends first before others; an enterprise sees its own."""
+
+    @_abc_1.abstractmethod
+    def RevokeVoucher(
+        self,
+        request: _voucher_pb2.RevokeVoucherRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voucher_pb2.RevokeVoucherResponse, _abc.Awaitable[_voucher_pb2.RevokeVoucherResponse]]:
+        """Ends a voucher: what is not held goes back to the fund at once, the rest later."""
+
+    @_abc_1.abstractmethod
+    def GrantHours(
+        self,
+        request: _voucher_pb2.GrantHoursRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voucher_pb2.GrantHoursResponse, _abc.Awaitable[_voucher_pb2.GrantHoursResponse]]:
+        """Grants free unit-seconds of a programme to an enterprise."""
+
+    @_abc_1.abstractmethod
+    def ListHourGrants(
+        self,
+        request: _voucher_pb2.ListHourGrantsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voucher_pb2.ListHourGrantsResponse, _abc.Awaitable[_voucher_pb2.ListHourGrantsResponse]]:
+        """Lists grants of free unit-seconds; an enterprise sees its own."""
+
+    @_abc_1.abstractmethod
+    def ListWallets(
+        self,
+        request: _wallet_pb2.ListWalletsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_pb2.ListWalletsResponse, _abc.Awaitable[_wallet_pb2.ListWalletsResponse]]:
+        """Wallets of enterprises (wallet.proto).
+
+        Lists wallets; an enterprise sees its own.
+        """
+
+    @_abc_1.abstractmethod
+    def TopUpWallet(
+        self,
+        request: _wallet_pb2.TopUpWalletRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_pb2.TopUpWalletResponse, _abc.Awaitable[_wallet_pb2.TopUpWalletResponse]]:
+        """Notes what an enterprise paid in."""
+
+    @_abc_1.abstractmethod
+    def SetWalletCredit(
+        self,
+        request: _wallet_pb2.SetWalletCreditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_pb2.SetWalletCreditResponse, _abc.Awaitable[_wallet_pb2.SetWalletCreditResponse]]:
+        """Sets how far an enterprise may go below what it paid in."""
 
     @_abc_1.abstractmethod
     def CreateStatement(
