@@ -124,6 +124,8 @@ def _wrong(connection: Connection, change: PriceChange, now_ms: int) -> list[Fie
     if not of_center:
         raise NotFound(f"there is no center {change.center!r} that offers anything")
     wrong = terms.check_dates(change.from_ms, None, now_ms)
+    if wrong:
+        return wrong
     for at, (flavor, price_ufen) in enumerate(change.prices):
         where = f"prices[{at}]"
         if flavor not in of_center:
@@ -147,7 +149,7 @@ def _overlap(change: PriceChange, versions: Sequence[PriceInfo], now_ms: int) ->
     if not change.replace_planned:
         spans = [Span(one.price_id, one.from_ms, one.to_ms) for one in versions]
         instead = "begin after it, or replace what is planned"
-        found = terms.clash(from_ms, None, spans, instead)
+        found = terms.clash(from_ms, None, spans, instead=instead)
         return None if found is None else found.description
     first_ms = min((one.from_ms for one in planned), default=from_ms)
     if first_ms < from_ms:

@@ -154,8 +154,8 @@ def _wrong(
 ) -> list[FieldViolation]:
     """Return what is wrong with a version as of now."""
     rule = change.rule
-    wrong = _unknown_flavors(connection, rule)
-    wrong += terms.check_dates(change.from_ms, change.to_ms, now_ms)
+    dates = terms.check_dates(change.from_ms, change.to_ms, now_ms)
+    wrong = _unknown_flavors(connection, rule) + dates
     if change.new is not None:
         return wrong + _wrong_programme(connection, change.new, rule, scope)
     city = _managed_city(connection, scope, rule.programme)
@@ -163,9 +163,11 @@ def _wrong(
         wrong.append(FieldViolation("rule.city", f"must be the programme's, {city!r}"))
     versions = programmes.versions_of(connection, rule.programme)
     wrong += _of_another_kind(rule, versions)
+    if dates:
+        return wrong
     spans = [Span(f"version {one.rule.version}", one.from_ms, one.to_ms) for one in versions]
     from_ms = now_ms if change.from_ms is None else change.from_ms
-    overlap = terms.clash(from_ms, change.to_ms, spans)
+    overlap = terms.clash(from_ms, change.to_ms, spans, began_ms=now_ms)
     if overlap is not None:
         wrong.append(overlap)
     current = [one for one in versions if one.state(from_ms) == terms.IN_FORCE]

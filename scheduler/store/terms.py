@@ -67,17 +67,20 @@ def clash(
     from_ms: int,
     to_ms: int | None,
     spans: Iterable[Span],
+    *,
+    began_ms: int = -1,
     instead: str = "end by then, or begin after it",
 ) -> FieldViolation | None:
     """Say which version a new one would overlap, and what is allowed ``instead``.
 
-    One that has no end and began before does not count: it ends where the new one begins.
+    One that has no end and began before, or by ``began_ms``, does not count: it ends where the new
+    one begins.
     """
     for one in spans:
         if one.to_ms is not None and one.to_ms <= one.from_ms:
             continue
         begins = instant_text(one.from_ms)
-        if one.from_ms == from_ms:
+        if one.from_ms == from_ms and from_ms > began_ms:
             what = (
                 f"would overlap {one.name}, which takes effect at that moment, {begins}: {instead}"
             )
@@ -85,7 +88,7 @@ def clash(
         if one.from_ms > from_ms and (to_ms is None or to_ms > one.from_ms):
             what = f"would overlap {one.name}, which takes effect on {begins}: {instead}"
             return FieldViolation("end_time", what)
-        if one.from_ms < from_ms and one.to_ms is not None and one.to_ms > from_ms:
+        if one.from_ms <= from_ms and one.to_ms is not None and one.to_ms > from_ms:
             what = (
                 f"would overlap {one.name}, which is in force until {instant_text(one.to_ms)}:"
                 " begin then or later"
