@@ -147,7 +147,8 @@ def _overlap(change: PriceChange, versions: Sequence[PriceInfo], now_ms: int) ->
     from_ms = now_ms if change.from_ms is None else change.from_ms
     planned = _planned(versions, now_ms)
     if not change.replace_planned:
-        spans = [Span(one.price_id, one.from_ms, one.to_ms) for one in versions]
+        latest = sorted(versions, key=lambda one: one.from_ms, reverse=True)
+        spans = [Span(one.price_id, one.from_ms, one.to_ms) for one in latest]
         instead = "begin after it, or replace what is planned"
         found = terms.clash(from_ms, None, spans, instead=instead)
         return None if found is None else found.description

@@ -91,7 +91,7 @@ def clash(
         if one.from_ms <= from_ms and one.to_ms is not None and one.to_ms > from_ms:
             what = (
                 f"would overlap {one.name}, which is in force until {instant_text(one.to_ms)}:"
-                " begin then or later"
+                " begin then or later, or end that one earlier first"
             )
             return FieldViolation("effective_time", what)
     return None
