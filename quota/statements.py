@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from quota.calendar import period_bounds, period_of
-
 
 class StatementKind(StrEnum):
     """Whose statement it is."""
@@ -56,16 +54,6 @@ SETTLING: Final = frozenset({"OVERRUN", "SETTLE", "TOP_UP"})
 def statement_number(kind: StatementKind, owner: str, period: str, revision: int) -> str:
     """Return the number of a statement, which is also the name of its files."""
     return f"{kind}-{owner}-{period}-R{revision}"
-
-
-def months_of(period: str) -> tuple[str, ...]:
-    """Return the months of a month, quarter or year; ValueError for a wrong name."""
-    start_ms, end_ms = period_bounds(period)
-    months = []
-    while start_ms < end_ms:
-        months.append(period_of(start_ms, 1))
-        start_ms = period_bounds(months[-1])[1]
-    return tuple(months)
 
 
 def kind_of(account: str) -> str:

@@ -4,13 +4,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from quota.calendar import period_bounds
+from quota.calendar import months_of, period_bounds
 from quota.statement_files import Format, formats_of
 from quota.statements import (
     Range,
     StatementKind,
     StatementState,
-    months_of,
     statement_number,
 )
 from quota.stating import Maker
@@ -19,7 +18,7 @@ from scheduler.errors import FieldViolation, InvalidRequest, WrongState
 from scheduler.services import checks, statement_making
 from scheduler.services.context import Context
 from scheduler.services.statement_making import Digest
-from scheduler.store import statement_payments, statement_rows, statements
+from scheduler.store import book_months, statement_payments, statement_rows, statements
 from scheduler.store.database import Connection
 from scheduler.store.statement_rows import Source
 from scheduler.store.statements import FileRow, Filter, Made, StatementRow
@@ -51,13 +50,13 @@ async def create(context: Context, caller: Principal, wanted: Wanted) -> Shown:
     Raises ``InvalidRequest``, ``NotFound`` for an owner outside the scope, ``WrongState`` for
     months that are not closed, ``AlreadyThere`` for a statement that is issued or paid.
     """
-    kind, months = _checked(wanted)
+    kind = _checked(wanted)
     start_ms, end_ms = period_bounds(wanted.period)
     source = Source(kind, wanted.owner, start_ms, end_ms)
 
     def begin(connection: Connection) -> tuple[str, int | StatementRow]:
         city = statements.owner_city(connection, caller.scope, kind, wanted.owner)
-        statements.check_closed(connection, months)
+        book_months.require_closed(connection, wanted.period)
         return city, statements.next_revision(connection, kind, wanted.owner, wanted.period)
 
     city, revision = await context.db.read(begin)
@@ -65,26 +64,23 @@ async def create(context: Context, caller: Principal, wanted: Wanted) -> Shown:
         return await show(context, caller, revision.number)
     number = statement_number(kind, wanted.owner, wanted.period, revision)
     made = await _make(context, caller, source, wanted, (number, revision, city))
-    row = await context.db.write(
-        lambda connection: _insert(context, connection, caller, made, months)
-    )
+    row = await context.db.write(lambda connection: _insert(context, connection, caller, made))
     return await show(context, caller, row.number)
 
 
-def _checked(wanted: Wanted) -> tuple[StatementKind, tuple[str, ...]]:
-    wrong = checks.given("owner", wanted.owner) + checks.given("period", wanted.period, 16)
+def _checked(wanted: Wanted) -> StatementKind:
+    wrong = checks.given("owner", wanted.owner)
     if wanted.kind not in set(StatementKind):
         wrong.append(FieldViolation("kind", f"must be one of {', '.join(StatementKind)}"))
     if len(wanted.invoice) > _TEXT_MAX:
         wrong.append(FieldViolation("invoice", f"must not be above {_TEXT_MAX} characters"))
-    months: tuple[str, ...] = ()
     try:
-        months = months_of(wanted.period) if wanted.period else ()
+        period_bounds(wanted.period)
     except ValueError as error:
         wrong.append(FieldViolation("period", str(error)))
     if wrong:
         raise InvalidRequest(wrong)
-    return StatementKind(wanted.kind), months
+    return StatementKind(wanted.kind)
 
 
 async def _make(
@@ -137,9 +133,9 @@ async def _maker(
 
 
 def _insert(
-    context: Context, connection: Connection, caller: Principal, made: Made, months: tuple[str, ...]
+    context: Context, connection: Connection, caller: Principal, made: Made
 ) -> StatementRow:
-    statements.check_closed(connection, months)
+    book_months.require_closed(connection, made.row.period)
     return statements.insert(connection, caller, made, context.wall_ms())
 
 

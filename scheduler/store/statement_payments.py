@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from quota.calendar import period_bounds
-from quota.statements import StatementKind, kind_of, months_of
+from quota.calendar import months_of, period_bounds
+from quota.statements import StatementKind, kind_of
 from quota.transfers import (
     EXTERNAL,
     Entry,

@@ -227,25 +227,6 @@ def next_revision(
     return last.revision + 1
 
 
-def check_closed(connection: Connection, months: Sequence[str]) -> None:
-    """Raise ``WrongState`` unless all months of the books are closed."""
-    states = dict(bulk_read(connection, "SELECT month, state FROM book_month ORDER BY month"))
-    still = [f"{one} is {states.get(one, 'OPEN')}" for one in months if states.get(one) != "CLOSED"]
-    if not still:
-        return
-    closed = [month for month, state in states.items() if state == "CLOSED"]
-    allowed = (
-        f"closed are {closed[0]} to {closed[-1]}"
-        if closed
-        else "none is closed yet: `corridor period close` closes a month that is over"
-    )
-    raise WrongState(
-        f"a statement can be made of closed months only, and {', '.join(still)}; {allowed}",
-        subject=f"months/{still[0].partition(' ')[0]}",
-        reason="PERIOD_NOT_CLOSED",
-    )
-
-
 class Made(NamedTuple):
     """A statement that was computed, to be kept."""
 

@@ -10,7 +10,8 @@ from scheduler.domain.principal import Principal, Role
 from scheduler.services import statements as use_cases
 from scheduler.services.context import Context
 from scheduler.services.statements import Shown, Wanted
-from scheduler.store.database import Connection
+from scheduler.store import book_months
+from scheduler.store.change_requests import Act
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, NPU, OPERATOR, job
@@ -63,21 +64,12 @@ def charged(now_ms: int = worlds.NOW_MS) -> Hands:
 
 
 def close(it: Hands, *months: str) -> None:
-    """Let the clock pass the months, and close the books of them."""
+    """Let the clock pass the months, and close their books and those before."""
+    it.db.do(lambda c: book_months.begin_due(c, it.clock.ms))
     it.clock.ms = max(it.clock.ms, period_bounds(months[-1])[1] + DAY_MS)
     for month in months:
-        start_ms, end_ms = period_bounds(month)
-        row = (month, start_ms, end_ms, it.clock.ms)
-        it.db.do(lambda c, row=row: _close(c, row))  # type: ignore[misc]
-
-
-def _close(connection: Connection, row: tuple[object, ...]) -> None:
-    connection.exec_driver_sql(
-        "INSERT INTO book_month (month, start_ms, end_ms, state, closed_ms, closed_by, reason)"
-        " VALUES (?, ?, ?, 'CLOSED', ?, 'test', '')"
-        " ON CONFLICT (month) DO UPDATE SET state = 'CLOSED'",
-        row,
-    )
+        act = Act(OPERATOR, "month is over", it.clock.ms, it.clock.ms)
+        it.db.do(lambda c, month=month, act=act: book_months.close(c, month, act))  # type: ignore[misc]
 
 
 def make(it: Hands, kind: str, owner: str, period: str = MONTH, who: Principal = OPERATOR) -> Shown:
