@@ -165,6 +165,8 @@ def _message(values: dict[str, Any]) -> pb.JobSpec:
         labels=values.get("labels", {}),
         held=values.get("held", False),
         wait_if_too_large=values.get("wait_if_too_large", False),
+        contract=values.get("contract", ""),
+        project=values.get("project", ""),
     )
 
 
@@ -267,6 +269,8 @@ def _more_document(spec: pb.JobSpec) -> dict[str, Any]:
         "priority_class": _word(pb.PriorityClass, "PRIORITY_CLASS_", spec.priority_class),
         "depends_on": [_dependency_document(one) for one in spec.depends_on],
         "interruptible": spec.interruptible,
+        "contract": spec.contract,
+        "project": spec.project,
     }
     for name in ("start_not_before", "queue_deadline", "finish_by"):
         if spec.HasField(name):

@@ -184,6 +184,14 @@ JOB: Final = Record(
             "none pays all of it; preferred if left out.",
         ),
         "max_self_pay": Field(Yuan(MONEY_MAX_FEN), "The most the enterprise pays itself, in yuan."),
+        "contract": Field(
+            Text(limits.TEXT_MAX, 1),
+            "Number of the contract under which it is computed; some programmes ask for it.",
+        ),
+        "project": Field(
+            Text(limits.TEXT_MAX, 1),
+            "The project it is for, as it stands on a published list; some programmes ask for it.",
+        ),
         "labels": Field(
             MapOf(Text(limits.TEXT_MAX, numbers=True), limits.LABELS_MAX, "^.{1,256}$"),
             "Free labels to filter by.",
@@ -206,6 +214,7 @@ JOB: Final = Record(
         "after": "depends_on", "dependencies": "depends_on", "dependency": "depends_on",
         "begin": "start_not_before", "not_before": "start_not_before", "deadline_end": "finish_by",
         "preemptible": "interruptible", "emergency": "priority_class", "min_nodes": "nodes_min",
+        "contract_no": "contract", "contract_number": "contract",
     },
 )  # fmt: skip
 

@@ -14,7 +14,13 @@ from quota.instant import Bound, Limit
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.dependencies import Dependency, check_count
 from scheduler.domain.retries import RetryLimit, check_retries
-from scheduler.domain.spec_rules import Times, check_array, check_interruption, check_times
+from scheduler.domain.spec_rules import (
+    Times,
+    check_array,
+    check_interruption,
+    check_named,
+    check_times,
+)
 from scheduler.domain.states import RETRIED_BY_DEFAULT
 from scheduler.errors import FieldViolation
 
@@ -86,6 +92,8 @@ class JobSpec:
     emergency: bool = False
     array: ArraySpec | None = None
     depends_on: tuple[Dependency, ...] = ()
+    contract: str = ""
+    project: str = ""
 
     def wall_of(self, option: ResourceOption) -> int:
         """Return the wall limit of one of its options, in seconds."""
@@ -178,6 +186,7 @@ def validate(spec: JobSpec, catalog: Catalog, now_ms: int) -> list[FieldViolatio
     if spec.array is not None:
         wrong += check_array(spec.array)
     wrong += check_count(len(spec.depends_on))
+    wrong += check_named("contract", spec.contract) + check_named("project", spec.project)
     return wrong
 
 

@@ -6,6 +6,7 @@ from scheduler.domain.arrays import SIZE_MAX, ArraySpec
 from scheduler.errors import FieldViolation
 
 NOTICE_MAX_S: Final = 3_600
+NAMED_MAX: Final = 256
 
 
 class Times(NamedTuple):
@@ -65,3 +66,14 @@ def check_interruption(interruptible: bool, notice_s: int) -> list[FieldViolatio
     else:
         return []
     return [FieldViolation("checkpoint_notice", problem)]
+
+
+def check_named(field: str, name: str) -> list[FieldViolation]:
+    """Check the number of a contract or the name of a project: money is decided by what it is."""
+    if len(name) > NAMED_MAX:
+        problem = f"must not be above {NAMED_MAX} characters"
+    elif name != name.strip() or not name.isprintable():
+        problem = "must have no blanks around it, and no control characters"
+    else:
+        return []
+    return [FieldViolation(field, problem)]

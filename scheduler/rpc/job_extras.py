@@ -8,7 +8,7 @@ from corridor.v1 import job_pb2 as pb
 from scheduler.domain.dependencies import check_count
 from scheduler.domain.links import Links, Located, check_location, stage_s
 from scheduler.domain.spec import JobSpec, options_json
-from scheduler.domain.spec_rules import Times, check_array, check_interruption
+from scheduler.domain.spec_rules import Times, check_array, check_interruption, check_named
 from scheduler.errors import FieldViolation
 from scheduler.rpc.job_spec import Shape, array_of, class_of, dependencies_of, notice_of
 from scheduler.store.submission_book import SubmissionBook
@@ -23,6 +23,8 @@ def is_special(message: pb.JobSpec) -> bool:
         or message.priority_class
         or message.HasField("array")
         or message.HasField("checkpoint_notice")
+        or message.contract
+        or message.project
     ):
         return True
     for one in message.inputs:  # noqa: SIM110 - half the time of any(), for every job of a call
@@ -41,6 +43,7 @@ def check_special(message: pb.JobSpec, links: Links) -> list[FieldViolation]:
         wrong += check_array(array)
     wrong += check_count(len(message.depends_on))
     wrong += dependencies_of(message)[1]
+    wrong += check_named("contract", message.contract) + check_named("project", message.project)
     for index, one in enumerate(message.inputs):
         wrong += check_location(f"inputs[{index}].location", one.location, links)
     return wrong
@@ -61,6 +64,8 @@ def more_of(
         emergency=message.priority_class == pb.PRIORITY_CLASS_EMERGENCY,
         array=array_of(message),
         waits_for=waits_for,
+        contract=message.contract,
+        project=message.project,
     )
 
 

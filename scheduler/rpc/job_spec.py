@@ -93,6 +93,8 @@ def spec_of(message: pb.JobSpec) -> tuple[JobSpec, list[FieldViolation]]:
         emergency=message.priority_class == pb.PRIORITY_CLASS_EMERGENCY,
         array=array_of(message),
         depends_on=depends_on,
+        contract=message.contract,
+        project=message.project,
     )
     return spec, wrong + wrong_times + wrong_notice + wrong_dependencies + class_of(message)
 

@@ -99,6 +99,9 @@ class _Candidate:
     option_index: int
     subsidy: str
     self_pay_max_fen: int | None
+    contract: str
+    project: str
+    root: int
     element: Element | None
 
     @property
@@ -112,7 +115,8 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
     result = Admitted()
     candidates = _alive(connection, starts, now_ms, result)
     candidates = _within_quota(connection, candidates, now_ms, result)
-    means = paying.load(connection, {one.start.enterprise for one in candidates}, now_ms)
+    contracts = {(one.start.enterprise, one.contract) for one in candidates if one.contract}
+    means = paying.load(connection, {one.start.enterprise for one in candidates}, now_ms, contracts)
     owners = {(one.start.city, one.start.enterprise) for one in candidates}
     budgets = budget_holds.load(connection, owners, now_ms)
     held = _hold(connection, candidates, budgets, means, now_ms)
@@ -181,7 +185,7 @@ def _alive(
         alive.append(
             _Candidate(
                 start, there.attempt + 1, "", there.job, index, there.subsidy,
-                there.self_pay_max_fen, there.element,
+                there.self_pay_max_fen, there.contract, there.project, there.root, there.element,
             )
         )  # fmt: skip
     return alive
@@ -246,6 +250,7 @@ def _wanted(one: _Candidate, option: Option, center: str) -> Wanted:
     return Wanted(
         one.start.uid, one.attempt, center, option.flavor, one.start.enterprise,
         one.start.city, option.units, option.wall_ms // 1000, one.subsidy, one.self_pay_max_fen,
+        one.contract, one.project, one.root,
     )  # fmt: skip
 
 

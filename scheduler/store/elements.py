@@ -93,7 +93,7 @@ def not_of_arrays(
 _COPIED: Final = (
     "enterprise", "city", "priority", "submit_ms", "not_before_ms", "deadline_ms", "display_name",
     "options", "labels", "subsidy", "self_pay_max_fen", "attempts_max", "retry_on", "user_name",
-    "finish_by_ms", "notice_s", "interruptible", "emergency",
+    "finish_by_ms", "notice_s", "interruptible", "emergency", "contract", "project",
 )  # fmt: skip
 _ENDED: Final = "a_rest.rest_state IN ('CANCELLED', 'EXPIRED')"
 _BEGINS: Final = {

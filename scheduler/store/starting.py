@@ -18,6 +18,7 @@ class Waiting:
     """A job that may be started; ``element`` if it is one without a row.
 
     ``attempt`` counts the runs that it had. After ``finish_by_ms`` no run of it may go on.
+    ``root`` is its array, or itself.
     """
 
     job: JobQueued
@@ -25,6 +26,9 @@ class Waiting:
     subsidy: str
     self_pay_max_fen: int | None
     finish_by_ms: int | None
+    contract: str
+    project: str
+    root: int
     element: Element | None = None
 
     def option_of(self, started: Option) -> int:
@@ -50,7 +54,7 @@ class Waiting:
         return tuple(one for one in self.job.options if now_ms + one.wall_ms <= end_ms)
 
 
-_MORE = f"{COLUMNS}, j.attempt, j.finish_by_ms"
+_MORE = f"{COLUMNS}, j.attempt, j.finish_by_ms, j.contract, j.project, j.array_uid"
 
 
 def find(connection: Connection, uids: Iterable[int]) -> dict[int, Waiting]:
@@ -79,4 +83,8 @@ def find(connection: Connection, uids: Iterable[int]) -> dict[int, Waiting]:
 
 
 def _waiting(row: tuple[Any, ...], element: Element | None = None) -> Waiting:
-    return Waiting(job_of(row), row[-2], row[7], row[8], row[-1], element)
+    attempt, finish_by_ms, contract, project, array_uid = row[-5:]
+    return Waiting(
+        job_of(row), attempt, row[7], row[8], finish_by_ms, contract, project,
+        array_uid or row[0], element,
+    )  # fmt: skip

@@ -40,6 +40,8 @@ class More(NamedTuple):
     emergency: bool = False
     array: ArraySpec | None = None
     waits_for: tuple[tuple[int, str], ...] = ()
+    contract: str = ""
+    project: str = ""
 
 
 class NewJob(NamedTuple):
@@ -163,7 +165,7 @@ _KEY_COLUMNS: Final = ("enterprise", "request_id", "payload_sha256", "answer", "
 _PLAIN: Final = NewJob._fields[:-1]
 _SOME: Final = (
     *_PLAIN, "not_before_ms", "finish_by_ms", "notice_s", "interruptible", "emergency", "gated",
-    "array_uid",
+    "array_uid", "contract", "project",
 )  # fmt: skip
 
 
@@ -208,6 +210,7 @@ def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:
         (
             *job[:-1], more.not_before_ms, more.finish_by_ms, more.notice_s, more.interruptible,
             more.emergency, bool(more.waits_for), job.uid if more.array else None,
+            more.contract, more.project,
         )
         for job, more in some
     ]  # fmt: skip

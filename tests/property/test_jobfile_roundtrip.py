@@ -80,6 +80,8 @@ common: dict[str, Any] = {
         },
     ),
     "subsidy": st.sampled_from(jobfile.SUBSIDIES),
+    "contract": words,
+    "project": words,
     "max_self_pay": st.integers(0, 10**15).map(yuan_text) | st.integers(0, 10**12),
     "labels": st.dictionaries(words, texts_or_numbers, max_size=3),
     "held": st.booleans(),

@@ -51,6 +51,7 @@ def option(**change: Any) -> dict[str, Any]:
         {"array": ArraySpec(1)},
         {"depends_on": (Dependency("a"),) * 1000},
         {"interruptible": True, "notice_s": 3600},
+        {"contract": "合" * 256, "project": "A 1"},
         {"start_not_before_ms": NOW_MS - 5},
         {"start_not_before_ms": NOW_MS + 5, "queue_deadline_ms": NOW_MS + 6},
         {"finish_by_ms": NOW_MS + 7_200_000},
@@ -82,6 +83,9 @@ def test_at_its_limit_a_job_is_in_order(change: dict[str, Any]) -> None:
         ({"depends_on": (Dependency("a"),) * 1001}, "depends_on", "at most 1,000"),
         ({"notice_s": 60}, "checkpoint_notice", "set interruptible as well"),
         ({"interruptible": True, "notice_s": 3601}, "checkpoint_notice", "0..3600 s"),
+        ({"contract": "x" * 257}, "contract", "256 characters"),
+        ({"contract": "8 "}, "contract", "no blanks around it"),
+        ({"project": "a\nb"}, "project", "no control characters"),
         ({"queue_deadline_ms": NOW_MS}, "queue_deadline", "in the past"),
         (
             {"start_not_before_ms": NOW_MS + 5, "queue_deadline_ms": NOW_MS + 5},

@@ -86,6 +86,8 @@ FULL = pb.JobSpec(
         pb.Dependency(job="prepare"),
         pb.Dependency(job="#1", condition=pb.DEPENDENCY_CONDITION_AFTER_ANY_END),
     ],
+    contract="武科合〔2026〕8号",
+    project="T-12",
 )  # fmt: skip
 
 
@@ -123,6 +125,8 @@ def test_every_field_is_carried_over() -> None:
         emergency=True,
         array=ArraySpec(7, 2),
         depends_on=(Dependency("prepare"), Dependency("#1", Condition.AFTER_ANY_END)),
+        contract="武科合〔2026〕8号",
+        project="T-12",
     )
 
 

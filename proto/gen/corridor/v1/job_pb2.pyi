@@ -725,6 +725,8 @@ class JobSpec(_message.Message):
     PRIORITY_CLASS_FIELD_NUMBER: _builtins.int
     ARRAY_FIELD_NUMBER: _builtins.int
     DEPENDS_ON_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """A name for people; need not be unique."""
     image: _builtins.str
@@ -747,6 +749,12 @@ class JobSpec(_message.Message):
     """Its run may be stopped to give lent units back, and then starts anew; see retry_policy."""
     priority_class: Global___PriorityClass.ValueType
     """Emergencies go before all other jobs."""
+    contract: _builtins.str
+    """Number of the contract under which it is computed; some programmes ask for it, and support a
+    contract once.
+    """
+    project: _builtins.str
+    """The project that it is for, as it stands on a published list; some programmes ask for it."""
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceOption]:
         """Ways to run it, the preferred one first; 1 to 8."""
@@ -835,10 +843,12 @@ class JobSpec(_message.Message):
         priority_class: Global___PriorityClass.ValueType = ...,
         array: Global___JobArray | None = ...,
         depends_on: _abc.Iterable[Global___Dependency] | None = ...,
+        contract: _builtins.str = ...,
+        project: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen", "array", b"array", "checkpoint_notice", b"checkpoint_notice", "finish_by", b"finish_by", "queue_deadline", b"queue_deadline", "retry_policy", b"retry_policy", "self_pay_max_fen", b"self_pay_max_fen", "start_not_before", b"start_not_before", "wall_limit", b"wall_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen", "architecture", b"architecture", "array", b"array", "checkpoint_notice", b"checkpoint_notice", "command", b"command", "depends_on", b"depends_on", "display_name", b"display_name", "environment", b"environment", "finish_by", b"finish_by", "held", b"held", "image", b"image", "inputs", b"inputs", "interruptible", b"interruptible", "labels", b"labels", "options", b"options", "outputs", b"outputs", "priority", b"priority", "priority_class", b"priority_class", "queue_deadline", b"queue_deadline", "retry_policy", b"retry_policy", "script", b"script", "self_pay_max_fen", b"self_pay_max_fen", "start_not_before", b"start_not_before", "subsidy", b"subsidy", "wait_if_too_large", b"wait_if_too_large", "wall_limit", b"wall_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen", "architecture", b"architecture", "array", b"array", "checkpoint_notice", b"checkpoint_notice", "command", b"command", "contract", b"contract", "depends_on", b"depends_on", "display_name", b"display_name", "environment", b"environment", "finish_by", b"finish_by", "held", b"held", "image", b"image", "inputs", b"inputs", "interruptible", b"interruptible", "labels", b"labels", "options", b"options", "outputs", b"outputs", "priority", b"priority", "priority_class", b"priority_class", "project", b"project", "queue_deadline", b"queue_deadline", "retry_policy", b"retry_policy", "script", b"script", "self_pay_max_fen", b"self_pay_max_fen", "start_not_before", b"start_not_before", "subsidy", b"subsidy", "wait_if_too_large", b"wait_if_too_large", "wall_limit", b"wall_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__self_pay_max_fen: _TypeAlias = _typing.Literal["self_pay_max_fen"]  # noqa: Y015
     _WhichOneofArgType__self_pay_max_fen: _TypeAlias = _typing.Literal["_self_pay_max_fen", b"_self_pay_max_fen"]  # noqa: Y015
@@ -1056,7 +1066,9 @@ class SubsidyLine(_message.Message):
     amount_fen: _builtins.int
     """What it gives, in fen."""
     binding: _builtins.str
-    """Which limit bound the amount: RATE, JOB_CAP, YEAR_CAP, FUND, CEILING, MINIMUM."""
+    """Which limit bound the amount: RATE, JOB_CAP, YEAR_CAP, FUND, VOUCHER, GRANT, CEILING, MINIMUM,
+    SUPPORT_YEARS, NO_FUND, NO_VOUCHER, NO_GRANT, or HOLD for what was used beyond what was held.
+    """
     def __init__(
         self,
         *,

@@ -6,6 +6,7 @@ What an enterprise does with jobs."""
 from collections import abc as _abc
 from corridor.v1 import budget_pb2 as _budget_pb2
 from corridor.v1 import job_pb2 as _job_pb2
+from corridor.v1 import quote_pb2 as _quote_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -218,6 +219,7 @@ class OptionQuote(_message.Message):
     WAITING_IN_CITY_FIELD_NUMBER: _builtins.int
     BUDGET_HOLDS_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
+    FUNDING_FIELD_NUMBER: _builtins.int
     position_in_city: _builtins.int
     """The place it would have among the waiting jobs of its city, 1 for the next; 0 if not known."""
     waiting_in_city: _builtins.int
@@ -256,6 +258,10 @@ class OptionQuote(_message.Message):
     def budget_holds(self) -> _containers.RepeatedCompositeFieldContainer[_budget_pb2.BudgetHold]:
         """What it would hold of budgets; empty where its city has none, or if it may not (see reason)."""
 
+    @_builtins.property
+    def funding(self) -> _quote_pb2.Funding:
+        """Who would pay, and why others do not; unset without a price."""
+
     def __init__(
         self,
         *,
@@ -270,10 +276,11 @@ class OptionQuote(_message.Message):
         waiting_in_city: _builtins.int = ...,
         budget_holds: _abc.Iterable[_budget_pb2.BudgetHold] | None = ...,
         background: _builtins.bool = ...,
+        funding: _quote_pb2.Funding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "funding", b"funding", "option", b"option", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "budget_holds", b"budget_holds", "charge", b"charge", "option", b"option", "position_in_city", b"position_in_city", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "budget_holds", b"budget_holds", "charge", b"charge", "funding", b"funding", "option", b"option", "position_in_city", b"position_in_city", "reason", b"reason", "start_earliest_time", b"start_earliest_time", "start_latest_time", b"start_latest_time", "start_likely_time", b"start_likely_time", "transfer", b"transfer", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
