@@ -138,7 +138,7 @@ async def start_service(
             decode_spec=decode_spec,
             holder=f"{socket.gethostname()}:{os.getpid()}",
             rng=random.Random(),
-            digests=openers.digest_desk(settings),
+            books=openers.book_desk(settings),
         )
         simulations = Simulations(
             db, time, openers.loop_settings(settings).policy, settings.simulation,

@@ -127,6 +127,18 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Alerts on funds, caps and vouchers: looked for so often, and posted to a webhook if given.
+
+    The secret in ``webhook_secret_file`` signs what is posted.
+    """
+
+    every_s: float = 5.0
+    webhook_url: str = ""
+    webhook_secret_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; ``origin`` says where each that is not a default came from."""
 
@@ -140,6 +152,7 @@ class Settings:
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
     approvals: ApprovalSettings = field(default_factory=ApprovalSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -187,6 +200,7 @@ _RANGES = {
     "simulation.at_once": (1, 64),
     "simulation.jobs_max": (1, 10_000_000),
     "approvals.threshold_fen": (0, 10**15),
+    "alerts.every_s": (0.01, 3_600),
     "loop.reasons_s": (0.1, 3_600),
     "loop.reasons_keep_d": (0.01, 3_660),
 }

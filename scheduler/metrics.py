@@ -159,6 +159,9 @@ class Metrics:
         self._available = gauge("fund_available_fen", "Fund money neither held nor spent.", *fund)
         self._held = gauge("fund_held_fen", "Fund money held for runs.", *fund)
         self._posted = gauge("fund_posted_fen", "Fund money spent.", *fund)
+        self._alerted = gauge(
+            "fund_alert_percent", "Highest percent told of a fund: 50, 80, 100; 0 for none.", *fund
+        )
         self._holds = gauge("holds", "Runs whose money is held, by their state.", "state")
         self._hold_oldest = gauge(
             "hold_oldest_seconds", "Age of the oldest hold of runs in a state.", "state"
@@ -274,6 +277,7 @@ class Metrics:
             self._available.labels(city, programme).set(available)
             self._held.labels(city, programme).set(held)
             self._posted.labels(city, programme).set(posted)
+            self._alerted.labels(city, programme).set(read.alerts.get((city, programme), 0))
         self._ages(await db.read(alarms.ages), now_ms)
 
     def _ages(self, read: Sequence[alarms.Aged], now_ms: int) -> None:

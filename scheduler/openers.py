@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import grpc
 import prometheus_client
@@ -20,8 +21,10 @@ from adapters.gate import Gate, GateSettings
 from adapters.simulated import journal
 from scheduler.clock import Clock, ScaledClock, WallClock
 from scheduler.config import BadConfig, Settings
+from scheduler.control.bookkeeping import BookDesk
 from scheduler.control.digesting import DigestDesk
 from scheduler.control.settings import LoopSettings
+from scheduler.control.webhook import Webhook
 from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
 from scheduler.signing import BadKey, Signer
@@ -121,15 +124,42 @@ def data_directory(settings: Settings) -> Path:
     return directory
 
 
-def digest_desk(settings: Settings) -> DigestDesk:
-    """Return what signs the ledger's digests; a key that is not there yet is made."""
+def book_desk(settings: Settings) -> BookDesk:
+    """Return what keeps the books: the key of the digests, made if need be, and the webhook."""
     own = data_directory(settings)
     given = settings.ledger
     try:
         signer = Signer.of_file(Path(given.key_file) if given.key_file else own / "ledger-key.pem")
     except BadKey as error:
         raise BadConfig(f"ledger.key_file: {error}") from error
-    return DigestDesk(signer, Path(given.digest_dir) if given.digest_dir else own / "digests")
+    desk = DigestDesk(signer, Path(given.digest_dir) if given.digest_dir else own / "digests")
+    return BookDesk(desk, _webhook(settings), settings.alerts.every_s)
+
+
+def _webhook(settings: Settings) -> Webhook | None:
+    given = settings.alerts
+    if not given.webhook_url:
+        return None
+    parts = urlsplit(given.webhook_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadConfig("alerts.webhook_url must be https://HOST/..., or http:// on this machine")
+    if parts.scheme == "http" and not is_loopback(f"{parts.hostname}:0"):
+        raise BadConfig(
+            f"alerts.webhook_url: {parts.hostname} is another machine, and what is told of money"
+            " would travel in plain text: give an https:// address"
+        )
+    secret = b""
+    if given.webhook_secret_file:
+        try:
+            secret = Path(given.webhook_secret_file).read_bytes().strip()
+        except OSError as error:
+            raise BadConfig(
+                f"alerts.webhook_secret_file: cannot read {given.webhook_secret_file}:"
+                f" {error.strerror}"
+            ) from error
+        if not secret:
+            raise BadConfig(f"alerts.webhook_secret_file: {given.webhook_secret_file} is empty")
+    return Webhook(given.webhook_url, secret)
 
 
 def clock(settings: Settings, newest_ms: int | None) -> Clock:

@@ -1,21 +1,16 @@
-"""``corridor programme``, ``fund`` and ``ledger``: subsidies, their money, and its books."""
+"""``corridor programme`` and ``ledger``: subsidies and their books."""
 
-import uuid
 from typing import Annotated
 
-import grpc
 import typer
 from corridor.v1 import subsidy_service_pb2 as pb
 
 from scheduler.cli import amounts, digest_cmd, exits
 from scheduler.cli.client_command import add
-from scheduler.cli.failures import Failed, FailedCall
 from scheduler.cli.groups import ClientGroup
-from scheduler.cli.lines import complain
 from scheduler.cli.message_json import print_json, to_json
 from scheduler.cli.output import Cell, Column
 from scheduler.cli.session import Session, paged
-from scheduler.problem import problem_of
 
 PANEL = "Quotas and money"
 #: A whole ledger is read for a verification, which takes longer than other calls.
@@ -27,10 +22,6 @@ def register(app: typer.Typer) -> None:
     programme = typer.Typer(cls=ClientGroup, help="Subsidy programmes.", no_args_is_help=True)
     add(programme, "list", list_programmes)
     app.add_typer(programme, name="programme", rich_help_panel=PANEL)
-    fund = typer.Typer(cls=ClientGroup, help="Funds of subsidy programmes.", no_args_is_help=True)
-    add(fund, "show", show_funds)
-    add(fund, "appropriate", appropriate)
-    app.add_typer(fund, name="fund", rich_help_panel=PANEL)
     ledger = typer.Typer(cls=ClientGroup, help="The subsidy ledger.", no_args_is_help=True)
     add(ledger, "list", list_transfers)
     add(ledger, "verify", verify)
@@ -79,88 +70,6 @@ def list_programmes(session: Session, city: City = "") -> None:
 
 def _cap(one: pb.Programme, field: str) -> str:
     return amounts.money(getattr(one, field)) if one.HasField(field) else "-"  # type: ignore[arg-type]
-
-
-def show_funds(
-    session: Session,
-    programme: Annotated[
-        str, typer.Argument(metavar="PROGRAMME", help="Only this programme.")
-    ] = "",
-    city: City = "",
-) -> None:
-    """Show funds: what was appropriated, is held, was paid, and is available."""
-    request = pb.ListFundsRequest(city=city, programme=programme)
-    found = session.client.subsidies.ListFunds(request).funds
-    if session.as_json:
-        print_json({"funds": [to_json(one) for one in found]})
-        return
-    _funds(session, list(found))
-
-
-def _funds(session: Session, found: list[pb.Fund]) -> None:
-    columns = [
-        Column("fund.programme"),
-        Column("fund.city", rank=3),
-        Column("fund.period"),
-        Column("fund.state", rank=2),
-        Column("fund.appropriated", right=True, rank=1),
-        Column("fund.held", right=True),
-        Column("fund.posted", right=True),
-        Column("fund.available", right=True),
-    ]
-    rows: list[list[str | Cell]] = [
-        [
-            one.programme,
-            session.name(one.city),
-            one.period,
-            session.out.state(one.state),
-            amounts.money(one.appropriated_fen),
-            amounts.money(one.held_fen),
-            amounts.money(one.posted_fen),
-            Cell(amounts.money(one.available_fen), "" if one.available_fen else "red"),
-        ]
-        for one in found
-    ]
-    session.out.table(columns, rows, "fund.none")
-
-
-def appropriate(
-    session: Session,
-    programme: Annotated[str, typer.Argument(metavar="PROGRAMME", help="The programme.")],
-    yuan: Annotated[str, typer.Argument(metavar="YUAN", help="What to add, such as 500000.00.")],
-    period: Annotated[
-        str, typer.Option("--period", help="The period, such as 2026; `fund show` lists them.")
-    ],
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
-    ],
-    request_id: Annotated[
-        str | None,
-        typer.Option("--request-id", help="Key of this call; repeating it adds nothing twice."),
-    ] = None,
-) -> None:
-    """Add money to the fund of a programme and period."""
-    fen = amounts.parse_yuan(yuan)
-    if fen is None:
-        raise Failed("option.yuan", exits.USAGE, option="YUAN", given=yuan)
-    own_id = request_id or f"cli-{uuid.uuid4()}"
-    if session.verbose:
-        complain(session.t("fund.request_id", request_id=own_id))
-    request = pb.AppropriateFundRequest(
-        request_id=own_id, programme=programme, period=period, amount_fen=fen, reason=reason
-    )
-    try:
-        fund = session.client.subsidies.AppropriateFund(request).fund
-    except grpc.RpcError as error:
-        problem = problem_of(error)
-        if problem.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            after = session.t("call.answer_lost", request_id=own_id)
-            raise FailedCall(problem, after) from error
-        raise
-    if session.as_json:
-        print_json({"request_id": own_id, "fund": to_json(fund)})
-    else:
-        _funds(session, [fund])
 
 
 def list_transfers(

@@ -17,9 +17,9 @@ import structlog
 
 from adapters.contract import CenterAdapter, RunRequest
 from scheduler.clock import Clock
+from scheduler.control.bookkeeping import BookDesk, Bookkeeping
 from scheduler.control.capacity_watch import CapacityWatch
 from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
-from scheduler.control.digesting import DigestDesk
 from scheduler.control.executing import Executor
 from scheduler.control.follower import Follower
 from scheduler.control.housekeeping import Housekeeping
@@ -75,7 +75,7 @@ class ControlLoop:
         holder: str,
         rng: random.Random,
         pause: Pause = asyncio.sleep,
-        digests: DigestDesk | None = None,
+        books: BookDesk | None = None,
     ) -> None:
         self.db, self.clock, self.metrics, self.settings = db, clock, metrics, settings
         self._decode, self._holder, self._rng = decode_spec, holder, rng
@@ -100,8 +100,9 @@ class ControlLoop:
         self.follower = Follower(db, clock, self)
         answering = self.centers.answering
         self.housekeeping = Housekeeping(
-            db, clock, settings, self, self._executor.ordered, answering, digests
+            db, clock, settings, self, self._executor.ordered, answering
         )
+        self.books = None if books is None else Bookkeeping(db, clock, self, books)
         self.reasons = ReasonKeeper(db, clock, settings, self.planner, self, metrics)
         self._wake = asyncio.Event()
         self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
@@ -149,6 +150,9 @@ class ControlLoop:
             asyncio.create_task(self._guarded(self._measure_forever), name="measure"),
             asyncio.create_task(self._guarded(self._keep_reasons_forever), name="reasons"),
         ]
+        if self.books is not None:
+            for name, body in self.books.bodies().items():
+                self._tasks.append(asyncio.create_task(self._guarded(body), name=name))
 
     async def stop(self) -> None:
         """Stop deciding; runs at the centers go on, and the next leader finds them."""

@@ -44,4 +44,5 @@ class EventKind(StrEnum):
     ENTERPRISE_CHANGED = "ENTERPRISE_CHANGED"
     CENTER_CHANGED = "CENTER_CHANGED"
     FUND_CHANGED = "FUND_CHANGED"
+    ALERT_RAISED = "ALERT_RAISED"  # a fund, a cap or a voucher reached a threshold
     BUDGET_CHANGED = "BUDGET_CHANGED"

@@ -6,7 +6,9 @@ from corridor.v1 import subsidy_service_pb2_grpc
 from quota.transfers import Link
 from scheduler.domain.ids import run_id
 from scheduler.rpc import caller
+from scheduler.rpc.alert_methods import AlertMethods
 from scheduler.rpc.approval_methods import ApprovalMethods
+from scheduler.rpc.digest_methods import DigestMethods
 from scheduler.rpc.element_ids import find_uid
 from scheduler.rpc.fund_methods import FundMethods
 from scheduler.rpc.messages import (
@@ -25,7 +27,9 @@ from scheduler.services.context import Context
 
 
 class SubsidyServicer(
+    AlertMethods,
     ApprovalMethods,
+    DigestMethods,
     FundMethods,
     ProgrammeMethods,
     StatementMethods,

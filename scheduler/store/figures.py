@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from scheduler.domain.principal import EVERYTHING
-from scheduler.store import pools, quotas_usage, stops
+from scheduler.store import alerts, pools, quotas_usage, stops
 from scheduler.store.pools import Pool
 from scheduler.store.quotas_usage import UsageRow
 
@@ -14,13 +14,15 @@ from scheduler.store.quotas_usage import UsageRow
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Use by city and flavor, pools with the units in use, funds (city, programme, available,
-    held, posted in fen), stopped nodes by (kind, state), dated changes of quotas by state."""
+    held, posted in fen), stopped nodes by (kind, state), dated changes of quotas by state, and the
+    highest percent told of funds by (city, programme)."""
 
     quotas: list[UsageRow]
     pools: list[tuple[Pool, int]]
     funds: list[tuple[str, str, int, int, int]]
     stops: dict[tuple[str, str], int]
     changes: dict[str, int]
+    alerts: dict[tuple[str, str], int]
 
 
 def read(connection: Connection) -> Figures:
@@ -45,6 +47,7 @@ def read(connection: Connection) -> Figures:
         [(c, p, int(a), int(h), int(s)) for c, p, a, h, s in funds],
         Count((node.partition("/")[0], state) for node, state in stopped),
         {state: int(count) for state, count in changes},
+        alerts.highest(connection),
     )
 
 

@@ -6,9 +6,11 @@ languages with the same placeholders, that each one used exists, and that each i
 
 from typing import Any, Final
 
+from scheduler.cli.texts.alerts import TEXTS as ALERTS
 from scheduler.cli.texts.budgets import TEXTS as BUDGETS
 from scheduler.cli.texts.digests import TEXTS as DIGESTS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
+from scheduler.cli.texts.funds import TEXTS as FUNDS
 from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
 from scheduler.cli.texts.simulating import TEXTS as SIMULATING
@@ -18,10 +20,12 @@ LANGUAGES: Final = ("en", "zh")
 #: Key -> (English, Chinese).
 CATALOG: Final[dict[str, tuple[str, str]]] = {
     **SCREENS,
+    **ALERTS,
     **BUDGETS,
     **DIGESTS,
     **REASONS,
     **FAULTS,
+    **FUNDS,
     **SIMULATING,
     **STATEMENTS,
 }

@@ -2,12 +2,16 @@
 
 from typing import Final
 
+from scheduler.cli.texts.alerts import HELP as ALERTS
 from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.digests import HELP as DIGESTS
+from scheduler.cli.texts.funds import HELP as FUNDS
 from scheduler.cli.texts.statements import HELP as STATEMENTS
 
 HELP: Final[dict[str, str]] = {
+    **ALERTS,
     **BUDGETS,
+    **FUNDS,
     **DIGESTS,
     **STATEMENTS,
     # The command line as a whole.

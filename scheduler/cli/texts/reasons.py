@@ -44,7 +44,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "event.RUN_ACCEPTED": ("center accepted", "中心已接受"),
     "event.RUN_STARTED": ("started", "已开始"),
     "event.RUN_UNKNOWN": ("center is silent", "中心无应答"),
-    "event.HOLD_ALARM": ("outcome unknown for long; its money stays held", "结果长时间未知，资金继续冻结"),
+    "event.HOLD_ALARM": (
+        "outcome unknown for long; its money stays held",
+        "结果长时间未知，资金继续冻结",
+    ),
+    "event.ALERT_RAISED": ("a threshold was reached", "达到提醒阈值"),
     "event.EVICTION_ORDERED": ("is to give way", "将被收回"),
     "event.EVICTION_NOTICED": ("told to save its work", "已通知保存进度"),
     "event.EMERGENCY_GRANTED": ("goes before all other jobs", "已列为紧急"),

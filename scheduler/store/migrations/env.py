@@ -4,6 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 from scheduler.store import (
+    alert_tables,
     approval_tables,
     budget_tables,
     charge_tables,
@@ -31,6 +32,7 @@ for one in (
     charge_tables.Correction,
     statement_tables.Statement,
     digest_tables.LedgerDigest,
+    alert_tables.Alert,
 ):
     assert one.metadata is SQLModel.metadata
 

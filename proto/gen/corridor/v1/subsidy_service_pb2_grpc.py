@@ -3,7 +3,9 @@
 import grpc
 import warnings
 
+from corridor.v1 import alert_pb2 as corridor_dot_v1_dot_alert__pb2
 from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
+from corridor.v1 import digest_pb2 as corridor_dot_v1_dot_digest__pb2
 from corridor.v1 import period_pb2 as corridor_dot_v1_dot_period__pb2
 from corridor.v1 import rule_pb2 as corridor_dot_v1_dot_rule__pb2
 from corridor.v1 import statement_pb2 as corridor_dot_v1_dot_statement__pb2
@@ -66,6 +68,31 @@ class SubsidyServiceStub:
                 '/corridor.v1.SubsidyService/VerifyLedger',
                 request_serializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerResponse.FromString,
+                _registered_method=True)
+        self.ListLedgerDigests = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListLedgerDigests',
+                request_serializer=corridor_dot_v1_dot_digest__pb2.ListLedgerDigestsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_digest__pb2.ListLedgerDigestsResponse.FromString,
+                _registered_method=True)
+        self.GetLedgerDigest = channel.unary_unary(
+                '/corridor.v1.SubsidyService/GetLedgerDigest',
+                request_serializer=corridor_dot_v1_dot_digest__pb2.GetLedgerDigestRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_digest__pb2.GetLedgerDigestResponse.FromString,
+                _registered_method=True)
+        self.VerifyLedgerHeads = channel.unary_unary(
+                '/corridor.v1.SubsidyService/VerifyLedgerHeads',
+                request_serializer=corridor_dot_v1_dot_digest__pb2.VerifyLedgerHeadsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_digest__pb2.VerifyLedgerHeadsResponse.FromString,
+                _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ListAlerts',
+                request_serializer=corridor_dot_v1_dot_alert__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_alert__pb2.ListAlertsResponse.FromString,
+                _registered_method=True)
+        self.ForecastFunds = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ForecastFunds',
+                request_serializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsResponse.FromString,
                 _registered_method=True)
         self.ListChangeRequests = channel.unary_unary(
                 '/corridor.v1.SubsidyService/ListChangeRequests',
@@ -259,6 +286,41 @@ class SubsidyServiceServicer:
 
     def VerifyLedger(self, request, context):
         """Recomputes hash chains, balances and caps from the first entry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLedgerDigests(self, request, context):
+        """Lists the signed daily digests of the ledger, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLedgerDigest(self, request, context):
+        """Gets a digest with its signature and the key that checks it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyLedgerHeads(self, request, context):
+        """Says whether the chains still go through heads that a digest tells of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlerts(self, request, context):
+        """Lists what funds, caps and vouchers have reached, newest first (alert.proto).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForecastFunds(self, request, context):
+        """Says when open funds will be spent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -520,6 +582,31 @@ def add_SubsidyServiceServicer_to_server(servicer, server):
                     servicer.VerifyLedger,
                     request_deserializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerResponse.SerializeToString,
+            ),
+            'ListLedgerDigests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLedgerDigests,
+                    request_deserializer=corridor_dot_v1_dot_digest__pb2.ListLedgerDigestsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_digest__pb2.ListLedgerDigestsResponse.SerializeToString,
+            ),
+            'GetLedgerDigest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLedgerDigest,
+                    request_deserializer=corridor_dot_v1_dot_digest__pb2.GetLedgerDigestRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_digest__pb2.GetLedgerDigestResponse.SerializeToString,
+            ),
+            'VerifyLedgerHeads': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyLedgerHeads,
+                    request_deserializer=corridor_dot_v1_dot_digest__pb2.VerifyLedgerHeadsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_digest__pb2.VerifyLedgerHeadsResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=corridor_dot_v1_dot_alert__pb2.ListAlertsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_alert__pb2.ListAlertsResponse.SerializeToString,
+            ),
+            'ForecastFunds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForecastFunds,
+                    request_deserializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsResponse.SerializeToString,
             ),
             'ListChangeRequests': grpc.unary_unary_rpc_method_handler(
                     servicer.ListChangeRequests,
@@ -814,6 +901,141 @@ class SubsidyService:
             '/corridor.v1.SubsidyService/VerifyLedger',
             corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerRequest.SerializeToString,
             corridor_dot_v1_dot_subsidy__service__pb2.VerifyLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLedgerDigests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListLedgerDigests',
+            corridor_dot_v1_dot_digest__pb2.ListLedgerDigestsRequest.SerializeToString,
+            corridor_dot_v1_dot_digest__pb2.ListLedgerDigestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLedgerDigest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/GetLedgerDigest',
+            corridor_dot_v1_dot_digest__pb2.GetLedgerDigestRequest.SerializeToString,
+            corridor_dot_v1_dot_digest__pb2.GetLedgerDigestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyLedgerHeads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/VerifyLedgerHeads',
+            corridor_dot_v1_dot_digest__pb2.VerifyLedgerHeadsRequest.SerializeToString,
+            corridor_dot_v1_dot_digest__pb2.VerifyLedgerHeadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ListAlerts',
+            corridor_dot_v1_dot_alert__pb2.ListAlertsRequest.SerializeToString,
+            corridor_dot_v1_dot_alert__pb2.ListAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForecastFunds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ForecastFunds',
+            corridor_dot_v1_dot_alert__pb2.ForecastFundsRequest.SerializeToString,
+            corridor_dot_v1_dot_alert__pb2.ForecastFundsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,7 +4,9 @@ isort:skip_file
 Subsidy programmes, their money, and the ledger."""
 
 from collections import abc as _abc
+from corridor.v1 import alert_pb2 as _alert_pb2
 from corridor.v1 import approval_pb2 as _approval_pb2
+from corridor.v1 import digest_pb2 as _digest_pb2
 from corridor.v1 import period_pb2 as _period_pb2
 from corridor.v1 import rule_pb2 as _rule_pb2
 from corridor.v1 import statement_pb2 as _statement_pb2
@@ -51,6 +53,16 @@ class SubsidyServiceStub:
     """Lists transfers of the ledger, newest first."""
     VerifyLedger: _grpc.UnaryUnaryMultiCallable[_subsidy_service_pb2.VerifyLedgerRequest, _subsidy_service_pb2.VerifyLedgerResponse]
     """Recomputes hash chains, balances and caps from the first entry."""
+    ListLedgerDigests: _grpc.UnaryUnaryMultiCallable[_digest_pb2.ListLedgerDigestsRequest, _digest_pb2.ListLedgerDigestsResponse]
+    """Lists the signed daily digests of the ledger, newest first."""
+    GetLedgerDigest: _grpc.UnaryUnaryMultiCallable[_digest_pb2.GetLedgerDigestRequest, _digest_pb2.GetLedgerDigestResponse]
+    """Gets a digest with its signature and the key that checks it."""
+    VerifyLedgerHeads: _grpc.UnaryUnaryMultiCallable[_digest_pb2.VerifyLedgerHeadsRequest, _digest_pb2.VerifyLedgerHeadsResponse]
+    """Says whether the chains still go through heads that a digest tells of."""
+    ListAlerts: _grpc.UnaryUnaryMultiCallable[_alert_pb2.ListAlertsRequest, _alert_pb2.ListAlertsResponse]
+    """Lists what funds, caps and vouchers have reached, newest first (alert.proto)."""
+    ForecastFunds: _grpc.UnaryUnaryMultiCallable[_alert_pb2.ForecastFundsRequest, _alert_pb2.ForecastFundsResponse]
+    """Says when open funds will be spent."""
     ListChangeRequests: _grpc.UnaryUnaryMultiCallable[_approval_pb2.ListChangeRequestsRequest, _approval_pb2.ListChangeRequestsResponse]
     """Changes that need two persons (approval.proto).
 
@@ -149,6 +161,16 @@ class SubsidyServiceAsyncStub(SubsidyServiceStub):
     """Lists transfers of the ledger, newest first."""
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_subsidy_service_pb2.VerifyLedgerRequest, _subsidy_service_pb2.VerifyLedgerResponse]  # type: ignore[assignment]
     """Recomputes hash chains, balances and caps from the first entry."""
+    ListLedgerDigests: _aio.UnaryUnaryMultiCallable[_digest_pb2.ListLedgerDigestsRequest, _digest_pb2.ListLedgerDigestsResponse]  # type: ignore[assignment]
+    """Lists the signed daily digests of the ledger, newest first."""
+    GetLedgerDigest: _aio.UnaryUnaryMultiCallable[_digest_pb2.GetLedgerDigestRequest, _digest_pb2.GetLedgerDigestResponse]  # type: ignore[assignment]
+    """Gets a digest with its signature and the key that checks it."""
+    VerifyLedgerHeads: _aio.UnaryUnaryMultiCallable[_digest_pb2.VerifyLedgerHeadsRequest, _digest_pb2.VerifyLedgerHeadsResponse]  # type: ignore[assignment]
+    """Says whether the chains still go through heads that a digest tells of."""
+    ListAlerts: _aio.UnaryUnaryMultiCallable[_alert_pb2.ListAlertsRequest, _alert_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    """Lists what funds, caps and vouchers have reached, newest first (alert.proto)."""
+    ForecastFunds: _aio.UnaryUnaryMultiCallable[_alert_pb2.ForecastFundsRequest, _alert_pb2.ForecastFundsResponse]  # type: ignore[assignment]
+    """Says when open funds will be spent."""
     ListChangeRequests: _aio.UnaryUnaryMultiCallable[_approval_pb2.ListChangeRequestsRequest, _approval_pb2.ListChangeRequestsResponse]  # type: ignore[assignment]
     """Changes that need two persons (approval.proto).
 
@@ -274,6 +296,46 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subsidy_service_pb2.VerifyLedgerResponse, _abc.Awaitable[_subsidy_service_pb2.VerifyLedgerResponse]]:
         """Recomputes hash chains, balances and caps from the first entry."""
+
+    @_abc_1.abstractmethod
+    def ListLedgerDigests(
+        self,
+        request: _digest_pb2.ListLedgerDigestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_digest_pb2.ListLedgerDigestsResponse, _abc.Awaitable[_digest_pb2.ListLedgerDigestsResponse]]:
+        """Lists the signed daily digests of the ledger, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetLedgerDigest(
+        self,
+        request: _digest_pb2.GetLedgerDigestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_digest_pb2.GetLedgerDigestResponse, _abc.Awaitable[_digest_pb2.GetLedgerDigestResponse]]:
+        """Gets a digest with its signature and the key that checks it."""
+
+    @_abc_1.abstractmethod
+    def VerifyLedgerHeads(
+        self,
+        request: _digest_pb2.VerifyLedgerHeadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_digest_pb2.VerifyLedgerHeadsResponse, _abc.Awaitable[_digest_pb2.VerifyLedgerHeadsResponse]]:
+        """Says whether the chains still go through heads that a digest tells of."""
+
+    @_abc_1.abstractmethod
+    def ListAlerts(
+        self,
+        request: _alert_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.ListAlertsResponse, _abc.Awaitable[_alert_pb2.ListAlertsResponse]]:
+        """Lists what funds, caps and vouchers have reached, newest first (alert.proto)."""
+
+    @_abc_1.abstractmethod
+    def ForecastFunds(
+        self,
+        request: _alert_pb2.ForecastFundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.ForecastFundsResponse, _abc.Awaitable[_alert_pb2.ForecastFundsResponse]]:
+        """Says when open funds will be spent."""
 
     @_abc_1.abstractmethod
     def ListChangeRequests(
