@@ -48,6 +48,7 @@ def member(enterprise: str, role: Role = Role.ENTERPRISE_ADMIN) -> Principal:
 def charged(now_ms: int = worlds.NOW_MS) -> Hands:
     """Jobs of four enterprises that ran in September: subsidised, not subsidised, overrun, free."""
     it = Hands(worlds.build(now_ms))
+    it.db.do(lambda c: book_months.begin_due(c, now_ms))
     world = it.world
     first = world.submit("w1", [job(NPU), job(NPU, 2), job(CPU, 8)])
     second = world.submit("e1", [job(NPU), job(CPU, 4)])
@@ -65,7 +66,6 @@ def charged(now_ms: int = worlds.NOW_MS) -> Hands:
 
 def close(it: Hands, *months: str) -> None:
     """Let the clock pass the months, and close their books and those before."""
-    it.db.do(lambda c: book_months.begin_due(c, it.clock.ms))
     it.clock.ms = max(it.clock.ms, period_bounds(months[-1])[1] + DAY_MS)
     for month in months:
         act = Act(OPERATOR, "month is over", it.clock.ms, it.clock.ms)
