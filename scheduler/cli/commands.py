@@ -42,8 +42,16 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("quota", "quota_cmd", "Quotas of cities and enterprises."),
             ("budget", "budget_cmd", "Budgets: hours that may be used in a month or quarter."),
             ("loan", "loan_cmd", "Hours lent between cities."),
-            ("programme", "money_cmd", "Subsidy programmes."),
-            ("fund", "money_cmd", "Funds of subsidy programmes."),
+            ("programme", "programme_cmd", "Subsidy programmes."),
+            (
+                "approve",
+                "approve_cmd",
+                "Changes that need two persons: asked for by one, decided by another.",
+            ),
+            ("fund", "fund_cmd", "Funds of subsidy programmes."),
+            ("voucher", "voucher_cmd", "Vouchers of enterprises, and free hours."),
+            ("wallet", "wallet_cmd", "Wallets: enterprises' own money."),
+            ("period", "period_cmd", "Months of the books and periods of funds."),
             (
                 "statement",
                 "statement_cmd",

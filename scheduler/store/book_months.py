@@ -45,9 +45,11 @@ def is_due(connection: Connection, now_ms: int) -> bool:
 
 def begin_due(connection: Connection, now_ms: int) -> None:
     """Begin the months up to now; those that are over are closing."""
-    end_ms = _last_end(connection)
     rows: list[tuple[str, int, int]] = []
-    at_ms = end_ms or now_ms
+    at_ms = _last_end(connection)
+    if not at_ms:  # the books begin with their first entry
+        first_ms = connection.exec_driver_sql("SELECT min(effective_ms) FROM transfer").scalar()
+        at_ms = now_ms if first_ms is None else min(int(first_ms), now_ms)
     while at_ms <= now_ms:
         month = period_of(at_ms, 1)
         start_ms, at_ms = period_bounds(month)

@@ -240,11 +240,8 @@ HELP: Final[dict[str, str]] = {
         "显示资金：已拨、预占、已付、可用。"
     ),
     "Only this programme.": "只要此项目。",
-    "Add money to the fund of a programme and period.": "向某项目某期间的资金拨付。",
     "The programme.": "补贴项目。",
-    "What to add, such as 500000.00.": "拨付金额（元），例如 500000.00。",
     "The period, such as 2026; `fund show` lists them.": "期间，例如 2026；见 `fund show`。",
-    "Key of this call; repeating it adds nothing twice.": "本次调用的请求号；重复不会重复拨付。",
     "The subsidy ledger.": "补贴账本。",
     "List entries of the ledger, newest first.": "列出账本分录，最新的在前。",
     "Only this account.": "只要此账户。",

@@ -266,10 +266,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "fund.posted": ("PAID", "已付"),
     "fund.available": ("AVAILABLE", "可用"),
     "fund.none": ("No funds that you may see.", "没有您可查看的资金。"),
-    "fund.request_id": (
-        "appropriating under request id {request_id}",
-        "以请求号 {request_id} 拨付",
-    ),
     "ledger.time": ("TIME", "时间"),
     "ledger.kind": ("KIND", "种类"),
     "ledger.code": ("FOR", "用途"),

@@ -12,6 +12,7 @@ from corridor.v1 import (
     job_pb2,
     quota_service_pb2,
     statement_pb2,
+    voucher_pb2,
 )
 
 from scheduler.cli import exits
@@ -70,6 +71,11 @@ MADE = {
     "mode.": {
         name.removeprefix("BUDGET_MODE_")
         for name, number in budget_pb2.BudgetMode.items()
+        if number
+    },
+    "voucher.": {
+        name.removeprefix("VOUCHER_STATE_")
+        for name, number in voucher_pb2.VoucherState.items()
         if number
     },
     "lent.": {

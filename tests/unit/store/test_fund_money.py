@@ -190,8 +190,12 @@ def test_upkeep_does_what_is_due_one_thing_at_a_time_and_then_nothing() -> None:
     it.hold(fund_account("pool", "2026"), 1_000)
     it.lower("pool", 300, pending=True)
     it.clock.ms = voucher.end_ms
-    for programme in ("v", "pool"):
-        it.db.do(lambda c, of=programme: fund_closing.close(c, of, "2026", it.act()))
+
+    def close(programme: str) -> None:
+        it.db.do(lambda c: fund_closing.close(c, programme, "2026", it.act()))
+
+    close("v")
+    close("pool")
     it.db.do(
         lambda c: c.exec_driver_sql(
             "UPDATE account SET debits_pending = 600 WHERE account_id = 'fund:pool:2026'"
