@@ -7,6 +7,7 @@ price is the hold's, and their rates are those of the rules.
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from json.encoder import encode_basestring as quoted
 from typing import Final, NamedTuple
 
@@ -65,6 +66,11 @@ def write(prices: Sequence[PriceFrom], admitted: Sequence[Admitted], parts: Sequ
     )
     told = ",".join(f"[{at_ms},{ufen},{quoted(price_id)}]" for at_ms, ufen, price_id in prices)
     return f'{{"prices":[{told}],"rules":[{rules}]}}'
+
+
+def basis(text: str) -> str:
+    """Return what the entries of a hold say of what was frozen: so the chain shows a change."""
+    return f"frozen {sha256(text.encode()).hexdigest()[:32]}"
 
 
 @lru_cache(maxsize=16_384)

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("from_ms", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("to_ms", sa.BigInteger(), nullable=False, server_default=str(1 << 62)),
         sa.Column("cap_reserved", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("shard", sa.String(), nullable=False, server_default=sa.text("''")),
     ):
         op.add_column("hold_leg", column)
     op.add_column(
@@ -184,5 +185,5 @@ def downgrade() -> None:
     with op.batch_alter_table("hold") as batch:
         batch.drop_column("from_s")
     with op.batch_alter_table("hold_leg") as batch:
-        for name in ("funder", "from_ms", "to_ms", "cap_reserved"):
+        for name in ("funder", "from_ms", "to_ms", "cap_reserved", "shard"):
             batch.drop_column(name)

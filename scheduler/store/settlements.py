@@ -1,33 +1,38 @@
 """Runs settled by their metered use: set-based, each once, never above what was held.
 
 ``settle`` posts each leg up to what it holds and frees the rest, in the caller's transaction with
-the end of the runs. What the center metered beyond the hold becomes the enterprise's debt.
+the end of the runs. What the center metered beyond the hold is paid by the funds and the wallet as
+far as they have anything left, and else becomes the enterprise's debt; a fund never owes.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from adapters.contract import Usage
 from quota.audit import leg_id
 from quota.budgets import Use
-from quota.settlement import Bill, Leg, Segment, void
-from quota.settlement import settle as settle_legs
-from quota.subsidy import CORRIDOR, Binding, Rule
+from quota.charges import NOTHING, Bill, Left, Line
+from quota.eligibility import Admitted
+from quota.rules import CORRIDOR
+from quota.settling import settle as settle_legs
+from quota.settling import void
+from quota.slices import Cut, Cuts, Span, bounds_of, cut
 from quota.transfers import (
     Entry,
     Kind,
     payable_account,
     receivable_account,
+    wallet_account,
     wallet_shard,
 )
-from scheduler.store import accounts, budget_holds, pricing
-from scheduler.store.database import bulk_insert, bulk_read, bulk_update
-from scheduler.store.tables import RatedLine, SubsidyLine, UsageRecord, table
-from scheduler.store.transfers import append_transfers
+from scheduler.store import budget_holds, charge_rows, frozen, held_legs, overruns, pricing
+from scheduler.store.charge_rows import ChargeRows, Run
+from scheduler.store.database import bulk_read, bulk_update
+from scheduler.store.frozen import Frozen
+from scheduler.store.held_legs import HeldLeg
 from scheduler.store.usage_records import digest
 
 RunKey = tuple[int, int]
@@ -43,6 +48,11 @@ class Ended(NamedTuple):
     city: str
     billed: bool
     usage: Sequence[Usage]
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return Run(self.uid, self.attempt, self.center, self.enterprise, self.city)
 
 
 class Settled(NamedTuple):
@@ -61,53 +71,32 @@ class Settlements:
     freed_cities: Collection[str]
 
 
-_USAGE_COLUMNS: Final = (
-    "job_uid", "attempt", "center", "native_id", "submit_ms", "segment", "revision", "start_ms",
-    "end_ms", "units", "raw_sha256", "source",
-)  # fmt: skip
-_RATED_COLUMNS: Final = (
-    "job_uid", "attempt", "revision", "line", "segment", "price_id", "seconds", "units",
-    "free", "gross_fen", "billed", "start_ms", "end_ms", "booked_ms",
-)  # fmt: skip
-_SUBSIDY_COLUMNS: Final = (
-    "job_uid", "attempt", "revision", "line", "programme", "rule_version", "account_id",
-    "amount_fen", "binding", "cap_year", "ledger", "start_ms", "booked_ms",
-)  # fmt: skip
+@dataclass(slots=True)
+class _Ending:
+    """A run that is being settled: what was held and frozen for it, and what it comes to."""
 
+    one: Ended
+    frozen: Frozen
+    revs: Sequence[int]
+    legs: list[HeldLeg]
+    admitted: tuple[Admitted, ...]
+    cut: Cut
+    bill: Bill
 
-class _Leg(NamedTuple):
-    """A stored leg."""
-
-    leg: Leg
-    debit: str
-    credit: str
-    cap_year: int | None
-
-
-class _Frozen(NamedTuple):
-    """What admission froze: the price, and per programme its rule version and binding limit."""
-
-    price_id: str
-    price_ufen: int
-    bindings: str
+    def charge(self, left: Left = NOTHING, wallet_fen: int = 0) -> None:
+        """Make out the bill, of the hold and of what is left beside it."""
+        plain = [stored.leg for stored in self.legs]
+        if self.one.billed and self.one.usage:
+            self.bill = settle_legs(plain, self.admitted, self.cut, left, wallet_fen)
 
 
 @dataclass(slots=True)
 class _Settling:
     """Rows and moves of a batch of settlements."""
 
-    now_ms: int
-    rules: Mapping[tuple[str, int], Rule]
+    rows: ChargeRows
     holds: list[tuple[object, ...]] = field(default_factory=list)
     legs: list[tuple[object, ...]] = field(default_factory=list)
-    usage: list[tuple[object, ...]] = field(default_factory=list)
-    rated: list[tuple[object, ...]] = field(default_factory=list)
-    lines: list[tuple[object, ...]] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    moves: accounts.Moves = field(default_factory=accounts.Moves)
-    caps: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
-    #: Funds, and cities of wallets, to which held money comes back.
-    freed_funds: set[str] = field(default_factory=set)
     freed_cities: set[str] = field(default_factory=set)
 
 
@@ -115,35 +104,27 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
     """Settle runs, each for the first time; raises RuntimeError for one without an open hold."""
     if not ended:
         return Settlements({}, ())
-    uids = ", ".join(str(one.uid) for one in ended)
-    holds = {
-        (uid, attempt): _Frozen(price_id, price, frozen)
-        for uid, attempt, price_id, price, frozen in bulk_read(
-            connection,
-            "SELECT job_uid, attempt, price_id, price_ufen, frozen FROM hold"
-            f" WHERE job_uid IN ({uids}) AND state = 'HELD'",
-        )
-    }
-    legs = _stored_legs(connection, uids)
-    versions = {
-        (one.leg.programme, one.leg.rule_version)
-        for found in legs.values()
-        for one in found
-        if one.leg.programme is not None and one.leg.rule_version is not None
-    }
-    work = _Settling(now_ms, pricing.load_rules(connection, versions))
-    settled: dict[RunKey, Settled] = {}
-    for one in ended:
-        key = (one.uid, one.attempt)
-        frozen = holds.get(key)
-        if frozen is None:
-            raise RuntimeError(f"run {key} has no open hold: it was settled before or never held")
-        settled[key] = _settle_one(work, one, frozen, legs.get(key, []))
+    endings = _endings(connection, ended)
+    work = _Settling(ChargeRows(now_ms))
+    _lock(connection, endings)
+    over = [one for one in endings if one.bill.receivable_fen]
+    over.sort(key=lambda one: (one.one.uid, one.one.attempt))  # whoever reported first
+    for one in endings:
+        if not one.bill.receivable_fen:
+            _note(work, one)
+    if over:
+        _charge_beyond(connection, work, over)
     _write(connection, work)
     freed = budget_holds.settle(
         connection, {(one.uid, one.attempt): _uses(one) for one in ended}, now_ms
     )
+    settled = {(one.one.uid, one.one.attempt): _settled(one.bill) for one in endings}
     return Settlements(settled, freed | _freed_cities(connection, work))
+
+
+def _settled(bill: Bill) -> Settled:
+    charge = bill.quote
+    return Settled(charge.gross_fen, charge.subsidy_fen, charge.self_pay_fen)
 
 
 def _uses(one: Ended) -> list[Use]:
@@ -151,171 +132,180 @@ def _uses(one: Ended) -> list[Use]:
     return [Use(use.start_ms, use.end_ms, use.units) for use in one.usage] if one.billed else []
 
 
-def _stored_legs(connection: Connection, uids: str) -> dict[RunKey, list[_Leg]]:
-    """Return legs in the order in which their rules give."""
-    legs: dict[RunKey, list[_Leg]] = {}
-    for (
-        uid,
-        attempt,
-        number,
-        amount,
-        programme,
-        version,
-        debit,
-        credit,
-        year,
-    ) in bulk_read(
+def _endings(connection: Connection, ended: Sequence[Ended]) -> list[_Ending]:
+    """Read what was held for runs, and make out their bills from that alone."""
+    uids = [one.uid for one in ended]
+    listed = ", ".join(map(str, uids))
+    holds: dict[RunKey, Frozen] = {}
+    revs: dict[RunKey, list[int]] = {}
+    for uid, attempt, rev, price_id, price_ufen, text in bulk_read(
         connection,
-        "SELECT job_uid, attempt, leg, amount_fen, programme, rule_version, debit_account,"
-        f" credit_account, cap_year FROM hold_leg WHERE job_uid IN ({uids})"
-        " ORDER BY job_uid, attempt, leg",
+        "SELECT job_uid, attempt, rev, price_id, price_ufen, frozen FROM hold"
+        f" WHERE job_uid IN ({listed}) AND state = 'HELD' ORDER BY job_uid, attempt, rev",
     ):
-        stored = _Leg(Leg(number, amount, programme, version), debit, credit, year)
-        found = legs.get((uid, attempt))
-        if found is None:
-            legs[uid, attempt] = [stored]
-        else:
-            found.append(stored)
-    return legs
-
-
-def _settle_one(work: _Settling, one: Ended, frozen: _Frozen, legs: list[_Leg]) -> Settled:
-    plain = [stored.leg for stored in legs]
-    segments = [
-        Segment(use.segment, (use.end_ms - use.start_ms) // 1000, use.units) for use in one.usage
-    ]
-    if one.billed and segments:
-        bill = settle_legs(plain, work.rules, segments, frozen.price_ufen)
-    else:
-        bill = void(plain)
-    uid, attempt = one.uid, one.attempt
-    used: list[tuple[object, ...]] = []
-    for line, (use, segment) in enumerate(zip(one.usage, segments, strict=True)):
-        row = (
-            one.center, use.native_id, use.submit_ms, use.segment, use.revision, use.start_ms,
-            use.end_ms, use.units, use.raw_sha256, use.source,
+        if not rev:
+            holds[uid, attempt] = frozen.read(text, price_id, price_ufen)
+        revs.setdefault((uid, attempt), []).append(rev)
+    legs = held_legs.read(connection, uids)
+    versions = {version for one in holds.values() for version in one.versions()}
+    rules = pricing.load_rules(connection, versions)
+    endings = []
+    for one in ended:
+        key = (one.uid, one.attempt)
+        if key not in holds:
+            raise RuntimeError(f"run {key} has no open hold: it was settled before or never held")
+        mine = legs.get(key, [])
+        plain = [stored.leg for stored in mine]
+        cuts = Cuts(holds[key].prices, bounds_of(plain))
+        spans = [Span(use.segment, use.start_ms, use.end_ms, use.units) for use in one.usage]
+        ending = _Ending(
+            one, holds[key], revs[key], mine, holds[key].admitted(rules), cut(spans, cuts),
+            void(plain),
         )  # fmt: skip
-        used.append(row)
-        work.usage.append((uid, attempt, *row))
-        fen = bill.segments_fen[line] if bill.segments_fen else 0
-        work.rated.append(
-            (
-                uid, attempt, 0, line, use.segment, frozen.price_id, segment.seconds, use.units, 0,
-                fen, one.billed, use.start_ms, use.end_ms, work.now_ms,
-            )
-        )  # fmt: skip
-    basis = f"use {digest(used)}" if used else ""
-    for stored in legs:
-        _settle_leg(work, one, stored, bill.posted_fen[stored.leg.leg], basis)
-    if bill.gross_fen:
-        _note_subsidies(work, one, legs, bill, frozen)
-    if bill.receivable_fen:
-        _note_overrun(work, one, bill.receivable_fen)
-    state = "SETTLED" if bill.gross_fen else "VOIDED"
-    work.holds.append((uid, attempt, state, bill.gross_fen))
-    return Settled(bill.gross_fen, bill.subsidy_fen, bill.gross_fen - bill.subsidy_fen)
+        ending.charge()
+        endings.append(ending)
+    return endings
 
 
-def _settle_leg(work: _Settling, one: Ended, stored: _Leg, posted: int, basis: str) -> None:
-    (number, amount, programme, _), debit, credit, cap_year = stored
-    name = leg_id(one.uid, one.attempt, 0, number)
-    shard = wallet_shard(one.city) if programme is None else debit
-    work.entries.append(
+def _lock(connection: Connection, endings: Sequence[_Ending]) -> None:
+    names, caps, shards = set[str](), set[charge_rows.CapKey](), set[str]()
+    for ending in endings:
+        one = ending.one
+        names |= {wallet_account(one.enterprise), receivable_account(one.enterprise)}
+        names.add(payable_account(one.center))
+        shards.add(wallet_shard(one.city))
+        for stored in ending.legs:
+            names |= {stored.debit, stored.credit}
+            shards.add(stored.shard)
+            leg = stored.leg
+            if leg.programme is not None and leg.cap_year is not None:
+                caps.add((leg.programme, one.enterprise, leg.cap_year))
+    charge_rows.lock(connection, names, caps, shards)
+
+
+def _charge_beyond(connection: Connection, work: _Settling, over: Sequence[_Ending]) -> None:
+    """Settle the runs that used more than their holds, of what all others leave."""
+    legs: dict[str, list[HeldLeg]] = {}
+    for ending in over:
+        legs.setdefault(ending.one.enterprise, []).extend(ending.legs)
+    left = overruns.read(connection, legs, work.rows.moves, work.rows.caps)
+    for ending in over:
+        ending.charge(*left.for_run(ending.one.enterprise, ending.legs))
+        left.take(ending.one.enterprise, ending.bill)
+        _note(work, ending)
+
+
+def _note(work: _Settling, ending: _Ending) -> None:
+    """Note what becomes of a run's hold, and what it rests on."""
+    one, bill = ending.one, ending.bill
+    rows, run = work.rows, one.run
+    rows.meter(run, one.usage)
+    charged = bill.lines or _unbilled(ending.cut)
+    rows.rate(run, charged, ending.cut, billed=one.billed)
+    rows.give(run, charge_rows.givens(bill.quote.parts, ending.cut, ending.frozen.bindings()))
+    basis = ""
+    if one.usage:
+        basis = f"use {digest(charge_rows.usage_row(one.center, use) for use in one.usage)}"
+    posted = dict.fromkeys(ending.revs, 0)
+    for stored in ending.legs:
+        posted[stored.leg.rev] += _note_leg(work, one, stored, bill, basis)
+    _note_beyond(work, one, bill, ending.legs, basis)
+    posted[0] += bill.quote.gross_fen - sum(posted.values())
+    state = "SETTLED" if bill.quote.gross_fen or bill.quote.unit_seconds else "VOIDED"
+    work.holds += [(one.uid, one.attempt, rev, state, fen) for rev, fen in posted.items()]
+
+
+def _unbilled(used: Cut) -> list[Line]:
+    """Lines of use that nobody pays."""
+    return [Line(*piece, 0, 0) for piece in used.pieces]
+
+
+def _note_leg(work: _Settling, one: Ended, stored: HeldLeg, bill: Bill, basis: str) -> int:
+    """Resolve a leg; returns what of the run's gross it pays."""
+    leg, rows = stored.leg, work.rows
+    posted = bill.posted[leg.rev, leg.leg]
+    name = leg_id(one.uid, one.attempt, leg.rev, leg.leg)
+    rows.entries.append(
         Entry(
-            shard, Kind.POST if posted else Kind.VOID, "SETTLE", debit, credit, posted, work.now_ms,
-            f"settle:{name}", one.uid, one.attempt, name, reason=basis,
+            stored.shard, Kind.POST if posted else Kind.VOID, "SETTLE", stored.debit,
+            stored.credit, posted, rows.now_ms, f"settle:{name}", one.uid, one.attempt, name,
+            reason=basis, ledger=stored.ledger,
         )
     )  # fmt: skip
-    work.moves.add(debit, credit, -amount, posted)
+    rows.moves.add(stored.debit, stored.credit, -leg.amount, posted)
     if posted:
-        work.legs.append((one.uid, one.attempt, number, posted))
-    if posted < amount:
-        if programme is None:
+        work.legs.append((one.uid, one.attempt, leg.rev, leg.leg, posted))
+    if posted < leg.amount:
+        if leg.programme is None:
             work.freed_cities.add(one.city)
         else:
-            work.freed_funds.add(debit)
-    if programme is not None and cap_year is not None:
-        cap = (programme, one.enterprise, cap_year)
-        sums = work.caps.get(cap)
-        if sums is None:
-            sums = work.caps[cap] = [0, 0]
-        sums[0] += amount
-        sums[1] += posted
+            rows.freed.add(stored.debit)
+    if leg.programme is not None and leg.cap_year is not None and not leg.grant:
+        cap = (leg.programme, one.enterprise, leg.cap_year)
+        rows.count(cap, -posted if leg.cap_reserved else -leg.amount, posted)
+    return 0 if leg.claim or leg.grant else posted
 
 
-def _note_subsidies(
-    work: _Settling, one: Ended, legs: list[_Leg], bill: Bill, frozen: _Frozen
+def _note_beyond(
+    work: _Settling, one: Ended, bill: Bill, legs: Sequence[HeldLeg], basis: str
 ) -> None:
-    bindings: Mapping[str, tuple[int, str]] = json.loads(frozen.bindings)
-    start_ms = one.usage[0].start_ms
-    for leg, debit, _, cap_year in legs:
-        if leg.programme is None:
-            continue
-        posted = bill.posted_fen[leg.leg]
-        # A subsidy that was cut at admission is still cut if all that was held is used.
-        full = posted == leg.amount_fen
-        binding = bindings[leg.programme][1] if full else Binding.RATE
-        work.lines.append(
-            (
-                one.uid, one.attempt, 0, leg.leg, leg.programme, leg.rule_version, debit, posted,
-                binding, cap_year, "CNY", start_ms, work.now_ms,
+    """Book what was used beyond the hold: from funds, from the wallet, and as a debt."""
+    payable = payable_account(one.center)
+    booked: list[tuple[str, str, str, str, int]] = []
+    for part in bill.direct:
+        for draw in part.draws:
+            like = next(stored for stored in legs if stored.debit == draw.account)
+            booked.append((like.shard, like.ledger, draw.account, like.credit, draw.amount))
+            if draw.cap_year is not None and not part.unit_seconds:
+                cap = (part.programme, one.enterprise, draw.cap_year)
+                work.rows.count(cap, -draw.amount if draw.cap_reserved else 0, draw.amount)
+    shard = wallet_shard(one.city)
+    if bill.wallet_fen:
+        booked.append((shard, "CNY", wallet_account(one.enterprise), payable, bill.wallet_fen))
+    if bill.receivable_fen:
+        debt = receivable_account(one.enterprise)
+        booked.append((shard, "CNY", debt, payable, bill.receivable_fen))
+    for number, (where, ledger, debit, credit, amount) in enumerate(booked):
+        work.rows.entries.append(
+            Entry(
+                where, Kind.DIRECT, "OVERRUN", debit, credit, amount, work.rows.now_ms,
+                f"overrun:{one.uid}.{one.attempt}.{number}", one.uid, one.attempt, reason=basis,
+                ledger=ledger,
             )
         )  # fmt: skip
-
-
-def _note_overrun(work: _Settling, one: Ended, amount: int) -> None:
-    debit, credit = receivable_account(one.enterprise), payable_account(one.center)
-    work.entries.append(
-        Entry(
-            wallet_shard(one.city), Kind.DIRECT, "OVERRUN", debit, credit, amount, work.now_ms,
-            f"overrun:{one.uid}.{one.attempt}", one.uid, one.attempt,
-        )
-    )  # fmt: skip
-    work.moves.add(debit, credit, 0, amount)
+        work.rows.moves.add(debit, credit, 0, amount)
 
 
 def _freed_cities(connection: Connection, work: _Settling) -> set[str]:
     """Money of the whole corridor concerns all its cities."""
     cities = set(work.freed_cities)
-    if work.freed_funds:
-        marks = ", ".join(["?"] * len(work.freed_funds))
-        cities |= {
-            row[0]
-            for row in connection.exec_driver_sql(
-                f"SELECT DISTINCT city FROM account WHERE account_id IN ({marks})",
-                tuple(sorted(work.freed_funds)),
-            )
-        }
+    if work.rows.freed:
+        marks = ", ".join(["?"] * len(work.rows.freed))
+        rows = bulk_read(
+            connection,
+            f"SELECT DISTINCT city FROM account WHERE account_id IN ({marks})",
+            tuple(sorted(work.rows.freed)),
+        )
+        cities |= {city for (city,) in rows}
     if CORRIDOR in cities:
-        cities = {row[0] for row in connection.exec_driver_sql("SELECT code FROM city")}
+        cities = {code for (code,) in bulk_read(connection, "SELECT code FROM city")}
     return cities
 
 
 def _write(connection: Connection, work: _Settling) -> None:
     changed = bulk_update(
         connection,
-        "UPDATE hold SET state = v.column3, posted_fen = v.column4, resolved_ms = v.column5"
-        " FROM {values} WHERE job_uid = v.column1 AND attempt = v.column2 AND rev = 0"
+        "UPDATE hold SET state = v.column4, posted_fen = v.column5, resolved_ms = v.column6"
+        " FROM {values} WHERE job_uid = v.column1 AND attempt = v.column2 AND rev = v.column3"
         " AND state = 'HELD'",
-        [(*row, work.now_ms) for row in work.holds],
+        [(*row, work.rows.now_ms) for row in work.holds],
     )
     if changed != len(work.holds):
         raise RuntimeError("a hold was resolved beside this transaction")
     bulk_update(
         connection,
-        "UPDATE hold_leg SET posted_fen = v.column4 FROM {values} WHERE job_uid = v.column1"
-        " AND attempt = v.column2 AND rev = 0 AND leg = v.column3",
+        "UPDATE hold_leg SET posted_fen = v.column5 FROM {values} WHERE job_uid = v.column1"
+        " AND attempt = v.column2 AND rev = v.column3 AND leg = v.column4",
         work.legs,
     )
-    accounts.move(connection, work.moves)
-    bulk_update(
-        connection,
-        "UPDATE cap_counter SET pending_fen = pending_fen - v.column4,"
-        " posted_fen = posted_fen + v.column5 FROM {values}"
-        " WHERE programme = v.column1 AND enterprise = v.column2 AND year = v.column3",
-        [(*cap, *sums) for cap, sums in sorted(work.caps.items())],
-    )
-    bulk_insert(connection, table(UsageRecord), _USAGE_COLUMNS, work.usage)
-    bulk_insert(connection, table(RatedLine), _RATED_COLUMNS, work.rated)
-    bulk_insert(connection, table(SubsidyLine), _SUBSIDY_COLUMNS, work.lines)
-    append_transfers(connection, work.entries)
+    work.rows.write(connection)

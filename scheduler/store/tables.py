@@ -604,7 +604,8 @@ class HoldLeg(SQLModel, table=True):
 
     It is for what of the run lies in [from_ms, to_ms). A credit to a ``claim:`` account is a claim
     of the enterprise, beside what its wallet pays. ``cap_reserved`` says that the counter of
-    ``cap_year`` has held the amount since a voucher was issued.
+    ``cap_year`` has held the amount since a voucher was issued. ``shard`` is that of its entries;
+    legs of before it was kept have none: it is their fund's or their city's wallets'.
     """
 
     __tablename__ = "hold_leg"
@@ -629,6 +630,7 @@ class HoldLeg(SQLModel, table=True):
         default=FOREVER_MS, sa_type=BigInteger, sa_column_kwargs={"server_default": str(FOREVER_MS)}
     )
     cap_reserved: bool = _flag()
+    shard: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
 
 
 class LedgerShard(SQLModel, table=True):

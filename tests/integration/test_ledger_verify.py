@@ -28,14 +28,22 @@ COLUMNS = {
     ),
     "account": ("debits_pending", "debits_posted", "credits_pending", "credits_posted"),
     "cap_counter": ("pending_fen", "posted_fen", "year"),
-    "hold": ("state", "price_ufen", "units", "wall_limit_s", "gross_fen", "posted_fen"),
+    "hold": (
+        "state", "price_ufen", "units", "from_s", "wall_limit_s", "gross_fen", "posted_fen",
+        "frozen", "price_id",
+    ),
     "hold_leg": ("amount_fen", "posted_fen", "debit_account", "credit_account"),
     "usage_record": (
         "center", "native_id", "submit_ms", "segment", "revision", "job_uid", "attempt",
-        "start_ms", "end_ms", "units", "raw_sha256", "source",
+        "start_ms", "end_ms", "units", "raw_sha256", "source", "charge_revision",
     ),
-    "rated_line": ("seconds", "units", "gross_fen", "billed", "price_id"),
-    "subsidy_line": ("amount_fen", "account_id", "programme", "rule_version"),
+    "rated_line": (
+        "revision", "segment", "seconds", "units", "free", "gross_fen", "billed", "price_id",
+        "start_ms", "end_ms",
+    ),
+    "subsidy_line": (
+        "amount_fen", "account_id", "programme", "rule_version", "cap_year", "ledger",
+    ),
     "ledger_shard": ("seq", "hash"),
     "rule_version": ("body", "sha256"),
     "price_version": ("price_ufen",),

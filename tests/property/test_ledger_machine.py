@@ -67,6 +67,8 @@ class Model:
     spent: dict[str, int] = field(default_factory=dict)
     owed: dict[str, int] = field(default_factory=dict)
     capped: dict[tuple[str, str], int] = field(default_factory=dict)
+    #: Caps as they were when something was last held under them.
+    limits: dict[tuple[str, str], int | None] = field(default_factory=dict)
     held: dict[int, Held] = field(default_factory=dict)
     charged: dict[int, int] = field(default_factory=dict)
 
@@ -108,34 +110,50 @@ class Model:
         if self_pay > self.left(enterprise):
             return False
         parts = {name: fen for name, fen in parts.items() if fen}
+        if "v" in parts:
+            self.limits["v", enterprise] = self.cap
         self.held[uid] = Held(uid, enterprise, flavor, units, parts, self_pay, rates)
         return True
+
+    def offered(self, name: str, one: Held) -> int:
+        """What a programme can give a run that used more than its hold: that, and what is left."""
+        limit = self.limits.get((name, one.enterprise))
+        most = max(one.parts[name], self.left(name))
+        if limit is not None:
+            cap_left = limit - self.cap_used(name, one.enterprise) - one.parts[name]
+            most = min(most, one.parts[name] + max(0, cap_left))
+        return most
 
     def settle(self, uid: int, seconds: int, *, billed: bool) -> None:
         """Post what was used, free the rest."""
         one = self.held.pop(uid)
         used = one.units * seconds * PRICES[one.flavor] if billed else 0
         gross = nearest(Fraction(used, 1_000_000))
-        covered = min(gross, one.gross)
+        beyond = gross > one.gross
         given = 0
         posted: dict[str, int] = {}
         for name in ("v", "shared"):
             if name in one.parts:
                 base = gross if name == "v" else gross - given
-                posted[name] = min(int(base * one.rates[name]), one.parts[name], covered - given)
+                most = self.offered(name, one) if beyond else one.parts[name]
+                posted[name] = min(int(base * one.rates[name]), most)
                 given += posted[name]
-        own = min(covered - given, one.self_pay)
-        rest = covered - given - own
-        for name in posted:  # what rounding leaves to nobody stays with the first fund
-            more = min(rest, one.parts[name] - posted[name])
+        own = min(gross - given, one.self_pay)
+        rest = gross - given - own
+        for name in posted:  # what rounding leaves to nobody stays with the first funds
+            more = min(rest, max(0, one.parts[name] - posted[name]), 1)
             posted[name] += more
+            rest -= more
+        if beyond:
+            more = min(rest, max(0, self.left(one.enterprise) - own))
+            own += more
             rest -= more
         for payer, fen in (*posted.items(), (one.enterprise, own)):
             self.spent[payer] = self.spent.get(payer, 0) + fen
         for name, fen in posted.items():
             key = (name, one.enterprise)
             self.capped[key] = self.capped.get(key, 0) + fen
-        self.owed[one.enterprise] = self.owed.get(one.enterprise, 0) + gross - covered
+        self.owed[one.enterprise] = self.owed.get(one.enterprise, 0) + rest
         self.charged[uid] = gross
 
 

@@ -61,14 +61,41 @@ def settle(order: list[int], cuts: list[int], seconds: list[int]) -> list[Any]:
     return paid
 
 
-@settings(max_examples=25)
-@given(
-    st.permutations(range(len(JOBS))),
-    st.sets(st.integers(1, len(JOBS) - 1)),
-    st.lists(st.integers(0, 9_000), min_size=len(JOBS), max_size=len(JOBS)),
-)
+ORDERS = st.permutations(range(len(JOBS)))
+CUTS = st.sets(st.integers(1, len(JOBS) - 1)).map(sorted)
+#: Within their wall limits, or far beyond.
+WITHIN = st.tuples(*(st.integers(0, spec.wall_limit_s) for _, spec in JOBS)).map(list)
+BEYOND = st.lists(st.integers(0, 9_000), min_size=len(JOBS), max_size=len(JOBS))
+
+
+@settings(max_examples=20)
+@given(ORDERS, CUTS, WITHIN)
 def test_the_order_of_settlements_changes_nothing(
-    order: list[int], cuts: set[int], seconds: list[int]
+    order: list[int], cuts: list[int], seconds: list[int]
 ) -> None:
     plain = settle([*range(len(JOBS))], [], seconds)
-    assert settle(order, sorted(cuts), seconds) == plain
+    assert settle(order, cuts, seconds) == plain
+
+
+@settings(max_examples=15)
+@given(ORDERS, BEYOND)
+def test_nor_does_it_within_a_batch_for_runs_beyond_their_holds(
+    order: list[int], seconds: list[int]
+) -> None:
+    """They take what is left of funds and wallets after all others, in a fixed order."""
+    assert settle(order, [], seconds) == settle([*range(len(JOBS))], [], seconds)
+
+
+@settings(max_examples=15)
+@given(ORDERS, CUTS, BEYOND)
+def test_what_centers_get_never_depends_on_the_order(
+    order: list[int], cuts: list[int], seconds: list[int]
+) -> None:
+    """Who pays what was used beyond a hold does: what is left then is there for who comes first."""
+    plain, other = settle([*range(len(JOBS))], [], seconds), settle(order, cuts, seconds)
+
+    def gross(paid: list[Any]) -> list[Any]:
+        payable = [row for row in paid[0] if row[0].startswith("payable:")]
+        return [payable, [row[:2] for row in paid[3]], [sum(row[1] for row in paid[0])]]
+
+    assert gross(other) == gross(plain)

@@ -104,15 +104,70 @@ def test_the_newest_revision_of_each_segment_is_billed(it: Hands) -> None:
     it.verify()
 
 
-def test_what_was_metered_beyond_the_wall_limit_is_the_enterprises_debt() -> None:
-    it = Hands(worlds.build(rules=((Rule("v", 1, "wuhan", 5000), 10**6),)))
+def beyond(fund_fen: int, credit_fen: int) -> tuple[Hands, int]:
+    """A run of 60 s at most, for which a fund holds 6 fen and the wallet 7, and that used 20."""
+    it = Hands(
+        worlds.build(rules=((Rule("v", 1, "wuhan", 5000), fund_fen),), credit={"w1": credit_fen})
+    )
     [uid] = it.world.submit("w1", [job(wall_s=60)])
     it.run(uid)
     it.end(uid, 90)
-    assert it.job(uid, "gross_fen, subsidy_fen, self_pay_fen") == (20, 6, 14)
-    [(owed,)] = it.db.rows("SELECT debits_posted FROM account WHERE account_id = 'receivable:w1'")
-    assert owed == 20 - 13
     it.verify()
+    return it, uid
+
+
+def debits(it: Hands) -> list[int]:
+    """What the fund, the wallet, and the enterprise's debt gave."""
+    names = ("fund:v:2026", "wallet:w1", "receivable:w1")
+    found = dict(it.db.rows("SELECT account_id, debits_posted FROM account"))
+    return [found[name] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("fund_fen", "credit_fen", "expected"),
+    [
+        (10**6, 10**6, [10, 10, 0]),
+        (6, 10**6, [6, 14, 0]),
+        (8, 9, [8, 9, 3]),
+        (6, 7, [6, 7, 7]),
+    ],
+)
+def test_what_was_metered_beyond_the_wall_limit_is_paid_by_fund_wallet_and_debt(
+    fund_fen: int, credit_fen: int, expected: list[int]
+) -> None:
+    """Each as far as it has anything left: a fund never owes (T7)."""
+    it, uid = beyond(fund_fen, credit_fen)
+    assert debits(it) == expected
+    assert it.job(uid, "gross_fen, subsidy_fen") == (20, expected[0])
+    codes = it.db.rows(
+        "SELECT code, sum(amount_fen) FROM transfer WHERE kind <> 'PENDING'"
+        " AND job_uid <> 0 GROUP BY code ORDER BY code"
+    )
+    assert sum(fen for _, fen in codes) == 20
+
+
+def test_a_settlement_frees_what_one_that_ran_over_may_take() -> None:
+    """In one batch, whatever the order: what is freed pays for what was used beyond a hold."""
+    for order in (1, -1):
+        it = Hands(worlds.build(rules=(), credit={"w1": 26}))
+        uids = it.world.submit("w1", [job(wall_s=60), job(wall_s=60)])
+        it.run(*uids)
+        start_ms = it.clock.ms
+        it.clock.ms += 100_000
+        reports = [
+            it.seen(
+                uid, Phase.SUCCEEDED, 2, start_ms=start_ms, end_ms=start_ms + used_s * 1000,
+                usage=[it.usage(uid, start_ms, start_ms + used_s * 1000)],
+            )
+            for uid, used_s in zip(uids, (30, 90), strict=True)
+        ]  # fmt: skip
+        it.report(*reports[::order])
+        rows = it.db.rows(
+            "SELECT account_id, debits_posted FROM account"
+            " WHERE account_id IN ('wallet:w1', 'receivable:w1') ORDER BY account_id"
+        )
+        assert rows == [("receivable:w1", 1), ("wallet:w1", 26)]
+        it.verify()
 
 
 def test_a_run_that_never_started_costs_nothing(it: Hands) -> None:
