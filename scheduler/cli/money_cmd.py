@@ -1,4 +1,4 @@
-"""``corridor programme`` and ``ledger``: subsidies and their books."""
+"""``corridor ledger``: the books of subsidies."""
 
 from typing import Annotated
 
@@ -19,57 +19,11 @@ VERIFY_TIMEOUT_S = 600.0
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    programme = typer.Typer(cls=ClientGroup, help="Subsidy programmes.", no_args_is_help=True)
-    add(programme, "list", list_programmes)
-    app.add_typer(programme, name="programme", rich_help_panel=PANEL)
     ledger = typer.Typer(cls=ClientGroup, help="The subsidy ledger.", no_args_is_help=True)
     add(ledger, "list", list_transfers)
     add(ledger, "verify", verify)
     digest_cmd.register(ledger)
     app.add_typer(ledger, name="ledger", rich_help_panel=PANEL)
-
-
-City = Annotated[str, typer.Option("--city", help="Only this city.")]
-
-
-def list_programmes(session: Session, city: City = "") -> None:
-    """List subsidy programmes with the rule in force."""
-    request = pb.ListProgrammesRequest(city=city)
-    found = session.client.subsidies.ListProgrammes(request).programmes
-    if session.as_json:
-        print_json({"programmes": [to_json(one) for one in found]})
-        return
-    out = session.out
-    columns = [
-        Column("programme.code"),
-        Column("programme.city", rank=2),
-        Column("programme.rate", right=True),
-        Column("programme.year_cap", right=True, rank=1),
-        Column("programme.job_cap", right=True, rank=3),
-        Column("programme.name", flex=16, rank=2),
-        Column("programme.note", rank=1),
-        Column("programme.flavors", flex=16, rank=4),
-        Column("programme.version", right=True, rank=5),
-    ]
-    rows: list[list[str | Cell]] = [
-        [
-            one.programme,
-            session.name(one.city),
-            f"{one.rate_bp / 100:.2f} %",
-            _cap(one, "enterprise_year_cap_fen"),
-            _cap(one, "job_cap_fen"),
-            one.display_name,
-            out.t("programme.sample") if one.sample else "",
-            ", ".join(one.flavors) or out.t("quota.all"),
-            str(one.rule_version),
-        ]
-        for one in found
-    ]
-    out.table(columns, rows, "programme.none")
-
-
-def _cap(one: pb.Programme, field: str) -> str:
-    return amounts.money(getattr(one, field)) if one.HasField(field) else "-"  # type: ignore[arg-type]
 
 
 def list_transfers(

@@ -15,6 +15,7 @@ from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
 from scheduler.cli.texts.simulating import TEXTS as SIMULATING
 from scheduler.cli.texts.statements import TEXTS as STATEMENTS
+from scheduler.cli.texts.terms import TEXTS as TERMS
 
 LANGUAGES: Final = ("en", "zh")
 #: Key -> (English, Chinese).
@@ -28,6 +29,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **FUNDS,
     **SIMULATING,
     **STATEMENTS,
+    **TERMS,
 }
 
 

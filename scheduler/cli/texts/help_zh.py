@@ -7,6 +7,7 @@ from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.digests import HELP as DIGESTS
 from scheduler.cli.texts.funds import HELP as FUNDS
 from scheduler.cli.texts.statements import HELP as STATEMENTS
+from scheduler.cli.texts.terms import HELP as TERMS
 
 HELP: Final[dict[str, str]] = {
     **ALERTS,
@@ -14,6 +15,7 @@ HELP: Final[dict[str, str]] = {
     **FUNDS,
     **DIGESTS,
     **STATEMENTS,
+    **TERMS,
     # The command line as a whole.
     "Corridor 光谷科创大走廊算力调度: one queue, one quota book, one subsidy ledger.\n\n"
     "Exit codes: 0 done, 1 error or failed job, 2 wrong use, 3 refused by quota or money, 4 not"

@@ -21,6 +21,7 @@ from scheduler.cli.groups import Lazy, Stub, say_help
 from scheduler.cli.main import app
 from scheduler.cli.texts import CATALOG, LANGUAGES, text
 from scheduler.cli.texts.help_zh import HELP
+from scheduler.domain.approving import ChangeKind, ChangeState
 from scheduler.domain.events import EventKind
 
 SOURCES = sorted(Path(exits.__file__).parent.glob("*.py"))
@@ -91,6 +92,9 @@ MADE = {
         for name, number in statement_pb2.StatementKind.items()
         if number
     },
+    "asked.": {str(kind) for kind in ChangeKind},
+    "decided.": {str(state) for state in ChangeState},
+    "term.": {"PLANNED", "IN_FORCE", "ENDED"},
     "verb.": {"cancel", "hold", "release"},
     "changed.": {
         *("cancelled_count", "requested_count", "ended_count", "held_count"),
