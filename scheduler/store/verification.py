@@ -13,7 +13,13 @@ from typing import Final
 from sqlalchemy import Connection
 
 from quota.audit import Auditor, Balance, leg_id
-from scheduler.store import digests, transfers, verification_charges, verification_holds
+from scheduler.store import (
+    digests,
+    transfers,
+    verification_charges,
+    verification_funds,
+    verification_holds,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,8 @@ def _rules(connection: Connection) -> Iterator[str]:
 
 def _limits(connection: Connection) -> Iterator[str]:
     for account, kind in connection.exec_driver_sql(
-        "SELECT account_id, kind FROM account WHERE kind IN ('FUND', 'WALLET') AND NOT limited"
+        "SELECT account_id, kind FROM account WHERE kind IN ('FUND', 'GRANT', 'VOUCHER', 'WALLET')"
+        " AND NOT limited"
         " ORDER BY account_id"
     ):
         yield f"account {account}: is a {kind} without a limit"
@@ -89,6 +96,9 @@ _CHECKS: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
     verification_charges.debts,
     verification_charges.caps,
     verification_charges.jobs,
+    verification_funds.decisions,
+    verification_funds.closed_funds,
+    verification_funds.closed_months,
     _rules,
     _limits,
     digests.problems,
