@@ -8,6 +8,7 @@ from typing import NamedTuple
 from quota.calendar import natural_year, period_of
 from quota.statements import (
     GRANT_KIND,
+    MONEY,
     SELF_PAY_KINDS,
     SETTLING,
     SUBSIDY_KINDS,
@@ -173,7 +174,7 @@ class Maker:
             if found is None:
                 found = self.ranges[one.shard] = Range(one.seq, one.seq, one.hash)
             found.entries += 1
-            found.amount += one.amount
+            found.amount += one.amount if one.ledger == MONEY else 0
             found.seq_from = min(found.seq_from, one.seq)
             if one.seq > found.seq_to:
                 found.seq_to, found.head = one.seq, one.hash

@@ -11,10 +11,14 @@ _LAST_EVENTS: Final = 10_000
 
 
 def newest_ms(connection: Connection) -> int | None:
-    """Return the newest instant of scheduling time in the feed; None if nothing has happened."""
+    """Return the newest instant of scheduling time in the feed; None if nothing has happened.
+
+    Closing a month tells nothing to the feed, and nothing may be booked before it afterwards.
+    """
     found = connection.exec_driver_sql(
-        "SELECT max(at_ms) FROM"
+        "SELECT max(at_ms) FROM (SELECT max(at_ms) AS at_ms FROM"
         f" (SELECT at_ms FROM event ORDER BY seq DESC LIMIT {_LAST_EVENTS}) AS last_events"
+        " UNION ALL SELECT max(closed_ms) FROM book_month) AS known"
     ).scalar()
     return None if found is None else int(found)
 

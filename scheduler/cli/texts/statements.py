@@ -9,7 +9,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "statement.gross": ("GROSS", "总费用"),
     "statement.share": ("SUBSIDY", "本单补贴"),
     "statement.self_pay": ("SELF-PAY", "企业自付"),
-    "statement.due": ("DUE", "应付"),
+    "statement.due": ("DUE", "应结"),
     "statement.made": ("MADE", "生成"),
     "statement.none": (
         "No statements that you may see: `corridor statement create` makes one of a closed month.",

@@ -15,6 +15,7 @@ from scheduler.domain.principal import Role
 from scheduler.errors import AlreadyThere, CorridorError, InvalidRequest, NotFound, WrongState
 from scheduler.services import statements as use_cases
 from scheduler.services.statements import Wanted
+from scheduler.store import newest
 from scheduler.store.statements import Filter
 from tests.simulation.hands import Hands
 from tests.simulation.world import OPERATOR
@@ -205,6 +206,11 @@ def test_what_was_charged_in_an_open_month_is_on_no_statement_yet(books: Hands) 
     assert make(again, "CENTER", "ai").row.charges == 0
     close(again, NEXT)
     assert make(again, "CENTER", "ai", NEXT).row.charges == 4
+
+
+def test_a_process_that_starts_goes_on_after_the_closing_of_books(books: Hands) -> None:
+    """Else what it books would lie in a closed month."""
+    assert books.db.read_sync(newest.newest_ms) == books.clock.ms
 
 
 def test_a_statement_of_nothing_has_files_too(books: Hands) -> None:
