@@ -82,7 +82,12 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 def _open_postgresql(url: URL) -> Engine:
-    defaults = {"application_name": "corridor", "connect_timeout": "10", "options": _LIMITS}
+    defaults = {
+        "application_name": "corridor",
+        "client_encoding": "utf8",
+        "connect_timeout": "10",
+        "options": _LIMITS,
+    }
     engine = sa.create_engine(
         url,
         isolation_level="READ COMMITTED",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DatabaseError
 
 from scheduler.errors import CorridorError
+from scheduler.store import guards
 from scheduler.store.database import BadDatabase
 
 if TYPE_CHECKING:
@@ -51,17 +52,20 @@ def current(engine: Engine) -> str | None:
 def upgrade(engine: Engine) -> str:
     """Bring a database to ``head`` in one transaction; one that is there is left alone.
 
-    Raises ``BadSchema`` for a database of a newer version, or one with tables but no revision.
+    Raises ``BadSchema`` for a database of a newer version, one with tables but no revision, or
+    one that orders texts otherwise than by code point.
     """
     found = _known(engine)
     if found == head():
         return found
     if found is None:
         _refuse_foreign(engine)
+        _refuse_other_order(engine)
     with engine.connect() as raw:
         connection = raw.execution_options(corridor_write=True)
         with connection.begin():
             _upgrade(connection, _config())
+            guards.set_up(connection)
     return head()
 
 
@@ -102,6 +106,16 @@ def _refuse_foreign(engine: Engine) -> None:
             f"the database has tables ({', '.join(sorted(tables)[:5])}) that this service did not"
             " make; give it a database of its own"
         )
+
+
+def _refuse_other_order(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if not guards.orders_by_code_point(connection):
+            raise BadSchema(
+                "the database orders texts by the rules of a language, or does not keep them in"
+                " UTF-8; make it by CREATE DATABASE corridor TEMPLATE template0 ENCODING 'UTF8'"
+                " LOCALE 'C.UTF-8'"
+            )
 
 
 def _config() -> "Config":

@@ -3,17 +3,17 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
 from scheduler.store.database import Database
+from tests.stores import Stores
 
 
 @pytest.fixture
-def db(database_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{database_path}")
+def db(stores: Stores) -> Iterator[Database]:
+    database = Database(stores.empty())
     database.write_future(lambda c: c.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
     yield database
     database.close()

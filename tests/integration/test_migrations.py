@@ -28,6 +28,7 @@ from scheduler.store import (
     tables,
 )
 from scheduler.store.database import open_engine
+from tests.stores import Stores
 
 GUARDED = (
     tables.Transfer,
@@ -47,8 +48,16 @@ GUARDED = (
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'corridor.db'}")
+def engine(stores: Stores) -> Iterator[Engine]:
+    engine = open_engine(stores.empty())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def ready(stores: Stores) -> Iterator[Engine]:
+    """A database at the newest revision."""
+    engine = open_engine(stores.migrated())
     yield engine
     engine.dispose()
 
@@ -87,11 +96,11 @@ def test_revisions_are_found_by_the_names_of_their_files() -> None:
 
 
 def test_checks_indexes_and_primary_keys_are_those_of_the_tables(
-    engine: Engine, tmp_path: Path
+    engine: Engine, stores: Stores
 ) -> None:
-    """What Alembic does not compare on SQLite."""
+    """What Alembic does not compare."""
     migrate.upgrade(engine)
-    fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    fresh = open_engine(stores.empty())
     SQLModel.metadata.create_all(fresh)
     for name in SQLModel.metadata.tables:
         assert _shape(engine, name) == _shape(fresh, name), name
@@ -127,10 +136,9 @@ def test_upgrading_twice_changes_nothing(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("model", GUARDED, ids=lambda model: str(model.__tablename__))
-def test_facts_cannot_be_changed_or_deleted(engine: Engine, model: type[SQLModel]) -> None:
-    migrate.upgrade(engine)
+def test_facts_cannot_be_changed_or_deleted(ready: Engine, model: type[SQLModel]) -> None:
     target = tables.table(model)
-    with engine.begin() as connection:
+    with ready.begin() as connection:
         connection.execute(sa.insert(target), _row(target))
     for statement in (
         sa.update(target).values({target.c[0]: target.c[0]}),
@@ -138,10 +146,10 @@ def test_facts_cannot_be_changed_or_deleted(engine: Engine, model: type[SQLModel
     ):
         with (
             pytest.raises(sa.exc.IntegrityError, match="insert-only"),
-            engine.begin() as connection,
+            ready.begin() as connection,
         ):
             connection.execute(statement)
-    with engine.connect() as connection:
+    with ready.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(target)).scalar() == 1
 
 

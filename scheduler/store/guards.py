@@ -1,0 +1,83 @@
+"""What PostgreSQL is told about a schema beyond its tables: guards and grants.
+
+Run after every upgrade, over whatever tables there are by then. Doing it again changes nothing.
+
+- Triggers refuse UPDATE and DELETE of tables that are only ever added to (the revisions make
+  them); here TRUNCATE too, and with the error of a broken constraint, as on SQLite.
+- The role ``corridor_service`` may do what the service does: it may add to those tables and never
+  change them, and owns none, so that it cannot take the triggers away. It is made where the owner
+  of the database may make roles; an administrator may make it before, without a login.
+"""
+
+from typing import Final
+
+from sqlalchemy import Connection
+
+SERVICE_ROLE: Final = "corridor_service"
+_INSERT_ONLY: Final = "corridor_insert_only"
+
+_CONSTRAINT: Final = (
+    f"CREATE OR REPLACE FUNCTION {_INSERT_ONLY}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    " RAISE EXCEPTION '% is insert-only', TG_TABLE_NAME USING ERRCODE = '23000'; END $$"
+)
+_GUARDED: Final = (
+    "SELECT DISTINCT c.relname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+    " JOIN pg_proc p ON p.oid = t.tgfoid"
+    " WHERE p.proname = ? AND c.relnamespace = current_schema()::regnamespace ORDER BY 1"
+)
+#: Texts that languages order otherwise than their code points do.
+_ORDERED: Final = "ARRAY['-a', 'B', 'Z', '_', 'a', 'b', 'é', '武汉']"
+_BY_CODE_POINT: Final = f"SELECT array_agg(v ORDER BY v) = {_ORDERED} FROM unnest({_ORDERED}) AS v"
+
+
+def set_up(connection: Connection) -> None:
+    """Guard the tables that are there, in the caller's transaction; nothing to do on SQLite."""
+    if connection.dialect.name == "sqlite":
+        return
+    connection.exec_driver_sql(_CONSTRAINT)
+    guarded = insert_only(connection)
+    for table in guarded:
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION {_INSERT_ONLY}()"
+        )
+    if _has_role(connection):
+        _grant(connection, guarded)
+
+
+def insert_only(connection: Connection) -> list[str]:
+    """Return the tables that are only ever added to, by name (PostgreSQL alone)."""
+    return list(connection.exec_driver_sql(_GUARDED, (_INSERT_ONLY,)).scalars())
+
+
+def orders_by_code_point(connection: Connection) -> bool:
+    """Whether texts are kept in UTF-8 and ordered by code point, as by SQLite and Python."""
+    if connection.dialect.name == "sqlite":
+        return True
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    return encoding == "UTF8" and bool(connection.exec_driver_sql(_BY_CODE_POINT).scalar_one())
+
+
+def _has_role(connection: Connection) -> bool:
+    """Whether there is the service's role, made now if it may be."""
+    run = connection.exec_driver_sql
+    if run("SELECT 1 FROM pg_roles WHERE rolname = ?", (SERVICE_ROLE,)).first():
+        return True
+    may = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    if not run(may).scalar_one():
+        return False
+    run(f"CREATE ROLE {SERVICE_ROLE} NOLOGIN")
+    return True
+
+
+def _grant(connection: Connection, guarded: list[str]) -> None:
+    run = connection.exec_driver_sql
+    schema = run("SELECT quote_ident(current_schema())").scalar_one()
+    tables = f"ALL TABLES IN SCHEMA {schema}"
+    run(f"GRANT USAGE ON SCHEMA {schema} TO {SERVICE_ROLE}")
+    run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {SERVICE_ROLE}")
+    run(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {SERVICE_ROLE}")
+    run(f"REVOKE TRUNCATE, REFERENCES, TRIGGER ON {tables} FROM {SERVICE_ROLE}")
+    for table in guarded:
+        run(f"REVOKE UPDATE, DELETE ON {table} FROM {SERVICE_ROLE}")
+    run(f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {SERVICE_ROLE}")
