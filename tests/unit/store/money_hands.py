@@ -39,7 +39,7 @@ RULES = (
             '{"programme":"pool","version":1,"city":"ezhou","rate_bp":5000,"funders":'
             '[{"name":"ezhou","share_bp":5000},{"name":"province","share_bp":5000}]}'
         ),
-        1_000,
+        0,
     ),
 )
 ANY_AMOUNT = Approvals(threshold_fen=10**12)
@@ -62,6 +62,7 @@ class MoneyHands:
         self.world = worlds.build(now_ms=now_ms, rules=rules)
         self.db, self.clock = self.world.db, self.world.clock
         self._legs = 0
+        self.pay("pool", 1_000, "first")  # all of it the own city's
 
     def act(self, actor: Principal | None = None, reason: str = "why") -> Act:
         """Something that somebody does now, an operator by default."""
