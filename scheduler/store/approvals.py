@@ -9,11 +9,18 @@ from typing import Final
 from sqlalchemy import Connection
 
 from scheduler.domain.approving import ChangeKind
-from scheduler.store import appropriations, change_requests, price_changes, rule_changes
+from scheduler.store import (
+    appropriations,
+    change_requests,
+    funds_reduction,
+    price_changes,
+    rule_changes,
+)
 from scheduler.store.change_requests import Act, Applier, Request
 
 APPLY: Final[Mapping[ChangeKind, Applier]] = {
     ChangeKind.APPROPRIATE: appropriations.apply,
+    ChangeKind.LOWER: funds_reduction.apply,
     ChangeKind.RULE_VERSION: rule_changes.apply,
     ChangeKind.RULE_END: rule_changes.apply_end,
     ChangeKind.PRICE_VERSION: price_changes.apply,
