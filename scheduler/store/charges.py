@@ -1,13 +1,13 @@
 """What jobs cost: held for the run under way, or charged for those that ended."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, text
 
+from scheduler.store import frozen
 from scheduler.store.jobs import JobRow
 
 
@@ -47,12 +47,12 @@ def of_jobs(connection: Connection, rows: Sequence[JobRow]) -> dict[int, Charge]
 
 
 _HELD: Final = text(
-    "SELECT job_uid, attempt, gross_fen, price_id, price_ufen, units, wall_limit_s, frozen"
-    " FROM hold WHERE job_uid IN :uids AND state = 'HELD' ORDER BY job_uid, attempt"
+    "SELECT job_uid, attempt, rev, gross_fen, price_id, price_ufen, units, wall_limit_s, frozen"
+    " FROM hold WHERE job_uid IN :uids AND state = 'HELD' ORDER BY job_uid, attempt, rev"
 ).bindparams(sa.bindparam("uids", expanding=True))
 _LEGS: Final = text(
-    "SELECT job_uid, attempt, programme, amount_fen FROM hold_leg WHERE job_uid IN :uids"
-    " AND programme IS NOT NULL"
+    "SELECT job_uid, attempt, programme, sum(amount_fen) FROM hold_leg WHERE job_uid IN :uids"
+    " AND programme IS NOT NULL AND kind <> 'GRANT' GROUP BY job_uid, attempt, programme"
 ).bindparams(sa.bindparam("uids", expanding=True))
 _PRICES: Final = text(
     "SELECT job_uid, price_id, price_ufen FROM hold WHERE job_uid IN :uids ORDER BY attempt"
@@ -62,28 +62,40 @@ _RATED: Final = text(
     " GROUP BY job_uid"
 ).bindparams(sa.bindparam("uids", expanding=True))
 _LINES: Final = text(
-    "SELECT job_uid, programme, rule_version, amount_fen, binding FROM subsidy_line"
-    " WHERE job_uid IN :uids ORDER BY job_uid, attempt, programme"
+    "SELECT job_uid, programme, max(rule_version), sum(amount_fen), max(binding)"
+    " FROM subsidy_line WHERE job_uid IN :uids AND ledger = 'CNY' GROUP BY job_uid, programme"
+    " ORDER BY job_uid, programme"
 ).bindparams(sa.bindparam("uids", expanding=True))
 
 
 def _held(connection: Connection, uids: Sequence[int]) -> dict[int, Charge]:
-    """A hold under way; the programmes that were asked and gave nothing are told with their why."""
+    """What is held for the run under way, with what limited each programme that gives."""
     given: dict[tuple[int, int, str], int] = {
-        (uid, attempt, programme): amount
+        (uid, attempt, programme): int(amount)
         for uid, attempt, programme, amount in connection.execute(_LEGS, {"uids": uids})
     }
     charges: dict[int, Charge] = {}
     for row in connection.execute(_HELD, {"uids": uids}):
+        unit_seconds = row.units * row.wall_limit_s
+        if row.rev:  # a top-up: the same run, for longer
+            first = charges[row.job_uid]
+            charges[row.job_uid] = replace(
+                first,
+                gross_fen=first.gross_fen + row.gross_fen,
+                self_pay_fen=first.self_pay_fen + row.gross_fen,
+                unit_seconds=first.unit_seconds + unit_seconds,
+            )
+            continue
+        kept = frozen.read(row.frozen, row.price_id, row.price_ufen)
         parts = tuple(
-            SubsidyPart(programme, version, given.get((row[0], row[1], programme), 0), binding)
-            for programme, (version, binding) in json.loads(row.frozen).items()
+            SubsidyPart(one.programme, one.version, amount, one.binding)
+            for one in kept.rules
+            if (amount := given.get((row.job_uid, row.attempt, one.programme), 0))
         )
         self_pay = row.gross_fen - sum(part.amount_fen for part in parts)
         charges[row.job_uid] = Charge(
-            row.gross_fen, self_pay, parts, row.price_id, row.price_ufen,
-            row.units * row.wall_limit_s,
-        )  # fmt: skip
+            row.gross_fen, self_pay, parts, row.price_id, row.price_ufen, unit_seconds
+        )
     return charges
 
 
@@ -92,8 +104,8 @@ def _settled(connection: Connection, rows: Sequence[JobRow]) -> dict[int, Charge
     prices = {uid: (code, ufen) for uid, code, ufen in connection.execute(_PRICES, {"uids": uids})}
     rated = {uid: int(sum_) for uid, sum_ in connection.execute(_RATED, {"uids": uids})}
     parts: dict[int, list[SubsidyPart]] = {}
-    for uid, *line in connection.execute(_LINES, {"uids": uids}):
-        parts.setdefault(uid, []).append(SubsidyPart(*line))
+    for uid, programme, version, amount, binding in connection.execute(_LINES, {"uids": uids}):
+        parts.setdefault(uid, []).append(SubsidyPart(programme, version, int(amount), binding))
     return {
         row.uid: Charge(
             row.gross_fen,

@@ -11,7 +11,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring as quoted
 from typing import Final, NamedTuple
 
-from quota.charges import Part
+from quota.charges import Quote
 from quota.eligibility import Admitted
 from quota.rules import Rule
 from quota.slices import PriceFrom
@@ -52,12 +52,14 @@ class Frozen(NamedTuple):
         return {one.programme: one.binding for one in self.rules}
 
 
-def write(prices: Sequence[PriceFrom], admitted: Sequence[Admitted], parts: Sequence[Part]) -> str:
-    """Return the text that a hold keeps."""
+def write(prices: Sequence[PriceFrom], admitted: Sequence[Admitted], charge: Quote) -> str:
+    """Return the text that a hold keeps, with the limit of each rule or why it gives nothing."""
     bound: dict[str, str] = {}
-    for part in parts:
+    for part in charge.parts:
         if bound.get(part.programme, _ROUND) == _ROUND:
             bound[part.programme] = part.binding.value
+    for refusal in charge.refusals:
+        bound.setdefault(refusal.programme, refusal.why.value)
     rules = ",".join(
         f"[{quoted(rule.programme)},{rule.version},{rate_bp},"
         f'{"null" if since is None else since},"{bound[rule.programme]}"]'

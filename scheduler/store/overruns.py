@@ -82,9 +82,6 @@ def read(
     for name, sums in moves.sums.items():
         if name in left:
             left[name] -= sums[0] + sums[1]
-    for name, fen in _reducing(connection):
-        if name in left:
-            left[name] -= fen
     limits = _limits(connection, over)
     for key, (pending, posted) in caps.items():
         if key in limits:
@@ -99,13 +96,6 @@ def _closed(connection: Connection, shards: Collection[str]) -> set[str]:
     )
     found = {f"fund:{programme}:{period}" for programme, period in rows}
     return found & set(shards)
-
-
-def _reducing(connection: Connection) -> list[tuple[str, int]]:
-    rows = connection.exec_driver_sql(
-        "SELECT account_id, reducing_fen FROM fund_funder WHERE reducing_fen > 0"
-    )
-    return [(account, int(fen)) for account, fen in rows]
 
 
 def _limits(connection: Connection, over: Mapping[str, Collection[HeldLeg]]) -> dict[CapKey, int]:
