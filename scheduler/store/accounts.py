@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from scheduler.store import money_locks
 from scheduler.store.database import bulk_update
 
 _MOVE: Final = (
@@ -38,11 +39,12 @@ class Moves:
 
 
 def move(connection: Connection, moves: Moves) -> None:
-    """Write the moves, accounts in sorted order (on other stores: the order of locks).
+    """Write the moves; whoever decides on balances locked them before it read them.
 
     Raises RuntimeError, and the transaction must be given up, if an account is missing or would
     owe more than it was given.
     """
+    money_locks.lock(connection, accounts=moves.sums)
     rows = [(account, *sums) for account, sums in sorted(moves.sums.items())]
     if bulk_update(connection, _MOVE, rows) != len(rows):
         raise RuntimeError("an account is missing or would owe more than it was given")

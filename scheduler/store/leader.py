@@ -26,6 +26,8 @@ def take_over(connection: Connection, holder: str, now_ms: int) -> int:
 
 def check(connection: Connection, epoch: int) -> None:
     """Raise ``Fenced`` unless ``epoch`` still leads."""
-    found = connection.exec_driver_sql("SELECT epoch FROM leader WHERE one = 1").scalar()
+    # Elsewhere a next leader has to wait until what this transaction writes is committed.
+    shared = "" if connection.dialect.name == "sqlite" else " FOR SHARE"
+    found = connection.exec_driver_sql(f"SELECT epoch FROM leader WHERE one = 1{shared}").scalar()
     if found != epoch:
         raise Fenced(f"epoch {epoch} was replaced by {found}")

@@ -1,13 +1,13 @@
 """Ledger entries appended to their shards' chains, set-based, in the caller's transaction."""
 
-import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from quota.transfers import GENESIS, Entry, Kind, Link, entry_hash
-from scheduler.store.database import bulk_execute, bulk_insert
+from scheduler.store import money_locks
+from scheduler.store.database import bulk_execute, bulk_insert, bulk_stream
 from scheduler.store.tables import Transfer, table
 
 _COLUMNS: Final = (
@@ -20,7 +20,7 @@ _SELECT: Final = "SELECT " + ", ".join(_COLUMNS) + " FROM transfer"
 
 
 def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Chain entries after their shards' heads, in order; shards are taken in sorted order."""
+    """Chain entries after their shards' heads, in order; no two transactions to one head."""
     if not entries:
         return
     by_shard: dict[str, list[Entry]] = {}
@@ -30,6 +30,7 @@ def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
             by_shard[entry.shard] = [entry]
         else:
             mine.append(entry)
+    money_locks.lock(connection, shards=by_shard)
     heads = _heads_of(connection, by_shard)
     rows: list[tuple[Any, ...]] = []
     moved: list[tuple[str, int, bytes]] = []
@@ -66,23 +67,12 @@ def read_heads(connection: Connection) -> dict[str, tuple[int, bytes]]:
 
 def stream(connection: Connection) -> Iterator[Link]:
     """Yield all entries by shard and sequence."""
-    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(
-        f"{_SELECT} ORDER BY shard, seq"
-    )
-    return (_link(tuple(row)) for row in rows)
+    return (_link(row) for row in stream_rows(connection))
 
 
 def stream_rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
-    """Yield all entries by shard and sequence as stored rows (``Auditor.take_rows``).
-
-    From the driver's own cursor: rows of the ORM's core cost as much as the audit of them.
-    """
-    named = () if connection.dialect.name == "sqlite" else ("ledger_rows",)  # or all come at once
-    raw: Any = connection.connection
-    with contextlib.closing(raw.cursor(*named)) as cursor:
-        cursor.execute(f"{_SELECT} ORDER BY shard, seq")
-        while rows := cursor.fetchmany(5_000):
-            yield from rows
+    """Yield all entries by shard and sequence as stored rows (``Auditor.take_rows``)."""
+    return bulk_stream(connection, f"{_SELECT} ORDER BY shard, seq")
 
 
 def select(connection: Connection, where: str, values: Sequence[object]) -> list[Link]:
