@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from quota.amounts import slices_fen
 from quota.calendar import natural_year
 from scheduler.domain.ids import run_id
+from scheduler.store.database import bulk_stream
 from scheduler.store.usage_records import digest
 
 _CHARGED: Final = "t.kind IN ('POST', 'DIRECT') AND t.code IN ('SETTLE', 'OVERRUN', 'CORRECT')"
@@ -45,7 +46,8 @@ class _Rated(NamedTuple):
 
 def rated(connection: Connection) -> Iterator[str]:
     """Each line is the use that its center metered, at a price frozen for its run."""
-    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(
+    rows = bulk_stream(
+        connection,
         "SELECT l.job_uid, l.attempt, l.revision, l.line, l.segment, l.price_id, l.seconds,"
         " l.units, l.free, l.gross_fen, l.billed, l.start_ms, l.end_ms, u.start_ms, u.end_ms,"
         " u.units, p.price_ufen, c.kind, c.gross_fen FROM rated_line l"
@@ -60,7 +62,7 @@ def rated(connection: Connection) -> Iterator[str]:
         " AND c.revision = l.revision"
         " ORDER BY l.job_uid, l.attempt, l.revision, l.line".replace(
             "strpos", "instr" if connection.dialect.name == "sqlite" else "strpos"
-        )
+        ),
     )
     for _, found in groupby(map(_rated, rows), key=lambda one: (one.uid, one.attempt)):
         before: list[_Rated] = []
@@ -139,14 +141,15 @@ def usage_without_lines(connection: Connection) -> Iterator[str]:
 
 def evidence(connection: Connection) -> Iterator[str]:
     """The entries of a run, and its corrections, carry the digest of the use they rest on."""
-    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(
+    rows = bulk_stream(
+        connection,
         "SELECT u.job_uid, u.attempt, u.center, u.native_id, u.submit_ms, u.segment, u.revision,"
         " u.start_ms, u.end_ms, u.units, u.raw_sha256, u.source, u.charge_revision,"
         " CASE WHEN u.charge_revision = 0 THEN (SELECT min(t.reason) FROM transfer t"
         " WHERE t.job_uid = u.job_uid AND t.attempt = u.attempt AND t.code = 'SETTLE')"
         " ELSE (SELECT c.basis FROM correction c WHERE c.job_uid = u.job_uid"
         " AND c.attempt = u.attempt AND c.revision = u.charge_revision) END FROM usage_record u"
-        " ORDER BY u.job_uid, u.attempt, u.charge_revision, u.segment"
+        " ORDER BY u.job_uid, u.attempt, u.charge_revision, u.segment",
     )
     for (uid, attempt), records in groupby(rows, key=lambda row: (row[0], row[1])):
         newest: dict[int, tuple[Any, ...]] = {}
@@ -184,14 +187,15 @@ def subsidies(connection: Connection) -> Iterator[str]:
 
 def _given_by(connection: Connection) -> Iterator[str]:
     """Each line is of an account that its run held, and counts in its year's cap."""
-    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(
+    rows = bulk_stream(
+        connection,
         "SELECT s.job_uid, s.attempt, s.programme, s.cap_year, s.start_ms, v.cap_year,"
         " EXISTS (SELECT 1 FROM hold_leg l WHERE l.job_uid = s.job_uid AND l.attempt = s.attempt"
         " AND l.programme = s.programme AND l.rule_version = s.rule_version"
         " AND s.ledger = CASE WHEN l.kind = 'GRANT' THEN 'UNIT_S' ELSE 'CNY' END"
         " AND (l.debit_account = s.account_id OR s.revision > 0)) FROM subsidy_line s"
         " LEFT JOIN voucher v ON v.account_id = s.account_id"
-        " ORDER BY s.job_uid, s.attempt, s.revision, s.line"
+        " ORDER BY s.job_uid, s.attempt, s.revision, s.line",
     )
     for uid, attempt, programme, year, start_ms, issued, held in rows:
         if not held or year not in (None, issued, natural_year(start_ms)):

@@ -11,6 +11,7 @@ from quota.audit import leg_id
 from quota.slices import Cuts, Span, cut
 from scheduler.domain.ids import run_id
 from scheduler.store import frozen
+from scheduler.store.database import bulk_stream
 from scheduler.store.frozen import Frozen
 
 _LEG: Final = "l.job_uid || '.' || l.attempt || '.' || l.rev || '.' || l.leg"
@@ -56,7 +57,8 @@ def holds(connection: Connection) -> Iterator[str]:
     """Each hold is the sum of its legs at the price it froze, and belongs to a run."""
     rows = connection.exec_driver_sql("SELECT price_id, price_ufen FROM price_version")
     prices: dict[str, int] = {row[0]: row[1] for row in rows}
-    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(
+    rows = bulk_stream(
+        connection,
         "SELECT h.job_uid, h.attempt, h.rev, h.state, h.units, h.from_s, h.wall_limit_s,"
         " h.price_id, h.price_ufen, h.frozen, h.gross_fen, h.posted_fen, h.created_ms, r.units,"
         " r.wall_limit_s, r.settled_ms IS NULL,"
@@ -74,7 +76,7 @@ def holds(connection: Connection) -> Iterator[str]:
         " (SELECT min(t.reason) FROM transfer t WHERE t.job_uid = h.job_uid"
         " AND t.attempt = h.attempt AND t.code = 'HOLD')"
         " FROM hold h LEFT JOIN run r ON r.job_uid = h.job_uid AND r.attempt = h.attempt"
-        " ORDER BY h.job_uid, h.attempt, h.rev"
+        " ORDER BY h.job_uid, h.attempt, h.rev",
     )
     for (uid, attempt), found in groupby(rows, key=lambda row: (row[0], row[1])):
         yield from _of_run(f"hold of run {run_id(uid, attempt)}", list(found), prices)
