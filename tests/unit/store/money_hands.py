@@ -116,12 +116,14 @@ class MoneyHands:
         kind = Kind.POST if posted else Kind.VOID
         self._move(account, leg, kind, "SETTLE", (-held, posted), posted, shard)
 
-    def correct(self, account: str, fen: int, ref_period: str = "2026-10") -> None:
+    def correct(
+        self, account: str, fen: int, ref_period: str = "2026-10", shard: str = "fund:v:2026"
+    ) -> None:
         """Take back a part of what an account paid, as a correction does."""
         center = payable_account("ai")
         self._legs += 1
         entry = Entry(
-            FUND, Kind.DIRECT, "CORRECT", center, account, fen, self.clock.ms,
+            shard, Kind.DIRECT, "CORRECT", center, account, fen, self.clock.ms,
             f"correct:{self._legs}", ref_period=ref_period,
         )  # fmt: skip
 
