@@ -11,6 +11,7 @@ from scheduler.cli.texts.budgets import TEXTS as BUDGETS
 from scheduler.cli.texts.digests import TEXTS as DIGESTS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.funds import TEXTS as FUNDS
+from scheduler.cli.texts.quotes import TEXTS as QUOTES
 from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
 from scheduler.cli.texts.simulating import TEXTS as SIMULATING
@@ -25,6 +26,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **BUDGETS,
     **DIGESTS,
     **REASONS,
+    **QUOTES,
     **FAULTS,
     **FUNDS,
     **SIMULATING,
