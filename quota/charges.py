@@ -25,7 +25,7 @@ a REIMBURSE programme is a claim: the wallet holds the whole gross, and the draw
 enterprise's CLAIM account instead of to the center. A draw of a grant is in unit-seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -135,6 +135,11 @@ class Part(NamedTuple):
     unit_seconds: int = 0
     draws: tuple[Draw, ...] = ()
     bound_by: str = ""
+
+
+def telling(parts: Sequence[Part]) -> Part:
+    """Return the part that says why a programme gives no more: the first that a limit cut."""
+    return next((part for part in parts if part.binding is not Binding.RATE), parts[0])
 
 
 class Refusal(NamedTuple):

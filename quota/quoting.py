@@ -14,7 +14,18 @@ from operator import gt
 from typing import Final, NamedTuple
 
 from quota.amounts import BP, share_fen, slices_fen, split
-from quota.charges import FOREVER_MS, Binding, Draw, Left, Part, Quote, Refusal, Slice, Source
+from quota.charges import (
+    FOREVER_MS,
+    Binding,
+    Draw,
+    Left,
+    Part,
+    Quote,
+    Refusal,
+    Slice,
+    Source,
+    telling,
+)
 from quota.eligibility import Admitted
 from quota.rules import Funder, Why
 
@@ -89,8 +100,7 @@ def _told(
         if not alone or _gives(alone):
             why, than = Why.EXCLUSIVE, _instead_of(rule.exclusive_group, admitted, taken)
         else:
-            cut = next((part for part in alone if part.binding is not Binding.RATE), alone[0])
-            why, than = Why(cut.binding.value), ""
+            why, than = Why(telling(alone).binding.value), ""
         refusals.append(Refusal(rule.programme, rule.version, why, than))
     return told, refusals
 

@@ -242,7 +242,7 @@ def run_table(session: Session, runs: Sequence[pb.Run]) -> None:
 def show_charge(out: Output, charge: pb.Charge) -> None:
     """Print what a job costs and who pays, as a receipt."""
     rows: list[list[str | Cell]] = [
-        [out.t("charge.gross"), amounts.money(charge.gross_fen), _basis(out, charge)]
+        [out.t("charge.gross"), amounts.money(charge.gross_fen), price_basis(out, charge)]
     ]
     for line in charge.subsidies:
         bound = out.word("binding.", line.binding)
@@ -260,7 +260,8 @@ def show_charge(out: Output, charge: pb.Charge) -> None:
     )
 
 
-def _basis(out: Output, charge: pb.Charge) -> str:
+def price_basis(out: Output, charge: pb.Charge) -> str:
+    """Return for what a gross price is asked: unit-hours, and the price of one."""
     # Millionths of a fen per unit and second -> fen per unit and hour, rounded half up.
     hourly_fen = (charge.price_ufen_per_unit_second * 3600 + 500_000) // 1_000_000
     hours = f"{charge.unit_seconds / 3600:,.2f}"

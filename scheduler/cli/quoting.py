@@ -8,7 +8,7 @@ from corridor.v1 import budget_pb2
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1.job_pb2 import REASON_CODE_DEPENDENCY, START_OUTLOOK_NONE
 
-from scheduler.cli import amounts, exits, job_views, submitting
+from scheduler.cli import amounts, exits, job_views, quote_receipt, submitting
 from scheduler.cli.failures import exit_code, flaw_line
 from scheduler.cli.jobfile import FoundJob
 from scheduler.cli.lines import complain
@@ -98,8 +98,7 @@ def _receipt(session: Session, job: FoundJob, quote: pb.JobQuote) -> None:
                 limit=out.span(wanted.wall_limit.seconds or job.spec.wall_limit.seconds),
             )
         )
-        if option.HasField("charge"):
-            job_views.show_charge(out, option.charge)
+        quote_receipt.show(out, option)
         out.facts(
             [
                 *(("quote.holds", _held(out, part)) for part in option.budget_holds),

@@ -8,6 +8,7 @@ from scheduler.domain.principal import Principal, Role
 from scheduler.domain.spec import ResourceOption
 from scheduler.errors import FieldViolation, InvalidRequest, QuotaExceeded
 from scheduler.rpc.errors import to_status
+from scheduler.rpc.funding_messages import funding_message
 from scheduler.rpc.job_extras import stages_s
 from scheduler.rpc.job_messages import charge_message, reason_message
 from scheduler.rpc.job_spec import Shapes, spec_of
@@ -87,6 +88,7 @@ def _option_quote(one: OptionQuote, transfer_s: int) -> pb.OptionQuote:
         reason=reason_message(one.reason),
         budget_holds=_holds(one.held),
         background=one.held is not None and one.held.background,
+        funding=funding_message(one.funding),
     )
 
 

@@ -4,22 +4,26 @@ Costs and what budgets would hold are judged by the code that admission judges b
 of this moment; each option of each job for itself, at its full wall limit.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final, NamedTuple
 
+from quota.charges import Part, telling
 from scheduler.domain.ids import job_id
 from scheduler.domain.reasons import RANK, UNFORESEEN, PendingReason, ReasonCode, StartOutlook
 from scheduler.domain.spec import JobSpec, ResourceOption, options_json
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import Explanation, JobQueued, Option
 from scheduler.services.context import Context
-from scheduler.store import budget_holds, job_relations, paying
+from scheduler.services.funding import Funding, funding
+from scheduler.store import budget_holds, job_relations, paying, pricing
 from scheduler.store.budget_holds import Budgets, Outlook
 from scheduler.store.charges import Charge, SubsidyPart
 from scheduler.store.database import Connection
 from scheduler.store.paying import Judgement, Means, Wanted
 from scheduler.store.planner_feed import options_of
+from scheduler.store.rule_facts import Contract
 from scheduler.store.submission_book import Home, SubmissionBook
 
 JOBS_MAX: Final = 100
@@ -31,16 +35,18 @@ _UID: Final = (1 << 63) - 1
 class OptionQuote:
     """What one option would cost at most; without a price there is no ``charge``.
 
-    ``held`` is what it would hold of the budgets of its enterprise and city, None if it may not.
-    ``reason`` says why the job would not start at once; times are epoch milliseconds, None where
-    nothing can be said: it cannot start as things are, or the planner is away. The place is the
-    one that it would have in its city, 0 where nothing can be said.
+    ``funding`` says who would pay it. ``held`` is what it would hold of the budgets of its
+    enterprise and city, None if it may not. ``reason`` says why the job would not start at once;
+    times are epoch milliseconds, None where nothing can be said: it cannot start as things are, or
+    the planner is away. The place is the one that it would have in its city, 0 where nothing can
+    be said.
     """
 
     option: ResourceOption
     charge: Charge | None
     held: Outlook | None
     reason: PendingReason | None
+    funding: Funding | None = None
     start_earliest_ms: int | None = None
     start_likely_ms: int | None = None
     start_latest_ms: int | None = None
@@ -68,48 +74,61 @@ async def quote(
 ) -> list[list[OptionQuote]]:
     """Return a quote for each option of each job of an enterprise; flavors must be known."""
     now_ms = context.clock.now_ms()
-    means, budgets = await context.db.read(lambda connection: _limits(connection, home, now_ms))
+    contracts = {(home.enterprise, spec.contract) for spec in specs if spec.contract}
+    limits = await context.db.read(lambda connection: _limits(connection, home, contracts, now_ms))
     estimates = _Estimates(context, home, now_ms)
     before = {uid for one in others for uid in one.uids}
     is_open = await context.db.read(lambda c: job_relations.not_ended(c, before)) if before else ()
     barred = [job_relations.waits_for(one.names(is_open)) for one in others]
     return [
         [
-            _behind(await _quote_one(book, home, means, budgets, spec, option, estimates), reason)
+            _behind(await _quote_one(book, home, limits, spec, option, estimates), reason)
             for option in spec.options
         ]
         for spec, reason in zip(specs, barred, strict=True)
     ]
 
 
-def _limits(connection: Connection, home: Home, now_ms: int) -> tuple[Means, Budgets]:
-    """What money and unit-seconds an enterprise can still be given."""
-    means = paying.load(connection, {home.enterprise}, now_ms)
-    return means, budget_holds.foresee(connection, (home.city, home.enterprise), now_ms)
+class _Limits(NamedTuple):
+    """What money and unit-seconds an enterprise can still be given, and names of programmes."""
+
+    means: Means
+    budgets: Budgets
+    names: dict[str, str]
+
+
+def _limits(connection: Connection, home: Home, contracts: set[Contract], now_ms: int) -> _Limits:
+    return _Limits(
+        paying.load(connection, {home.enterprise}, now_ms, contracts),
+        budget_holds.foresee(connection, (home.city, home.enterprise), now_ms),
+        pricing.programme_names(connection),
+    )
 
 
 async def _quote_one(
-    book: SubmissionBook, home: Home, means: Means, budgets: Budgets, spec: JobSpec,
-    option: ResourceOption, estimates: "_Estimates",
+    book: SubmissionBook, home: Home, limits: _Limits, spec: JobSpec, option: ResourceOption,
+    estimates: "_Estimates",
 ) -> OptionQuote:  # fmt: skip
     center = book.catalog[option.flavor].center
     wanted = Wanted(
         0, 1, center, option.flavor, home.enterprise, home.city, option.units,
-        spec.wall_of(option), spec.subsidy, spec.self_pay_max_fen,
+        spec.wall_of(option), spec.subsidy, spec.self_pay_max_fen, spec.contract, spec.project,
     )  # fmt: skip
-    found = paying.judge(means, wanted)
-    held = budgets.look(wanted, max(estimates.now_ms, spec.start_not_before_ms or 0))
+    found = paying.judge(limits.means, wanted)
+    held = limits.budgets.look(wanted, max(estimates.now_ms, spec.start_not_before_ms or 0))
     short = held if isinstance(held, PendingReason) else None
     outlook = held if isinstance(held, Outlook) else None
     charge = _charge(found, option.units * spec.wall_of(option))
+    paid = None if charge is None else funding(limits.means, wanted, found, limits.names)
     reasons = (found.reason, short, _never(book, home, option))
     barred = [reason for reason in reasons if reason is not None]
     if barred:
         reason = min(barred, key=lambda reason: RANK[reason.code])
-        return OptionQuote(option, charge, outlook, replace(reason, outlook=StartOutlook.NONE))
+        never = replace(reason, outlook=StartOutlook.NONE)
+        return OptionQuote(option, charge, outlook, never, paid)
     explained = await estimates.of(spec, option)
     if explained is None:
-        return OptionQuote(option, charge, outlook, None)
+        return OptionQuote(option, charge, outlook, None, paid)
     expected = _not_before(explained.reason, spec.start_not_before_ms, estimates.now_ms)
     at_once = expected.code is ReasonCode.NOT_EVALUATED
     return OptionQuote(
@@ -117,6 +136,7 @@ async def _quote_one(
         charge,
         outlook,
         None if at_once else expected,
+        paid,
         expected.start_earliest_ms,
         expected.start_likely_ms,
         expected.start_latest_ms,
@@ -129,7 +149,7 @@ def _behind(found: OptionQuote, others: PendingReason | None) -> OptionQuote:
     """A quote of a job that waits for others: nobody can say when those end."""
     if others is None or (found.reason is not None and found.reason.code in UNFORESEEN):
         return found
-    return OptionQuote(found.option, found.charge, found.held, others)
+    return OptionQuote(found.option, found.charge, found.held, others, found.funding)
 
 
 def _not_before(reason: PendingReason, start_ms: int | None, now_ms: int) -> PendingReason:
@@ -152,11 +172,20 @@ def _charge(found: Judgement, unit_seconds: int) -> Charge | None:
     return Charge(
         found.gross_fen,
         found.self_pay_fen,
-        tuple(SubsidyPart(*part[:4]) for part in found.parts),
+        tuple(_lines(found.parts)),
         found.price.price_id,
         found.price.price_ufen,
         unit_seconds,
     )
+
+
+def _lines(parts: Sequence[Part]) -> Iterator[SubsidyPart]:
+    """What each programme gives in sum, of those that give money."""
+    for programme, group in groupby(parts, key=lambda part: part.programme):
+        mine = list(group)
+        amount = sum(part.amount_fen for part in mine)
+        if amount:
+            yield SubsidyPart(programme, mine[0].rule_version, amount, telling(mine).binding)
 
 
 def _never(book: SubmissionBook, home: Home, option: ResourceOption) -> PendingReason | None:

@@ -29,6 +29,7 @@ class FlavorRow(NamedTuple):
     units_per_node: int
     wall_limit_max_s: int
     memory_mib_per_node: int
+    domestic: bool = False
 
 
 def load(connection: Connection) -> Catalog:
@@ -58,10 +59,11 @@ def flavors(connection: Connection) -> list[FlavorRow]:
     rows = connection.execute(
         text(
             "SELECT code, center, name_zh, name_en, unit, architecture, capacity_units,"
-            " units_per_node, wall_limit_max_s, memory_mib_per_node FROM flavor ORDER BY code"
+            " units_per_node, wall_limit_max_s, memory_mib_per_node, domestic FROM flavor"
+            " ORDER BY code"
         )
     )
-    return [FlavorRow(*row) for row in rows]
+    return [FlavorRow(*row)._replace(domestic=bool(row.domestic)) for row in rows]
 
 
 def has_city(connection: Connection, city: str) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from quota.amounts import gross_fen
 from quota.calendar import natural_year
-from quota.charges import Binding, Left, Part, Quote, Refusal, Slice
+from quota.charges import Binding, Left, Part, Quote, Refusal, Slice, Source
 from quota.eligibility import Admitted, Outcome, eligible, order
 from quota.quoting import quote
 from quota.rules import CORRIDOR, Ask, Rule, Why
@@ -95,6 +95,11 @@ class Means:
         if found is None:
             found = self._plans[key] = self._planned(payer, price, one)
         return found
+
+    def sources_of(self, enterprise: str, programme: str) -> tuple[Source, ...]:
+        """Return all from which a programme may give to an enterprise."""
+        own = self.own.sources.get((enterprise, programme), ())
+        return own + tuple(self.money.funds.get(programme, ()))
 
     def _planned(self, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> _Plan:
         # The city is the job's, frozen at submission, whatever the enterprise's is by now.

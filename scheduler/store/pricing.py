@@ -90,6 +90,12 @@ def load_money(connection: Connection, now_ms: int) -> Money:
     )
 
 
+def programme_names(connection: Connection) -> dict[str, str]:
+    """Read the names of all programmes, for people."""
+    rows = connection.exec_driver_sql("SELECT code, name FROM programme")
+    return {code: name for code, name in rows}  # noqa: C416 - rows are no pairs to the type checker
+
+
 @lru_cache(maxsize=4_096)
 def _rule(body: str) -> Rule:
     return Rule.from_json(body)

@@ -7,22 +7,18 @@ since stay as they are, and no fund is paid into twice.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from quota.calendar import SHANGHAI
-from quota.subsidy import CORRIDOR
 from quota.transfers import payable_account
 from scheduler.domain.events import EventKind
-from scheduler.domain.principal import EVERYTHING
-from scheduler.store import catalog, feed, funds, links, prices, programmes, seed_quotas
+from scheduler.store import catalog, feed, funds, links, prices, seed_money, seed_quotas
 from scheduler.store.identity import insert_enterprises
 from scheduler.store.job_tables import Link
-from scheduler.store.seed_files import BadSeed, Seed, SeedCenter, SeedProgramme, read
+from scheduler.store.seed_files import BadSeed, Seed, SeedCenter, read
 from scheduler.store.seed_quotas import known
 from scheduler.store.tables import (
     Account,
@@ -30,9 +26,7 @@ from scheduler.store.tables import (
     City,
     Enterprise,
     Flavor,
-    FundPeriod,
     PriceVersion,
-    Programme,
     table,
 )
 
@@ -74,11 +68,13 @@ def load_seed(connection: Connection, seed: Seed, now_ms: int) -> Loaded:
         flavors,
         seed_quotas.load(connection, seed, now_ms),
         _load_prices(connection, seed),
-        _load_programmes(connection, seed, now_ms),
+        seed_money.load_programmes(connection, seed.programmes, now_ms),
         _load_enterprises(connection, seed, now_ms),
         _load_links(connection, seed),
         seed_quotas.load_flavors(connection, seed, now_ms),
     )
+    seed_money.load_rights(connection, seed.programmes, now_ms)
+    seed_money.load_facts(connection, seed.facts)
     rules = loaded.quotas, loaded.flavor_quotas, loaded.links
     if any((cities, centers, flavors, loaded.enterprises, *rules)):
         told = feed.EventRow(EventKind.CATALOG_CHANGED, 0, 0, "", "", "", now_ms)
@@ -165,48 +161,6 @@ def _load_prices(connection: Connection, seed: Seed) -> int:
             actor=_ACTOR,
         )
     return len(new)
-
-
-def _load_programmes(connection: Connection, seed: Seed, now_ms: int) -> int:
-    codes = {one.city for one in catalog.cities(connection)} | {CORRIDOR}
-    for one in seed.programmes:
-        known(one.city, codes, "programmes.yaml: city")
-    column = table(Programme).c.code
-    new = _missing(connection, column, seed.programmes, lambda one: one.rule.programme)
-    for one in new:
-        programmes.create_programme(
-            connection,
-            city=one.city,
-            name=one.name,
-            document_ref=one.document_ref,
-            sample=one.sample,
-            rule=one.rule,
-            now_ms=now_ms,
-        )
-    year = str(datetime.fromtimestamp(now_ms / 1000, SHANGHAI).year)
-    periods = table(FundPeriod).c
-    opened = connection.execute(sa.select(periods.programme).where(periods.period == year))
-    there = set(opened.scalars())
-    for one in seed.programmes:
-        if one.rule.programme not in there:
-            _open_fund(connection, one, year, now_ms)
-    return len(new)
-
-
-def _open_fund(connection: Connection, one: SeedProgramme, year: str, now_ms: int) -> None:
-    funds.open_period(connection, one.rule.programme, year)
-    if one.fund_fen:
-        funds.appropriate(
-            connection,
-            EVERYTHING,
-            programme=one.rule.programme,
-            period=year,
-            amount_fen=one.fund_fen,
-            request_id="data-files",
-            actor=_ACTOR,
-            reason="first money of the period",
-            now_ms=now_ms,
-        )
 
 
 def _load_enterprises(connection: Connection, seed: Seed, now_ms: int) -> int:

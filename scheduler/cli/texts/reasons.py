@@ -69,13 +69,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "failure.PREEMPTED": ("preempted", "被抢占"),
     "failure.REJECTED_BY_CENTER": ("refused by the center", "被算力中心拒绝"),
     "failure.LOST": ("lost by the center", "被算力中心丢失"),
-    # Which limit bound a subsidy.
-    "binding.RATE": ("the rate", "比例"),
-    "binding.JOB_CAP": ("the cap a job", "单作业上限"),
-    "binding.YEAR_CAP": ("your cap for the year", "年度上限"),
-    "binding.FUND": ("the fund", "资金"),
-    "binding.CEILING": ("the price itself", "总价"),
-    "binding.MINIMUM": ("the minimum", "最低金额"),
     # Whose limit it is.
     "node.corridor": ("the whole corridor", "整个大走廊"),
     "node.cities": ("city {code}", "城市 {code}"),

@@ -148,7 +148,9 @@ async def test_why_a_job_would_not_start(
     assert reason.code == job_pb2.REASON_CODE_SUBSIDY_SHORT
 
     await corridor.db.write(
-        lambda c: c.exec_driver_sql(f"DELETE FROM price_version WHERE flavor = '{GPU}'")
+        lambda c: c.exec_driver_sql(
+            f"UPDATE price_version SET effective_to_ms = effective_from_ms WHERE flavor = '{GPU}'"
+        )
     )
     (found,) = await quote(corridor, new_spec(flavor=GPU))
     assert found.options[0].reason.code == job_pb2.REASON_CODE_MISCONFIGURED
@@ -212,8 +214,9 @@ async def test_money_that_comes_is_quoted_at_once(corridor: Any, new_spec: Any) 
         )
     )
     ((before,),) = [one.options for one in await quote(corridor, new_spec())]
-    given = before.charge.subsidies[0]
-    assert (given.amount_fen, given.binding) == (0, "FUND")
+    assert [line.programme for line in before.charge.subsidies] == ["corridor-shared"]
+    refused = {one.programme: one.why for one in before.funding.refusals}
+    assert refused == {"ezhou-voucher": "FUND", "corridor-early": "SIZE_CLASS"}
     await corridor.subsidies.AppropriateFund(
         subsidy_service_pb2.AppropriateFundRequest(
             request_id="r", programme="ezhou-voucher", period="2026", amount_fen=1_000, reason="x"

@@ -15,6 +15,8 @@ from corridor.v1 import (
     voucher_pb2,
 )
 
+from quota.charges import Binding
+from quota.rules import Why
 from scheduler.cli import exits
 from scheduler.cli.commands import COMMANDS
 from scheduler.cli.groups import Lazy, Stub, say_help
@@ -65,7 +67,8 @@ MADE = {
     "role.": {
         name.removeprefix("ROLE_") for name, number in identity_service_pb2.Role.items() if number
     },
-    "binding.": {"RATE", "JOB_CAP", "YEAR_CAP", "FUND", "CEILING", "MINIMUM"},
+    "binding.": {str(binding) for binding in Binding},
+    "refused.": {str(why) for why in Why},
     "node.": {"corridor", "cities", "enterprises", "centers", "jobs", "programmes", "funds"},
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
