@@ -13,6 +13,8 @@ from quota.export_zip import ZipWriter
 from quota.statement_columns import COLUMNS, Column, Kind, titles
 
 SHEET_ROWS_MAX: Final = 1_000_000
+#: Height of a row of heads, which take up to three lines.
+_HEAD_PT: Final = 45
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
@@ -54,7 +56,7 @@ _ROOT: Final = (
     f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1"'
     f' Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
 )
-_SHEET_END: Final = b"</sheetData></worksheet>"
+_SHEET_END: Final = b'</sheetData><pageSetup orientation="landscape"/></worksheet>'
 #: What XML cannot hold is shown as a replacement character.
 _UNFIT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPECIAL: Final = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -135,7 +137,9 @@ class Workbook:
         widths = [column.width for column in self._columns]
         begun = self._begin_sheet(self._title if number == 1 else f"{self._title} {number}", widths)
         head = "".join(map(_bold, titles(self._columns)))
-        return begun + self._zip.write(f"<row>{head}</row>".encode())
+        return begun + self._zip.write(
+            f'<row ht="{_HEAD_PT}" customHeight="1">{head}</row>'.encode()
+        )
 
     def _begin_sheet(self, name: str, widths: Sequence[int], *, frozen: bool = True) -> bytes:
         self._sheets.append(name)
