@@ -20,7 +20,7 @@ _ACCOUNTS: Final = (
     "SELECT account_id FROM account WHERE account_id = ANY(?)"
     ' ORDER BY account_id COLLATE "C" FOR UPDATE'
 )
-_MISSING_CAPS: Final = (
+_CAPS: Final = (
     "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen)"
     " SELECT v.programme, v.enterprise, v.year, 0, 0"
     " FROM unnest(?::text[], ?::text[], ?::int[]) AS v(programme, enterprise, year)"
@@ -49,8 +49,9 @@ def lock(
 ) -> None:
     """Lock rows of money until the transaction ends, in the one order; waits for other holders.
 
-    Counters and shards that are not there yet are made, empty, so that there is a row to lock.
-    On SQLite there is nothing to do: a write transaction is alone from its beginning.
+    A counter that is not there yet is nobody's to lock: its programme's fund or its enterprise's
+    wallet must be among the accounts, and its CHECK refuses what two would overdraw. On SQLite
+    there is nothing to do: a write transaction is alone from its beginning.
     """
     if connection.dialect.name == "sqlite":
         return
@@ -58,9 +59,15 @@ def lock(
     if names := sorted(set(accounts)):
         run(_ACCOUNTS, (names,)).close()
     if keys := sorted(set(caps)):
-        columns = tuple(list(column) for column in zip(*keys, strict=True))
-        run(_MISSING_CAPS, columns)
-        run(_CAPS, columns).close()
+        run(_CAPS, tuple(list(column) for column in zip(*keys, strict=True))).close()
     if names := sorted(set(shards)):
-        run(_MISSING_SHARDS, (GENESIS, names))
         run(_SHARDS, (names,)).close()
+
+
+def lock_heads(connection: Connection, shards: Iterable[str]) -> None:
+    """Lock heads of chains that get entries now; one that is not there yet begins."""
+    if connection.dialect.name == "sqlite":
+        return
+    names = sorted(set(shards))
+    connection.exec_driver_sql(_MISSING_SHARDS, (GENESIS, names))
+    connection.exec_driver_sql(_SHARDS, (names,)).close()

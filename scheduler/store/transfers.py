@@ -30,7 +30,7 @@ def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
             by_shard[entry.shard] = [entry]
         else:
             mine.append(entry)
-    money_locks.lock(connection, shards=by_shard)
+    money_locks.lock_heads(connection, by_shard)
     heads = _heads_of(connection, by_shard)
     rows: list[tuple[Any, ...]] = []
     moved: list[tuple[str, int, bytes]] = []

@@ -55,8 +55,8 @@ def entries_without_legs(connection: Connection) -> Iterator[str]:
 
 def holds(connection: Connection) -> Iterator[str]:
     """Each hold is the sum of its legs at the price it froze, and belongs to a run."""
-    found = connection.exec_driver_sql("SELECT price_id, price_ufen FROM price_version")
-    prices: dict[str, int] = {row[0]: row[1] for row in found}
+    priced = connection.exec_driver_sql("SELECT price_id, price_ufen FROM price_version")
+    prices: dict[str, int] = {row[0]: row[1] for row in priced}
     rows = bulk_stream(
         connection,
         "SELECT h.job_uid, h.attempt, h.rev, h.state, h.units, h.from_s, h.wall_limit_s,"
