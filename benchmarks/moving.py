@@ -31,7 +31,7 @@ def run(quick: bool) -> list[Figure]:
 
 def _figures(db: Database, count: int) -> list[Figure]:
     waiting = fill(db, count)
-    mover = _Mover(db)
+    mover = Mover(db)
     size = LoopSettings().admit_batch
     for first in range(0, count, size):
         mover.move(waiting[first : first + size])
@@ -53,7 +53,7 @@ def _figures(db: Database, count: int) -> list[Figure]:
     return figures
 
 
-class _Mover:
+class Mover:
     """Does what the loop and the workers have the store do; each step is a transaction."""
 
     def __init__(self, db: Database) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import driving, moving, planning, replaying, starting, submitting
+from benchmarks import driving, moving, planning, replaying, starting, stating, submitting
 from benchmarks.report import Figure
 
 #: A benchmark takes whether it is to be quick and returns its figures.
@@ -14,5 +14,6 @@ ALL: Mapping[str, Benchmark] = {
     "start": starting.run,
     "plan": planning.run,
     "move": moving.run,
+    "statement": stating.run,
     "replay": replaying.run,
 }

@@ -11,7 +11,7 @@ from benchmarks.registry import ALL
 
 ROOT = Path(__file__).parents[2]
 #: How many figures each gives in a quick run.
-FIGURES = {"submit": 15, "drive": 7, "start": 4, "plan": 8, "move": 6, "replay": 3}
+FIGURES = {"submit": 15, "drive": 7, "start": 4, "plan": 8, "move": 6, "statement": 6, "replay": 3}
 
 
 @pytest.mark.slow
