@@ -21,12 +21,6 @@ _ACCOUNTS: Final = (
     ' ORDER BY account_id COLLATE "C" FOR UPDATE'
 )
 _CAPS: Final = (
-    "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen)"
-    " SELECT v.programme, v.enterprise, v.year, 0, 0"
-    " FROM unnest(?::text[], ?::text[], ?::int[]) AS v(programme, enterprise, year)"
-    " ON CONFLICT (programme, enterprise, year) DO NOTHING"
-)
-_CAPS: Final = (
     "SELECT c.year FROM cap_counter c"
     " JOIN unnest(?::text[], ?::text[], ?::int[]) AS v(programme, enterprise, year)"
     " ON c.programme = v.programme AND c.enterprise = v.enterprise AND c.year = v.year"
