@@ -65,7 +65,7 @@ def test_commands_exist(page: Path) -> None:
 
 
 def test_pages_have_both_languages() -> None:
-    for page in ("README", "docs/enterprise", "docs/jobs", "docs/city-admin"):
+    for page in ("README", "docs/enterprise", "docs/jobs", "docs/city-admin", "docs/money"):
         assert (ROOT / f"{page}.md").exists()
         assert (ROOT / f"{page}.zh-CN.md").exists()
 

@@ -37,7 +37,7 @@ from tests.property.fund_model import PlainFund
 from tests.unit.store.money_hands import MoneyHands
 
 FUND, FACES, CAP = fund_account("f", "2026"), st.integers(1, 900), 2_000
-START_MS, DAY_MS = period_bounds("2026-11")[0], 86_400_000
+START_MS, DAY_MS = period_bounds("2026-12")[0], 86_400_000
 FENS = st.integers(1, 1_500)
 
 
@@ -84,7 +84,7 @@ class Funds(RuleBasedStateMachine):
         call: Any = lambda: self.it.lower("f", fen, self._key(), pending=pending)  # noqa: E731
         self._same(fits, (WrongState,), call)
 
-    @rule(face=FACES, days=st.none() | st.integers(1, 60))
+    @rule(face=FACES, days=st.none() | st.integers(1, 40))
     def issue(self, face: int, days: int | None) -> None:
         """The city issues a voucher, for some days or as long as the rule allows."""
         self.count += 1
@@ -150,7 +150,7 @@ class Funds(RuleBasedStateMachine):
             with pytest.raises(WrongState):
                 self.it.revoke(name)
 
-    @rule(days=st.integers(0, 40))
+    @rule(days=st.integers(0, 30))
     def wait(self, days: int) -> None:
         """Time goes on, and the service keeps the books."""
         self.it.clock.ms += days * DAY_MS
