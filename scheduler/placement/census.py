@@ -113,7 +113,8 @@ class Census:
         """Note whether a class stands in a line; its kind may be another one now."""
         waiting.tally = None
         if somewhere:
-            self._nowhere.pop(waiting, None)
+            if self._nowhere:
+                self._nowhere.pop(waiting, None)
         else:
             self._nowhere[waiting] = None
 

@@ -52,10 +52,10 @@ class Explainer:
             key, entry, before, parked = found
             return self._explained(key, entry, before, now_ms, parked)
         run = root.active.get(uid)
-        if run is None or run.job is None:
+        if run is None or not run.options:
             return None
         # It was started a moment ago, and is about to be admitted or refused.
-        last = root.refusals.last.get(class_of(run.job))
+        last = root.refusals.last.get(run.key)
         reason = last or PendingReason(
             ReasonCode.NOT_EVALUATED, "corridor", run.option.flavor, requested=run.option.units
         )

@@ -23,7 +23,7 @@ from scheduler.placement.model import (
     StartRefused,
     Unparked,
 )
-from scheduler.placement.parking import Parking, class_of
+from scheduler.placement.parking import Parking
 from scheduler.placement.rules import ActiveRun
 from scheduler.placement.runs import Runs
 from scheduler.placement.shard import WINDOW, ClassKey, Entry, HeadUpdate, Shards
@@ -75,6 +75,10 @@ class Intake(Runs):
         removed: list[int] = []
         for delta in deltas:
             match delta:
+                case JobQueued():
+                    self._queue(delta, now_ms, queued)
+                case RunEnded():
+                    self._ended(*delta, now_ms)
                 case JobColumns():
                     if self._are_new(delta, queued):
                         columns.append(delta)
@@ -82,8 +86,6 @@ class Intake(Runs):
                     else:
                         for job in delta.jobs():
                             self._queue(job, now_ms, queued)
-                case JobQueued():
-                    self._queue(delta, now_ms, queued)
                 case JobRemoved(uid):
                     for one in columns:  # shards take out before they take in
                         for job in one.jobs():
@@ -96,8 +98,6 @@ class Intake(Runs):
                     self._stoppable.pop(uid, None)
                     removed.append(uid)
                     self.free_holder(uid)
-                case RunEnded(uid, used_ms, whole):
-                    self._ended(uid, used_ms, whole, now_ms)
                 case RunStarted(uid, start_ms):
                     self._started(uid, start_ms)
                 case StartRefused(uid, reason, retry_ms):
@@ -161,10 +161,10 @@ class Intake(Runs):
 
     def _refused(self, uid: int, reason: PendingReason, retry_ms: int) -> None:
         run = self._release(uid)
-        if run is None or run.job is None:
+        if run is None or not run.options:
             return
-        self.parking.park(run.job, reason, retry_ms)
-        key = class_of(run.job)
+        key = run.key
+        self.parking.park(run.job(uid), reason, retry_ms)
         self.refusals.note(key, reason)
         if key not in self.parking.stalled:
             return
@@ -204,19 +204,14 @@ class Intake(Runs):
             if entry in window:  # a promised job may stand behind the window
                 window.remove(entry)
             waiting.count -= 1
-        city, enterprise, priority = waiting.city, waiting.enterprise, -entry[0]
-        evictions = self._stoppable.pop(uid, None)
-        is_stoppable, evictions = evictions is not None, evictions or 0
-        job = JobQueued(
-            uid, city, enterprise, priority, entry[1], waiting.options, 0, waiting.user,
-            is_stoppable, evictions,
-        )  # fmt: skip
-        pool, end_ms = self.pools[option.flavor], now_ms + option.wall_ms
-        pool.take(uid, end_ms, option.units, city, enterprise)
-        score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
+        city, enterprise, wall_ms = waiting.city, waiting.enterprise, option.wall_ms
+        evictions = self._stoppable.pop(uid, None) if self._stoppable else None
+        end_ms = now_ms + wall_ms
+        self.pools[option.flavor].take(uid, end_ms, option.units, city, enterprise)
+        score = self.keys.charge(city, enterprise, option, wall_ms, now_ms)
         self.active[uid] = ActiveRun(
-            city, enterprise, option, now_ms, score, job, waiting.user, end_ms, priority,
-            is_stoppable, evictions,
+            city, enterprise, option, now_ms, score, waiting.user, end_ms, -entry[0],
+            evictions is not None, evictions or 0, entry[1], waiting.options,
         )  # fmt: skip
 
     def _next_head(self, waiting: WaitingClass) -> None:
@@ -242,6 +237,8 @@ class Intake(Runs):
 
     def _thaw(self, waiting: WaitingClass) -> None:
         """The first job of a class goes or moves: what it froze may be free to borrow."""
+        if not self.leased:
+            return
         for spot in waiting.spots:
             if self.pools[spot.flavor].frozen:
                 self.dirty.add(spot.flavor)
@@ -274,7 +271,7 @@ class Intake(Runs):
         self._capped = {name for pool in self.pools.values() for name in pool.book.capped_used}
         self.census = Census()
         for pool in self.pools.values():
-            pool.gates.clear()
+            pool.gates = {}
             if pool.frozen:
                 self.dirty.add(pool.flavor)
         for waiting in self.classes.values():

@@ -21,6 +21,8 @@ CityKey = tuple[bool, int, int, int]
 #: What a charge added to the use of an enterprise and of its city.
 Score = tuple[int, int]
 
+_NOTHING: Final[Score] = (0, 0)
+
 _NORM_BITS: Final = 40
 #: The use of a city that used what its weight entitles it to.
 PAR: Final = 1 << 10
@@ -69,11 +71,19 @@ class Keys:
     # --- use --------------------------------------------------------------------------------------
 
     def charge(
-        self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int
-    ) -> Score:
-        """Add the use of a run; returns the score, to be taken away by ``refund``."""
-        unit_ms = option.units * used_ms
-        return self._add(city, enterprise, option.flavor, unit_ms, unit_ms, now_ms)
+        self, city: str, enterprise: str, option: Option, used_ms: int, now_ms: int,
+        instead: Score = _NOTHING,
+    ) -> Score:  # fmt: skip
+        """Add the use of a run; returns the score, to be taken away by ``refund``.
+
+        ``instead`` is the score of an earlier charge, to be taken away at once.
+        """
+        if self._stale:
+            self._reweigh()
+        flavor = option.flavor
+        amount = option.units * used_ms * self._pools[flavor].norm // 1000
+        own = self._member_use.add(enterprise, amount, now_ms, instead[0])
+        return own, self._city_use.add((city, flavor), amount, now_ms, instead[1])
 
     def refund(self, city: str, enterprise: str, flavor: str, score: Score) -> None:
         """Take a charge away."""
@@ -84,22 +94,17 @@ class Keys:
         """Add past use of an enterprise, and of its city."""
         city = self._cities.get(use.enterprise, "")
         own, of_city = use.unit_seconds, use.city_unit_seconds
-        city_ms = 1000 * (own if of_city is None else of_city)
-        self._add(city, use.enterprise, use.flavor, 1000 * own, city_ms, use.at_ms)
+        if self._stale:
+            self._reweigh()
+        pool = self._pools.get(use.flavor)
+        norm = 0 if pool is None else pool.norm
+        self._member_use.add(use.enterprise, own * norm, use.at_ms)
+        of_city = own if of_city is None else of_city
+        self._city_use.add((city, use.flavor), of_city * norm, use.at_ms)
 
     def copy_use(self, other: "Keys") -> None:
         """Forget all use, and go on from that of another planner."""
         self._member_use, self._city_use = other._member_use.copy(), other._city_use.copy()
-
-    def _add(
-        self, city: str, enterprise: str, flavor: str, unit_ms: int, city_unit_ms: int, at_ms: int
-    ) -> Score:
-        if self._stale:
-            self._reweigh()
-        pool = self._pools.get(flavor)
-        norm = 0 if pool is None else pool.norm
-        own = self._member_use.add(enterprise, unit_ms * norm // 1000, at_ms)
-        return own, self._city_use.add((city, flavor), city_unit_ms * norm // 1000, at_ms)
 
     # --- keys -------------------------------------------------------------------------------------
 
@@ -123,19 +128,18 @@ class Keys:
         """The key of a city's head between the cities."""
         if self._stale:
             self._reweigh()
-        city = waiting.city
-        per_weight = self._city_lcm // self._city_weights.get(city, 1)
-        scores = self._city_use.scores
-        has_own, use, is_first = True, 0, True
+        city, pools, scores = waiting.city, self._pools, self._city_use.scores
+        has_own, least = True, -1
         for option in waiting.options:
             flavor = option.flavor
-            pool = self._pools.get(flavor)
+            pool = pools.get(flavor)
             if pool is not None:
                 book = pool.book
                 own = book.used.get(city, 0) >= book.limits.get(city, NO_LIMITS)[0]
-                score = scores.get((city, flavor), 0) * per_weight
-                if is_first or (own, score) < (has_own, use):
-                    has_own, use, is_first = own, score, False
+                score = scores.get((city, flavor), 0)
+                if least < 0 or (score < least if own == has_own else has_own):
+                    has_own, least = own, score
+        use = max(0, least) * (self._city_lcm // self._city_weights.get(city, 1))
         _, queued_ms, uid, _ = waiting.window[0]
         return has_own, use, queued_ms, uid
 

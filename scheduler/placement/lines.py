@@ -12,12 +12,13 @@ and in its line by one look at each class. A mask may have more bits than it sho
 who has one is looked at closely.
 """
 
-from bisect import bisect_left, insort
+from array import array
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from scheduler.placement.shard import Entry
-from scheduler.placement.waiting import UID_BITS, Spot, Turn, WaitingClass
+from scheduler.placement.waiting import Spot, Turn, WaitingClass
 
 #: Turn of a class's first job, where it stands, the class.
 Item = tuple[Turn, Spot, WaitingClass]
@@ -59,35 +60,54 @@ class Masks:
             return 0
         return ((2 << min(most.bit_length(), _WIDTHS - 1)) - 1) << self.shift(flavor)
 
+    def without(self, mask: int, flavor: str, most: int) -> int:
+        """Return a mask without the bits of those widths that all ask for more than ``most``."""
+        width = min(most.bit_length(), _WIDTHS - 1) + 1 if most > 0 else 0
+        return mask & ~((_ALL >> width) << (width + self._shifts[flavor]))
+
 
 class Member:
     """The classes of one enterprise with a first job each, in the order of their turns."""
 
-    __slots__ = ("_ranks", "classes", "is_capped", "mask", "masks")
+    __slots__ = ("_priorities", "_times", "_uids", "at", "classes", "is_capped", "mask", "masks")
 
     def __init__(self) -> None:
-        self._ranks: list[int] = []
+        #: The turns of the first jobs.
+        self._priorities, self._times, self._uids = array("q"), array("q"), array("q")
         self.classes: list[WaitingClass] = []
         self.masks: list[int] = []
         self.mask = 0
+        #: Where a class was found last: if one is taken out it is mostly that one.
+        self.at = 0
         #: Whether it has limits of its own, so that what its city may do says nothing of it.
         self.is_capped = False
 
     def put(self, waiting: WaitingClass, entry: Entry) -> None:
         """Let a class stand by the turn of an entry."""
-        rank = waiting.rank_of(entry)
-        at = bisect_left(self._ranks, rank)
-        self._ranks.insert(at, rank)
+        turn = waiting.turn_of(entry)
+        at = self._place(turn)
+        self._priorities.insert(at, turn[0])
+        self._times.insert(at, turn[1])
+        self._uids.insert(at, turn[2])
         self.classes.insert(at, waiting)
         self.masks.insert(at, waiting.mask)
         self.mask |= waiting.mask
 
     def take(self, waiting: WaitingClass, entry: Entry) -> None:
         """Take a class out, which stood by the turn of an entry."""
-        at = bisect_left(self._ranks, waiting.rank_of(entry))
-        del self._ranks[at], self.classes[at], self.masks[at]
-        if not self.masks:
+        at, classes = self.at, self.classes
+        if at >= len(classes) or classes[at] is not waiting:
+            at = self._place(waiting.turn_of(entry))
+        del classes[at], self.masks[at], self._priorities[at], self._times[at], self._uids[at]
+        if not classes:
             self.mask = 0
+
+    def _place(self, turn: Turn) -> int:
+        """Where a turn is, or would be."""
+        priority, at_ms, uid = turn
+        at = bisect_left(self._priorities, priority)
+        end = bisect_right(self._priorities, priority, at)
+        return _among(self._times, self._uids, at_ms, uid, at, end)
 
     def clean(self) -> None:
         """Leave out the bits that no class has any more."""
@@ -97,27 +117,40 @@ class Member:
         self.mask = mask
 
 
+def _among(times: "array[int]", uids: "array[int]", at_ms: int, uid: int, at: int, end: int) -> int:
+    """Where a time and uid are between two places, or would be."""
+    at = bisect_left(times, at_ms, at, end)
+    if at < end and times[at] == at_ms and uids[at] < uid:
+        at = bisect_left(uids, uid, at, bisect_right(times, at_ms, at, end))
+    return at
+
+
 class AgedLine:
     """Classes of a city that ask for as much of a flavor under the same cap, the oldest first."""
 
-    __slots__ = ("_ages", "capped", "city", "classes", "flavor", "units")
+    __slots__ = ("_times", "_uids", "capped", "city", "classes", "flavor", "units")
 
     def __init__(self, city: str, spot: Spot) -> None:
         self.city, (self.flavor, self.units, _, self.capped) = city, spot
-        self._ages: list[int] = []
+        self._times, self._uids = array("q"), array("q")
         self.classes: list[WaitingClass] = []
 
     def put(self, waiting: WaitingClass, entry: Entry) -> None:
         """Let a class stand by the age of an entry."""
-        age = (entry[1] << UID_BITS) + entry[2]
-        at = bisect_left(self._ages, age)
-        self._ages.insert(at, age)
+        _, at_ms, uid, _ = entry
+        at = _among(self._times, self._uids, at_ms, uid, 0, len(self.classes))
+        self._times.insert(at, at_ms)
+        self._uids.insert(at, uid)
         self.classes.insert(at, waiting)
 
     def take(self, entry: Entry) -> None:
         """Take out the class that stood by the age of an entry."""
-        at = bisect_left(self._ages, (entry[1] << UID_BITS) + entry[2])
-        del self._ages[at], self.classes[at]
+        _, at_ms, uid, _ = entry
+        times, uids = self._times, self._uids
+        at = bisect_left(times, at_ms)
+        if uids[at] != uid:  # several are as old
+            at = bisect_left(uids, uid, at, bisect_right(times, at_ms, at))
+        del self.classes[at], times[at], uids[at]
 
     def spot(self, waiting: WaitingClass) -> Spot:
         """Where one of its classes stands in it."""

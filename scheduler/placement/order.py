@@ -33,9 +33,11 @@ class Pass:
         flavors: Mapping[str, None],
         fresh: Iterable[WaitingClass],
         gates: Gates,
+        now_ms: int,
         spares: Spares | None = None,
     ) -> None:
         self.lines, self.pools, self.flavors, self.gates = lines, pools, flavors, gates
+        self.now_ms = now_ms
         #: Whose gates are shut for the whole of the pass, whatever those of their cities are.
         self.spares = spares
         #: Those that the lines of the flavors do not offer in any case.

@@ -92,7 +92,7 @@ class Pool:
     turns: int = 0
     #: What jobs of one unit-second of this flavor weigh against those of others, in 2**-40.
     norm: int = 0
-    #: Gates by city until something changes.
+    #: Gates by city; another dict when something changed.
     gates: dict[str, Gate] = field(default_factory=dict)
     #: How lent units come back.
     reclaim: ReclaimSet = _CHURN
@@ -136,7 +136,7 @@ class Pool:
         self.for_owners = reclaim.mode != "churn"
         self.frozen &= self.leases
         self.evict_ms = None
-        self.gates.clear()
+        self.gates = {}
 
     def may_borrow(self, wall_ms: int) -> bool:
         """Whether a start with this limit may take units that its city does not own."""
@@ -149,6 +149,21 @@ class Pool:
         if self.leases and self.may_not_borrow(city, enterprise, units, wall_ms):
             return False
         return self.holder is None or self.may_pass(city, enterprise, units, now_ms + wall_ms)
+
+    def surely_admits(
+        self, city: str, enterprise: str, units: int, wall_ms: int, now_ms: int
+    ) -> bool:
+        """Whether a start passes the gate of its city beyond doubt: told without the gate."""
+        if self.waits or self.leases or not self.is_open:
+            return False
+        if not self.book.fits(city, enterprise, units):
+            return False
+        holder, promised = self.holder, self.promised
+        if holder is None:
+            return True
+        if promised is None:
+            return False
+        return now_ms + wall_ms <= holder.start_ms or promised.fits(city, enterprise, units)
 
     def fits(self, city: str, enterprise: str, units: int, wall_ms: int) -> bool:
         """Whether a start now breaks no limit."""
@@ -188,13 +203,13 @@ class Pool:
         """Hold units for a run until its limit."""
         self.book.take(city, enterprise, units)
         insort(self.ends, (end_ms, uid, units, city, enterprise))
-        self.gates.clear()
+        self.gates = {}
 
     def give_back(self, uid: int, end_ms: int, units: int, city: str, enterprise: str) -> None:
         """A run ended."""
         self.book.give_back(city, enterprise, units)
         self._forget(uid, end_ms)
-        self.gates.clear()
+        self.gates = {}
 
     def move_end(
         self, uid: int, old_ms: int, new_ms: int, units: int, city: str, enterprise: str
@@ -210,12 +225,12 @@ class Pool:
     def hold(self, holder: Holder | None) -> None:
         """Mean the pool for this job, or for nobody; nothing is promised yet."""
         self.holder, self.promised = holder, None
-        self.gates.clear()
+        self.gates = {}
 
     def promise(self, now_ms: int) -> None:
         """Compute anew when the holder can start, and the book at that instant."""
         holder = self.holder
-        self.gates.clear()
+        self.gates = {}
         if holder is None:
             self.promised = None
             return
@@ -295,7 +310,7 @@ class Pool:
         holder = self.holder
         if holder is not None and self.promised is not None and end_ms > holder.start_ms:
             self.promised.take(city, enterprise, units)
-            self.gates.clear()
+            self.gates = {}
 
 
 def _end(book: FlavorBook, ends: Sequence[RunEnd]) -> None:

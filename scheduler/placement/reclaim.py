@@ -35,7 +35,7 @@ class Reclaiming(Reserving):
 
     def freeze(self, pools: Iterable[Pool], fresh: Iterable[WaitingClass]) -> None:
         """Find out for pools of leases in which something moved whether an owner is blocked."""
-        if not any(pool.leases for pool in self.pools.values()):
+        if not self.leased:
             return
         moved = {pool.flavor for pool in pools}
         moved.update(spot.flavor for waiting in fresh for spot in waiting.spots)
@@ -43,7 +43,7 @@ class Reclaiming(Reserving):
             pool = self.pools[flavor]
             if pool.leases:
                 pool.frozen = self._is_owner_blocked(pool)
-                pool.gates.clear()
+                pool.gates = {}
 
     def _is_owner_blocked(self, pool: Pool) -> bool:
         """Whether a waiting job lacks units that its city's own nominal quota allows it."""

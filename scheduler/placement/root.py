@@ -30,7 +30,7 @@ class RootPlanner(Rescuing):
         """Plan until nothing more can start; state and plan depend on what was told alone."""
         self._now_ms, self._starts, self._looked_at = now_ms, [], 0
         for pool in self.pools.values():
-            pool.gates.clear()
+            pool.gates = {}
             # Runs are late and the promise is due: say anew when, so that it bars no more than it
             # must.
             if pool.promised is not None and pool.holder and pool.holder.start_ms <= now_ms:
@@ -99,9 +99,9 @@ class RootPlanner(Rescuing):
     def _look(self, flavors: dict[str, None], fresh: dict[WaitingClass, None]) -> Pass:
         """What a pass looks at, those who come last left out while they are spared."""
         if not self._spares:
-            return Pass(self.lines, self.pools, flavors, fresh, self.gate)
+            return Pass(self.lines, self.pools, flavors, fresh, self.gate, self._now_ms)
         gates = self._gate_within
-        return Pass(self.lines, self.pools, flavors, fresh, gates, self.comes_last)
+        return Pass(self.lines, self.pools, flavors, fresh, gates, self._now_ms, self.comes_last)
 
     def _gate_within(self, flavor: str, city: str, owner: str) -> Gate:
         """What may start now of those whose budgets have something left."""

@@ -24,6 +24,7 @@ from scheduler.placement.model import (
     UsedUp,
 )
 from scheduler.placement.pools import Pool
+from scheduler.placement.shard import ClassKey
 
 
 class ActiveRun(NamedTuple):
@@ -34,13 +35,27 @@ class ActiveRun(NamedTuple):
     option: Option
     start_ms: int
     score: Score
-    job: JobQueued | None
     user: str
     #: When it ends at the latest: at its limit, or sooner if it is being evicted.
     end_ms: int
     priority: int = 0
     interruptible: bool = False
     evictions: int = 0
+    #: Until it really began: when its job was queued, and what it asked for.
+    queued_ms: int = 0
+    options: tuple[Option, ...] = ()
+
+    @property
+    def key(self) -> ClassKey:
+        """The class of its job, until it really began."""
+        return self.city, self.enterprise, self.options, self.user
+
+    def job(self, uid: int) -> JobQueued:
+        """Its job as it waited, until it really began."""
+        return JobQueued(
+            uid, self.city, self.enterprise, self.priority, self.queued_ms, self.options, 0,
+            self.user, self.interruptible, self.evictions,
+        )  # fmt: skip
 
 
 def rule_key(rule: Delta) -> tuple[str, ...]:
@@ -66,6 +81,8 @@ class Rules:
         self.used_up: frozenset[tuple[str, str]] = frozenset()
         #: Promised jobs and the flavors of their pools.
         self.holders: dict[int, str] = {}
+        #: Flavors whose borrowed units are leases.
+        self.leased: set[str] = set()
         #: Flavors where something was freed or moved.
         self.dirty: set[str] = set()
         self._home: dict[str, str] = {}
@@ -90,6 +107,7 @@ class Rules:
                 pool = self._pool(flavor)
                 if pool.reclaim != delta:
                     pool.set_reclaim(delta)
+                    (self.leased.add if pool.leases else self.leased.discard)(flavor)
                     self._limits_moved = True
                     self.dirty.add(flavor)
             case StopSet(node, state):

@@ -7,9 +7,9 @@ exceeds the limit.
 """
 
 from collections import OrderedDict
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-from scheduler.placement.model import Option, RunHistory
+from scheduler.placement.model import Option
 
 _SHAPES_MAX: Final = 50_000
 _RECENT: Final = 2
@@ -29,12 +29,10 @@ class RunTimes(Protocol):
         ...
 
 
-class _Shape(NamedTuple):
-    enterprise: str
-    user: str
-    flavor: str
-    units: int
-    wall_ms: int
+#: (enterprise, user, flavor, units, wall limit in ms, time used in ms): a ``RunHistory``.
+PastRun = tuple[str, str, str, int, int, int]
+#: The same without the time used.
+_Shape = tuple[str, str, str, int, int]
 
 
 class RecentRuns:
@@ -47,23 +45,24 @@ class RecentRuns:
         #: By (enterprise, user): the last runs, whatever their shapes.
         self._users: OrderedDict[tuple[str, str], tuple[int, ...]] = OrderedDict()
 
-    def learn(self, run: RunHistory) -> None:
+    def learn(self, run: PastRun) -> None:
         """Take in how long a run took."""
         enterprise, user, flavor, units, wall_ms, used_ms = run
+        shapes = self._shapes
         for whose in (user, "") if user else ("",):
-            shape = _Shape(enterprise, whose, flavor, units, wall_ms)
-            known = self._shapes.pop(shape, ())
-            self._shapes[shape] = (*known, used_ms)[-_RECENT:]
-        while len(self._shapes) > _SHAPES_MAX:
-            self._shapes.popitem(last=False)
+            shape = enterprise, whose, flavor, units, wall_ms
+            known = shapes.pop(shape, ())
+            shapes[shape] = (*known[1 - _RECENT :], used_ms)
+        while len(shapes) > _SHAPES_MAX:
+            shapes.popitem(last=False)
         if user:
             known = self._users.pop((enterprise, user), ())
-            self._users[enterprise, user] = (*known, used_ms)[-_RECENT:]
+            self._users[enterprise, user] = (*known[1 - _RECENT :], used_ms)
             if len(self._users) > _SHAPES_MAX:
                 self._users.popitem(last=False)
         part = min(_WHOLE, used_ms * _WHOLE // max(1, wall_ms))
         kind = enterprise, flavor
-        self._parts[kind] = (*self._parts.get(kind, ()), part)[-_PARTS:]
+        self._parts[kind] = (*self._parts.get(kind, ())[1 - _PARTS :], part)
 
     def predict(self, enterprise: str, user: str, option: Option) -> int | None:
         """Return how long a run of the option will take in ms; None if nothing is known.
@@ -72,7 +71,7 @@ class RecentRuns:
         """
         wall_ms = option.wall_ms
         for whose in (user, "") if user else ("",):
-            shape = _Shape(enterprise, whose, option.flavor, option.units, wall_ms)
+            shape = enterprise, whose, option.flavor, option.units, wall_ms
             recent = self._shapes.get(shape)
             if recent is not None:
                 return min(wall_ms, max(1, sum(recent) // len(recent)))

@@ -1,10 +1,9 @@
 """The runs that hold units: how they begin, end, and are known to end sooner."""
 
-from scheduler.placement.model import PolicySettings, RunActive, RunHistory
-from scheduler.placement.parking import class_of
+from scheduler.placement.model import PolicySettings, RunActive
 from scheduler.placement.refusals import Refusals
 from scheduler.placement.rules import ActiveRun, Rules
-from scheduler.placement.run_times import RecentRuns
+from scheduler.placement.run_times import PastRun, RecentRuns
 
 
 class Runs(Rules):
@@ -27,21 +26,31 @@ class Runs(Rules):
         pool.take(uid, end_ms, option.units, city, enterprise)
         score = self.keys.charge(city, enterprise, option, option.wall_ms, now_ms)
         self.active[uid] = ActiveRun(
-            city, enterprise, option, start_ms, score, None, user, end_ms, priority, interruptible,
+            city, enterprise, option, start_ms, score, user, end_ms, priority, interruptible,
             evictions,
         )  # fmt: skip
 
     def _release(self, uid: int) -> ActiveRun | None:
         """Free a run's units and take its charge away."""
+        run = self._free(uid)
+        if run is not None:
+            self.keys.refund(run.city, run.enterprise, run.option.flavor, run.score)
+        return run
+
+    def _free(self, uid: int) -> ActiveRun | None:
+        """Free a run's units."""
         run = self.active.pop(uid, None)
         if run is None:
             return None
-        pool, option = self._pool(run.option.flavor), run.option
+        option = run.option
+        flavor = option.flavor
+        pool = self.pools[flavor]
         pool.give_back(uid, run.end_ms, option.units, run.city, run.enterprise)
-        pool.ending.pop(uid, None)
-        pool.spared.pop(uid, None)
-        self.keys.refund(run.city, run.enterprise, option.flavor, run.score)
-        self.dirty.add(option.flavor)
+        if pool.ending:
+            pool.ending.pop(uid, None)
+        if pool.spared:
+            pool.spared.pop(uid, None)
+        self.dirty.add(flavor)
         return run
 
     def _move_end(self, uid: int, end_ms: int) -> None:
@@ -68,31 +77,31 @@ class Runs(Rules):
         self.dirty.add(pool.flavor)
 
     def _ended(self, uid: int, used_ms: int, whole: bool, now_ms: int) -> None:
-        run = self._release(uid)
-        if run is None or used_ms <= 0:
+        run = self._free(uid)
+        if run is None:
             return
+        if used_ms <= 0:
+            self.keys.refund(run.city, run.enterprise, run.option.flavor, run.score)
+            return
+        enterprise, option = run.enterprise, run.option
+        flavor, units, _, wall_ms, _, _, _, _, _ = option
         if whole:
-            option = run.option
-            self._learn(
-                RunHistory(
-                    run.enterprise, run.user, option.flavor, option.units, option.wall_ms, used_ms
-                )
-            )
-        self.keys.charge(run.city, run.enterprise, run.option, used_ms, now_ms)
+            self._learn((enterprise, run.user, flavor, units, wall_ms, used_ms))
+        self.keys.charge(run.city, enterprise, option, used_ms, now_ms, run.score)
 
-    def _learn(self, run: RunHistory) -> None:
+    def _learn(self, run: PastRun) -> None:
         self.run_times.learn(run)
-        if run.user:
-            self._learned.add((run.enterprise, run.user))
+        if run[1]:
+            self._learned.add(run[:2])
 
     def _started(self, uid: int, start_ms: int) -> None:
         run = self.active.get(uid)
         if run is None:
             return
-        if run.job is not None:
-            self.refusals.forget(class_of(run.job))
+        if run.options:
+            self.refusals.forget(run.key)
         if run.start_ms == start_ms:
             return
-        self.active[uid] = run._replace(start_ms=start_ms, job=None)
+        self.active[uid] = run._replace(start_ms=start_ms, options=())
         if uid not in self._pool(run.option.flavor).ending:
             self._move_end(uid, start_ms + run.option.wall_ms)

@@ -21,6 +21,7 @@ class Starting(Reclaiming):
     def _try(self, waiting: WaitingClass) -> bool:
         """Start the first job of a class on its best option, or promise it a pool."""
         best: tuple[Choice, Option, Pool] | None = None
+        is_only = len(waiting.options) == 1
         for place, option in enumerate(waiting.options):
             pool = self.pools.get(option.flavor)
             if pool is None or not pool.is_open or pool.waits:
@@ -30,7 +31,7 @@ class Starting(Reclaiming):
             fitting = self._fitting(waiting, option, pool)
             if fitting is None:
                 continue
-            if len(waiting.options) == 1:
+            if is_only:
                 self._start(waiting, waiting.window[0], fitting, pool)
                 return True
             choice = self._choice(waiting, place, fitting, pool)

@@ -19,16 +19,17 @@ from typing import Final
 from scheduler.placement.keys import CityKey
 from scheduler.placement.lines import Member
 from scheduler.placement.order import Pass
-from scheduler.placement.pools import SHUT, Gate
-from scheduler.placement.waiting import WaitingClass
+from scheduler.placement.pools import Gate, Pool
+from scheduler.placement.waiting import Spot, WaitingClass
 
+_NOWHERE: Final = Spot("", 0, 0, "")
 _NO_GATES: Final[Mapping[str, Gate]] = {}
 
 
 class _City:
     """A city in a pass: its enterprises by use, and the class that it offers."""
 
-    __slots__ = ("at", "first", "fresh", "gate", "gates", "key", "mask", "name", "ranked")
+    __slots__ = ("at", "first", "fresh", "gates", "key", "mask", "name", "pool", "ranked", "spot")
 
     def __init__(self, name: str, mask: int) -> None:
         self.name = name
@@ -42,8 +43,10 @@ class _City:
         self.at: dict[str, int] = {}
         self.first: WaitingClass | None = None
         self.key: CityKey | None = None
-        #: The gate that the first one passes, and where it stands until it moves.
-        self.gate = SHUT
+        #: Where the first one passes, the pool of it, and its gates until something moves; no pool
+        #: if it is to be looked for anew in any case.
+        self.spot = _NOWHERE
+        self.pool: Pool | None = None
         self.gates: Mapping[str, Gate] = _NO_GATES
 
 
@@ -97,19 +100,24 @@ class CorridorOrder:
         best_key: CityKey | None = None
         is_out = False
         for city in self._cities.values():
-            # A gate that was computed anew may have shut out what stood first.
-            if city.first is None or city.gates.get(city.name) is not city.gate:
-                found = self._find(city)
-                if found is None:
+            first, pool = city.first, city.pool
+            # A gate that moved may have shut out what stood first.
+            if (
+                first is None
+                or pool is None
+                or (pool.gates is not city.gates and not self._still_passes(city, first, pool))
+            ):
+                first = self._find(city)
+                if first is None:
                     city.first, is_out = None, True
                     continue
-                if found is not city.first:
-                    city.first, city.key = found, None
+                if first is not city.first:
+                    city.first, city.key = first, None
             key = city.key
             if key is None:
-                key = city.key = self._city_key(city.first)
+                key = city.key = self._city_key(first)
             if best_key is None or key < best_key:
-                best, best_key = city.first, key
+                best, best_key = first, key
         if is_out:
             self._cities = {
                 name: city for name, city in self._cities.items() if city.first is not None
@@ -119,14 +127,20 @@ class CorridorOrder:
     def settle(self, offered: WaitingClass, started: bool) -> None:
         """Go on; a start raised its enterprise's use, so the enterprise is ranked anew."""
         city = self._cities[offered.city]
-        city.first = city.key = None
+        city.first = city.key = city.pool = None
         if not started:
             self._pass.failed.add(offered)
             return
         _, owner, member = city.ranked[0]
-        if owner in city.fresh:  # it may stand before what was searched
+        if city.fresh and owner in city.fresh:  # it may stand before what was searched
             city.at.pop(owner, None)
         heapreplace(city.ranked, (self._enterprise_key(owner), owner, member))
+
+    def _still_passes(self, city: _City, first: WaitingClass, pool: Pool) -> bool:
+        """Whether what stood first in a city passes as before beyond doubt."""
+        city.gates = pool.gates
+        _, units, wall_ms, _ = city.spot
+        return pool.surely_admits(city.name, first.owner, units, wall_ms, self._pass.now_ms)
 
     def _find(self, city: _City) -> WaitingClass | None:
         """The first class of a city that may start, leaving out enterprises that have none."""
@@ -153,7 +167,7 @@ class CorridorOrder:
                 continue
             is_clean, waiting = True, classes[at]
             if waiting not in failed and self._passes(city, waiting, member):
-                city.at[owner] = at
+                city.at[owner] = member.at = at
                 return waiting
             mask = self._all if member.is_capped else city.mask
         if not is_clean:
@@ -164,26 +178,30 @@ class CorridorOrder:
         """Whether a class passes a gate of the pass; what the city's mask has too much goes."""
         of, name = self._pass, city.name
         for spot in waiting.spots:
-            flavor, units = spot.flavor, spot.units
+            flavor, units, limit_ms, _ = spot
             if flavor not in of.flavors:
                 continue
             if member.is_capped:
                 if of.gates(flavor, name, waiting.owner).passes(spot.units, spot.wall_ms):
-                    city.gates = _NO_GATES
+                    city.pool = None
                     return True
                 continue
             if of.spares is not None and of.spares(flavor, name, waiting.owner):
                 continue
-            gates = of.pools[flavor].gates
-            gate = gates.get(name) or of.gates(flavor, name, waiting.owner)
+            pool = of.pools[flavor]
+            gate = pool.gates.get(name)
+            if gate is None:
+                if pool.surely_admits(name, waiting.owner, units, limit_ms, of.now_ms):
+                    city.pool, city.spot, city.gates = pool, spot, pool.gates
+                    return True
+                gate = of.gates(flavor, name, waiting.owner)
             most, beside, wall_ms = gate
             if units <= most:
-                if units <= beside or spot.wall_ms <= wall_ms:
-                    city.gates, city.gate = gates, gate
+                if units <= beside or limit_ms <= wall_ms:
+                    city.pool, city.spot, city.gates = pool, spot, pool.gates
                     return True
             else:
-                passing = self._masks.up_to(flavor, most)
-                city.mask &= ~self._masks.all(flavor) | passing
+                city.mask = self._masks.without(city.mask, flavor, most)
         return False
 
     def _or_fresh(self, city: _City, owner: str, found: WaitingClass | None) -> WaitingClass | None:
@@ -195,5 +213,5 @@ class CorridorOrder:
                 continue
             if self._pass.passing(waiting) is not None:
                 found = waiting
-                city.gates = _NO_GATES
+                city.pool = None
         return found

@@ -48,10 +48,15 @@ class FadingUse(Generic[_Name]):
             return _TABLE[0]
         return self.weight(at_ms)
 
-    def add(self, name: _Name, amount: int, at_ms: int) -> int:
-        """Add use as of ``at_ms``; returns the score added, to be taken away by ``remove``."""
-        score = amount * self.weight(at_ms)
-        self.scores[name] = self.scores.get(name, 0) + score
+    def add(self, name: _Name, amount: int, at_ms: int, instead: int = 0) -> int:
+        """Add use as of ``at_ms``; returns the score added, to be taken away by ``remove``.
+
+        ``instead`` is a score to be taken away at once.
+        """
+        asked_ms, weight = self._asked
+        score = amount * (weight if asked_ms == at_ms else self.weight(at_ms))
+        scores = self.scores
+        scores[name] = scores.get(name, 0) + score - instead
         return score
 
     def remove(self, name: _Name, score: int) -> None:

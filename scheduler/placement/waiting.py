@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 #: only.
 TURN_RUNS: Final = 20
 
-#: Uids are less than two to the power of this; as are times, before and after 1970.
-UID_BITS: Final = 64
-
 
 class Spot(NamedTuple):
     """Where a class stands: flavor, units, least wall limit, and whose cap binds there."""
@@ -65,8 +62,3 @@ class WaitingClass:
     def turn_of(self, entry: Entry) -> Turn:
         """The turn of a job of the class."""
         return entry[0], entry[1] + self.delay_ms, entry[2]
-
-    def rank_of(self, entry: Entry) -> int:
-        """The turn of a job of the class as one number."""
-        priority, at_ms, uid = self.turn_of(entry)
-        return (((priority << UID_BITS) + at_ms) << UID_BITS) + uid
