@@ -65,6 +65,8 @@ class Intake(Runs):
         #: Spots of classes that are alike in it: (city, capped enterprise, options).
         self._spots: dict[tuple[str, str, tuple[Option, ...]], tuple[Spot, ...]] = {}
         self._capped: set[str] = set()
+        #: Delays by limits alone, each once: there are far more classes.
+        self._delays_ms: dict[int, int] = {}
 
     # --- taking in --------------------------------------------------------------------------------
 
@@ -250,7 +252,8 @@ class Intake(Runs):
         _, enterprise, options, user = key
         wall_ms = options[0].wall_ms
         known_ms = self.run_times.of_user(enterprise, user)
-        return TURN_RUNS * (wall_ms if known_ms is None else min(wall_ms, known_ms))
+        delay_ms = TURN_RUNS * (wall_ms if known_ms is None else min(wall_ms, known_ms))
+        return delay_ms if known_ms else self._delays_ms.setdefault(delay_ms, delay_ms)
 
     def _retime(self) -> None:
         """Runs of some users took longer or less than was thought: turns come anew."""
@@ -268,6 +271,7 @@ class Intake(Runs):
         self._limits_moved = False
         self.lines.clear()
         self._spots.clear()
+        self._delays_ms.clear()
         self._capped = {name for pool in self.pools.values() for name in pool.book.capped_used}
         self.census = Census()
         for pool in self.pools.values():

@@ -143,10 +143,15 @@ class Reserving(Intake):
         """Promise a pool to a job that it blocks and that is due, if there is one."""
         now_ms, book = self._now_ms, pool.book
         starving_ms = now_ms - self.policy.starving_ms
-        wide, ageing_ms = self._wide(pool), self._ageing_ms(pool)
+        ageing_ms, wide = self._ageing_ms(pool), 0
+        # Who is younger is neither starving nor due.
+        aged_ms = max(starving_ms, now_ms - ageing_ms * _PART_LEAST // PAR)
         starving = limited = lacking = other = None
         for line in self.lines.oldest(pool.flavor):
             city, units = line.city, line.units
+            if line.classes[0].window[0][1] > aged_ms:
+                continue
+            wide = wide or self._wide(pool)
             room, own = book.pool_room(city, line.capped), self._own_room(pool, line)
             if own is None or (units <= room and units <= own):
                 continue

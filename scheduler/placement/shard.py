@@ -75,48 +75,48 @@ class Shards(Protocol):
         ...
 
 
-class _Queue:
-    """The jobs of one class in order, with a cheap way to take from the front."""
+class _Queue(list[Entry]):
+    """The jobs of one class in order from ``first`` on: it is cheap to take from the front."""
 
-    __slots__ = ("entries", "first", "key", "number")
+    __slots__ = ("first", "key", "number")
 
     def __init__(self, key: ClassKey, number: int) -> None:
         self.key, self.number = key, number
-        self.entries: list[Entry] = []
         self.first = 0
 
-    def __len__(self) -> int:
-        return len(self.entries) - self.first
+    def left(self) -> int:
+        """How many jobs wait."""
+        return len(self) - self.first
 
-    def sort(self) -> None:
+    def arrange(self) -> None:
         """Bring entries in order that were appended."""
-        del self.entries[: self.first]
+        del self[: self.first]
         self.first = 0
-        self.entries.sort()
+        self.sort()
 
     def add(self, entry: Entry) -> None:
         """Insert in order."""
-        insort(self.entries, entry, lo=self.first)
+        insort(self, entry, lo=self.first)
 
     def discard(self, entry: Entry) -> None:
         """Remove an entry."""
-        at = bisect_left(self.entries, entry, lo=self.first)
+        at = bisect_left(self, entry, lo=self.first)
         if at == self.first:
-            self.entries[at] = _GONE
+            self[at] = _GONE
             self.first += 1
-            if self.first > 64 and self.first * 2 > len(self.entries):
-                del self.entries[: self.first]
+            if self.first > 64 and self.first * 2 > len(self):
+                del self[: self.first]
                 self.first = 0
         else:
-            del self.entries[at]
+            del self[at]
 
     def before(self, entry: Entry) -> int:
         """How many entries come before ``entry``."""
-        return bisect_left(self.entries, entry, lo=self.first) - self.first
+        return bisect_left(self, entry, lo=self.first) - self.first
 
     def window(self, size: int) -> tuple[Entry, ...]:
         """The first entries."""
-        return tuple(self.entries[self.first : self.first + size])
+        return tuple(self[self.first : self.first + size])
 
 
 class CityShard:
@@ -153,10 +153,10 @@ class CityShard:
             queue = None if member is None else member.get((city, enterprise, options, user))
             if queue is None:
                 queue = self._queue((city, enterprise, options, user))
-            number, entries = queue.number, queue.entries
+            number = queue.number
             entry = jobs[uid] = (-priority, queued_ms, uid, number)
-            if not entries or entries[-1] < entry:
-                entries.append(entry)
+            if not queue or queue[-1] < entry:
+                queue.append(entry)
             else:
                 queue.add(entry)
             touched[number] = queue
@@ -170,20 +170,19 @@ class CityShard:
                 self._remove(uid, touched)
         asked = [shared.setdefault(options, options) for options in columns.options]
         known: dict[tuple[int, int, int], _Queue] = {}
-        unsorted: set[_Queue] = set()
+        unsorted: dict[int, _Queue] = {}
         for uid, priority, queued_ms, enterprise, user, option in columns.rows():
             queue = known.get((enterprise, user, option))
             if queue is None:
                 names = columns.enterprises[enterprise], columns.users[user]
                 queue = self._queue((city, names[0], asked[option], names[1]))
                 known[enterprise, user, option] = touched[queue.number] = queue
-            entries = queue.entries
             entry = jobs[uid] = (-priority, queued_ms, uid, queue.number)
-            if entries and entries[-1] > entry:
-                unsorted.add(queue)
-            entries.append(entry)
-        for queue in unsorted:
-            queue.sort()
+            if queue and queue[-1] > entry:
+                unsorted[queue.number] = queue
+            queue.append(entry)
+        for queue in unsorted.values():
+            queue.arrange()
 
     def more(self, key: ClassKey, taken: Iterable[int], size: int) -> HeadUpdate:
         """Take out what was started and return the next entries of a class."""
@@ -222,12 +221,12 @@ class CityShard:
             self._prune(queue)
 
     def _head(self, queue: _Queue, size: int) -> HeadUpdate:
-        head = HeadUpdate(queue.key, queue.window(size), len(queue))
+        head = HeadUpdate(queue.key, queue.window(size), queue.left())
         self._prune(queue)
         return head
 
     def _prune(self, queue: _Queue) -> None:
-        if len(queue) or self._by_number[queue.number] is not queue:
+        if queue.left() or self._by_number[queue.number] is not queue:
             return
         self._by_number[queue.number] = None
         self._free_numbers.append(queue.number)

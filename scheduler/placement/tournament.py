@@ -13,7 +13,6 @@ something that passes is told by masks (``lines``), which are looked at more clo
 
 from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heapreplace
-from itertools import islice
 from typing import Final
 
 from scheduler.placement.keys import CityKey
@@ -162,8 +161,9 @@ class CorridorOrder:
         mask = self._all if member.is_capped else city.mask
         classes, failed = member.classes, self._pass.failed
         is_clean, first = False, city.at.get(owner, 0)
-        for at, asked in enumerate(islice(member.masks, first, None), first):
-            if not asked & mask:
+        masks = member.masks
+        for at in range(first, len(masks)):
+            if not masks[at] & mask:
                 continue
             is_clean, waiting = True, classes[at]
             if waiting not in failed and self._passes(city, waiting, member):
