@@ -166,6 +166,9 @@ class Metrics:
         self._hold_oldest = gauge(
             "hold_oldest_seconds", "Age of the oldest hold of runs in a state.", "state"
         )
+        self._differ = gauge(
+            "recon_differences", "Open differences with a center's own records.", "center", "kind"
+        )
         self._calls = counter("adapter_calls_total", "Calls to centers.", "center", "method")
         self._errors = counter(
             "adapter_errors_total", "Failed calls to centers.", "center", "method", "error"
@@ -278,6 +281,9 @@ class Metrics:
             self._held.labels(city, programme).set(held)
             self._posted.labels(city, programme).set(posted)
             self._alerted.labels(city, programme).set(read.alerts.get((city, programme), 0))
+        self._differ.clear()
+        for (center, kind), count in read.differences.items():
+            self._differ.labels(center, kind).set(count)
         self._ages(await db.read(alarms.ages), now_ms)
 
     def _ages(self, read: Sequence[alarms.Aged], now_ms: int) -> None:

@@ -52,6 +52,7 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("voucher", "voucher_cmd", "Vouchers of enterprises, and free hours."),
             ("wallet", "wallet_cmd", "Wallets: enterprises' own money."),
             ("period", "period_cmd", "Months of the books and periods of funds."),
+            ("reconcile", "reconcile_cmd", "Our records of use beside the centers' own."),
             (
                 "statement",
                 "statement_cmd",

@@ -1,8 +1,9 @@
 """The centers as the use cases may see them (``CentersView``)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from adapters.contract import LogChunk
+from adapters.contract import LogChunk, Usage
+from adapters.errors import AdapterError
 from scheduler.control.center_worker import CenterWorker
 from scheduler.errors import TemporarilyAway
 from scheduler.services.context import CenterStatus
@@ -35,3 +36,13 @@ class WorkersView:
         if worker is None:
             raise TemporarilyAway(f"no adapter is configured for {center} in this service")
         return await worker.read_logs(run_id, offset, limit)
+
+    async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+        """What the center metered of runs; ``TemporarilyAway`` if it cannot be asked."""
+        worker = self._workers.get(center)
+        if worker is None:
+            raise TemporarilyAway(f"no adapter is configured for {center} in this service")
+        try:
+            return await worker.adapter.usage(run_ids)
+        except AdapterError as error:
+            raise TemporarilyAway(f"{center} does not tell of its runs: {error}") from error

@@ -8,6 +8,7 @@ from corridor.v1 import center_service_pb2_grpc
 from scheduler.rpc import caller
 from scheduler.rpc.messages import CallContext, timestamp
 from scheduler.rpc.price_methods import PriceMethods
+from scheduler.rpc.reconciling_methods import ReconcilingMethods
 from scheduler.services import centers
 from scheduler.services.centers import CenterView
 from scheduler.services.context import Context
@@ -20,7 +21,9 @@ _STATES: Final = {
 }
 
 
-class CenterServicer(PriceMethods, center_service_pb2_grpc.CenterServiceServicer):
+class CenterServicer(
+    PriceMethods, ReconcilingMethods, center_service_pb2_grpc.CenterServiceServicer
+):
     """See ``center_service.proto``."""
 
     def __init__(self, context: Context) -> None:

@@ -4,11 +4,11 @@ The views are ports: the control loop implements them in the leader's process; a
 through them and never reaches into the loop.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from adapters.contract import LogChunk
+from adapters.contract import LogChunk, Usage
 from scheduler.clock import Clock
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
@@ -50,6 +50,12 @@ class CentersView(Protocol):
 
     async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
         """A piece of a run's log."""
+        ...
+
+    async def usage(
+        self, center: str, run_ids: Sequence[str]
+    ) -> Mapping[str, tuple[Usage, ...]]:
+        """What the center metered of runs; those that it cannot tell of are left out."""
         ...
 
 

@@ -1,12 +1,13 @@
 """Figures that the metrics show, read in one go; also the demonstration's tables."""
 
 from collections import Counter as Count
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from scheduler.domain.principal import EVERYTHING
-from scheduler.store import alerts, pools, quotas_usage, stops
+from scheduler.store import alerts, differences, fund_figures, pools, quotas_usage, stops
 from scheduler.store.pools import Pool
 from scheduler.store.quotas_usage import UsageRow
 
@@ -15,7 +16,8 @@ from scheduler.store.quotas_usage import UsageRow
 class Figures:
     """Use by city and flavor, pools with the units in use, funds (city, programme, available,
     held, posted in fen), stopped nodes by (kind, state), dated changes of quotas by state, and the
-    highest percent told of funds by (city, programme)."""
+    highest percent told of funds by (city, programme), open differences with centers' records by
+    (center, kind)."""
 
     quotas: list[UsageRow]
     pools: list[tuple[Pool, int]]
@@ -23,6 +25,7 @@ class Figures:
     stops: dict[tuple[str, str], int]
     changes: dict[str, int]
     alerts: dict[tuple[str, str], int]
+    differences: Mapping[tuple[str, str], int]
 
 
 def read(connection: Connection) -> Figures:
@@ -31,23 +34,23 @@ def read(connection: Connection) -> Figures:
     used: Count[str] = Count()
     for row in quotas:
         used[row.flavor] += row.used_units
-    funds = connection.exec_driver_sql(
-        "SELECT p.city, p.code,"
-        " sum(a.credits_posted - a.debits_posted - a.debits_pending),"
-        " sum(a.debits_pending), sum(a.debits_posted)"
-        " FROM programme p JOIN fund_period f ON f.programme = p.code"
-        " JOIN account a ON a.account_id = f.account_id"
-        " WHERE f.state = 'OPEN' GROUP BY p.city, p.code ORDER BY p.city, p.code"
-    ).all()
+    funds: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for fund in fund_figures.list_funds(connection, EVERYTHING):
+        if fund.state == "OPEN":
+            free, held, spent = funds.get((fund.city, fund.programme), (0, 0, 0))
+            funds[fund.city, fund.programme] = (
+                free + fund.available_fen, held + fund.held_fen, spent + fund.posted_fen,
+            )  # fmt: skip
     stopped = stops.stopped(connection).items()
     changes = connection.exec_driver_sql("SELECT state, count(*) FROM quota_change GROUP BY state")
     return Figures(
         quotas,
         [(pool, used[flavor]) for flavor, pool in pools.read(connection).items()],
-        [(c, p, int(a), int(h), int(s)) for c, p, a, h, s in funds],
+        [(city, of, *sums) for (city, of), sums in sorted(funds.items())],
         Count((node.partition("/")[0], state) for node, state in stopped),
         {state: int(count) for state, count in changes},
         alerts.highest(connection),
+        differences.open_by_center(connection),
     )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from corridor.v1 import (
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from adapters.contract import LogChunk
+from adapters.contract import LogChunk, Usage
 from scheduler.auth import tokens
 from scheduler.config import SimulationSettings
 from scheduler.control.simulations import Simulations
@@ -68,6 +68,9 @@ class QuietCenters:
 
     def status(self, center: str) -> CenterStatus:
         return CenterStatus(True, f"{center} is well", NOW_MS - 1000)
+
+    async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+        return {}
 
     async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
         return LogChunk(b"", offset, offset, True)

@@ -24,6 +24,7 @@ from scheduler.store import (
     quotas,
     quotas_enterprises,
     reason_tables,
+    recon_tables,
     statement_tables,
     tables,
 )
@@ -44,6 +45,7 @@ GUARDED = (
     statement_tables.StatementParty,
     statement_tables.StatementRange,
     digest_tables.LedgerDigest,
+    recon_tables.ReconRun,
 )
 
 
@@ -154,7 +156,10 @@ def test_facts_cannot_be_changed_or_deleted(ready: Engine, model: type[SQLModel]
 
 
 #: Values that the checks of a table ask for.
-_FITTING: dict[str, dict[str, object]] = {"correction": {"kind": "USAGE", "gross_fen": 3}}
+_FITTING: dict[str, dict[str, object]] = {
+    "correction": {"kind": "USAGE", "gross_fen": 3},
+    "recon_run": {"to_ms": 2},
+}
 
 
 def _row(target: sa.Table) -> dict[str, object]:

@@ -13,6 +13,7 @@ from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.funds import TEXTS as FUNDS
 from scheduler.cli.texts.quotes import TEXTS as QUOTES
 from scheduler.cli.texts.reasons import TEXTS as REASONS
+from scheduler.cli.texts.reconciling import TEXTS as RECONCILING
 from scheduler.cli.texts.screens import TEXTS as SCREENS
 from scheduler.cli.texts.simulating import TEXTS as SIMULATING
 from scheduler.cli.texts.statements import TEXTS as STATEMENTS
@@ -25,9 +26,10 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **ALERTS,
     **BUDGETS,
     **DIGESTS,
-    **REASONS,
     **QUOTES,
+    **REASONS,
     **FAULTS,
+    **RECONCILING,
     **FUNDS,
     **SIMULATING,
     **STATEMENTS,

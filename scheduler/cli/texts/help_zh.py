@@ -6,6 +6,7 @@ from scheduler.cli.texts.alerts import HELP as ALERTS
 from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.digests import HELP as DIGESTS
 from scheduler.cli.texts.funds import HELP as FUNDS
+from scheduler.cli.texts.reconciling import HELP as RECONCILING
 from scheduler.cli.texts.statements import HELP as STATEMENTS
 from scheduler.cli.texts.terms import HELP as TERMS
 
@@ -14,6 +15,7 @@ HELP: Final[dict[str, str]] = {
     **BUDGETS,
     **FUNDS,
     **DIGESTS,
+    **RECONCILING,
     **STATEMENTS,
     **TERMS,
     # The command line as a whole.

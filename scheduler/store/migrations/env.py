@@ -13,6 +13,7 @@ from scheduler.store import (
     job_tables,
     quota_tables,
     reason_tables,
+    recon_tables,
     rule_tables,
     statement_tables,
     tables,
@@ -33,6 +34,7 @@ for one in (
     statement_tables.Statement,
     digest_tables.LedgerDigest,
     alert_tables.Alert,
+    recon_tables.ReconRun,
 ):
     assert one.metadata is SQLModel.metadata
 

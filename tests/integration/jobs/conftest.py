@@ -1,6 +1,6 @@
 """A service whose jobs the tests move by hand, through the same writes as the control loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,9 @@ class Centers:
 
     def status(self, center: str) -> CenterStatus:
         return CenterStatus(True, "", 0)
+
+    async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+        return {}
 
     async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
         self.asked.append((center, run_id, offset, limit))

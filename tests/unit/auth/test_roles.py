@@ -36,7 +36,8 @@ def test_the_table_names_every_method_and_no_other() -> None:
 
 def test_an_auditor_changes_nothing() -> None:
     reads = (
-        "Get", "List", "Watch", "Explain", "Read", "Quote", "Verify", "WhoAmI", "Simulate", "Forecast",
+        "Get", "List", "Watch", "Explain", "Read", "Quote", "Verify", "WhoAmI", "Simulate",
+        "Forecast",
     )  # fmt: skip
     for method, allowed in roles.ROLES.items():
         if Role.AUDITOR in allowed:

@@ -11,10 +11,12 @@ from corridor.v1 import (
     identity_service_pb2,
     job_pb2,
     quota_service_pb2,
+    reconciliation_pb2,
     statement_pb2,
     voucher_pb2,
 )
 
+from quota.alerting import AlertKind
 from quota.charges import Binding
 from quota.rules import Why
 from scheduler.cli import exits
@@ -70,6 +72,12 @@ MADE = {
     "binding.": {str(binding) for binding in Binding},
     "refused.": {str(why) for why in Why},
     "node.": {"corridor", "cities", "enterprises", "centers", "jobs", "programmes", "funds"},
+    "alert.": {str(kind) for kind in AlertKind},
+    "difference.": {
+        name.removeprefix("DIFFERENCE_KIND_")
+        for name, number in reconciliation_pb2.DifferenceKind.items()
+        if number
+    },
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
     "mode.": {

@@ -5,6 +5,7 @@ import warnings
 
 from corridor.v1 import center_service_pb2 as corridor_dot_v1_dot_center__service__pb2
 from corridor.v1 import price_pb2 as corridor_dot_v1_dot_price__pb2
+from corridor.v1 import reconciliation_pb2 as corridor_dot_v1_dot_reconciliation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -71,6 +72,26 @@ class CenterServiceStub:
                 request_serializer=corridor_dot_v1_dot_price__pb2.SetPricesRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_price__pb2.SetPricesResponse.FromString,
                 _registered_method=True)
+        self.ReconcileCenter = channel.unary_unary(
+                '/corridor.v1.CenterService/ReconcileCenter',
+                request_serializer=corridor_dot_v1_dot_reconciliation__pb2.ReconcileCenterRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ReconcileCenterResponse.FromString,
+                _registered_method=True)
+        self.ListReconciliations = channel.unary_unary(
+                '/corridor.v1.CenterService/ListReconciliations',
+                request_serializer=corridor_dot_v1_dot_reconciliation__pb2.ListReconciliationsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ListReconciliationsResponse.FromString,
+                _registered_method=True)
+        self.ListDifferences = channel.unary_unary(
+                '/corridor.v1.CenterService/ListDifferences',
+                request_serializer=corridor_dot_v1_dot_reconciliation__pb2.ListDifferencesRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ListDifferencesResponse.FromString,
+                _registered_method=True)
+        self.ResolveDifference = channel.unary_unary(
+                '/corridor.v1.CenterService/ResolveDifference',
+                request_serializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.FromString,
+                _registered_method=True)
 
 
 class CenterServiceServicer:
@@ -129,6 +150,36 @@ class CenterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReconcileCenter(self, request, context):
+        """Our records of use beside the centers' own (reconciliation.proto).
+
+        Compares what ended in a time with a center's own records; differences are kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReconciliations(self, request, context):
+        """Lists comparisons, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDifferences(self, request, context):
+        """Lists differences, newest first; a city sees those of its own jobs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveDifference(self, request, context):
+        """Resolves a difference, so that its month can be closed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CenterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -166,6 +217,26 @@ def add_CenterServiceServicer_to_server(servicer, server):
                     servicer.SetPrices,
                     request_deserializer=corridor_dot_v1_dot_price__pb2.SetPricesRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_price__pb2.SetPricesResponse.SerializeToString,
+            ),
+            'ReconcileCenter': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconcileCenter,
+                    request_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ReconcileCenterRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_reconciliation__pb2.ReconcileCenterResponse.SerializeToString,
+            ),
+            'ListReconciliations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReconciliations,
+                    request_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ListReconciliationsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_reconciliation__pb2.ListReconciliationsResponse.SerializeToString,
+            ),
+            'ListDifferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDifferences,
+                    request_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ListDifferencesRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_reconciliation__pb2.ListDifferencesResponse.SerializeToString,
+            ),
+            'ResolveDifference': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveDifference,
+                    request_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -358,6 +429,114 @@ class CenterService:
             '/corridor.v1.CenterService/SetPrices',
             corridor_dot_v1_dot_price__pb2.SetPricesRequest.SerializeToString,
             corridor_dot_v1_dot_price__pb2.SetPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcileCenter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/ReconcileCenter',
+            corridor_dot_v1_dot_reconciliation__pb2.ReconcileCenterRequest.SerializeToString,
+            corridor_dot_v1_dot_reconciliation__pb2.ReconcileCenterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReconciliations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/ListReconciliations',
+            corridor_dot_v1_dot_reconciliation__pb2.ListReconciliationsRequest.SerializeToString,
+            corridor_dot_v1_dot_reconciliation__pb2.ListReconciliationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDifferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/ListDifferences',
+            corridor_dot_v1_dot_reconciliation__pb2.ListDifferencesRequest.SerializeToString,
+            corridor_dot_v1_dot_reconciliation__pb2.ListDifferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveDifference(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/ResolveDifference',
+            corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.SerializeToString,
+            corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Compute centers and what they offer."""
 from collections import abc as _abc
 from corridor.v1 import center_service_pb2 as _center_service_pb2
 from corridor.v1 import price_pb2 as _price_pb2
+from corridor.v1 import reconciliation_pb2 as _reconciliation_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -53,6 +54,17 @@ class CenterServiceStub:
     """
     SetPrices: _grpc.UnaryUnaryMultiCallable[_price_pb2.SetPricesRequest, _price_pb2.SetPricesResponse]
     """Puts prices of a center in force, of several flavors at once, once another operator approves."""
+    ReconcileCenter: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ReconcileCenterRequest, _reconciliation_pb2.ReconcileCenterResponse]
+    """Our records of use beside the centers' own (reconciliation.proto).
+
+    Compares what ended in a time with a center's own records; differences are kept.
+    """
+    ListReconciliations: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListReconciliationsRequest, _reconciliation_pb2.ListReconciliationsResponse]
+    """Lists comparisons, newest first."""
+    ListDifferences: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListDifferencesRequest, _reconciliation_pb2.ListDifferencesResponse]
+    """Lists differences, newest first; a city sees those of its own jobs."""
+    ResolveDifference: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveDifferenceRequest, _reconciliation_pb2.ResolveDifferenceResponse]
+    """Resolves a difference, so that its month can be closed."""
 
 @_typing.type_check_only
 class CenterServiceAsyncStub(CenterServiceStub):
@@ -78,6 +90,17 @@ class CenterServiceAsyncStub(CenterServiceStub):
     """
     SetPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.SetPricesRequest, _price_pb2.SetPricesResponse]  # type: ignore[assignment]
     """Puts prices of a center in force, of several flavors at once, once another operator approves."""
+    ReconcileCenter: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ReconcileCenterRequest, _reconciliation_pb2.ReconcileCenterResponse]  # type: ignore[assignment]
+    """Our records of use beside the centers' own (reconciliation.proto).
+
+    Compares what ended in a time with a center's own records; differences are kept.
+    """
+    ListReconciliations: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListReconciliationsRequest, _reconciliation_pb2.ListReconciliationsResponse]  # type: ignore[assignment]
+    """Lists comparisons, newest first."""
+    ListDifferences: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListDifferencesRequest, _reconciliation_pb2.ListDifferencesResponse]  # type: ignore[assignment]
+    """Lists differences, newest first; a city sees those of its own jobs."""
+    ResolveDifference: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveDifferenceRequest, _reconciliation_pb2.ResolveDifferenceResponse]  # type: ignore[assignment]
+    """Resolves a difference, so that its month can be closed."""
 
 class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows centers and their prices to all, and lets an operator open, close and price them."""
@@ -142,5 +165,40 @@ class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_price_pb2.SetPricesResponse, _abc.Awaitable[_price_pb2.SetPricesResponse]]:
         """Puts prices of a center in force, of several flavors at once, once another operator approves."""
+
+    @_abc_1.abstractmethod
+    def ReconcileCenter(
+        self,
+        request: _reconciliation_pb2.ReconcileCenterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ReconcileCenterResponse, _abc.Awaitable[_reconciliation_pb2.ReconcileCenterResponse]]:
+        """Our records of use beside the centers' own (reconciliation.proto).
+
+        Compares what ended in a time with a center's own records; differences are kept.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReconciliations(
+        self,
+        request: _reconciliation_pb2.ListReconciliationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ListReconciliationsResponse, _abc.Awaitable[_reconciliation_pb2.ListReconciliationsResponse]]:
+        """Lists comparisons, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListDifferences(
+        self,
+        request: _reconciliation_pb2.ListDifferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ListDifferencesResponse, _abc.Awaitable[_reconciliation_pb2.ListDifferencesResponse]]:
+        """Lists differences, newest first; a city sees those of its own jobs."""
+
+    @_abc_1.abstractmethod
+    def ResolveDifference(
+        self,
+        request: _reconciliation_pb2.ResolveDifferenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ResolveDifferenceResponse, _abc.Awaitable[_reconciliation_pb2.ResolveDifferenceResponse]]:
+        """Resolves a difference, so that its month can be closed."""
 
 def add_CenterServiceServicer_to_server(servicer: CenterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
