@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from quota.audit import Auditor, Balance
@@ -178,12 +179,14 @@ class Funds(RuleBasedStateMachine):
         self.it.db.do(lambda c: book_months.begin_due(c, now_ms))
         for month in reversed(self.it.db.read_sync(book_months.list_months)):
             if month.state == "CLOSING":
-                name = month.month
-                self.it.db.do(lambda c, of=name: book_months.close(c, of, self.it.act()))
+                self._close_month(month.month)
                 self.it.clock.ms = month.end_ms - 1
                 with pytest.raises(IntegrityError):
                     self.it.pay("pool", 1, self._key())
                 self.it.clock.ms = now_ms
+
+    def _close_month(self, month: str) -> None:
+        self.it.db.do(lambda c: book_months.close(c, month, self.it.act()))
 
     @invariant()
     def the_fund_is_that_of_the_model(self) -> None:
@@ -228,15 +231,19 @@ class Funds(RuleBasedStateMachine):
         legs = {leg: fen for leg, (_, fen) in self.model.legs.items()}
         auditor.compare({row[0]: Balance(*row[1:]) for row in rows}, heads, legs)
         assert auditor.problems == []
-        for check in (
-            verification_funds.decisions,
-            verification_funds.closed_funds,
-            verification_funds.closed_months,
-        ):
-            assert self.it.db.read_sync(lambda c, of=check: list(of(c))) == []
+        assert self.it.db.read_sync(_problems) == []
 
     def teardown(self) -> None:
         self.it.db.close()
+
+
+def _problems(c: Connection) -> list[str]:
+    checks = (
+        verification_funds.decisions,
+        verification_funds.closed_funds,
+        verification_funds.closed_months,
+    )
+    return [problem for check in checks for problem in check(c)]
 
 
 def test_a_fund_is_that_of_the_model() -> None:
