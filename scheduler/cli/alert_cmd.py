@@ -138,4 +138,5 @@ def _likely(session: Session, one: pb.FundForecast) -> Cell:
 def _range(session: Session, one: pb.FundForecast) -> str:
     if not one.early_date:
         return ""
-    return f"{one.early_date} – {one.late_date or session.t('forecast.open')}"
+    later = session.t("forecast.open")
+    return f"{one.early_date} – {one.late_date or later}"
