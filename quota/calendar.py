@@ -11,6 +11,11 @@ SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 _NAME: Final = re.compile(r"(\d{4})(?:Q([1-4])|-(0[1-9]|1[0-2]))?")
 
 
+def in_shanghai(at_ms: int) -> datetime:
+    """Return an instant as it is read in Shanghai, where money is counted."""
+    return datetime.fromtimestamp(at_ms / 1000, SHANGHAI)
+
+
 def natural_year(at_ms: int) -> int:
     """Return the calendar year in Shanghai at an instant."""
     return datetime.fromtimestamp(at_ms // 1000, SHANGHAI).year

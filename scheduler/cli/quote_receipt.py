@@ -2,18 +2,21 @@
 
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1 import quote_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from quota.calendar import in_shanghai
 from scheduler.cli import amounts
 from scheduler.cli.job_views import price_basis
-from scheduler.cli.output import Cell, Column, Output, local
+from scheduler.cli.output import Cell, Column, Output
 
+_INDENT = "  "
 _MONEY = (
     Column("charge.item", flex=20),
     Column("charge.amount", right=True),
     Column("charge.note", flex=16, rank=1),
 )
 _LEFT = (
-    Column("receipt.source", flex=20),
+    Column("receipt.source", flex=48),
     Column("receipt.left_now", right=True),
     Column("receipt.this_job", right=True),
     Column("receipt.left_then", right=True, rank=1),
@@ -43,6 +46,7 @@ def show(out: Output, option: pb.OptionQuote) -> None:
             (Column("receipt.programme", flex=16), Column("receipt.why", flex=24)),
             [[_name(out, one), _why(out, one, funding)] for one in funding.refusals],
         )
+    out.line()
 
 
 def rate(rate_bp: int) -> str:
@@ -108,8 +112,8 @@ def _slices(out: Output, funding: quote_pb2.Funding) -> None:
         columns,
         [
             [
-                f"{local(at.start_time):%Y-%m-%d %H:%M}",
-                f"{local(at.end_time):%Y-%m-%d %H:%M}",
+                f"{in_shanghai(at.start_time.ToMilliseconds()):%Y-%m-%d %H:%M}",
+                f"{in_shanghai(at.end_time.ToMilliseconds()):%Y-%m-%d %H:%M}",
                 amounts.hours_text(at.unit_seconds),
                 amounts.money(at.gross_fen),
                 amounts.money(given[number]),
@@ -121,33 +125,24 @@ def _slices(out: Output, funding: quote_pb2.Funding) -> None:
 
 
 def _left_rows(out: Output, funding: quote_pb2.Funding) -> list[list[str | Cell]]:
+    """Under each programme its accounts and caps; the wallet comes last."""
     rows: list[list[str | Cell]] = []
     for one in funding.programmes:
+        rows.append([_name(out, one), "", "", "", ""])
+        show_amount = amounts.hours_text if one.unit_seconds else amounts.money
         for source in one.sources:
-            show_amount = amounts.hours_text if one.unit_seconds else amounts.money
-            until = source.valid_until_time
-            rows.append(
-                [
-                    _source(out, one, source),
-                    show_amount(source.left),
-                    show_amount(source.taken),
-                    show_amount(source.left - source.taken),
-                    f"{local(until):%Y-%m-%d}" if until.seconds else "",
-                ]
-            )
+            figures = (source.left, source.taken, source.left - source.taken)
+            label = _INDENT + _source(out, one, source)
+            until = _last_day(source.valid_until_time)
+            rows.append([label, *(show_amount(figure) for figure in figures), until])
         for cap in one.caps:
-            label = out.t(
-                "receipt.cap",
-                programme=_name(out, one),
-                year=cap.year,
-                cap=amounts.money(cap.cap_fen),
-            )
-            left = cap.left_fen - cap.used_fen
-            money = [amounts.money(fen) for fen in (cap.left_fen, cap.used_fen, left)]
-            rows.append([label, *money, ""])
-    left = funding.wallet_left_fen - funding.wallet_fen
-    money = [amounts.money(fen) for fen in (funding.wallet_left_fen, funding.wallet_fen, left)]
-    rows.append([out.t("receipt.wallet"), *money, ""])
+            label = out.t("receipt.cap", year=cap.year, cap=amounts.money(cap.cap_fen))
+            figures = (cap.left_fen, cap.used_fen, cap.left_fen - cap.used_fen)
+            rows.append([_INDENT + label, *(amounts.money(figure) for figure in figures), ""])
+    figures = (
+        funding.wallet_left_fen, funding.wallet_fen, funding.wallet_left_fen - funding.wallet_fen,
+    )  # fmt: skip
+    rows.append([out.t("receipt.wallet"), *(amounts.money(figure) for figure in figures), ""])
     return rows
 
 
@@ -155,10 +150,17 @@ def _source(out: Output, one: quote_pb2.ProgrammeQuote, source: quote_pb2.Source
     if source.voucher_no:
         return out.t("receipt.voucher", number=source.voucher_no)
     if one.unit_seconds:
-        return out.t("receipt.grant", programme=_name(out, one))
+        return out.t("receipt.grant")
     if len(one.sources) > 1:
-        return out.t("receipt.fund_of", programme=_name(out, one), funder=source.funder)
-    return out.t("receipt.fund", programme=_name(out, one))
+        return out.t("receipt.fund_of", funder=source.funder)
+    return out.t("receipt.fund")
+
+
+def _last_day(until: Timestamp) -> str:
+    """Return the last day on which something is valid, where periods of money are cut."""
+    if not until.seconds:
+        return ""
+    return f"{in_shanghai(until.ToMilliseconds() - 1):%Y-%m-%d}"
 
 
 def _why(out: Output, one: quote_pb2.ProgrammeRefusal, funding: quote_pb2.Funding) -> str:

@@ -175,7 +175,7 @@ def _charge(found: Judgement, unit_seconds: int) -> Charge | None:
         tuple(_lines(found.parts)),
         found.price.price_id,
         found.price.price_ufen,
-        unit_seconds,
+        unit_seconds - found.quote.unit_seconds,
     )
 
 

@@ -91,8 +91,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "charge.subsidy": ("subsidy {programme}", "补贴 {programme}"),
     "charge.self_pay": ("own part", "自付"),
     "charge.basis": (
-        "{hours} unit-hours at {price} per unit-hour",
-        "{hours} 单位小时，每单位小时 {price}",
+        "{hours} unit-hours at {price}",
+        "{hours} 单位小时，单价 {price}",
     ),
     "charge.bound": ("bound by {binding}, rule {version}", "限于{binding}，规则第 {version} 版"),
     "quote.title": ("Quote: {name}", "报价：{name}"),

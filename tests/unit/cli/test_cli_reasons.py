@@ -94,7 +94,7 @@ def test_a_charge_is_a_receipt_that_says_what_bound_each_subsidy(
     )
     show_charge(session("en").out, charge)
     _, gross, subsidy, own = capsys.readouterr().out.splitlines()
-    assert gross.split("  ")[-1] == "40.00 unit-hours at ¥8.00 per unit-hour"
+    assert gross.split("  ")[-1] == "40.00 unit-hours at ¥8.00"
     assert "-¥96.00" in subsidy
     assert subsidy.endswith("bound by your cap for the year, rule 2")
     assert own.split() == ["own", "part", "¥224.00"]
