@@ -13,7 +13,8 @@ _MOVE: Final = (
     " debits_posted = debits_posted + v.column3, credits_pending = credits_pending + v.column4,"
     " credits_posted = credits_posted + v.column5 FROM {values}"
     " WHERE account_id = v.column1 AND (NOT limited OR"
-    " debits_posted + v.column3 + debits_pending + v.column2 <= credits_posted + credit_limit_fen)"
+    " debits_posted + v.column3 + debits_pending + v.column2 <= credits_posted + v.column5"
+    " + credit_limit_fen)"
 )
 
 

@@ -17,7 +17,8 @@ from scheduler.domain.outcome import Ending, Outcome, decide
 from scheduler.domain.reports import Report, ReportKind
 from scheduler.domain.retries import counted
 from scheduler.domain.states import JOB_MOVES, RUN_MOVES, RUN_TERMINAL, JobState, RunState
-from scheduler.store import leader
+from scheduler.store import leader, usage_revisions
+from scheduler.store.charge_rows import Run
 from scheduler.store.run_changes import Changes, Ingested, write
 from scheduler.store.run_state import RunKey, RunNow, load_runs
 from scheduler.store.usage_records import sound
@@ -50,6 +51,8 @@ def ingest(
         if run is not None:
             reader.take(run, report)
     write(connection, changes, runs)
+    usage_revisions.take(connection, reader.late, now_ms)
+    usage_revisions.note_differences(connection, reader.odd)
     known = {(report.uid, report.attempt) for report in reports}
     changes.result.done = [key for key in known if key not in runs or runs[key].over]
     return changes.result
@@ -74,12 +77,15 @@ class _Reader:
 
     def __init__(self, changes: Changes, jitter: Callable[[], float]) -> None:
         self._changes, self._jitter = changes, jitter
+        #: Use of runs that are settled, and differences: use that makes no sense.
+        self.late: dict[RunKey, tuple[Usage, ...]] = {}
+        self.odd: list[tuple[object, ...]] = []
 
     def take(self, run: RunNow, report: Report) -> None:
         """Apply one report to a run."""
         if run.state in RUN_TERMINAL:
-            if run.settled_ms is None and report.usage is not None:
-                run.settle_usage = sound(run.key, report.usage)
+            if report.usage is not None:
+                self._metered(run, report.usage)
             return
         match report.kind:
             case ReportKind.ACCEPTED:
@@ -146,8 +152,23 @@ class _Reader:
             return
         run.end_ms = seen.end_ms
         ending = Ending(seen.phase, seen.failure, seen.exit_code, seen.message)
-        usage = None if report.usage is None else sound(run.key, report.usage)
+        usage = None if report.usage is None else self._sound(run, report.usage)
         self._end(run, ending, usage)
+
+    def _metered(self, run: RunNow, usage: tuple[Usage, ...]) -> None:
+        """Settle a run by use that comes late, or correct what it was settled by."""
+        if run.settled_ms is None and run.settle_usage is None:
+            run.settle_usage = self._sound(run, usage)
+        elif run.settled_ms is not None:
+            self.late[run.key] = usage
+
+    def _sound(self, run: RunNow, usage: tuple[Usage, ...]) -> tuple[Usage, ...] | None:
+        """Use that makes sense; what makes none is for people to look at."""
+        billed = sound(run.key, usage)
+        if billed is None:
+            who = Run(run.uid, run.attempt, run.center, run.enterprise, run.city)
+            self.odd += usage_revisions.odd(who, usage, self._changes.now_ms)
+        return billed
 
     def _started(self, run: RunNow, start_ms: int) -> None:
         run.start_ms = start_ms

@@ -58,6 +58,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "event.SUCCEEDED": ("succeeded", "成功"),
     "event.FAILED": ("failed", "失败"),
     "event.SETTLED": ("settled", "已结算"),
+    "event.CORRECTED": ("charge corrected", "费用已更正"),
     # Classes of failure.
     "failure.USER_CODE": ("the program failed", "程序出错"),
     "failure.TIME_LIMIT": ("wall limit reached", "超过时限"),
