@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import Final
 
-LEVEL: Final = 6
+LEVEL: Final = 3
 #: The first day that a zip file can name.
 _DATE: Final = 0x0021
 _VERSION: Final = 20

@@ -16,6 +16,7 @@ the enterprise paid the gross to the center, and its self-pay is what is left af
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 
@@ -56,6 +57,7 @@ def statement_number(kind: StatementKind, owner: str, period: str, revision: int
     return f"{kind}-{owner}-{period}-R{revision}"
 
 
+@lru_cache(maxsize=65_536)
 def kind_of(account: str) -> str:
     """Return the kind of an account: the first word of its name."""
     return account.partition(":")[0]

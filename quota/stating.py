@@ -53,6 +53,7 @@ class Maker:
     ranges: dict[str, Range] = field(default_factory=dict)
     #: The names that were used: those that a statement keeps.
     named: dict[tuple[str, str], Party] = field(default_factory=dict)
+    _tellings: dict[tuple[tuple[str, int, str], ...], "_Told"] = field(default_factory=dict)
 
     def lines(self, charges: Iterable[Charge]) -> list[Line]:
         """State charges; each call goes on where the one before ended."""
@@ -73,7 +74,10 @@ class Maker:
             elif kind in SELF_PAY_KINDS:
                 self_pay += fen
                 claim -= fen if kind == "claim" else 0
-        free = {a: n for a, n in nets(charge.postings, UNIT_S).items() if kind_of(a) == GRANT_KIND}
+        free: dict[str, int] = {}
+        if any(one.ledger == UNIT_S for one in charge.postings):
+            units = nets(charge.postings, UNIT_S)
+            free = {a: n for a, n in units.items() if kind_of(a) == GRANT_KIND}
         sums = _Sums(gross, sum(gave.values()), self_pay, claim)
         years = self._add_years(charge, gave)
         if self.kind is StatementKind.CITY:
@@ -109,28 +113,40 @@ class Maker:
         share = sum(gave.values())
         mine = self._stated(charge, gave, free)
         known = {a: charge.given[a] for a in {**gave, **free} if a in charge.given}
-        programmes = _distinct(one.programme for one in known.values())
-        documents = [self._name("programmes", one) for one in programmes]
+        told = self._told(tuple(one[:3] for one in known.values()))
         party = self._name("enterprises", charge.enterprise)
         self.totals.lines += 1
         claim = sums.claim
-        if self.kind is StatementKind.CITY:
+        if claim and self.kind is StatementKind.CITY:
             claim = -sum(fen for a, fen in nets(mine).items() if kind_of(a) == "claim")
         return Line(
-            self.number, self.totals.lines, self.period, _use_period(charge),
-            "; ".join(programmes), _joined(one.name for one in documents),
-            _joined(one.ref for one in documents), charge.city, charge.enterprise, party.name,
-            party.ref, charge.contract, charge.project, charge.job_id, charge.run_id,
-            charge.center, charge.flavor, charge.unit, charge.use_start_ms, charge.use_end_ms,
-            charge.unit_seconds,
-            sum(free.values()), charge.price_ufen, _joined(charge.price_ids), sums.gross, share,
-            _parts(known, gave), sums.subsidy - share, sums.self_pay, claim, sums.written_off,
-            _by_programme(programmes, {one.programme: one.rule_version for one in known.values()}),
-            _by_programme(programmes, {one.programme: one.binding for one in known.values()}),
-            sum(years.get(one, 0) for one in programmes), _correction(charge),
+            self.number, self.totals.lines, self.period, _use_period(charge), told.programmes,
+            told.names, told.documents, charge.city, charge.enterprise, party.name, party.ref,
+            charge.contract, charge.project, charge.job_id, charge.run_id, charge.center,
+            charge.flavor, charge.unit, charge.use_start_ms, charge.use_end_ms,
+            charge.unit_seconds, sum(free.values()), charge.price_ufen,
+            _joined(charge.price_ids), sums.gross, share, _parts(known, gave),
+            sums.subsidy - share, sums.self_pay, claim, sums.written_off, told.versions,
+            told.bindings, sum(years.get(one, 0) for one in told.codes), _correction(charge),
             next((one.reverses for one in charge.postings if one.reverses), ""), self.invoice,
             charge.booked_ms, entry_ranges(mine), entries_hash(mine),
         )  # fmt: skip
+
+    def _told(self, gifts: tuple[tuple[str, int, str], ...]) -> "_Told":
+        """Return what is told of programmes, rule versions and limits; few are ever different."""
+        found = self._tellings.get(gifts)
+        if found is None:
+            codes = _distinct(programme for programme, _, _ in gifts)
+            documents = [self._name("programmes", one) for one in codes]
+            found = self._tellings[gifts] = _Told(
+                codes,
+                "; ".join(codes),
+                _joined(one.name for one in documents),
+                _joined(one.ref for one in documents),
+                _by_programme(codes, {code: version or "" for code, version, _ in gifts}),
+                _by_programme(codes, {code: binding for code, _, binding in gifts}),
+            )
+        return found
 
     def _name(self, kind: str, code: str) -> Party:
         key = (kind, code)
@@ -180,6 +196,17 @@ class Maker:
                 found.seq_to, found.head = one.seq, one.hash
 
 
+class _Told(NamedTuple):
+    """What lines say of the programmes that gave."""
+
+    codes: list[str]
+    programmes: str
+    names: str
+    documents: str
+    versions: str
+    bindings: str
+
+
 class _Sums(NamedTuple):
     """A whole charge, in fen."""
 
@@ -196,7 +223,7 @@ class _Sums(NamedTuple):
 def _by_programme(programmes: Sequence[str], values: Mapping[str, object]) -> str:
     """Return a value of each programme, with its name where there are several."""
     if len(programmes) == 1:
-        return str(values[programmes[0]] or "")
+        return str(values[programmes[0]])
     return "; ".join(f"{one} {values[one]}" for one in programmes if values[one])
 
 
@@ -210,7 +237,7 @@ def _parts(known: Mapping[str, Given], gave: Mapping[str, int]) -> str:
 
 
 def _distinct(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(one for one in texts if one))
+    return [one for one in dict.fromkeys(texts) if one]
 
 
 def _joined(texts: Iterable[str]) -> str:
@@ -228,8 +255,10 @@ def _correction(charge: Charge) -> str:
     return _joined(one.code for one in charge.postings if one.code not in SETTLING)
 
 
-def entry_ranges(postings: Iterable[Posting]) -> str:
+def entry_ranges(postings: Sequence[Posting]) -> str:
     """Return where entries stand in the ledger: ``fund:v:2026#12-14; wallets:wuhan#3``."""
+    if len(postings) == 1:
+        return f"{postings[0].shard}#{postings[0].seq}"
     by_shard: dict[str, list[int]] = {}
     for one in postings:
         by_shard.setdefault(one.shard, []).append(one.seq)
@@ -241,7 +270,7 @@ def entry_ranges(postings: Iterable[Posting]) -> str:
 
 def entries_hash(postings: Sequence[Posting]) -> str:
     """Return an entry's hash in hexadecimal; of several, the SHA-256 of theirs by place."""
+    if len(postings) == 1:
+        return postings[0].hash.hex()
     ordered = sorted(postings, key=lambda one: (one.shard, one.seq))
-    if len(ordered) == 1:
-        return ordered[0].hash.hex()
     return sha256(b"".join(one.hash for one in ordered)).hexdigest()

@@ -200,7 +200,12 @@ def _given(connection: Connection, found: Sequence[Key]) -> dict[Key, dict[str, 
         f" start_ms FROM subsidy_line WHERE job_uid IN ({_uids(found)})"
         " ORDER BY job_uid, attempt, revision, line",
     ):
-        made.setdefault(Key(booked_ms, uid, attempt), {}).setdefault(account, Given(*row))
+        mine = made.setdefault(Key(booked_ms, uid, attempt), {})
+        given, before = Given(*row), mine.get(account)
+        if before is None:
+            mine[account] = given
+        elif given.binding not in before.binding.split("; "):  # of another slice of the run
+            mine[account] = before._replace(binding=f"{before.binding}; {given.binding}")
     return made
 
 
