@@ -168,8 +168,11 @@ class _Posting:
 
     def bound(self, part: Part, at: Slice) -> Binding:
         """What limited at admission what all is used of now."""
-        found = (leg.binding for leg in self._serving(part, at))
-        return next((one for one in found if one is not Binding.RATE), Binding.HOLD)
+        found = [leg.binding for leg in self._serving(part, at)]
+        if part.binding in found:
+            return part.binding
+        cut = [one for one in found if one is not Binding.RATE]
+        return next((one for one in cut if one in _BY_HOLD), cut[0] if cut else Binding.HOLD)
 
     def _serving(self, part: Part, at: Slice) -> list[Leg]:
         return [

@@ -1,6 +1,6 @@
 """Time of a run cut into slices: at ends of periods and years, and where another price begins."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -61,6 +61,8 @@ def cut(spans: Sequence[Span], cuts: Cuts) -> Cut:
     Whole seconds of each stretch are counted from its start, so that cutting loses none. Raises
     ValueError for a stretch that ends before it starts.
     """
+    if len(spans) == 1 and len(cuts.prices) == 1 and not _inside(spans[0], cuts.bounds):
+        return _whole(spans[0], cuts)
     raw: list[Piece] = []
     for span in spans:
         if span.end_ms < span.start_ms:
@@ -87,6 +89,25 @@ def cut(spans: Sequence[Span], cuts: Cuts) -> Cut:
         )
         pieces.append(one._replace(slice=len(slices) - 1))
     return Cut(tuple(slices), tuple(pieces))
+
+
+def _inside(span: Span, bounds: Sequence[int]) -> bool:
+    """Whether a stretch is cut by a bound or a New Year, or ends before it starts."""
+    start_ms, end_ms = span.start_ms, span.end_ms
+    return (
+        end_ms <= start_ms
+        or bisect_right(bounds, start_ms) != bisect_left(bounds, end_ms)
+        or _year(start_ms) != _year(end_ms - 1)
+    )
+
+
+def _whole(span: Span, cuts: Cuts) -> Cut:
+    """One stretch that nothing cuts, as most runs are."""
+    number, start_ms, end_ms, units = span
+    seconds = (end_ms - start_ms) // 1000
+    _, price_ufen, price_id = cuts.prices[0]
+    at = Slice(start_ms, end_ms, seconds * units, _year(start_ms), price_ufen, price_id)
+    return Cut((at,), (Piece(number, 0, start_ms, end_ms, seconds, units),))
 
 
 def _edges(span: Span, cuts: Cuts) -> list[int]:
