@@ -12,6 +12,8 @@ from scheduler.domain.approving import ChangeKind
 from scheduler.store import (
     appropriations,
     change_requests,
+    charge_orders,
+    debts,
     funds_reduction,
     price_changes,
     rule_changes,
@@ -24,6 +26,8 @@ APPLY: Final[Mapping[ChangeKind, Applier]] = {
     ChangeKind.RULE_VERSION: rule_changes.apply,
     ChangeKind.RULE_END: rule_changes.apply_end,
     ChangeKind.PRICE_VERSION: price_changes.apply,
+    ChangeKind.WRITE_OFF: debts.apply,
+    ChangeKind.CORRECTION: charge_orders.apply,
 }
 
 
