@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters.contract import Phase
 from quota.calendar import period_bounds
 from scheduler.domain.principal import Role
 from scheduler.errors import AlreadyThere, CorridorError, InvalidRequest, NotFound, WrongState
@@ -390,6 +391,61 @@ def test_statements_are_listed_by_page_kind_period_and_state(books: Hands) -> No
     assert listed(states=["ISSUED"]) == ["CITY-wuhan-2026-09-R1"]
     assert listed(owner="w1") == ["ENTERPRISE-w1-2026-09-R1"]
     assert listed(period="2026") == []
+
+
+# --- corrections ----------------------------------------------------------------------------------
+
+
+def revised(it: Hands, seconds: int) -> None:
+    """The center of w1's second run states other use, after September was closed."""
+    [(uid, start_ms)] = it.db.rows(
+        "SELECT job_uid, start_ms FROM run WHERE enterprise = 'w1' AND units = 2"
+    )
+    usage = it.usage(uid, start_ms, start_ms + seconds * 1_000, revision=1)
+    it.report(it.seen(uid, Phase.SUCCEEDED, 3, usage=[usage]))
+
+
+def test_a_late_correction_is_stated_when_it_is_booked_with_the_month_of_its_use(
+    books: Hands,
+) -> None:
+    number = issued(books, "ENTERPRISE", "w1")
+    before = export(books, number, "CSV")
+    revised(books, 54)  # 54 s instead of 154 s: 12 fen instead of 34
+    assert export(books, number, "CSV") == before
+    close(books, NEXT)
+    row = make(books, "ENTERPRISE", "w1", NEXT).row
+    assert (row.charges, row.corrections, row.gross_fen) == (1, 1, -22)
+    assert row.gross_fen == row.share_fen + row.self_pay_fen
+    text = export(books, row.number, "CSV").decode("utf-8-sig")
+    [line] = csv.DictReader(io.StringIO(text, newline=""))
+    assert (line["使用期 Month of use"], line["更正 Correction"]) == (MONTH, "CORRECT")
+    assert line["更正所指 Corrects"].startswith("settle:")
+    assert line["数量(单位·秒) Quantity (unit-seconds)"] == "-100"
+    city = make(books, "CITY", "wuhan", NEXT).row
+    assert (city.share_fen, city.corrections) == (-7, 1)
+    focus = export(books, row.number, "FOCUS").decode("utf-8-sig")
+    billed = [dict(one) for one in csv.DictReader(io.StringIO(focus, newline=""))]
+    assert {one["ChargeClass"] for one in billed} == {"Correction"}
+    assert sum(round(float(one["BilledCost"]) * 100) for one in billed) == row.due_fen
+    run(use_cases.dispute(context_of(books), OPERATOR, number, "100 s too much"))
+    again = make(books, "ENTERPRISE", "w1").row
+    assert (again.revision, again.later_fen, again.gross_fen) == (2, -22, 52)
+
+
+def test_what_is_taken_back_is_paid_back(books: Hands) -> None:
+    for kind, owner in (("CITY", "wuhan"), ("CITY", "corridor"), ("ENTERPRISE", "w1")):
+        pay(books, issued(books, kind, owner))
+    revised(books, 54)
+    close(books, NEXT)
+    owed = money(books)["payable:ai"]
+    pay(books, issued(books, "CENTER", "ai", NEXT))
+    after = money(books)
+    assert after["payable:ai"] == owed + 22  # the center gives back what it got
+    assert after["external"] == -after["wallet:w1"] < 0  # the enterprise's part is on its wallet
+    for kind, owner in (("CENTER", "ai"), ("CENTER", "sc")):
+        pay(books, issued(books, kind, owner))
+    assert money(books)["payable:ai"] == money(books)["payable:sc"] == 0
+    books.verify()
 
 
 # --- paying ---------------------------------------------------------------------------------------
