@@ -80,7 +80,7 @@ def set_prices(
     """
     wanted = pb.SetPricesRequest(
         center=center,
-        prices=[_price(one) for one in price],
+        prices=[flavor_price(one) for one in price],
         effective_time=moments.option(session, "--from", start),
         replace_planned=replace_planned,
         reason=reason,
@@ -95,7 +95,8 @@ def set_prices(
         _table(session, list(answer.prices))
 
 
-def _price(given: str) -> pb.FlavorPrice:
+def flavor_price(given: str) -> pb.FlavorPrice:
+    """Return what ``FLAVOR=YUAN`` says; raises ``Failed`` for what is nothing such."""
     flavor, equals, value = given.rpartition("=")
     ufen = parse_price(value)
     if not equals or not flavor or ufen is None:

@@ -8,7 +8,7 @@ import typer
 from corridor.v1 import rule_pb2
 from corridor.v1 import subsidy_service_pb2 as pb
 
-from scheduler.cli import amounts, approve_cmd, moments, once, rule_file, rule_views
+from scheduler.cli import amounts, approve_cmd, dry_run_cmd, moments, once, rule_file, rule_views
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import FailedCall
 from scheduler.cli.groups import ClientGroup
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     add(group, "create", create)
     add(group, "propose", propose)
     add(group, "end", end)
+    dry_run_cmd.register(group)
     app.add_typer(group, name="programme", rich_help_panel="Quotas and money")
 
 

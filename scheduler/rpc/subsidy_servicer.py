@@ -8,7 +8,9 @@ from scheduler.domain.ids import run_id
 from scheduler.rpc import caller
 from scheduler.rpc.alert_methods import AlertMethods
 from scheduler.rpc.approval_methods import ApprovalMethods
+from scheduler.rpc.charge_methods import ChargeMethods
 from scheduler.rpc.digest_methods import DigestMethods
+from scheduler.rpc.dry_run_methods import DryRunMethods
 from scheduler.rpc.element_ids import find_uid
 from scheduler.rpc.fund_methods import FundMethods
 from scheduler.rpc.messages import (
@@ -29,7 +31,9 @@ from scheduler.services.context import Context
 class SubsidyServicer(
     AlertMethods,
     ApprovalMethods,
+    ChargeMethods,
     DigestMethods,
+    DryRunMethods,
     FundMethods,
     ProgrammeMethods,
     StatementMethods,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from scheduler.cli.texts.alerts import TEXTS as ALERTS
 from scheduler.cli.texts.budgets import TEXTS as BUDGETS
 from scheduler.cli.texts.digests import TEXTS as DIGESTS
+from scheduler.cli.texts.dry_runs import TEXTS as DRY_RUNS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.funds import TEXTS as FUNDS
 from scheduler.cli.texts.quotes import TEXTS as QUOTES
@@ -26,6 +27,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **ALERTS,
     **BUDGETS,
     **DIGESTS,
+    **DRY_RUNS,
     **QUOTES,
     **REASONS,
     **FAULTS,

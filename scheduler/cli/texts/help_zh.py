@@ -5,6 +5,7 @@ from typing import Final
 from scheduler.cli.texts.alerts import HELP as ALERTS
 from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.digests import HELP as DIGESTS
+from scheduler.cli.texts.dry_runs import HELP as DRY_RUNS
 from scheduler.cli.texts.funds import HELP as FUNDS
 from scheduler.cli.texts.reconciling import HELP as RECONCILING
 from scheduler.cli.texts.statements import HELP as STATEMENTS
@@ -15,6 +16,7 @@ HELP: Final[dict[str, str]] = {
     **BUDGETS,
     **FUNDS,
     **DIGESTS,
+    **DRY_RUNS,
     **RECONCILING,
     **STATEMENTS,
     **TERMS,

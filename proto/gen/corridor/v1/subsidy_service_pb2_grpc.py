@@ -5,7 +5,9 @@ import warnings
 
 from corridor.v1 import alert_pb2 as corridor_dot_v1_dot_alert__pb2
 from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
+from corridor.v1 import charge_pb2 as corridor_dot_v1_dot_charge__pb2
 from corridor.v1 import digest_pb2 as corridor_dot_v1_dot_digest__pb2
+from corridor.v1 import dry_run_pb2 as corridor_dot_v1_dot_dry__run__pb2
 from corridor.v1 import period_pb2 as corridor_dot_v1_dot_period__pb2
 from corridor.v1 import rule_pb2 as corridor_dot_v1_dot_rule__pb2
 from corridor.v1 import statement_pb2 as corridor_dot_v1_dot_statement__pb2
@@ -93,6 +95,11 @@ class SubsidyServiceStub:
                 '/corridor.v1.SubsidyService/ForecastFunds',
                 request_serializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsResponse.FromString,
+                _registered_method=True)
+        self.SimulateRule = channel.unary_unary(
+                '/corridor.v1.SubsidyService/SimulateRule',
+                request_serializer=corridor_dot_v1_dot_dry__run__pb2.SimulateRuleRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_dry__run__pb2.SimulateRuleResponse.FromString,
                 _registered_method=True)
         self.ListChangeRequests = channel.unary_unary(
                 '/corridor.v1.SubsidyService/ListChangeRequests',
@@ -214,6 +221,31 @@ class SubsidyServiceStub:
                 request_serializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditResponse.FromString,
                 _registered_method=True)
+        self.GetRunCharge = channel.unary_unary(
+                '/corridor.v1.SubsidyService/GetRunCharge',
+                request_serializer=corridor_dot_v1_dot_charge__pb2.GetRunChargeRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_charge__pb2.GetRunChargeResponse.FromString,
+                _registered_method=True)
+        self.CorrectCharge = channel.unary_unary(
+                '/corridor.v1.SubsidyService/CorrectCharge',
+                request_serializer=corridor_dot_v1_dot_charge__pb2.CorrectChargeRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_charge__pb2.CorrectChargeResponse.FromString,
+                _registered_method=True)
+        self.WriteOffDebt = channel.unary_unary(
+                '/corridor.v1.SubsidyService/WriteOffDebt',
+                request_serializer=corridor_dot_v1_dot_charge__pb2.WriteOffDebtRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_charge__pb2.WriteOffDebtResponse.FromString,
+                _registered_method=True)
+        self.ClawBackSubsidy = channel.unary_unary(
+                '/corridor.v1.SubsidyService/ClawBackSubsidy',
+                request_serializer=corridor_dot_v1_dot_charge__pb2.ClawBackSubsidyRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_charge__pb2.ClawBackSubsidyResponse.FromString,
+                _registered_method=True)
+        self.BlockEnterprise = channel.unary_unary(
+                '/corridor.v1.SubsidyService/BlockEnterprise',
+                request_serializer=corridor_dot_v1_dot_charge__pb2.BlockEnterpriseRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_charge__pb2.BlockEnterpriseResponse.FromString,
+                _registered_method=True)
         self.CreateStatement = channel.unary_unary(
                 '/corridor.v1.SubsidyService/CreateStatement',
                 request_serializer=corridor_dot_v1_dot_statement__pb2.CreateStatementRequest.SerializeToString,
@@ -321,6 +353,13 @@ class SubsidyServiceServicer:
 
     def ForecastFunds(self, request, context):
         """Says when open funds will be spent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimulateRule(self, request, context):
+        """Charges past runs again under another rule or other prices; changes nothing (dry_run.proto).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -504,6 +543,43 @@ class SubsidyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRunCharge(self, request, context):
+        """Charges of settled runs (charge.proto).
+
+        Gets what a settled run costs as it stands, with its corrections.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CorrectCharge(self, request, context):
+        """Lowers what a settled run costs; a large amount waits for another person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteOffDebt(self, request, context):
+        """Gives up a debt that nobody will pay; a large amount waits for another person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClawBackSubsidy(self, request, context):
+        """Takes a subsidy back into its fund as a debt of the enterprise, and blocks it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BlockEnterprise(self, request, context):
+        """Blocks an enterprise from starting jobs, or lets it go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateStatement(self, request, context):
         """Statements of closed periods (statement.proto).
 
@@ -607,6 +683,11 @@ def add_SubsidyServiceServicer_to_server(servicer, server):
                     servicer.ForecastFunds,
                     request_deserializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_alert__pb2.ForecastFundsResponse.SerializeToString,
+            ),
+            'SimulateRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulateRule,
+                    request_deserializer=corridor_dot_v1_dot_dry__run__pb2.SimulateRuleRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_dry__run__pb2.SimulateRuleResponse.SerializeToString,
             ),
             'ListChangeRequests': grpc.unary_unary_rpc_method_handler(
                     servicer.ListChangeRequests,
@@ -727,6 +808,31 @@ def add_SubsidyServiceServicer_to_server(servicer, server):
                     servicer.SetWalletCredit,
                     request_deserializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_wallet__pb2.SetWalletCreditResponse.SerializeToString,
+            ),
+            'GetRunCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRunCharge,
+                    request_deserializer=corridor_dot_v1_dot_charge__pb2.GetRunChargeRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_charge__pb2.GetRunChargeResponse.SerializeToString,
+            ),
+            'CorrectCharge': grpc.unary_unary_rpc_method_handler(
+                    servicer.CorrectCharge,
+                    request_deserializer=corridor_dot_v1_dot_charge__pb2.CorrectChargeRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_charge__pb2.CorrectChargeResponse.SerializeToString,
+            ),
+            'WriteOffDebt': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteOffDebt,
+                    request_deserializer=corridor_dot_v1_dot_charge__pb2.WriteOffDebtRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_charge__pb2.WriteOffDebtResponse.SerializeToString,
+            ),
+            'ClawBackSubsidy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClawBackSubsidy,
+                    request_deserializer=corridor_dot_v1_dot_charge__pb2.ClawBackSubsidyRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_charge__pb2.ClawBackSubsidyResponse.SerializeToString,
+            ),
+            'BlockEnterprise': grpc.unary_unary_rpc_method_handler(
+                    servicer.BlockEnterprise,
+                    request_deserializer=corridor_dot_v1_dot_charge__pb2.BlockEnterpriseRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_charge__pb2.BlockEnterpriseResponse.SerializeToString,
             ),
             'CreateStatement': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateStatement,
@@ -1036,6 +1142,33 @@ class SubsidyService:
             '/corridor.v1.SubsidyService/ForecastFunds',
             corridor_dot_v1_dot_alert__pb2.ForecastFundsRequest.SerializeToString,
             corridor_dot_v1_dot_alert__pb2.ForecastFundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/SimulateRule',
+            corridor_dot_v1_dot_dry__run__pb2.SimulateRuleRequest.SerializeToString,
+            corridor_dot_v1_dot_dry__run__pb2.SimulateRuleResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1684,6 +1817,141 @@ class SubsidyService:
             '/corridor.v1.SubsidyService/SetWalletCredit',
             corridor_dot_v1_dot_wallet__pb2.SetWalletCreditRequest.SerializeToString,
             corridor_dot_v1_dot_wallet__pb2.SetWalletCreditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRunCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/GetRunCharge',
+            corridor_dot_v1_dot_charge__pb2.GetRunChargeRequest.SerializeToString,
+            corridor_dot_v1_dot_charge__pb2.GetRunChargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CorrectCharge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/CorrectCharge',
+            corridor_dot_v1_dot_charge__pb2.CorrectChargeRequest.SerializeToString,
+            corridor_dot_v1_dot_charge__pb2.CorrectChargeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteOffDebt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/WriteOffDebt',
+            corridor_dot_v1_dot_charge__pb2.WriteOffDebtRequest.SerializeToString,
+            corridor_dot_v1_dot_charge__pb2.WriteOffDebtResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClawBackSubsidy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/ClawBackSubsidy',
+            corridor_dot_v1_dot_charge__pb2.ClawBackSubsidyRequest.SerializeToString,
+            corridor_dot_v1_dot_charge__pb2.ClawBackSubsidyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BlockEnterprise(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.SubsidyService/BlockEnterprise',
+            corridor_dot_v1_dot_charge__pb2.BlockEnterpriseRequest.SerializeToString,
+            corridor_dot_v1_dot_charge__pb2.BlockEnterpriseResponse.FromString,
             options,
             channel_credentials,
             insecure,

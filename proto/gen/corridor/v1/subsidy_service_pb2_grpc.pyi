@@ -6,7 +6,9 @@ Subsidy programmes, their money, and the ledger."""
 from collections import abc as _abc
 from corridor.v1 import alert_pb2 as _alert_pb2
 from corridor.v1 import approval_pb2 as _approval_pb2
+from corridor.v1 import charge_pb2 as _charge_pb2
 from corridor.v1 import digest_pb2 as _digest_pb2
+from corridor.v1 import dry_run_pb2 as _dry_run_pb2
 from corridor.v1 import period_pb2 as _period_pb2
 from corridor.v1 import rule_pb2 as _rule_pb2
 from corridor.v1 import statement_pb2 as _statement_pb2
@@ -63,6 +65,8 @@ class SubsidyServiceStub:
     """Lists what funds, caps and vouchers have reached, newest first (alert.proto)."""
     ForecastFunds: _grpc.UnaryUnaryMultiCallable[_alert_pb2.ForecastFundsRequest, _alert_pb2.ForecastFundsResponse]
     """Says when open funds will be spent."""
+    SimulateRule: _grpc.UnaryUnaryMultiCallable[_dry_run_pb2.SimulateRuleRequest, _dry_run_pb2.SimulateRuleResponse]
+    """Charges past runs again under another rule or other prices; changes nothing (dry_run.proto)."""
     ListChangeRequests: _grpc.UnaryUnaryMultiCallable[_approval_pb2.ListChangeRequestsRequest, _approval_pb2.ListChangeRequestsResponse]
     """Changes that need two persons (approval.proto).
 
@@ -126,6 +130,19 @@ class SubsidyServiceStub:
     """Notes what an enterprise paid in."""
     SetWalletCredit: _grpc.UnaryUnaryMultiCallable[_wallet_pb2.SetWalletCreditRequest, _wallet_pb2.SetWalletCreditResponse]
     """Sets how far an enterprise may go below what it paid in."""
+    GetRunCharge: _grpc.UnaryUnaryMultiCallable[_charge_pb2.GetRunChargeRequest, _charge_pb2.GetRunChargeResponse]
+    """Charges of settled runs (charge.proto).
+
+    Gets what a settled run costs as it stands, with its corrections.
+    """
+    CorrectCharge: _grpc.UnaryUnaryMultiCallable[_charge_pb2.CorrectChargeRequest, _charge_pb2.CorrectChargeResponse]
+    """Lowers what a settled run costs; a large amount waits for another person."""
+    WriteOffDebt: _grpc.UnaryUnaryMultiCallable[_charge_pb2.WriteOffDebtRequest, _charge_pb2.WriteOffDebtResponse]
+    """Gives up a debt that nobody will pay; a large amount waits for another person."""
+    ClawBackSubsidy: _grpc.UnaryUnaryMultiCallable[_charge_pb2.ClawBackSubsidyRequest, _charge_pb2.ClawBackSubsidyResponse]
+    """Takes a subsidy back into its fund as a debt of the enterprise, and blocks it."""
+    BlockEnterprise: _grpc.UnaryUnaryMultiCallable[_charge_pb2.BlockEnterpriseRequest, _charge_pb2.BlockEnterpriseResponse]
+    """Blocks an enterprise from starting jobs, or lets it go on."""
     CreateStatement: _grpc.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]
     """Statements of closed periods (statement.proto).
 
@@ -171,6 +188,8 @@ class SubsidyServiceAsyncStub(SubsidyServiceStub):
     """Lists what funds, caps and vouchers have reached, newest first (alert.proto)."""
     ForecastFunds: _aio.UnaryUnaryMultiCallable[_alert_pb2.ForecastFundsRequest, _alert_pb2.ForecastFundsResponse]  # type: ignore[assignment]
     """Says when open funds will be spent."""
+    SimulateRule: _aio.UnaryUnaryMultiCallable[_dry_run_pb2.SimulateRuleRequest, _dry_run_pb2.SimulateRuleResponse]  # type: ignore[assignment]
+    """Charges past runs again under another rule or other prices; changes nothing (dry_run.proto)."""
     ListChangeRequests: _aio.UnaryUnaryMultiCallable[_approval_pb2.ListChangeRequestsRequest, _approval_pb2.ListChangeRequestsResponse]  # type: ignore[assignment]
     """Changes that need two persons (approval.proto).
 
@@ -234,6 +253,19 @@ class SubsidyServiceAsyncStub(SubsidyServiceStub):
     """Notes what an enterprise paid in."""
     SetWalletCredit: _aio.UnaryUnaryMultiCallable[_wallet_pb2.SetWalletCreditRequest, _wallet_pb2.SetWalletCreditResponse]  # type: ignore[assignment]
     """Sets how far an enterprise may go below what it paid in."""
+    GetRunCharge: _aio.UnaryUnaryMultiCallable[_charge_pb2.GetRunChargeRequest, _charge_pb2.GetRunChargeResponse]  # type: ignore[assignment]
+    """Charges of settled runs (charge.proto).
+
+    Gets what a settled run costs as it stands, with its corrections.
+    """
+    CorrectCharge: _aio.UnaryUnaryMultiCallable[_charge_pb2.CorrectChargeRequest, _charge_pb2.CorrectChargeResponse]  # type: ignore[assignment]
+    """Lowers what a settled run costs; a large amount waits for another person."""
+    WriteOffDebt: _aio.UnaryUnaryMultiCallable[_charge_pb2.WriteOffDebtRequest, _charge_pb2.WriteOffDebtResponse]  # type: ignore[assignment]
+    """Gives up a debt that nobody will pay; a large amount waits for another person."""
+    ClawBackSubsidy: _aio.UnaryUnaryMultiCallable[_charge_pb2.ClawBackSubsidyRequest, _charge_pb2.ClawBackSubsidyResponse]  # type: ignore[assignment]
+    """Takes a subsidy back into its fund as a debt of the enterprise, and blocks it."""
+    BlockEnterprise: _aio.UnaryUnaryMultiCallable[_charge_pb2.BlockEnterpriseRequest, _charge_pb2.BlockEnterpriseResponse]  # type: ignore[assignment]
+    """Blocks an enterprise from starting jobs, or lets it go on."""
     CreateStatement: _aio.UnaryUnaryMultiCallable[_statement_pb2.CreateStatementRequest, _statement_pb2.CreateStatementResponse]  # type: ignore[assignment]
     """Statements of closed periods (statement.proto).
 
@@ -336,6 +368,14 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.ForecastFundsResponse, _abc.Awaitable[_alert_pb2.ForecastFundsResponse]]:
         """Says when open funds will be spent."""
+
+    @_abc_1.abstractmethod
+    def SimulateRule(
+        self,
+        request: _dry_run_pb2.SimulateRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dry_run_pb2.SimulateRuleResponse, _abc.Awaitable[_dry_run_pb2.SimulateRuleResponse]]:
+        """Charges past runs again under another rule or other prices; changes nothing (dry_run.proto)."""
 
     @_abc_1.abstractmethod
     def ListChangeRequests(
@@ -543,6 +583,49 @@ class SubsidyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_pb2.SetWalletCreditResponse, _abc.Awaitable[_wallet_pb2.SetWalletCreditResponse]]:
         """Sets how far an enterprise may go below what it paid in."""
+
+    @_abc_1.abstractmethod
+    def GetRunCharge(
+        self,
+        request: _charge_pb2.GetRunChargeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_charge_pb2.GetRunChargeResponse, _abc.Awaitable[_charge_pb2.GetRunChargeResponse]]:
+        """Charges of settled runs (charge.proto).
+
+        Gets what a settled run costs as it stands, with its corrections.
+        """
+
+    @_abc_1.abstractmethod
+    def CorrectCharge(
+        self,
+        request: _charge_pb2.CorrectChargeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_charge_pb2.CorrectChargeResponse, _abc.Awaitable[_charge_pb2.CorrectChargeResponse]]:
+        """Lowers what a settled run costs; a large amount waits for another person."""
+
+    @_abc_1.abstractmethod
+    def WriteOffDebt(
+        self,
+        request: _charge_pb2.WriteOffDebtRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_charge_pb2.WriteOffDebtResponse, _abc.Awaitable[_charge_pb2.WriteOffDebtResponse]]:
+        """Gives up a debt that nobody will pay; a large amount waits for another person."""
+
+    @_abc_1.abstractmethod
+    def ClawBackSubsidy(
+        self,
+        request: _charge_pb2.ClawBackSubsidyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_charge_pb2.ClawBackSubsidyResponse, _abc.Awaitable[_charge_pb2.ClawBackSubsidyResponse]]:
+        """Takes a subsidy back into its fund as a debt of the enterprise, and blocks it."""
+
+    @_abc_1.abstractmethod
+    def BlockEnterprise(
+        self,
+        request: _charge_pb2.BlockEnterpriseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_charge_pb2.BlockEnterpriseResponse, _abc.Awaitable[_charge_pb2.BlockEnterpriseResponse]]:
+        """Blocks an enterprise from starting jobs, or lets it go on."""
 
     @_abc_1.abstractmethod
     def CreateStatement(
