@@ -11,10 +11,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# Which packages are measured: those of the tree.
+IN := .
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow mutants lint proto bench bench-quality lock clean
+.PHONY: help setup setup-dev demo test test-slow mutants lint proto native bench bench-quality lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +41,7 @@ lint: $(READY_DEV) ## Check style, types, boundaries and protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy proto/tools/generate.py proto/tools/check.py
+	$(BIN)/mypy proto/tools/generate.py proto/tools/check.py deploy/native.py
 	$(BIN)/lint-imports
 	$(BIN)/python proto/tools/generate.py --check
 	$(BIN)/python proto/tools/check.py
@@ -48,8 +50,11 @@ proto: $(READY_DEV) ## Generate proto/gen and check the protos
 	$(BIN)/python proto/tools/generate.py
 	$(BIN)/python proto/tools/check.py
 
-bench: $(READY) ## Run the benchmarks; ARGS chooses among them
-	@$(BIN)/python -m benchmarks $(ARGS)
+native: $(READY_DEV) ## Compile the planner into a copy of the packages, build/native
+	@$(BIN)/python deploy/native.py build/native
+
+bench: $(READY) ## Run the benchmarks; ARGS chooses among them, IN=build/native what is compiled
+	@cd $(IN) && $(abspath $(BIN))/python -m benchmarks $(ARGS)
 
 bench-quality: $(READY) ## Judge the planner's decisions beside EASY and others; ARGS=--quick
 	@$(BIN)/python -m benchmarks.quality $(ARGS)

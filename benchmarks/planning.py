@@ -14,6 +14,7 @@ from benchmarks import workload
 from benchmarks.report import Figure
 from scheduler.control.ray_link import RayPlanner
 from scheduler.control.settings import LoopSettings
+from scheduler.placement import tournament
 from scheduler.placement.core import PlanningCore
 from scheduler.placement.model import CORRIDOR, Delta, Plan, RunEnded
 
@@ -26,6 +27,7 @@ _ROUNDS: Final = 5
 _NEW: Final = 100
 _CHUNK: Final = 10_000
 _SECOND_MS: Final = 1_000
+_COMPILED: Final = "" if str(tournament.__file__).endswith(".py") else ", compiled"
 
 
 def run(quick: bool) -> list[Figure]:
@@ -92,7 +94,7 @@ class _Cycles:
 
 def _figures(size: int, found: _Cycles, least: _Cycles) -> list[Figure]:
     """The figures of one size; the peer of the small cycles is the least size."""
-    waiting = f"{size:,} waiting"
+    waiting = f"{size:,} waiting{_COMPILED}"
     beside = f"at {min(_TARGETS):,} waiting"
     figures = [
         Figure(
