@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from quota.subsidy import Rule
+from quota.rules import Rule
+from scheduler.domain.approving import Approvals
 from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.ids import element_uid
 from scheduler.errors import CorridorError, WrongState
@@ -16,12 +17,15 @@ from scheduler.store import centers as store_centers
 from scheduler.store import (
     emergency,
     funds,
+    funds_reduction,
     job_commands,
     programmes,
     quotas,
     quotas_flavors,
     stops,
 )
+from scheduler.store.change_requests import Act
+from scheduler.store.funds_reduction import Lowering
 from scheduler.store.quotas import Change, CityLimits
 from scheduler.store.quotas_flavors import Reclaim
 from tests.simulation import world as worlds
@@ -171,6 +175,19 @@ class People:
         for _ in range(self.rng.choice((1, 2))):
             with contextlib.suppress(CorridorError):
                 worlds.pay_into(self.world, rule.programme, amount, key)
+
+    def do_lower(self) -> None:
+        """A city takes money out of its fund, what is held as it comes free."""
+        if self.clock.ms >= NEW_YEAR_MS:
+            return
+        rule = self.rng.choice([rule for rule, _ in worlds.RULES])
+        key, amount = f"l-{self.rng.randrange(1_000_000)}", self.rng.randint(1, 8_000)
+        order = Lowering(rule.programme, "2026", amount, key, pending=self.rng.random() < 0.8)
+        act = Act(OPERATOR, "test", self.clock.ms, 0)
+        with contextlib.suppress(CorridorError):
+            self.world.db.do(
+                lambda c: funds_reduction.lower(c, order, act, Approvals(threshold_fen=10**12))
+            )
 
     def do_period(self) -> None:
         """The next year's funds are opened, some late, some never."""

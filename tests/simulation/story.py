@@ -302,7 +302,7 @@ class Story:
 _WEIGHTS: Mapping[str, int] = {
     "cycle": 14, "send": 14, "follow": 18, "all": 14, "wait": 20, "submit": 12, "cancel": 4,
     "hold": 1, "release": 2, "hold_and_release": 2, "deadline": 1, "quota": 2, "cap": 1, "money": 2,
-    "period": 1, "rule": 1, "move": 1, "outage": 1, "lose": 2, "cordon": 1, "restart": 2,
-    "stale": 3, "expire": 1, "repeat": 3, "reclaim": 2, "evict": 4, "stop": 2, "emergency": 1,
-    "capacity": 1, "guarantee": 2,
+    "lower": 1, "period": 1, "rule": 1, "move": 1, "outage": 1, "lose": 2, "cordon": 1,
+    "restart": 2, "stale": 3, "expire": 1, "repeat": 3, "reclaim": 2, "evict": 4, "stop": 2,
+    "emergency": 1, "capacity": 1, "guarantee": 2,
 }  # fmt: skip

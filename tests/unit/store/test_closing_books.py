@@ -104,17 +104,19 @@ def test_a_closing_fund_takes_and_gives_nothing() -> None:
             refused()
 
 
-def test_a_fund_closes_when_its_vouchers_have_ended() -> None:
+def test_a_fund_closes_when_its_vouchers_have_ended_and_what_they_hold_is_settled() -> None:
     it = MoneyHands()
-    [voucher] = it.issue(NewVoucher("w1", 1_000), NewVoucher("w1", 5, "B"))[:1]
+    voucher, _ = it.issue(NewVoucher("w1", 1_000), NewVoucher("w1", 5, "B"))
     account = voucher_account(voucher.voucher_no)
     leg = it.hold(account, 600, FUND)
     it.clock.ms = NEXT_YEAR_MS
     assert close_fund(it).state == "CLOSING"
-    it.settle(account, leg, 600, 500, FUND)
     tick(it)
-    assert it.fund().state == "CLOSING", "the voucher is valid still"
+    assert it.fund().state == "CLOSING", "the vouchers are valid still"
     it.clock.ms = voucher.end_ms
+    tick(it)
+    assert it.fund().state == "CLOSING", "a run holds a part of one"
+    it.settle(account, leg, 600, 500, FUND)
     tick(it)
     fund = it.fund()
     assert (fund.state, fund.posted_fen, fund.lapsed_fen) == ("CLOSED", 500, 9_500)
