@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.config import BadConfig, load_settings
 from scheduler.control.bookkeeping import BookDesk, Bookkeeping
 from scheduler.control.digesting import DigestDesk

@@ -3,7 +3,7 @@
 import pytest
 
 from quota.alerting import DAY_MS
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.store import alerts, fund_days, leader
 from scheduler.store.alerts import AlertRow

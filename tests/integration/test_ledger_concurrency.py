@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.placement.model import Start
 from scheduler.store import admission, funds
 from scheduler.store.database import Database, StoreFailure

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import FailureClass, Phase
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.domain.ids import run_id
 from scheduler.store import funds
 from tests.simulation import world as worlds

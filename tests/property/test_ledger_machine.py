@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from adapters.contract import FailureClass, Phase
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.domain.principal import EVERYTHING
 from scheduler.errors import RequestIdReused
 from scheduler.store import funds, programmes

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.contract import FailureClass, Phase
-from quota.subsidy import Rule
+from quota.rules import Rule
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, NPU, job

@@ -286,13 +286,13 @@ def test_two_funders_give_one_to_one_and_the_shorter_limits_both() -> None:
 def test_vouchers_are_used_in_the_order_in_which_they_expire() -> None:
     rule = Rule("p", 1, "wuhan", 5000, issue="VOUCHER")
     sources = (
-        Source("voucher:late", expire_ms=9), Source("voucher:b", expire_ms=5),
+        Source("voucher:0", expire_ms=9), Source("voucher:b", expire_ms=5),
         Source("voucher:a", expire_ms=5),
     )  # fmt: skip
-    left = Left({"p": sources}, {"voucher:late": 100, "voucher:a": 7, "voucher:b": 5})
+    left = Left({"p": sources}, {"voucher:0": 100, "voucher:a": 7, "voucher:b": 5})
     [part] = ask([rule], 40, left).parts
     assert [(draw.account, draw.amount) for draw in part.draws] == [
-        ("voucher:a", 7), ("voucher:b", 5), ("voucher:late", 8),
+        ("voucher:a", 7), ("voucher:b", 5), ("voucher:0", 8),
     ]  # fmt: skip
 
 
@@ -377,3 +377,11 @@ def test_a_missing_funder_is_named() -> None:
 def test_of_an_empty_run_nothing_is_given() -> None:
     rule = Rule("p", 1, "wuhan", 5000)
     assert quote((), [Admitted(rule, 5000)], left_of([rule])).gross_fen == 0
+
+
+@CASES
+@given(cases(minimum=False, grants=False), st.integers(0, 60))
+def test_a_larger_charge_never_gets_less(case: Case, more: int) -> None:
+    (one, *_), admitted, left = case
+    larger = one._replace(unit_seconds=one.unit_seconds + more)
+    assert quote((one,), admitted, left).subsidy_fen <= quote((larger,), admitted, left).subsidy_fen

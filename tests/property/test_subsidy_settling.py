@@ -338,3 +338,12 @@ def test_a_leg_of_before_this_release_serves_the_whole_run() -> None:
     assert (leg.from_ms, leg.to_ms) == (0, FOREVER_MS)
     bill = settle([leg, Leg(1, 500)], [Admitted(Rule("p", 1, "wuhan", 5000), 5000)], run_of(600))
     assert bill.posted == {(0, 0): 300, (0, 1): 300}
+
+
+@CASES
+@given(cases(), st.integers(1, 30))
+def test_a_longer_run_never_costs_less(case: Case, units: int) -> None:
+    longer = [*case.spans, Span(9, 2_000, 3_000, units)]
+    short = settle(case.legs, case.admitted, case.cut)
+    long = settle(case.legs, case.admitted, case._replace(spans=longer).cut)
+    assert long.quote.gross_fen >= short.quote.gross_fen

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.domain.ids import IdGenerator
 from scheduler.domain.principal import EVERYTHING, Principal, Role
 from scheduler.domain.retries import RetryLimit, retries_text

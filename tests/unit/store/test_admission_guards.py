@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.domain.reasons import ReasonCode
 from scheduler.placement.model import JobQueued, JobRemoved, StartRefused
 from scheduler.store import admission, centers, funds, job_commands, prices, programmes

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.contract import FailureClass, Phase
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.domain.reports import never_taken, refused, silent, vanished
 from scheduler.domain.retries import RetryLimit
 from scheduler.store import runs

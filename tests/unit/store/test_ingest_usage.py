@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.contract import FailureClass, Phase
-from quota.subsidy import Rule
+from quota.rules import Rule
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import job

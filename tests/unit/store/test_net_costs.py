@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from quota.subsidy import Rule
+from quota.rules import Rule
 from scheduler.domain.spec import JobSpec, ResourceOption
 from scheduler.placement.model import CORRIDOR, JobQueued
 from scheduler.store import planner_feed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from quota.subsidy import Applicant, Rule
+from quota.rules import Applicant, Rule
 from scheduler.placement.model import (
     CORRIDOR,
     CityQuotaSet,
