@@ -78,17 +78,11 @@ def apply(connection: Connection, request: Request, act: Act) -> None:
         for one in _planned(prices.versions_of(connection, flavor), act.now_ms):
             prices.cancel(connection, one.price_id)
         before = _until(connection, flavor, from_ms)
-        price_id = prices.set_price(
-            connection,
-            center=change.center,
-            flavor=flavor,
-            unit=units[flavor],
-            price_ufen=price_ufen,
-            effective_from_ms=from_ms,
-            actor=request.requester,
-            approver=request.decided_by,
-            now_ms=act.now_ms,
-        )
+        new = PriceInfo(
+            "", change.center, flavor, units[flavor], price_ufen, from_ms, None, act.now_ms,
+            request.requester, request.decided_by,
+        )  # fmt: skip
+        price_id = prices.add_version(connection, new)
         audit_trail.record(
             connection,
             act.actor,
@@ -150,7 +144,7 @@ def _overlap(change: PriceChange, versions: Sequence[PriceInfo], now_ms: int) ->
         latest = sorted(versions, key=lambda one: one.from_ms, reverse=True)
         spans = [Span(one.price_id, one.from_ms, one.to_ms) for one in latest]
         instead = "begin after it, or replace what is planned"
-        found = terms.clash(from_ms, None, spans, instead=instead)
+        found = terms.clash(from_ms, None, spans, began_ms=now_ms, instead=instead)
         return None if found is None else found.description
     first_ms = min((one.from_ms for one in planned), default=from_ms)
     if first_ms < from_ms:

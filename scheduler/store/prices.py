@@ -36,37 +36,43 @@ class PriceInfo:
 
 def set_price(
     connection: Connection, *, center: str, flavor: str, unit: str, price_ufen: int,
-    effective_from_ms: int, actor: str, approver: str = "", now_ms: int = 0,
+    effective_from_ms: int, actor: str,
 ) -> str:  # fmt: skip
-    """Put a new price version in force from an instant; the one before it ends there."""
-    last = connection.execute(
-        text(
-            "SELECT max(effective_from_ms), count(*) FROM price_version WHERE flavor = :flavor"
-            " AND (effective_to_ms IS NULL OR effective_to_ms > effective_from_ms)"
-        ),
-        {"flavor": flavor},
-    ).one()
-    if last[0] is not None and effective_from_ms <= last[0]:
+    """Found a price, or put one in force later than all there are; for data files."""
+    last = max((one.from_ms for one in versions_of(connection, flavor)), default=-1)
+    if effective_from_ms <= last:
         raise InvalidRequest(
             [FieldViolation("effective_from", "must be later than the price in force began")]
         )
+    new = PriceInfo(
+        "", center, flavor, unit, price_ufen, effective_from_ms, None, 0, actor, ""
+    )  # fmt: skip
+    return add_version(connection, new)
+
+
+def add_version(connection: Connection, one: PriceInfo) -> str:
+    """Add a version under an id of its own, which is returned; the one in force then ends there.
+
+    That the times of versions do not overlap, and none begins in the past, is checked before.
+    """
     number = connection.execute(
-        text("SELECT count(*) + 1 FROM price_version WHERE flavor = :flavor"), {"flavor": flavor}
+        text("SELECT count(*) + 1 FROM price_version WHERE flavor = :flavor"),
+        {"flavor": one.flavor},
     ).scalar_one()
     connection.execute(
         text(
             "UPDATE price_version SET effective_to_ms = :at WHERE flavor = :flavor"
-            " AND (effective_to_ms IS NULL OR effective_to_ms > :at)"
-            " AND effective_from_ms < :at"
+            " AND effective_from_ms <= :at AND (effective_to_ms IS NULL OR effective_to_ms > :at)"
         ),
-        {"at": effective_from_ms, "flavor": flavor},
+        {"at": one.from_ms, "flavor": one.flavor},
     )
-    price_id = f"{flavor}@{number}"
+    price_id = f"{one.flavor}@{number}"
     bulk_insert(
         connection, table(PriceVersion),
-        ("price_id", "center", "flavor", "unit", "price_ufen", "effective_from_ms", "created_by",
-         "created_ms", "approved_by"),
-        [(price_id, center, flavor, unit, price_ufen, effective_from_ms, actor, now_ms, approver)],
+        ("price_id", "center", "flavor", "unit", "price_ufen", "effective_from_ms", "created_ms",
+         "created_by", "approved_by"),
+        [(price_id, one.center, one.flavor, one.unit, one.price_ufen, one.from_ms, one.created_ms,
+          one.created_by, one.approved_by)],
     )  # fmt: skip
     return price_id
 
