@@ -123,7 +123,7 @@ def _new_job(
         retry_on=retries_text(spec.retry_on, spec.retry_limits), user_name=f"{enterprise}-user",
         more=More(
             interruptible=spec.interruptible, notice_s=spec.notice_s, array=spec.array,
-            waits_for=waits_for,
+            waits_for=waits_for, contract=spec.contract, project=spec.project,
         ),
     )  # fmt: skip
 

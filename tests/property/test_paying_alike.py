@@ -1,0 +1,80 @@
+"""Judging many runs in a row: what is remembered of one like it changes nothing."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quota.charges import Source
+from quota.rules import Applicant, Funder, Rule
+from scheduler.store.paying import Judgement, Means, Wanted, judge
+from scheduler.store.pricing import Money, Own, Payer, Price
+
+NOW_MS = 1_798_732_800_000 - 100_000  # 100 s before 2027 in Shanghai
+
+
+@st.composite
+def means_drawn(draw: st.DrawFn) -> Means:
+    """Little of everything, so that what is left is often just not enough."""
+    rules, funds, own, left = [], {}, {}, {"wallet:e": 10_000}
+    for number in range(draw(st.integers(1, 3))):
+        name = f"p{number}"
+        rule = Rule(
+            name, 1, "wuhan", draw(st.sampled_from((1_000, 3_333, 5_000))), priority=number,
+            exclusive_group=draw(st.sampled_from(("", "", "g"))),
+            year_cap_fen=draw(st.none() | st.integers(0, 300)),
+            contract_once=draw(st.sampled_from(("", "", "JOB", "PROGRAMME"))),
+        )  # fmt: skip
+        kind = draw(st.sampled_from(("pool", "pool", "joint", "voucher")))
+        if kind == "voucher":
+            rule = replace(rule, issue="VOUCHER")
+            sources = [Source(f"voucher:{name}:{at}", expire_ms=at) for at in range(2)]
+            own["e", name] = tuple(sources)
+        else:
+            if kind == "joint":
+                rule = replace(rule, funders=(Funder("wuhan", 6_000), Funder("hubei", 4_000)))
+            sources = [Source(f"fund:{name}:{who}", who) for who, _ in rule.shares]
+            funds[name] = tuple(sources)
+        left.update({source.account: draw(st.integers(0, 400)) for source in sources})
+        rules.append(rule)
+    money = Money({"f": Price("f@1", 1_000_000)}, tuple(rules), funds)
+    payer = Payer("e", Applicant("wuhan", "SMALL", "", False), {})
+    return Means(money, {"e": payer}, left, {}, NOW_MS, Own(own))
+
+
+RUNS = st.lists(
+    st.tuples(st.sampled_from((1, 2)), st.sampled_from((60, 90, 150)), st.sampled_from(("", "C"))),
+    min_size=1,
+    max_size=12,
+)
+
+
+def anew(means: Means) -> Means:
+    """The same means, with nothing remembered."""
+    return Means(
+        means.money, means.payers, dict(means.left), dict(means.caps), means.now_ms, means.own,
+        {contract: dict(givers) for contract, givers in means.givers.items()},
+    )  # fmt: skip
+
+
+def told(found: Judgement) -> tuple[object, ...]:
+    """What is held and said of a run."""
+    given = {refusal.programme for refusal in found.refusals}
+    return found.gross_fen, found.parts, found.reason, found.admitted, given
+
+
+@settings(max_examples=150)
+@given(means_drawn(), RUNS)
+def test_what_is_remembered_of_runs_alike_changes_nothing(
+    means: Means, runs: list[tuple[int, int, str]]
+) -> None:
+    for uid, (units, wall_s, contract) in enumerate(runs, start=1):
+        one = Wanted(
+            uid, 1, "c", "f", "e", "wuhan", units, wall_s, "PREFERRED", None, contract, "", uid
+        )
+        fresh = judge(anew(means), one)
+        found = judge(means, one)
+        assert told(found) == told(fresh)
+        if found.reason is None:
+            means.take(one, found)
+        assert all(left >= 0 for left in means.left.values())
