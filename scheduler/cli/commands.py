@@ -51,6 +51,7 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("fund", "fund_cmd", "Funds of subsidy programmes."),
             ("voucher", "voucher_cmd", "Vouchers of enterprises, and free hours."),
             ("wallet", "wallet_cmd", "Wallets: enterprises' own money."),
+            ("charge", "charge_cmd", "Charges of settled runs."),
             ("period", "period_cmd", "Months of the books and periods of funds."),
             ("reconcile", "reconcile_cmd", "Our records of use beside the centers' own."),
             (

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from corridor.v1 import charge_pb2
 from corridor.v1 import identity_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -25,6 +26,8 @@ def register(app: typer.Typer) -> None:
     enterprise = typer.Typer(cls=ClientGroup, help="Enterprises.", no_args_is_help=True)
     add(enterprise, "list", list_enterprises)
     add(enterprise, "create", create_enterprise)
+    add(enterprise, "block", block_enterprise)
+    add(enterprise, "unblock", unblock_enterprise)
     app.add_typer(enterprise, name="enterprise", rich_help_panel=PANEL)
     token = typer.Typer(
         cls=ClientGroup, help="Tokens by which callers are known.", no_args_is_help=True
@@ -134,6 +137,34 @@ def create_enterprise(
         print_json(to_json(made))
     else:
         _enterprises(session, [made])
+
+
+_Code = Annotated[str, typer.Argument(metavar="ENTERPRISE", help="The enterprise.")]
+_Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
+]
+
+
+def block_enterprise(session: Session, enterprise: _Code, reason: _Reason) -> None:
+    """Block an enterprise: it may submit and start nothing; runs under way go on."""
+    _block(session, enterprise, reason, blocked=True)
+
+
+def unblock_enterprise(session: Session, enterprise: _Code, reason: _Reason) -> None:
+    """Let a blocked enterprise go on."""
+    _block(session, enterprise, reason, blocked=False)
+
+
+def _block(session: Session, enterprise: str, reason: str, *, blocked: bool) -> None:
+    request = charge_pb2.BlockEnterpriseRequest(
+        enterprise=enterprise, blocked=blocked, reason=reason
+    )
+    answer = session.client.subsidies.BlockEnterprise(request)
+    if session.as_json:
+        print_json({"enterprise": enterprise, "blocked": answer.blocked})
+    else:
+        key = "enterprise.now_blocked" if answer.blocked else "enterprise.now_open"
+        session.out.line(session.t(key, enterprise=enterprise))
 
 
 # --- tokens ---------------------------------------------------------------------------------------

@@ -76,8 +76,9 @@ def correct(
     before = find(connection, act.actor.scope, order.run)
     if _made(connection, order):
         return Corrected(before, before, change_requests.find(connection, order.key), True)
-    corrections.lock(connection, [before])
-    before = find(connection, act.actor.scope, order.run)
+    if not preview:
+        corrections.lock(connection, [before])
+        before = find(connection, act.actor.scope, order.run)
     revision = _lowered(before, order, act.actor.subject, str(act.actor.role), act.reason)
     after = _standing(before, revision)
     if preview:

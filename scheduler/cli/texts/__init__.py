@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from scheduler.cli.texts.alerts import TEXTS as ALERTS
 from scheduler.cli.texts.budgets import TEXTS as BUDGETS
+from scheduler.cli.texts.charges import TEXTS as CHARGES
 from scheduler.cli.texts.digests import TEXTS as DIGESTS
 from scheduler.cli.texts.dry_runs import TEXTS as DRY_RUNS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
@@ -26,6 +27,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **SCREENS,
     **ALERTS,
     **BUDGETS,
+    **CHARGES,
     **DIGESTS,
     **DRY_RUNS,
     **QUOTES,

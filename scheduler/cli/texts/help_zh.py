@@ -4,6 +4,7 @@ from typing import Final
 
 from scheduler.cli.texts.alerts import HELP as ALERTS
 from scheduler.cli.texts.budgets import HELP as BUDGETS
+from scheduler.cli.texts.charges import HELP as CHARGES
 from scheduler.cli.texts.digests import HELP as DIGESTS
 from scheduler.cli.texts.dry_runs import HELP as DRY_RUNS
 from scheduler.cli.texts.funds import HELP as FUNDS
@@ -14,6 +15,7 @@ from scheduler.cli.texts.terms import HELP as TERMS
 HELP: Final[dict[str, str]] = {
     **ALERTS,
     **BUDGETS,
+    **CHARGES,
     **FUNDS,
     **DIGESTS,
     **DRY_RUNS,

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer.main
 from corridor.v1 import (
     budget_pb2,
+    charge_pb2,
     center_service_pb2,
     identity_service_pb2,
     job_pb2,
@@ -77,6 +78,14 @@ MADE = {
         name.removeprefix("DIFFERENCE_KIND_")
         for name, number in reconciliation_pb2.DifferenceKind.items()
         if number
+    },
+    "correction.": {
+        "USAGE",
+        *(
+            name.removeprefix("CORRECTION_CODE_")
+            for name, number in charge_pb2.CorrectionCode.items()
+            if number
+        ),
     },
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
