@@ -109,7 +109,7 @@ def _ready(connection: Connection, programme: str, period: str) -> bool:
 def _finish(connection: Connection, programme: str, period: str, now_ms: int, wall_ms: int) -> None:
     """Let the rest lapse, freeze the head of the fund's shard, and close it."""
     [seen] = fund_figures.list_funds(connection, EVERYTHING, programme=programme, period=period)
-    fund_figures.lock(connection, seen)
+    fund_figures.lock(connection, seen, grants.accounts_of(connection, programme, period))
     [fund] = fund_figures.list_funds(connection, EVERYTHING, programme=programme, period=period)
     shard = bookings.fund_shard(programme, period)
     bookings.open_accounts(

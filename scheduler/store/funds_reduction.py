@@ -183,10 +183,10 @@ def _take(
 def sources(connection: Connection, accounts: Collection[str]) -> list[str]:
     """Return the accounts to which money freed in ``accounts`` may go: lock them with the rest."""
     rows = connection.exec_driver_sql("SELECT account_id FROM fund_funder WHERE reducing_fen > 0")
-    return [_source(account) for (account,) in rows if account in accounts]
+    return [source_of(account) for (account,) in rows if account in accounts]
 
 
-def _source(account: str) -> str:
+def source_of(account: str) -> str:
     """Return the appropriation account of a funder's account."""
     return f"appropriation:{account.removeprefix('fund:')}"
 
@@ -195,19 +195,22 @@ def eat(connection: Connection, accounts: Collection[str], now_ms: int) -> None:
     """Let pending reductions take what is free now in ``accounts``, the oldest orders first.
 
     For whoever frees or adds money: in the same transaction, after the balances were moved, with
-    ``sources`` locked. Vouchers among ``accounts`` are noted to have something to give back, if
-    they ended meanwhile.
+    ``sources`` locked. A reduction that was ordered since then, and whose source another one holds,
+    is left to ``eat_due``: to wait for it now would be out of the order of locks. Vouchers among
+    ``accounts`` are noted to have something to give back, if they ended meanwhile.
     """
     _note_vouchers(connection, [one for one in accounts if one.startswith("voucher:")])
     rows = connection.exec_driver_sql(
         "SELECT u.account_id, u.programme, u.period, u.reducing_fen,"
-        " a.credits_posted - a.debits_posted - a.debits_pending FROM fund_funder u"
+        " a.credits_posted - a.debits_posted - a.debits_pending AS free FROM fund_funder u"
         " JOIN account a ON a.account_id = u.account_id WHERE u.reducing_fen > 0"
         " ORDER BY u.account_id"
     ).all()
+    found = [row for row in rows if row.account_id in accounts and row.free > 0]
+    got = _got(connection, [source_of(row.account_id) for row in found])
     entries: list[Entry] = []
-    for account, programme, period, reducing, free in rows:
-        if account in accounts and free > 0:
+    for account, programme, period, reducing, free in found:
+        if source_of(account) in got:
             shard = bookings.fund_shard(programme, period)
             entries += _parts(connection, account, shard, period, min(reducing, free), now_ms)
     if not entries:
@@ -222,6 +225,17 @@ def eat(connection: Connection, accounts: Collection[str], now_ms: int) -> None:
         " appropriated_fen = appropriated_fen - ? WHERE account_id = ?",
         [(fen, fen, account) for account, fen in sorted(taken.items())],
     )
+
+
+def _got(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Lock accounts, but those that somebody else holds; returns those that are locked now."""
+    if not names or connection.dialect.name == "sqlite":
+        return set(names)
+    rows = connection.exec_driver_sql(
+        "SELECT account_id FROM account WHERE account_id = ANY(?) FOR UPDATE SKIP LOCKED",
+        (list(names),),
+    )
+    return set(rows.scalars())
 
 
 _DUE: Final = (
@@ -270,7 +284,7 @@ def _parts(
         changed.append((part, number))
         entries.append(
             Entry(
-                shard, Kind.DIRECT, "LOWER", account, _source(account), part, now_ms,
+                shard, Kind.DIRECT, "LOWER", account, source_of(account), part, now_ms,
                 f"{key}.{parts + 1}", ref_period=period, actor=actor, reason=reason,
             )
         )  # fmt: skip

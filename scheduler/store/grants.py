@@ -189,8 +189,16 @@ def _open(connection: Connection, fund: FundInfo, enterprise: str, now_ms: int) 
     )
 
 
+def accounts_of(connection: Connection, programme: str, period: str) -> list[str]:
+    """Return the accounts that ``take_back`` moves, to be locked before."""
+    rows = connection.exec_driver_sql(
+        "SELECT account_id FROM unit_grant WHERE programme = ? AND period = ?", (programme, period)
+    )
+    return [*rows.scalars(), grant_pool_account(programme, period)]
+
+
 def take_back(connection: Connection, programme: str, period: str, now_ms: int) -> None:
-    """Take back what is left of all grants of a period, whose shard is locked."""
+    """Take back what is left of all grants of a period, whose rows are locked (``accounts_of``)."""
     rows: Sequence[tuple[str, int]] = [
         (account, int(left))
         for account, left in connection.exec_driver_sql(

@@ -60,7 +60,7 @@ def lock(connection: Connection, numbers: Sequence[str]) -> set[str]:
         connection,
         accounts={
             *funds, *lapsed, *(row.account_id for row in rows),
-            *funds_reduction.sources(connection, funds),
+            *map(funds_reduction.source_of, funds),
         },
         caps={(row.programme, row.enterprise, row.cap_year) for row in rows if row.cap_year},
         shards=funds,
