@@ -3,7 +3,8 @@
 Run after every upgrade, over whatever tables there are by then. Doing it again changes nothing.
 
 - Triggers refuse UPDATE and DELETE of tables that are only ever added to (the revisions make
-  them); here TRUNCATE too, and with the error of a broken constraint, as on SQLite.
+  them); here TRUNCATE too, and with the error of a broken constraint, as on SQLite. Others refuse
+  to delete what was decided once, and to change what a version of a rule or a price says.
 - The role ``corridor_service`` may do what the service does: it may add to those tables and never
   change them, and owns none, so that it cannot take the triggers away. It is made where the owner
   of the database may make roles; an administrator may make it before, without a login.
@@ -15,6 +16,8 @@ from sqlalchemy import Connection
 
 SERVICE_ROLE: Final = "corridor_service"
 _INSERT_ONLY: Final = "corridor_insert_only"
+#: Guards tables of which little may be changed, and nothing deleted.
+_REFUSE: Final = "corridor_refuse"
 
 _CONSTRAINT: Final = (
     f"CREATE OR REPLACE FUNCTION {_INSERT_ONLY}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -41,8 +44,18 @@ def set_up(connection: Connection) -> None:
             f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION {_INSERT_ONLY}()"
         )
+    for table in kept(connection):
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION {_REFUSE}('rows of {table} are kept')"
+        )
     if _has_role(connection):
         _grant(connection, guarded)
+
+
+def kept(connection: Connection) -> list[str]:
+    """Return the tables whose rows are never deleted, and hardly changed (PostgreSQL alone)."""
+    return list(connection.exec_driver_sql(_GUARDED, (_REFUSE,)).scalars())
 
 
 def insert_only(connection: Connection) -> list[str]:
@@ -80,4 +93,6 @@ def _grant(connection: Connection, guarded: list[str]) -> None:
     run(f"REVOKE TRUNCATE, REFERENCES, TRIGGER ON {tables} FROM {SERVICE_ROLE}")
     for table in guarded:
         run(f"REVOKE UPDATE, DELETE ON {table} FROM {SERVICE_ROLE}")
+    for table in kept(connection):
+        run(f"REVOKE DELETE ON {table} FROM {SERVICE_ROLE}")
     run(f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {SERVICE_ROLE}")
