@@ -1,5 +1,7 @@
 """Funds, paid into; and the entries of the ledger, shown."""
 
+from typing import Final
+
 from sqlalchemy import Connection
 
 from quota.transfers import Entry, Kind, Link
@@ -68,6 +70,9 @@ def appropriate(
     return list_funds(connection, EVERYTHING, programme=programme, period=period)[0]
 
 
+_JOB_OF: Final = "EXISTS (SELECT 1 FROM job j WHERE j.uid = transfer.job_uid AND j.{owner} = ?)"
+
+
 def list_transfers(
     connection: Connection, scope: Scope, *, account: str = "", job_uid: int = 0,
     limit: int = 100, before: tuple[int, str, int] | None = None,
@@ -80,23 +85,22 @@ def list_transfers(
     if before is not None:
         where = "(effective_ms, shard, seq) < (?, ?, ?)"
         values += before
-    if account:
-        where += " AND (debit_account = ? OR credit_account = ?)"
-        values += [account, account]
     if job_uid:
         where += " AND job_uid = ?"
         values.append(job_uid)
     if scope.enterprise is not None:
-        where += " AND job_uid IN (SELECT uid FROM job WHERE enterprise = ?)"
+        where += f" AND {_JOB_OF.format(owner='enterprise')}"
         values.append(scope.enterprise)
     elif scope.city is not None:
         where += (
-            " AND (job_uid IN (SELECT uid FROM job WHERE city = ?) OR debit_account IN"
+            f" AND ({_JOB_OF.format(owner='city')} OR debit_account IN"
             " (SELECT account_id FROM account WHERE city = ?))"
         )
         values += [scope.city, scope.city]
-    return transfers.select(
-        connection,
-        f"{where} ORDER BY effective_ms DESC, shard DESC, seq DESC LIMIT {limit}",
-        values,
-    )
+    sides: list[transfers.Side] = [(where, values)]
+    if account:
+        sides = [
+            (f"{side} = ? AND {where}", [account, *values])
+            for side in ("debit_account", "credit_account")
+        ]
+    return transfers.newest(connection, sides, limit)

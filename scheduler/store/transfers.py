@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from quota.transfers import GENESIS, Entry, Kind, Link, entry_hash
 from scheduler.store import money_locks
-from scheduler.store.database import bulk_execute, bulk_insert, bulk_stream
+from scheduler.store.database import bulk_execute, bulk_insert, bulk_read, bulk_stream
 from scheduler.store.tables import Transfer, table
 
 _COLUMNS: Final = (
@@ -17,6 +17,9 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _KINDS: Final = frozenset(Kind)
 _SELECT: Final = "SELECT " + ", ".join(_COLUMNS) + " FROM transfer"
+_NEWEST: Final = "ORDER BY effective_ms DESC, shard DESC, seq DESC"
+
+Side = tuple[str, Sequence[object]]
 
 
 def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -73,6 +76,24 @@ def stream(connection: Connection) -> Iterator[Link]:
 def stream_rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
     """Yield all entries by shard and sequence as stored rows (``Auditor.take_rows``)."""
     return bulk_stream(connection, f"{_SELECT} ORDER BY shard, seq")
+
+
+def newest(connection: Connection, sides: Sequence[Side], limit: int) -> list[Link]:
+    """Return the newest entries that meet the condition of one of some sides, newest first.
+
+    A side is a condition with its values; an entry meets that of one side alone. Each side is
+    asked by itself, so that its index gives its newest without looking at the others.
+    """
+    parts = [
+        f"SELECT * FROM ({_SELECT} WHERE {where} {_NEWEST} LIMIT {limit}) AS side{number}"
+        for number, (where, _) in enumerate(sides)
+    ]
+    rows = bulk_read(
+        connection,
+        f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS sides {_NEWEST} LIMIT {limit}",
+        [value for _, values in sides for value in values],
+    )
+    return [_link(row) for row in rows]
 
 
 def select(connection: Connection, where: str, values: Sequence[object]) -> list[Link]:
