@@ -261,12 +261,10 @@ def _granted(
         for number, at in enumerate(slices):
             want = min(share_fen(at.unit_seconds, one.rate_bp), paid[number])
             sources = purse.serving(one, at, slices[0])
-            if _too_late(one, at, slices[0]):
-                drawn = _Drawn((), Binding.SUPPORT_YEARS)
-            elif not sources:
-                drawn = _Drawn((), Binding.NO_GRANT)
-            else:
+            if sources:
                 drawn = purse.in_turn(one, sources, want, None, None, Binding.GRANT)
+            else:
+                drawn = _Drawn((), Binding.NO_GRANT)
             purse.take(drawn.draws)
             got = sum(draw.amount for draw in drawn.draws)
             paid[number] -= got

@@ -268,14 +268,16 @@ def _flaw_of_kind(rule: Rule) -> Flaw | None:
         what = "validity_months and cap_on ISSUE are of vouchers: set issue to VOUCHER"
         return Flaw("issue", what)
     if rule.unit == "UNIT_S":
-        money = (rule.job_cap_fen, rule.year_cap_fen, rule.minimum_fen or None)
+        money = (
+            rule.job_cap_fen, rule.year_cap_fen, rule.minimum_fen or None, rule.support_years,
+        )  # fmt: skip
         if voucher or rule.mode != "DEDUCT" or rule.exclusive_group or any(
             one is not None for one in money
         ):  # fmt: skip
             return Flaw(
                 "unit",
                 "free unit-seconds are limited by what is granted: they take no vouchers, no"
-                " REIMBURSE, no exclusive group, and no caps or minimum in fen",
+                " REIMBURSE, no exclusive group, no caps or minimum in fen and no support_years",
             )
     return None
 

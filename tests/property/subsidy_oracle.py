@@ -67,7 +67,6 @@ class Oracle:
                     or others + amount + 1 > at.unit_seconds,
                     "GRANT": bool(sources) and useful is None,
                     "NO_GRANT": not sources,
-                    "SUPPORT_YEARS": self.over(one, number),
                 }
                 if any(forbidding.values()):
                     break
@@ -251,8 +250,7 @@ def rules_drawn(draw: st.DrawFn, *, minimum: bool = True, grants: bool = True) -
         years = draw(st.sampled_from((None, None, 1, 2)))
         since = draw(st.sampled_from((None, 2025, 2026)))
         if grants and not number and draw(st.booleans()):
-            rule = Rule(programme, 1, "wuhan", rate, unit="UNIT_S", boundary=boundary,
-                        support_years=years)  # fmt: skip
+            rule = Rule(programme, 1, "wuhan", rate, unit="UNIT_S", boundary=boundary)
         else:
             issue = draw(st.sampled_from(("POOL", "POOL", "VOUCHER")))
             shares = ((), (), (5_000, 5_000), (6_667, 3_000, 333))

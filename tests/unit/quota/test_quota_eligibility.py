@@ -159,6 +159,7 @@ def test_fields_that_no_rule_has_are_refused() -> None:
         ({"validity_months": 12}, "set issue to VOUCHER"),
         ({"cap_on": "ISSUE"}, "set issue to VOUCHER"),
         ({"unit": "UNIT_S", "year_cap_fen": 1}, "no caps"),
+        ({"unit": "UNIT_S", "support_years": 3}, "no support_years"),
         ({"unit": "UNIT_S", "mode": "REIMBURSE"}, "REIMBURSE"),
         ({"unit": "UNIT_S", "exclusive_group": "g"}, "exclusive group"),
     ],
