@@ -13,13 +13,24 @@ from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from quota.audit import Auditor, Balance
+from quota.calendar import period_bounds
 from quota.transfers import voucher_account
+from scheduler.domain.principal import EVERYTHING
 from scheduler.errors import CorridorError
-from scheduler.store import transfers, verification_funds, voucher_returns
+from scheduler.store import (
+    book_months,
+    funds,
+    transfers,
+    verification_funds,
+    voucher_returns,
+)
 from scheduler.store.database import Database
 from scheduler.store.vouchers import NewVoucher
+from tests.postgres import Postgres
+from tests.simulation import inline_store
 from tests.simulation.inline_store import InlineDatabase
 from tests.simulation.world import HandClock
 from tests.unit.store.money_hands import FUND, MoneyHands
@@ -40,6 +51,16 @@ class Past:
             connection: Connection = raw.execution_options(corridor_write=True)
             with connection.begin():
                 return call(connection)
+
+    def open(self) -> Connection:
+        """Begin a transaction that somebody else ends."""
+        connection = self._database.engine.connect().execution_options(corridor_write=True)
+        connection.begin()
+        return connection
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
 
     def read_sync(self, call: Callable[[Connection], T]) -> T:
         """Run ``call`` on a snapshot."""
@@ -148,3 +169,41 @@ def _problems(c: Connection) -> list[str]:
     legs = {leg: held.amount_fen for leg, held in auditor._open.items()}
     auditor.compare(balances, transfers.read_heads(c), legs)
     return [*auditor.problems, *verification_funds.decisions(c)]
+
+
+def test_a_month_that_is_closed_waits_for_who_books_in_it_and_refuses_who_comes_later(
+    postgres: Postgres,
+) -> None:
+    """What is booked while a month is being closed is in its frozen heads, or nowhere."""
+    with inline_store.on(postgres), ThreadPoolExecutor(1) as threads:
+        it = MoneyHands()
+        october_ms, november_ms = it.clock.ms, period_bounds("2026-10")[1]
+        it.db.do(lambda c: book_months.begin_due(c, october_ms))
+        past = Past(Database(it.db.url))
+        writing = past.open()
+        early, late = past.open(), past.open()
+        _pay(writing, "in time", october_ms)
+        early.exec_driver_sql("SELECT count(*) FROM transfer")  # it has looked around already
+        it.clock.ms = november_ms
+        closing = threads.submit(past.do, lambda c: book_months.close(c, "2026-10", it.act()))
+        waiting = "SELECT 1 FROM pg_locks WHERE relation = 'transfer'::regclass AND NOT granted"
+        while not it.db.rows(waiting):
+            assert not closing.done()
+        writing.commit()
+        assert closing.result().state == "CLOSED"
+        heads = it.db.read_sync(lambda c: book_months.closed_heads(c, "2026-10"))
+        assert heads[FUND] == it.db.read_sync(transfers.read_heads)[FUND]
+        for number, one in enumerate((early, late)):
+            with pytest.raises(IntegrityError, match="books are closed"):
+                _pay(one, f"late {number}", october_ms)
+        for one in (writing, early, late):
+            one.close()
+        past.close()
+        assert it.db.read_sync(lambda c: list(verification_funds.closed_months(c))) == []
+
+
+def _pay(connection: Connection, key: str, now_ms: int) -> None:
+    funds.appropriate(
+        connection, EVERYTHING, programme="v", period="2026", amount_fen=1, request_id=key,
+        actor="test", reason="test", now_ms=now_ms,
+    )  # fmt: skip
