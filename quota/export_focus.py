@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 from quota.calendar import period_bounds
-from quota.statement_columns import decimal, plain
+from quota.statement_columns import all_plain, decimal
 from quota.statements import Line, StatementKind, due_of, money_text
 
 COLUMNS: Final = (
@@ -69,17 +69,17 @@ def _row(line: Line, category: str, billed: int, effective: int, share: int) -> 
     elif not usage:
         cost = money_text(0)
     unit = f"{line.unit}-seconds" if usage else ""
-    return [
-        money_text(billed), plain(line.enterprise), plain(line.enterprise_name), _CURRENCY,
+    return all_plain([
+        money_text(billed), line.enterprise, line.enterprise_name, _CURRENCY,
         utc_text(start_ms), utc_text(end_ms), category, "Correction" if correction else "",
         _describe(line, usage), "Usage-Based" if usage else "One-Time", utc_text(began_ms),
         utc_text(ended_ms), quantity, unit if quantity else "", cost, price,
-        money_text(effective), line.statement, plain(line.center), cost, price, priced, quantity,
-        unit if quantity else "", "Corridor", plain(line.center), plain(line.center), line.run,
-        "Compute", plain(line.flavor), plain(line.flavor), plain(line.price_id) if quantity else "",
-        plain(line.project), line.city, plain(line.programme), line.rule_version,
-        money_text(share), plain(line.contract), line.job, line.entries,
-    ]  # fmt: skip
+        money_text(effective), line.statement, line.center, cost, price, priced, quantity,
+        unit if quantity else "", "Corridor", line.center, line.center, line.run,
+        "Compute", line.flavor, line.flavor, line.price_id if quantity else "",
+        line.project, line.city, line.programme, line.rule_version,
+        money_text(share), line.contract, line.job, line.entries,
+    ])  # fmt: skip
 
 
 def _describe(line: Line, usage: bool) -> str:

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 from quota.calendar import SHANGHAI
 from quota.statements import Line, money_text
 
-#: A spreadsheet would take what begins so for a formula.
-_RISKY: Final = ("=", "+", "-", "@", "\t", "\r")
-_RISK: Final = re.compile("^[=+\\-@\t\r]", re.MULTILINE)
+#: Begins what a spreadsheet would take for a formula; a number below 0 is none.
+_RISK: Final = re.compile(r"[=+@\t\r]|-(?!\d+(?:\.\d+)?$)")
+_MARKS: Final = ("\n=", "\n+", "\n-", "\n@", "\n\t", "\n\r")
 
 
 class Kind(StrEnum):
@@ -117,29 +117,34 @@ def time_text(at_ms: int | None) -> str:
 
 def plain(text: str) -> str:
     """Return a text as no spreadsheet takes it for a formula."""
-    return f"'{text}" if text.startswith(_RISKY) else text
+    return f"'{text}" if _RISK.match(text) else text
+
+
+def all_plain(cells: list[str]) -> list[str]:
+    """Return cells as no spreadsheet takes one for a formula: hardly ever anything changes."""
+    text = "\n".join(("", *cells))
+    return [plain(one) for one in cells] if any(mark in text for mark in _MARKS) else cells
 
 
 _WRITE: Final[dict[Kind, Callable[[Any], str]]] = {
-    Kind.TEXT: str,
     Kind.COUNT: str,
     Kind.MONEY: money_text,
     Kind.PRICE: price_text,
     Kind.TIME: time_text,
 }
-_WRITERS: Final = tuple(_WRITE[column.kind] for column in COLUMNS)
-_TEXTS: Final = tuple(column.kind is Kind.TEXT for column in COLUMNS)
+_WRITERS: Final = tuple(
+    (at, _WRITE[column.kind]) for at, column in enumerate(COLUMNS) if column.kind in _WRITE
+)
 if tuple(column.key for column in COLUMNS) != Line._fields:
     raise TypeError("a line has other fields than its columns")
 
 
 def cells(line: Line) -> list[str]:
     """Return what is written of a line, in the order of ``COLUMNS``."""
-    found = [write(value) for write, value in zip(_WRITERS, line, strict=True)]
-    # One look for all cells: a risky one, or a number below 0, is rare.
-    if _RISK.search("\n".join(found)) is None:
-        return found
-    return [plain(cell) if text else cell for cell, text in zip(found, _TEXTS, strict=True)]
+    found: list[Any] = list(line)
+    for at, write in _WRITERS:
+        found[at] = write(found[at])
+    return all_plain(found)
 
 
 def titles(columns: Sequence[Column] = COLUMNS) -> list[str]:

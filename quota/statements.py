@@ -95,8 +95,7 @@ class Given(NamedTuple):
     start_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What was booked together for one run, with what the lines say of the run.
 
     ``price_ufen`` is None if nothing was rated or at several prices, ``unit_seconds`` what was

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 
 from quota.calendar import natural_year, period_bounds
-from quota.statements import Charge, Given, Party, Posting, StatementKind
+from quota.statements import Charge, Given, Party, Posting, StatementKind, kind_of
 from quota.stating import YearTotals
 from quota.transfers import Link
-from scheduler.domain.ids import job_id, run_id
+from scheduler.domain.ids import run_id
 from scheduler.store import transfers
 from scheduler.store.database import bulk_read
 from scheduler.store.tables import BOOKED
@@ -111,6 +111,8 @@ class _Use(NamedTuple):
 
 
 _NOTHING: Final = _Use(0, None, (), None, None)
+#: Accounts whose names say the programme.
+_NAMED: Final = frozenset({"fund", "lapsed", "grant"})
 
 
 def _charge(
@@ -118,14 +120,12 @@ def _charge(
 ) -> Charge:
     for one in postings:
         for account in (one.debit_account, one.credit_account):
-            kind, _, rest = account.partition(":")
-            if kind in ("fund", "lapsed", "grant") and account not in given:
-                given[account] = Given(rest.partition(":")[0])
+            if account not in given and kind_of(account) in _NAMED:
+                given[account] = Given(account.split(":", 2)[1])
+    name = run_id(key.job_uid, key.attempt)
     return Charge(
-        key.booked_ms, job_id(key.job_uid), run_id(key.job_uid, key.attempt), run.enterprise,
-        run.city, run.contract, run.project, run.center, run.flavor, run.unit,
-        use.unit_seconds, use.price_ufen, use.price_ids, use.start_ms, use.end_ms,
-        tuple(postings), given,
+        key.booked_ms, name.partition(".")[0], name, run.enterprise, run.city, run.contract,
+        run.project, run.center, run.flavor, run.unit, *use, tuple(postings), given,
     )  # fmt: skip
 
 
@@ -149,44 +149,41 @@ def _runs(connection: Connection, found: Sequence[Key]) -> dict[tuple[int, int],
 
 def _postings(connection: Connection, found: Sequence[Key]) -> dict[Key, list[Posting]]:
     made: dict[Key, list[Posting]] = {key: [] for key in found}
-    for booked_ms, uid, attempt, digest, *row in bulk_read(
+    for row in bulk_read(
         connection,
-        "SELECT t.effective_ms, t.job_uid, t.attempt, t.hash, t.shard, t.seq, t.code,"
+        "SELECT t.effective_ms, t.job_uid, t.attempt, t.shard, t.seq, t.hash, t.code,"
         " t.debit_account, t.credit_account, t.amount_fen, t.ledger, t.reverses, t.ref_period"
         f" FROM transfer t WHERE t.job_uid IN ({_uids(found)}) AND {_BOOKED}"
         " AND t.effective_ms >= ? AND t.effective_ms <= ? ORDER BY t.shard, t.seq",
         (found[0].booked_ms, found[-1].booked_ms),
     ):
-        mine = made.get(Key(booked_ms, uid, attempt))
+        mine = made.get(row[:3])  # type: ignore[call-overload]
         if mine is not None:
-            shard, seq, code, debit, credit, amount, ledger, reverses, ref_period = row
-            mine.append(
-                Posting(
-                    shard, seq, bytes(digest), code, debit, credit, amount, ledger, reverses,
-                    ref_period,
-                )
-            )  # fmt: skip
+            mine.append(Posting._make(row[3:]))
     return made
 
 
 def _rated(connection: Connection, found: Sequence[Key]) -> dict[Key, _Use]:
-    lines: dict[Key, list[tuple[Any, ...]]] = {}
-    for uid, attempt, booked_ms, *row in bulk_read(
+    lines: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for row in bulk_read(
         connection,
-        "SELECT l.job_uid, l.attempt, l.booked_ms, l.seconds * l.units, l.price_id, p.price_ufen,"
+        "SELECT l.booked_ms, l.job_uid, l.attempt, l.seconds * l.units, p.price_ufen, l.price_id,"
         " l.start_ms, l.end_ms FROM rated_line l LEFT JOIN price_version p"
         f" ON p.price_id = l.price_id WHERE l.job_uid IN ({_uids(found)}) AND l.billed",
     ):
-        lines.setdefault(Key(booked_ms, uid, attempt), []).append(tuple(row))
-    return {key: _use(rows) for key, rows in lines.items()}
+        lines.setdefault(row[:3], []).append(row[3:])
+    return {key: _use(lines[key]) for key in found if key in lines}
 
 
 def _use(rows: Sequence[tuple[Any, ...]]) -> _Use:
-    prices = {price for _, _, price, _, _ in rows}
+    if len(rows) == 1:
+        unit_seconds, price, price_id, start_ms, end_ms = rows[0]
+        return _Use(unit_seconds, price, (price_id,), start_ms, end_ms)
+    prices = {row[1] for row in rows}
     return _Use(
         sum(row[0] for row in rows),
         prices.pop() if len(prices) == 1 else None,
-        tuple(sorted({row[1] for row in rows})),
+        tuple(sorted({row[2] for row in rows})),
         min(row[3] for row in rows),
         max(row[4] for row in rows),
     )

@@ -115,13 +115,13 @@ def test_csv_has_a_mark_for_excel_heads_in_both_languages_and_a_line_each() -> N
     assert rows[4]["单价(元/单位·时) Price (yuan/unit-hour)"] == ""
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1+1", "-A1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_name_is_taken_for_a_formula(name: str) -> None:
     it = maker("ENTERPRISE", "w1")
-    it.parties = {**NAMES, ("enterprises", "w1"): Party(name, "-0")}
+    it.parties = {**NAMES, ("enterprises", "w1"): Party(name, "-0x")}
     row = dict(zip((one.key for one in COLUMNS), cells(it.lines([CHARGES[3]])[0]), strict=True))
     assert row["enterprise_name"] == f"'{name}"
-    assert row["uscc"] == "'-0"
+    assert row["uscc"] == "'-0x"
     assert row["gross_fen"] == "-0.50"  # a number is a number
 
 
