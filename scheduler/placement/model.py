@@ -380,9 +380,9 @@ class PolicySettings:
     to the first in order, if it takes what its city owns. A job is due if it asks for at least two
     thirds of the most that a waiting or running one does, after ``ageing_ms``: less in proportion
     if less than twelve times the pool's units are asked for, or if its city used less than its
-    part (down to a quarter).
-    ``starts_max`` bounds the starts of one cycle (the rest follows in
-    the next at once).
+    part (down to a quarter). It is due later in proportion if its city used more, but only where
+    more than three times the units are asked for: up to four times later at twelve times.
+    ``starts_max`` bounds the starts of one cycle (the rest follows in the next at once).
 
     Options are compared by a cost in milliseconds: ``start_weight`` for each until the job is
     expected to run, staging counted in, ``net_weight`` for each fen that the enterprise would pay

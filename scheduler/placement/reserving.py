@@ -4,9 +4,10 @@ A pool is promised to a job for want of units alone, whose own quota and cap all
 enterprise at its limit must not bar others from a pool by a promise. The first in order is promised
 it if it takes what its city owns (what frees goes to the lender first); who would borrow is
 promised it only when due. Due are wide jobs, for narrow ones start by themselves: the sooner the
-less their city used of its part, and the sooner the less is waiting. Who has waited so long that he
-would starve comes before all. A job that its own limit blocks is promised a pool that nobody else
-waits for, and every other turn of the starving.
+less their city used of its part, and the sooner the less is waiting. In a crowd who used more waits
+longer for his wide jobs, so that they cost the others less. Who has waited so long that he would
+starve comes before all. A job that its own limit blocks is promised a pool that nobody else waits
+for, and every other turn of the starving.
 """
 
 from typing import Final, NamedTuple
@@ -26,8 +27,10 @@ _LIMITED: Final = 18
 #: A pool is crowded if so many times its units are asked for.
 _CROWDED: Final = 12
 
-#: Wide jobs of a city that used less than its part are due sooner, at the soonest in a quarter.
+#: Wide jobs of a city that used less than its part are due sooner, at the soonest in a quarter; of
+#: one that used more where a pool is crowded later, at the latest in four times the time.
 _PART_LEAST: Final = PAR // 4
+_PART_MOST: Final = 4 * PAR
 
 
 class _Blocked(NamedTuple):
@@ -143,7 +146,7 @@ class Reserving(Intake):
         """Promise a pool to a job that it blocks and that is due, if there is one."""
         now_ms, book = self._now_ms, pool.book
         starving_ms = now_ms - self.policy.starving_ms
-        ageing_ms, wide = self._ageing_ms(pool), 0
+        (ageing_ms, part_most), wide = self._ageing(pool), 0
         # Who is younger is neither starving nor due.
         aged_ms = max(starving_ms, now_ms - ageing_ms * _PART_LEAST // PAR)
         starving = limited = lacking = other = None
@@ -167,7 +170,7 @@ class Reserving(Intake):
             if units < wide:
                 continue
             use = self.keys.city_use(city, pool.flavor, now_ms)
-            part = max(_PART_LEAST, min(use, PAR))
+            part = max(_PART_LEAST, min(use, part_most))
             if found.queued_ms + ageing_ms * part // PAR > now_ms:
                 continue
             if use < PAR:
@@ -189,14 +192,16 @@ class Reserving(Intake):
         widest = max(max(waiting, default=0), max(running, default=0))
         return -(-2 * widest // 3)
 
-    def _ageing_ms(self, pool: Pool) -> int:
-        """How long a wide job waits before it is due, if its city used what it is entitled to.
+    def _ageing(self, pool: Pool) -> tuple[int, int]:
+        """How long a wide job waits before it is due in ms, and the most that use makes of it.
 
-        The whole of the policy's ageing if twelve times the pool's units are asked for or more; in
-        proportion less where less waits, and so everybody's wait is shorter.
+        If its city used what it is entitled to, the whole of the policy's ageing if twelve times
+        the pool's units are asked for or more; in proportion less where less waits, and so
+        everybody's wait is shorter. There who used more is not made to wait longer for it.
         """
         whole = _CROWDED * max(1, pool.book.capacity)
-        return self.policy.ageing_ms * min(self.census.units[pool.flavor], whole) // whole
+        asked = min(self.census.units[pool.flavor], whole)
+        return self.policy.ageing_ms * asked // whole, max(PAR, _PART_MOST * asked // whole)
 
     def reserve_for_limited(self, pool: Pool) -> None:
         """Promise a pool that nobody waits for to the oldest job that its own limit blocks."""

@@ -23,6 +23,11 @@ def full(board: Board, member: str = "w1") -> None:
     assert len(board.plan(*jobs).starts) == 10
 
 
+def wuhan_used(parts: int) -> UsageSet:
+    """So many times what it is entitled to, 5 units for two days, with the 55 unit-hours above."""
+    return UsageSet("w1", "a", (parts * 5 * 48 - 55) * 3_600, 200 * HOUR_MS)
+
+
 #: Nothing that ezhou starts borrows.
 OWNS_ALL = CityQuotaSet("ezhou", "a", 10)
 
@@ -40,11 +45,27 @@ def test_a_wide_job_is_due_after_a_day_and_a_half_in_a_crowded_pool() -> None:
     for waited_h, first in ((35, None), (37, 1)):
         board = Board(at_ms=200 * HOUR_MS)
         full(board)
-        # Wuhan used all that it is entitled to, and lets ezhou's narrow jobs wait.
-        used = UsageSet("w1", "a", 10 * 48 * 3_600, 200 * HOUR_MS)
+        # Wuhan used what it is entitled to, and lets ezhou's narrow jobs wait.
+        used = wuhan_used(parts=1)
         many = [board.job(1_000 + number, "e1", 1) for number in range(114)]
         wide, stop = board.job(1, "w2", 6, waited_h=waited_h), StopSet("cities/ezhou", "HOLD")
         assert promised(board.plan(used, stop, *many, wide, AGAIN)).get("a") == first, waited_h
+
+
+def test_of_a_city_that_used_more_wide_jobs_are_due_later_in_a_crowded_pool() -> None:
+    """Of one that used twice its part after 72 h; 36 h x 1/2 x 2 where half as much is asked for.
+
+    Where a quarter is asked for, what it used makes nobody wait longer.
+    """
+    for asked, parts, due_h in ((120, 2, 72), (60, 2, 36), (60, 9, 36), (30, 9, 9)):
+        for waited_h, first in ((due_h - 1, None), (due_h + 1, 1)):
+            board = Board(at_ms=200 * HOUR_MS)
+            full(board)
+            many = [board.job(1_000 + number, "e1", 1) for number in range(asked - 6)]
+            stop, used = StopSet("cities/ezhou", "HOLD"), wuhan_used(parts)
+            wide = board.job(1, "w2", 6, waited_h=waited_h)
+            plan = board.plan(used, stop, *many, wide, AGAIN)
+            assert promised(plan).get("a") == first, (asked, parts, waited_h)
 
 
 def test_where_less_is_asked_for_a_wide_job_is_due_sooner() -> None:
