@@ -1,9 +1,14 @@
 """Programmes, rules, prices and approvals on the command line, against a real service."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from scheduler.cli import rule_file
 
 RULE = """\
 apiVersion: corridor/v1
@@ -197,3 +202,33 @@ def test_a_request_survives_the_end_of_the_service(own: Any) -> None:
     assert shown["current"]["version"] == 1
     assert shown["current"]["approved_by"].startswith("operator")
     assert own.ok("approve", "show", str(number), "--json").json["state"] == "APPROVED"
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.mark.parametrize("page", ["approvals.md", "approvals.zh-CN.md"])
+def test_the_rule_of_the_page_is_taken(served: Any, page: str) -> None:
+    [text] = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
+    path = served.file(text, "page.yaml")
+    ran = served.ok("programme", "propose", "-f", path, "--reason", "x", "--dry-run", who="ezhou")
+    assert "Only checked" in ran.out
+    assert "25.00 %" in ran.out
+
+
+def test_the_schema_of_files_admits_what_is_read() -> None:
+    """The reader and its schema know the same fields, down to the lists."""
+    schema = rule_file.schema(rule_file.VERSION)
+    said = yaml.safe_load(RULE.format(programme="p", start="'2030-01-01'"))
+    assert set(said) <= set(schema["properties"])
+    rule = schema["properties"]["rule"]
+    assert set(said["rule"]) <= set(rule["properties"])
+    assert set(said["rule"]["tiers"][0]) <= set(rule["properties"]["tiers"]["items"]["properties"])
+    assert schema["required"] == ["apiVersion", "kind", "programme", "rule"]
+    assert schema["properties"]["kind"] == {
+        "enum": ["RuleVersion"],
+        "description": "What the file says.",
+    }
+    moment = schema["properties"]["effective_from"]
+    for example in moment["examples"]:
+        assert re.search(moment["pattern"], example)
