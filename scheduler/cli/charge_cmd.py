@@ -60,29 +60,29 @@ def show(session: Session, run: Run) -> None:
 def _charge(session: Session, one: pb.RunCharge) -> None:
     out, t = session.out, session.t
     facts: list[tuple[str, str | Cell]] = [
-        ("charge.run", one.run_id),
-        ("charge.enterprise", f"{one.enterprise} ({session.name(one.city)})"),
-        ("charge.center", session.name(one.center)),
-        ("charge.settled", amounts.money(one.settled_fen)),
-        ("charge.gross", amounts.money(one.gross_fen)),
-        ("charge.subsidy", amounts.money(one.subsidy_fen)),
-        ("charge.self_pay", amounts.money(one.self_pay_fen)),
+        ("bill.run", one.run_id),
+        ("bill.enterprise", f"{one.enterprise} ({session.name(one.city)})"),
+        ("bill.center", session.name(one.center)),
+        ("bill.settled", amounts.money(one.settled_fen)),
+        ("bill.gross", amounts.money(one.gross_fen)),
+        ("bill.subsidy", amounts.money(one.subsidy_fen)),
+        ("bill.self_pay", amounts.money(one.self_pay_fen)),
     ]
     for key, fen in (
-        ("charge.debt", one.debt_fen),
-        ("charge.written_off", one.written_off_fen),
-        ("charge.clawed_back", one.clawed_back_fen),
+        ("bill.debt", one.debt_fen),
+        ("bill.written_off", one.written_off_fen),
+        ("bill.clawed_back", one.clawed_back_fen),
     ):
         if fen:
             facts.append((key, Cell(amounts.money(fen), "red")))
     if one.free_unit_seconds:
-        facts.append(("charge.free", amounts.hours_text(one.free_unit_seconds)))
+        facts.append(("bill.free", amounts.hours_text(one.free_unit_seconds)))
     out.facts(facts)
     _shares(session, one)
     if one.answers:
-        out.line(t("charge.answers"))
+        out.line(t("bill.answers"))
         out.table(
-            [Column("charge.programme"), Column("charge.rate", right=True), Column("charge.bound")],
+            [Column("bill.programme"), Column("bill.rate", right=True), Column("bill.bound")],
             [
                 [
                     row.programme,
@@ -93,7 +93,7 @@ def _charge(session: Session, one: pb.RunCharge) -> None:
             ],
         )
     if one.corrections:
-        out.line(t("charge.corrections"))
+        out.line(t("bill.corrections"))
         _corrections(session, one)
 
 
@@ -107,9 +107,9 @@ def _bound(session: Session, word: str) -> str:
 
 def _shares(session: Session, one: pb.RunCharge) -> None:
     columns = [
-        Column("charge.account"),
-        Column("charge.to", rank=1),
-        Column("charge.amount", right=True),
+        Column("bill.account"),
+        Column("bill.to", rank=1),
+        Column("bill.amount", right=True),
     ]
     rows: list[list[str | Cell]] = [
         [
@@ -119,18 +119,18 @@ def _shares(session: Session, one: pb.RunCharge) -> None:
         ]
         for row in one.shares
     ]
-    session.out.table(columns, rows, "charge.nothing")
+    session.out.table(columns, rows, "bill.nothing")
 
 
 def _corrections(session: Session, one: pb.RunCharge) -> None:
     columns = [
-        Column("charge.number", right=True),
-        Column("charge.time", rank=1),
-        Column("charge.code"),
-        Column("charge.now", right=True),
-        Column("charge.month", rank=2),
-        Column("charge.actor", rank=2),
-        Column("charge.reason", flex=16, rank=1),
+        Column("bill.number", right=True),
+        Column("bill.time", rank=1),
+        Column("bill.code"),
+        Column("bill.now", right=True),
+        Column("bill.month", rank=2),
+        Column("bill.actor", rank=2),
+        Column("bill.reason", flex=16, rank=1),
     ]
     rows: list[list[str | Cell]] = [
         [
@@ -182,18 +182,18 @@ def correct(
         return
     _waits(session, answer.change_request)
     if validate_only:
-        session.out.line(session.t("charge.preview"))
+        session.out.line(session.t("bill.preview"))
     columns = [
-        Column("charge.what"), Column("charge.before", right=True),
-        Column("charge.after", right=True),
+        Column("bill.what"), Column("bill.before", right=True),
+        Column("bill.after", right=True),
     ]  # fmt: skip
     rows: list[list[str | Cell]] = [
         [session.t(key), amounts.money(before), amounts.money(after)]
         for key, before, after in (
-            ("charge.gross", answer.before.gross_fen, answer.after.gross_fen),
-            ("charge.subsidy", answer.before.subsidy_fen, answer.after.subsidy_fen),
-            ("charge.self_pay", answer.before.self_pay_fen, answer.after.self_pay_fen),
-            ("charge.debt", answer.before.debt_fen, answer.after.debt_fen),
+            ("bill.gross", answer.before.gross_fen, answer.after.gross_fen),
+            ("bill.subsidy", answer.before.subsidy_fen, answer.after.subsidy_fen),
+            ("bill.self_pay", answer.before.self_pay_fen, answer.after.self_pay_fen),
+            ("bill.debt", answer.before.debt_fen, answer.after.debt_fen),
         )
     ]
     session.out.table(columns, rows)
@@ -233,5 +233,5 @@ def claw_back(
     if session.as_json:
         print_json({"request_id": request.request_id, **to_json(answer)})
         return
-    session.out.line(session.t("charge.blocked", enterprise=answer.charge.enterprise))
+    session.out.line(session.t("bill.blocked", enterprise=answer.charge.enterprise))
     _charge(session, answer.charge)

@@ -1,14 +1,17 @@
 """Texts of the command line: each in both languages, none missing, none unused."""
 
+import importlib
+import pkgutil
 import re
 import string
+from collections import Counter
 from pathlib import Path
 
 import typer.main
 from corridor.v1 import (
     budget_pb2,
-    charge_pb2,
     center_service_pb2,
+    charge_pb2,
     identity_service_pb2,
     job_pb2,
     quota_service_pb2,
@@ -20,7 +23,7 @@ from corridor.v1 import (
 from quota.alerting import AlertKind
 from quota.charges import Binding
 from quota.rules import Why
-from scheduler.cli import exits
+from scheduler.cli import exits, texts
 from scheduler.cli.commands import COMMANDS
 from scheduler.cli.groups import Lazy, Stub, say_help
 from scheduler.cli.main import app
@@ -143,6 +146,17 @@ def test_each_text_is_there_in_both_languages_with_the_same_placeholders() -> No
         english, chinese = both
         assert bool(english) == bool(chinese) or key == "time.joint", key
         assert placeholders(english) == placeholders(chinese), key
+
+
+def test_no_text_hides_another_of_the_same_key() -> None:
+    """Each subject has its file; a key that stands in two of them would be told by chance."""
+    keys = [
+        key
+        for module in pkgutil.iter_modules(texts.__path__, f"{texts.__name__}.")
+        for key in getattr(importlib.import_module(module.name), "TEXTS", {})
+    ]
+    assert sorted(key for key, times in Counter(keys).items() if times > 1) == []
+    assert set(keys) == set(CATALOG)
 
 
 def test_chinese_texts_are_chinese() -> None:
