@@ -16,7 +16,7 @@ IN := .
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow mutants lint proto native bench bench-quality lock clean
+.PHONY: help setup setup-dev demo test test-slow test-postgres mutants lint proto native bench bench-quality lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
 
 test-slow: $(READY_DEV) ## Run the slow tests
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-postgres: $(READY_DEV) ## Run the tests of the store with all worlds on PostgreSQL
+	@CORRIDOR_WORLDS=postgresql $(BIN)/python -m pytest -m "not slow and not sqlite" \
+		tests/unit/store $(ARGS)
 
 mutants: $(READY_DEV) ## Seed faults in copies of the tree and see their tests fail; ARGS chooses
 	@$(BIN)/python -m tests.mutants $(ARGS)

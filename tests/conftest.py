@@ -60,6 +60,16 @@ def each_store(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
+@pytest.fixture(autouse=True)
+def _worlds(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With CORRIDOR_WORLDS=postgresql put the worlds of all tests there (`make test-postgres`)."""
+    if os.environ.get("CORRIDOR_WORLDS") != "postgresql":
+        yield
+        return
+    with inline_store.on(request.getfixturevalue("postgres")):
+        yield
+
+
 def may_skip(reason: str) -> bool:
     """Whether a test may be skipped in CI.
 

@@ -145,6 +145,7 @@ def test_a_job_is_admitted_once() -> None:
     assert it.db.rows("SELECT count(*) FROM run") == [(1,)]
 
 
+@pytest.mark.sqlite
 def test_a_replaced_leader_admits_nothing() -> None:
     it = hands()
     [uid] = it.world.submit("w1", [job()])

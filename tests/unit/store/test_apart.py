@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from scheduler.domain.dependencies import Condition
 from scheduler.domain.ids import element_uid
 from scheduler.domain.reasons import ReasonCode
@@ -68,6 +70,7 @@ def test_elements_without_room_count_each_and_with_those_that_are_told_make_up_t
     assert (later in it.known, counted(it)) == (False, {BEHIND: 7})
 
 
+@pytest.mark.sqlite
 def test_they_are_found_by_an_index() -> None:
     it = JobWorld()
     plan = it.db.rows(f"EXPLAIN QUERY PLAN {apart.ALONE}")

@@ -295,7 +295,7 @@ def test_an_array_succeeds_only_if_all_do(
 def test_what_was_not_started_by_the_deadline_expires() -> None:
     it, array = begun(3)
     it.begin(element_uid(array, 0))
-    it.db.do(lambda c: c.exec_driver_sql(f"UPDATE job SET deadline_ms = {it.clock.ms} WHERE 1"))
+    it.db.do(lambda c: c.exec_driver_sql(f"UPDATE job SET deadline_ms = {it.clock.ms} WHERE TRUE"))
     it.expire()
     it.follow()
     assert told(it, array) == []

@@ -132,6 +132,7 @@ def test_a_job_released_before_the_others_have_ended_waits_on() -> None:
     assert last in it.known
 
 
+@pytest.mark.sqlite
 def test_a_new_leader_follows_what_the_old_one_did_not() -> None:
     it = JobWorld()
     one, other = two(it)

@@ -172,6 +172,7 @@ def history(it: Hands, limit: int) -> list[RunHistory]:
     return it.db.do(lambda c: run_history.recent(c, limit))
 
 
+@pytest.mark.sqlite
 def test_the_newest_runs_are_found_by_an_index(it: Hands) -> None:
     statement = (
         f"EXPLAIN QUERY PLAN SELECT * FROM run WHERE {RUN_TOOK} ORDER BY end_ms DESC LIMIT 5"
