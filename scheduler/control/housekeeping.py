@@ -22,6 +22,7 @@ from scheduler.store import (
     leader,
     quotas_dated,
     runs,
+    top_ups,
 )
 from scheduler.store.database import Connection, Database
 from scheduler.store.evicting import Late, Orders
@@ -64,6 +65,7 @@ class Housekeeping:
         await self.change_quotas()
         await self.keep_funds()
         await self.end_unwanted()
+        await self.top_up()
         await self.raise_alarms()
 
     async def expire(self) -> None:
@@ -119,6 +121,20 @@ class Housekeeping:
             return drained.and_also(evicting.time_out(connection, epoch, late, now_ms))
 
         self._ordered(await self._port.write(order))
+
+    async def top_up(self) -> None:
+        """Hold more for runs that go on beyond their hold, or end those nobody can pay for."""
+        now_ms, epoch, settings = self._clock.now_ms(), self._port.epoch, self._settings
+        terms = top_ups.Terms(self._scheduling_ms(settings.top_up_after_s), settings.top_up_s)
+        grace_ms = int(settings.drain_grace_s * 1_000)
+        if not await self._db.read(lambda c: top_ups.any_due(c, terms, now_ms)):
+            return
+
+        def grow(connection: Connection) -> Orders:
+            grown = top_ups.grow(connection, epoch, terms, now_ms)
+            return evicting.end_unpaid(connection, epoch, grown.unpaid, grace_ms, now_ms)
+
+        self._ordered(await self._port.write(grow))
 
     async def raise_alarms(self) -> None:
         """Tell of runs whose outcome is unknown for too long; their holds stay."""

@@ -34,6 +34,10 @@ class LoopSettings:
     cancel_again_s: float = 30.0
     #: A run that its center took and has not begun for so long is taken back.
     start_timeout_s: float = 1_800.0
+    #: A run that its center lets go on for so long beyond what is held for it gets more held, for
+    #: so many seconds of scheduling time more, or is to end if nobody can pay for them.
+    top_up_after_s: float = 60.0
+    top_up_s: int = 600
     #: Seconds of scheduling time that programs get to save their work when a node is drained.
     drain_grace_s: float = 300.0
     #: A center is looked at when it hints at a change, and at least so often.

@@ -15,10 +15,11 @@ class EvictCause(StrEnum):
     RECLAIM = "RECLAIM"  # lent units go back to the city that owns them
     DRAIN = "DRAIN"  # its city, enterprise or center is being emptied
     START_TIMEOUT = "START_TIMEOUT"  # its center took it long ago and has not begun it
+    UNPAID = "UNPAID"  # it goes on beyond what is held for it, and nobody can pay for more
 
 
 #: Those that a program is told of, and given a grace for.
-TOLD: Final = frozenset({EvictCause.RECLAIM, EvictCause.DRAIN})
+TOLD: Final = frozenset({EvictCause.RECLAIM, EvictCause.DRAIN, EvictCause.UNPAID})
 
 
 def may_be_interrupted(interruptible: bool, evictions: int) -> bool:

@@ -86,6 +86,8 @@ def decide(
     if order is not None and _obeys(ending, order):
         if order.cause is EvictCause.START_TIMEOUT:
             return _not_begun(ending, order, cancel_requested, now_ms, jitter)
+        if order.cause is EvictCause.UNPAID:
+            return _unpaid(order, cancel_requested)
         return _evicted(order, cancel_requested, now_ms)
     if ending.phase is Phase.CANCELLED and cancel_requested:
         return Outcome(RunState.CANCELLED, JobState.CANCELLED, None, billed=True)
@@ -108,7 +110,7 @@ def _obeys(ending: Ending, order: Order) -> bool:
     if order.cause not in TOLD or ending.phase is Phase.CANCELLED:
         return ending.phase is Phase.CANCELLED
     if ending.phase is Phase.PREEMPTED:
-        return True
+        return order.cause is not EvictCause.UNPAID
     return order.noticed and ending.failure is FailureClass.USER_CODE
 
 
@@ -117,6 +119,14 @@ def _evicted(order: Order, cancel_requested: bool, now_ms: int) -> Outcome:
     if cancel_requested:
         return _by(order, RunState.PREEMPTED, JobState.CANCELLED, FailureClass.PREEMPTED, None)
     return _by(order, RunState.PREEMPTED, JobState.QUEUED, FailureClass.PREEMPTED, now_ms)
+
+
+def _unpaid(order: Order, cancel_requested: bool) -> Outcome:
+    """It went on beyond its wall limit: what it used is billed, and it is not tried again."""
+    state = JobState.CANCELLED if cancel_requested else JobState.FAILED
+    return Outcome(
+        RunState.FAILED, state, FailureClass.TIME_LIMIT, billed=True, by_order=order.cause
+    )
 
 
 def _not_begun(

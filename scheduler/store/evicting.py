@@ -163,6 +163,28 @@ def time_out(connection: Connection, epoch: int, late: Late, now_ms: int) -> Ord
     return orders
 
 
+def end_unpaid(
+    connection: Connection, epoch: int, keys: Sequence[tuple[int, int]], grace_ms: int, now_ms: int
+) -> Orders:
+    """Order the end of runs for which nobody can pay more; their programs may save their work.
+
+    Raises ``leader.Fenced`` if ``epoch`` leads no more.
+    """
+    leader.check(connection, epoch)
+    orders = Orders()
+    if not keys:
+        return orders
+    listed = ", ".join(f"({uid}, {attempt})" for uid, attempt in keys)
+    runs = _read(
+        connection,
+        f"(r.job_uid, r.attempt) IN (VALUES {listed}) AND r.state = 'RUNNING'"
+        " AND r.evict_cause IS NULL AND NOT j.cancel_requested",
+    )
+    rows = [(run, None, run.grace_ms(grace_ms)) for run in runs]
+    _write(connection, orders, EvictCause.UNPAID, rows, now_ms)
+    return orders
+
+
 def any_due(connection: Connection, late: Late) -> bool:
     """Whether a run is to be ordered to end by ``drain`` or ``time_out``."""
     tables = "SELECT 1 FROM run r JOIN job j ON j.uid = r.job_uid WHERE"

@@ -239,17 +239,20 @@ def write(connection: Connection, holding: Holding) -> None:
         bookings.open_accounts(connection, [row for _, row in sorted(holding.claims.items())])
     accounts.move(connection, holding.moves)
     limits = {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
-    bulk_execute(
-        connection,
-        "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen, limit_fen)"
-        " VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (programme, enterprise, year) DO UPDATE SET"
-        " pending_fen = cap_counter.pending_fen + excluded.pending_fen,"
-        " limit_fen = excluded.limit_fen",
-        [
-            (programme, enterprise, year, amount, limits[programme])
-            for (programme, enterprise, year), amount in sorted(holding.caps.items())
-        ],
-    )
+    counted = sorted(holding.caps.items())
+    for row_limit, rows in (
+        ("excluded.limit_fen", [one for one in counted if one[0][0] in limits]),
+        # Of a rule that is in force no more the limit stays what it was.
+        ("cap_counter.limit_fen", [one for one in counted if one[0][0] not in limits]),
+    ):
+        bulk_execute(
+            connection,
+            "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen,"
+            " limit_fen) VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (programme, enterprise, year)"
+            " DO UPDATE SET pending_fen = cap_counter.pending_fen + excluded.pending_fen,"
+            f" limit_fen = {row_limit}",
+            [(*cap, amount, limits.get(cap[0])) for cap, amount in rows],
+        )
     bulk_insert(connection, table(Hold), _HOLD_COLUMNS, holding.holds, _HOLD_BEGINS)
     bulk_insert(connection, table(HoldLeg), _LEG_COLUMNS, holding.legs, _LEG_BEGINS)
     append_transfers(connection, holding.entries)

@@ -31,6 +31,7 @@ _BY_ORDER = {
     EvictCause.RECLAIM: "ended to give lent units back; it is not billed",
     EvictCause.DRAIN: "ended as its center, city or enterprise is emptied; it is not billed",
     EvictCause.START_TIMEOUT: "taken back as its center did not begin it",
+    EvictCause.UNPAID: "ended beyond its wall limit, as nobody could pay for more of it",
 }
 
 

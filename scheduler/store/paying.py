@@ -126,12 +126,12 @@ class Means:
             )
             for rule, _, _ in admitted
         }
-        caps = self._caps_of(one.enterprise, [rule for rule, _, _ in admitted])
+        caps = self.caps_of(one.enterprise, [rule for rule, _, _ in admitted])
         bounds = bounds_of(source for mine in sources.values() for source in mine)
         cuts = Cuts((PriceFrom(0, price.price_ufen, price.price_id),), bounds)
         return _Plan(admitted, refused, Left(sources, self.left, caps), cuts)
 
-    def _caps_of(self, enterprise: str, rules: Collection[Rule]) -> dict[tuple[str, int], int]:
+    def caps_of(self, enterprise: str, rules: Collection[Rule]) -> dict[tuple[str, int], int]:
         """What is left of yearly caps; one mapping for all plans of an enterprise."""
         left = self._caps_left.setdefault(enterprise, {})
         year = natural_year(self.now_ms)

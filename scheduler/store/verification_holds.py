@@ -84,7 +84,7 @@ def holds(connection: Connection) -> Iterator[str]:
 
 def _of_run(where: str, revs: Sequence[Any], prices: dict[str, int]) -> Iterator[str]:
     """What is wrong with the hold of one run, all its revisions together."""
-    held_s, total_ufen, rounded, posted = 0, 0, 0, 0
+    held_s, posted = 0, 0
     for number, row in enumerate(revs):
         (
             _, _, rev, state, units, from_s, wall_s, price_id, price, text, gross, fen, made_ms,
@@ -102,7 +102,7 @@ def _of_run(where: str, revs: Sequence[Any], prices: dict[str, int]) -> Iterator
         held_s += wall_s
         try:
             kept = frozen.read(text, price_id, price)
-            total_ufen += _due(kept, units, wall_s, made_ms, free)
+            due = round_fen(_due(kept, units, wall_s, made_ms, free))
         except (ValueError, TypeError, KeyError, IndexError):
             yield f"{where}: what it froze cannot be read: {text!r}"
             continue
@@ -110,9 +110,8 @@ def _of_run(where: str, revs: Sequence[Any], prices: dict[str, int]) -> Iterator
             yield f"{where}: froze {price} micro-fen, its price version says otherwise"
         if kept.prices[0][1:] != (price, price_id):
             yield f"{where}: froze {price} micro-fen of {price_id}, and another price within"
-        if gross != round_fen(total_ufen) - rounded or gross != legs_fen:
+        if gross != due or gross != legs_fen:
             yield f"{where}: says {gross} fen, its legs {legs_fen}, its size and price another sum"
-        rounded = round_fen(total_ufen)
     first = revs[0]
     state, ledger, rated, used, reason = (first[at] for at in (3, 18, 19, 20, 21))
     if not posted == ledger == rated:

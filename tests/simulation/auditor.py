@@ -247,6 +247,7 @@ class Auditor:
             "SELECT r.job_uid, r.attempt, r.state, r.evict_cause, r.evict_grace_ms,"
             " r.failure_class, h.posted_fen, j.cancel_requested FROM run r JOIN job j"
             " ON j.uid = r.job_uid JOIN hold h ON h.job_uid = r.job_uid AND h.attempt = r.attempt"
+            " AND h.rev = 0"
             " WHERE r.evict_cause IS NOT NULL"
         ):
             if state == "PREEMPTED" and cause != "START_TIMEOUT":
@@ -285,6 +286,7 @@ class Auditor:
         for debit, credit, amount, posted, state in rows(
             "SELECT l.debit_account, l.credit_account, l.amount_fen, l.posted_fen, h.state"
             " FROM hold_leg l JOIN hold h ON h.job_uid = l.job_uid AND h.attempt = l.attempt"
+            " AND h.rev = l.rev"
         ):
             assert 0 <= posted <= amount
             pending = amount if state == "HELD" else 0
@@ -311,6 +313,7 @@ class Auditor:
         for programme, enterprise, year, amount, posted, state in rows(
             "SELECT l.programme, r.enterprise, l.cap_year, l.amount_fen, l.posted_fen, h.state"
             " FROM hold_leg l JOIN hold h ON h.job_uid = l.job_uid AND h.attempt = l.attempt"
+            " AND h.rev = l.rev"
             " JOIN run r ON r.job_uid = l.job_uid AND r.attempt = l.attempt"
             " WHERE l.programme IS NOT NULL"
         ):
@@ -343,8 +346,9 @@ class Auditor:
             units,
         ) in self.world.db.rows(
             "SELECT r.job_uid, r.attempt, r.flavor, r.failure_class, r.settled_ms,"
-            " h.posted_fen, h.state, r.wall_limit_s, r.units FROM run r JOIN hold h"
-            " ON h.job_uid = r.job_uid AND h.attempt = r.attempt"
+            " (SELECT sum(x.posted_fen) FROM hold x WHERE x.job_uid = r.job_uid"
+            " AND x.attempt = r.attempt), h.state, r.wall_limit_s, r.units FROM run r JOIN hold h"
+            " ON h.job_uid = r.job_uid AND h.attempt = r.attempt AND h.rev = 0"
         ):
             assert (settled is None) == (hold == "HELD"), f"run {uid}.{attempt}: hold is {hold}"
             charged[uid] += posted

@@ -37,7 +37,7 @@ def test_what_ended_by_order_costs_neither_money_nor_an_attempt(cancel: bool) ->
     obeyed = 0
     for ending, order in BOTH:
         found = of(ending, order, cancel=cancel)
-        if found.by_order is None:
+        if found.by_order is None or order.cause is EvictCause.UNPAID:
             continue
         obeyed += 1
         assert found.by_order is order.cause
@@ -51,6 +51,22 @@ def test_what_ended_by_order_costs_neither_money_nor_an_attempt(cancel: bool) ->
                 RunState.PREEMPTED,
                 FailureClass.PREEMPTED,
             )
+    assert obeyed
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_what_nobody_could_pay_for_is_billed_and_over(cancel: bool) -> None:
+    """It ran beyond its wall limit: that is no fault of the platform's."""
+    obeyed = 0
+    for ending, order in BOTH:
+        found = of(ending, order, cancel=cancel)
+        if found.by_order is not EvictCause.UNPAID:
+            continue
+        obeyed += 1
+        assert (found.billed, found.free, found.not_before_ms) == (True, False, None)
+        assert found.job_state is (JobState.CANCELLED if cancel else JobState.FAILED)
+        assert (found.run_state, found.failure) == (RunState.FAILED, FailureClass.TIME_LIMIT)
+        assert ending.phase is not Phase.PREEMPTED, "that was the center's own doing"
     assert obeyed
 
 

@@ -443,6 +443,8 @@ class _EvictCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EvictCause
     """Its city, enterprise or center is being emptied."""
     EVICT_CAUSE_START_TIMEOUT: _EvictCause.ValueType  # 3
     """Its center took it long ago and has not begun it."""
+    EVICT_CAUSE_UNPAID: _EvictCause.ValueType  # 4
+    """It goes on beyond its wall limit, and nobody can pay for more of it."""
 
 class EvictCause(_EvictCause, metaclass=_EvictCauseEnumTypeWrapper):
     """Why the platform ends a run though neither it nor its user wants that. What the run used is not
@@ -457,6 +459,8 @@ EVICT_CAUSE_DRAIN: EvictCause.ValueType  # 2
 """Its city, enterprise or center is being emptied."""
 EVICT_CAUSE_START_TIMEOUT: EvictCause.ValueType  # 3
 """Its center took it long ago and has not begun it."""
+EVICT_CAUSE_UNPAID: EvictCause.ValueType  # 4
+"""It goes on beyond its wall limit, and nobody can pay for more of it."""
 Global___EvictCause: _TypeAlias = EvictCause  # noqa: Y015
 
 @_typing.final
