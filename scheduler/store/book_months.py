@@ -20,6 +20,9 @@ from scheduler.store.database import bulk_execute, bulk_insert
 from scheduler.store.fund_tables import BookHead
 from scheduler.store.tables import table
 
+#: The advisory lock of the books on PostgreSQL, also in the revision that made the trigger.
+_BOOKS: Final = 0x626F6F6B73
+
 
 @dataclass(frozen=True, slots=True)
 class MonthInfo:
@@ -106,8 +109,8 @@ def close(connection: Connection, month: str, act: Act) -> MonthInfo:
     begin_due(connection, act.now_ms)
     if connection.dialect.name == "postgresql":
         # Waits for those who book now, and lets others wait: whoever books afterwards finds it
-        # closed. Entries are only ever added, so nobody waits for what it holds.
-        connection.exec_driver_sql("LOCK TABLE transfer IN SHARE ROW EXCLUSIVE MODE")
+        # closed (the trigger takes its share of this lock, and nothing else does).
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(?)", (_BOOKS,)).close()
     found = get_month(connection, month)
     if found.state == "CLOSED":
         return found

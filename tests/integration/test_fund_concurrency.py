@@ -186,7 +186,7 @@ def test_a_month_that_is_closed_waits_for_who_books_in_it_and_refuses_who_comes_
         early.exec_driver_sql("SELECT count(*) FROM transfer")  # it has looked around already
         it.clock.ms = november_ms
         closing = threads.submit(past.do, lambda c: book_months.close(c, "2026-10", it.act()))
-        waiting = "SELECT 1 FROM pg_locks WHERE relation = 'transfer'::regclass AND NOT granted"
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         while not it.db.rows(waiting):
             assert not closing.done()
         writing.commit()

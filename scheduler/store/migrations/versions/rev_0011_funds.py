@@ -19,6 +19,8 @@ _TABLES = (
 _CLOSED = ("book_head", "fund_close")
 #: Periods and months are cut at midnight of Asia/Shanghai, which has had no summer time since 1991.
 _SHANGHAI_S = 8 * 3_600
+#: The advisory lock of the books, also in ``book_months``.
+_BOOKS = 0x626F6F6B73
 
 
 def upgrade() -> None:
@@ -173,6 +175,12 @@ def _closing() -> None:
 
 
 def _guard() -> None:
+    """Refuse entries before the instant up to which books are closed, and of closed funds.
+
+    On PostgreSQL once for each statement. Whoever books shares a lock until the end of its
+    transaction; whoever closes a month takes it alone (``book_months.close``), and so waits for
+    those who book, and others wait for it.
+    """
     closed = (
         "NEW.effective_ms < (SELECT closed_until_ms FROM books_closed) OR (NEW.ref_period = ''"
         " AND EXISTS (SELECT 1 FROM fund_close WHERE shard = NEW.shard))"
@@ -185,13 +193,16 @@ def _guard() -> None:
         )
         return
     op.execute(
-        "CREATE FUNCTION corridor_open_books() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN IF {closed} THEN RAISE EXCEPTION '{told}'"
-        " USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN NEW; END $$"
+        "CREATE FUNCTION corridor_open_books() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" PERFORM pg_advisory_xact_lock_shared({_BOOKS});"
+        f" IF EXISTS (SELECT 1 FROM added WHERE {closed.replace('NEW.', 'added.')}) THEN"
+        f" RAISE EXCEPTION '{told}' USING ERRCODE = 'integrity_constraint_violation'; END IF;"
+        " RETURN NULL; END $$"
     )
     op.execute(
-        "CREATE TRIGGER transfer_open_books BEFORE INSERT ON transfer"
-        " FOR EACH ROW EXECUTE FUNCTION corridor_open_books()"
+        "CREATE TRIGGER transfer_open_books AFTER INSERT ON transfer"
+        " REFERENCING NEW TABLE AS added"
+        " FOR EACH STATEMENT EXECUTE FUNCTION corridor_open_books()"
     )
 
 
