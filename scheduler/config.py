@@ -85,13 +85,17 @@ class PlannerSettings:
 class LoopTimes:
     """How often the control loop looks, in real seconds.
 
-    ``drain_grace_s`` alone is in seconds of scheduling time: programs use it to save their work.
+    ``drain_grace_s``, in which programs save their work, and ``top_up_s``, for which more is held,
+    are seconds of scheduling time.
     """
 
     tick_s: float = 1.0
     gather_s: float = 0.004
     follow_s: float = 2.0
     unknown_after_s: float = 900.0
+    unknown_alarm_s: float = 1_800.0
+    top_up_after_s: float = 60.0
+    top_up_s: int = 600
     start_timeout_s: float = 1_800.0
     drain_grace_s: float = 300.0
     metrics_s: float = 2.0
@@ -194,6 +198,9 @@ _RANGES = {
     "loop.gather_s": (0, 10),
     "loop.follow_s": (0.01, 600),
     "loop.unknown_after_s": (1, _YEAR_S),
+    "loop.unknown_alarm_s": (1, _YEAR_S),
+    "loop.top_up_after_s": (0, _YEAR_S),
+    "loop.top_up_s": (1, _YEAR_S),
     "loop.start_timeout_s": (1, _YEAR_S),
     "loop.drain_grace_s": (0, _YEAR_S),
     "loop.metrics_s": (0.05, 600),

@@ -69,7 +69,7 @@ def rated(connection: Connection) -> Iterator[str]:
         revision = -1
         for number, lines in groupby(found, key=lambda one: one.revision):
             these = list(lines)
-            if number != revision + 1:
+            if number != revision + 1 and (revision, number) != (-1, 1):  # none, then late use
                 yield f"{these[0].where}: follows revision {revision}"
             revision = number
             back = [one for one in these if one.line < 0]
@@ -149,7 +149,7 @@ def evidence(connection: Connection) -> Iterator[str]:
         " WHERE t.job_uid = u.job_uid AND t.attempt = u.attempt AND t.code = 'SETTLE')"
         " ELSE (SELECT c.basis FROM correction c WHERE c.job_uid = u.job_uid"
         " AND c.attempt = u.attempt AND c.revision = u.charge_revision) END FROM usage_record u"
-        " ORDER BY u.job_uid, u.attempt, u.charge_revision, u.segment",
+        " ORDER BY u.job_uid, u.attempt, u.charge_revision, u.segment, u.revision",
     )
     for (uid, attempt), records in groupby(rows, key=lambda row: (row[0], row[1])):
         newest: dict[int, tuple[Any, ...]] = {}
