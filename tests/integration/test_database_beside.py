@@ -147,6 +147,23 @@ def test_a_write_whose_connection_breaks_under_way_is_written_once(db: Database)
     assert figures(db) == {"a": 1, "b": 1}
 
 
+def test_a_write_that_is_lost_while_it_commits_is_not_repeated(db: Database) -> None:
+    """Whether it was stored is not known, and whoever wrote it is told that it failed."""
+    calls = []
+
+    def call(connection: Connection) -> None:
+        calls.append(1)
+        add(connection, "a")
+        mine = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        db.read_sync(lambda c: c.exec_driver_sql("SELECT pg_terminate_backend(?::int)", (mine,)))
+
+    with pytest.raises(StoreFailure):
+        db.write_future(call).result()
+    assert calls == [1]
+    db.write_future(lambda c: add(c, "b")).result()
+    assert figures(db) == {"a": 0, "b": 1}
+
+
 def test_a_write_is_not_repeated_for_an_error_of_its_own(db: Database) -> None:
     calls = []
 
