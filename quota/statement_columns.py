@@ -80,6 +80,7 @@ COLUMNS: Final = (
     _money("gross_fen", "总费用(元)", "Gross (yuan)"),
     _money("share_fen", "本单补贴(元)", "Subsidy stated (yuan)"),
     _text("by_programme", "补贴构成(元)", "Subsidy by programme (yuan)", 28),
+    _text("accounts", "资金账户", "Accounts that gave", 32),
     _money("others_fen", "其他补贴(元)", "Other funders (yuan)"),
     _money("self_pay_fen", "企业自付(元)", "Self-pay (yuan)"),
     _money("claim_fen", "其中待兑付(元)", "Of the subsidy, to be redeemed (yuan)"),

@@ -174,6 +174,7 @@ class Line(NamedTuple):
     gross_fen: int
     share_fen: int
     by_programme: str
+    accounts: str
     others_fen: int
     self_pay_fen: int
     claim_fen: int

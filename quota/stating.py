@@ -126,6 +126,7 @@ class Maker:
             charge.flavor, charge.unit, charge.use_start_ms, charge.use_end_ms,
             charge.unit_seconds, sum(free.values()), charge.price_ufen,
             _joined(charge.price_ids), sums.gross, share, _parts(known, gave),
+            "; ".join({**gave, **free}),
             sums.subsidy - share, sums.self_pay, claim, sums.written_off, told.versions,
             told.bindings, sum(years.get(one, 0) for one in told.codes), _correction(charge),
             next((one.reverses for one in charge.postings if one.reverses), ""), self.invoice,

@@ -19,6 +19,7 @@ from scheduler.store import (
     verification_charges,
     verification_funds,
     verification_holds,
+    verification_statements,
 )
 
 
@@ -99,6 +100,8 @@ _CHECKS: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
     verification_funds.decisions,
     verification_funds.closed_funds,
     verification_funds.closed_months,
+    verification_statements.bounds,
+    verification_statements.sums,
     _rules,
     _limits,
     digests.problems,

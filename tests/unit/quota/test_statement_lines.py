@@ -65,6 +65,7 @@ def test_a_city_has_a_line_for_each_of_its_accounts_and_counts_the_gross_once() 
     assert [(one.number, one.share_fen, one.others_fen, one.gross_fen) for one in lines] == [
         (1, 1_000, 400, 2_000), (2, 400, 1_000, 2_000),
     ]  # fmt: skip
+    assert [one.accounts for one in lines] == [FUND, VOUCHER]
     assert (made.totals.gross_fen, made.totals.share_fen, made.totals.others_fen) == (
         2_000,
         1_400,
@@ -82,6 +83,7 @@ def test_an_enterprise_and_a_center_see_a_charge_as_one_line_with_all_who_bear_i
         made, [line] = lines_of(kind, subsidised())
         assert (line.share_fen, line.others_fen, line.self_pay_fen) == (2_880, 0, 3_520)
         assert line.by_programme == "shared 9.60; v 19.20"
+        assert line.accounts == f"{SHARED}; {FUND}"
         assert line.rule_version == "shared 1; v 2"
         assert line.binding == "shared YEAR_CAP; v RATE"
         assert line.entries == f"{SHARED}#1; {FUND}#1; wallets:wuhan#1"

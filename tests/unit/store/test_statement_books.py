@@ -16,7 +16,7 @@ from scheduler.domain.principal import Role
 from scheduler.errors import AlreadyThere, CorridorError, InvalidRequest, NotFound, WrongState
 from scheduler.services import statements as use_cases
 from scheduler.services.statements import Wanted
-from scheduler.store import newest
+from scheduler.store import funds, newest
 from scheduler.store.statements import Filter
 from tests.simulation.hands import Hands
 from tests.simulation.world import OPERATOR
@@ -183,6 +183,28 @@ def test_a_ledger_that_was_changed_no_longer_gives_the_file(books: Hands) -> Non
     with pytest.raises(WrongState, match="no longer gives the CSV file") as caught:
         export(books, number, "CSV")
     assert caught.value.reason == "STATEMENT_CHANGED"
+
+
+def test_verification_finds_bounds_and_sums_that_were_changed(books: Hands) -> None:
+    number = make(books, "CITY", "wuhan").row.number
+    books.verify()
+    books.db.spoil()
+    for table in ("statement", "statement_range"):
+        on = "" if books.db.is_sqlite else f" ON {table}"
+        books.db.do(
+            lambda c, table=table, on=on: c.exec_driver_sql(  # type: ignore[misc]
+                f"DROP TRIGGER {table}_no_update{on}"
+            ).close()
+        )
+    for sql in (
+        "UPDATE statement_range SET seq_to = seq_to - 1",
+        "UPDATE statement SET share_fen = share_fen + 1",
+    ):
+        books.db.do(lambda c, sql=sql: c.exec_driver_sql(sql).close())  # type: ignore[misc]
+        found = books.db.read_sync(funds.verify).problems
+        assert [one for one in found if number in one] == list(found)
+        assert found
+    assert len(found) == 2
 
 
 def test_a_quarter_states_its_months_and_pays_what_they_did_not() -> None:
