@@ -6,7 +6,6 @@ statements of closed months never change. What concerns a closed month is booked
 with the month of its use as reference.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -212,14 +211,3 @@ def require_closed(connection: Connection, period: str) -> None:
             subject=f"books/{still_open[0]}",
             reason="MONTH_OPEN",
         )
-
-
-def closed_heads(connection: Connection, month: str) -> dict[str, tuple[int, bytes]]:
-    """Return (seq, hash) by shard as they were frozen when a month was closed; empty before."""
-    rows: Sequence[tuple[str, int, bytes]] = [
-        tuple(row)
-        for row in connection.exec_driver_sql(
-            "SELECT shard, seq, hash FROM book_head WHERE month = ?", (month,)
-        )
-    ]
-    return {shard: (int(seq), bytes(digest)) for shard, seq, digest in rows}

@@ -191,7 +191,7 @@ def test_a_month_that_is_closed_waits_for_who_books_in_it_and_refuses_who_comes_
             assert not closing.done()
         writing.commit()
         assert closing.result().state == "CLOSED"
-        heads = it.db.read_sync(lambda c: book_months.closed_heads(c, "2026-10"))
+        heads = it.frozen("2026-10")
         assert heads[FUND] == it.db.read_sync(transfers.read_heads)[FUND]
         for number, one in enumerate((early, late)):
             with pytest.raises(IntegrityError, match="books are closed"):

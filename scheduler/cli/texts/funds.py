@@ -80,6 +80,44 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "give either --file, or --enterprise and --face for one voucher",
         "请给出 --file；或用 --enterprise 和 --face 指明一张券",
     ),
+    "reason.FUND_SPENT": (
+        "more than can ever be taken out of the fund",
+        "超出资金中最多可核减的金额",
+    ),
+    "reason.FUND_HELD": (
+        "more than is available; --pending takes the rest as it comes free",
+        "超出可用金额；加 --pending 则其余待释放后核减",
+    ),
+    "reason.FUND_SHORT": (
+        "the fund has too little available; issue less or appropriate more",
+        "资金可用金额不足；请少发或先拨款",
+    ),
+    "reason.FUND_CLOSING": (
+        "the fund is closing and takes and gives nothing new",
+        "资金结清中，不再收付新的款项",
+    ),
+    "reason.FUND_CLOSED": ("the fund is closed for good", "资金已结清"),
+    "reason.CREDIT_USED": (
+        "the credit limit would be below what is held and spent",
+        "授信额度低于已预占和已付的金额",
+    ),
+    "reason.PERIOD_RUNNING": (
+        "the period is not over; lower the fund to stop it before",
+        "期间尚未结束；要提前停用请核减资金",
+    ),
+    "reason.MONTH_RUNNING": ("the month is not over", "该月尚未结束"),
+    "reason.EARLIER_MONTH_OPEN": (
+        "an earlier month is not closed; close it first",
+        "较早的月份尚未结账，请先结账",
+    ),
+    "reason.DIFFERENCES_OPEN": (
+        "differences with centers' records are open; resolve them first",
+        "与算力中心的记录尚有未解决的差异，请先解决",
+    ),
+    "reason.MONTH_OPEN": (
+        "the month is not closed: `corridor period close` closes it",
+        "该月尚未结账：请用 `corridor period close` 结账",
+    ),
 }
 
 HELP: Final[dict[str, str]] = {

@@ -184,6 +184,11 @@ class MoneyHands:
         )
         return int(row[0]), int(row[1])
 
+    def frozen(self, month: str) -> dict[str, tuple[int, bytes]]:
+        """(seq, hash) of the heads that were frozen when a month was closed."""
+        rows = self.db.rows(f"SELECT shard, seq, hash FROM book_head WHERE month = '{month}'")
+        return {shard: (int(seq), bytes(digest)) for shard, seq, digest in rows}
+
     def codes(self, where: str = "1 = 1") -> list[tuple[Any, ...]]:
         """(code, debit, credit, fen) of entries, in the order of their chains."""
         return self.db.rows(
