@@ -241,9 +241,11 @@ def run_table(session: Session, runs: Sequence[pb.Run]) -> None:
 
 def show_charge(out: Output, charge: pb.Charge) -> None:
     """Print what a job costs and who pays, as a receipt."""
-    rows: list[list[str | Cell]] = [
-        [out.t("charge.gross"), amounts.money(charge.gross_fen), price_basis(out, charge)]
-    ]
+    free = charge.free_unit_seconds
+    rows: list[list[str | Cell]] = []
+    if free:
+        rows.append([out.t("charge.free"), amounts.hours_text(free), ""])
+    rows.append([out.t("charge.gross"), amounts.money(charge.gross_fen), price_basis(out, charge)])
     for line in charge.subsidies:
         bound = out.word("binding.", line.binding)
         note = out.t("charge.bound", binding=bound, version=line.rule_version)

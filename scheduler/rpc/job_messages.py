@@ -152,6 +152,7 @@ def charge_message(charge: Charge | None) -> job_pb2.Charge | None:
         price_ufen_per_unit_second=charge.price_ufen,
         price_version=charge.price_id,
         unit_seconds=charge.unit_seconds,
+        free_unit_seconds=charge.free_unit_seconds,
     )
 
 

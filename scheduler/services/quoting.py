@@ -176,6 +176,7 @@ def _charge(found: Judgement, unit_seconds: int) -> Charge | None:
         found.price.price_id,
         found.price.price_ufen,
         unit_seconds - found.quote.unit_seconds,
+        found.quote.unit_seconds,
     )
 
 

@@ -22,7 +22,10 @@ class SubsidyPart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a job costs and who pays. ``unit_seconds`` is what the amounts are for."""
+    """What a job costs and who pays. ``unit_seconds`` is what the amounts are for.
+
+    ``free_unit_seconds`` come beside them and cost nothing: hours that were granted.
+    """
 
     gross_fen: int
     self_pay_fen: int
@@ -30,6 +33,7 @@ class Charge:
     price_id: str
     price_ufen: int
     unit_seconds: int
+    free_unit_seconds: int = 0
 
 
 def of_jobs(connection: Connection, rows: Sequence[JobRow]) -> dict[int, Charge]:
@@ -51,15 +55,16 @@ _HELD: Final = text(
     " FROM hold WHERE job_uid IN :uids AND state = 'HELD' ORDER BY job_uid, attempt, rev"
 ).bindparams(sa.bindparam("uids", expanding=True))
 _LEGS: Final = text(
-    "SELECT job_uid, attempt, programme, sum(amount_fen) FROM hold_leg WHERE job_uid IN :uids"
-    " AND programme IS NOT NULL AND kind <> 'GRANT' GROUP BY job_uid, attempt, programme"
+    "SELECT job_uid, attempt, programme, kind = 'GRANT', sum(amount_fen) FROM hold_leg"
+    " WHERE job_uid IN :uids AND programme IS NOT NULL"
+    " GROUP BY job_uid, attempt, programme, kind = 'GRANT'"
 ).bindparams(sa.bindparam("uids", expanding=True))
 _PRICES: Final = text(
     "SELECT job_uid, price_id, price_ufen FROM hold WHERE job_uid IN :uids ORDER BY attempt"
 ).bindparams(sa.bindparam("uids", expanding=True))
 _RATED: Final = text(
-    "SELECT job_uid, sum(seconds * units) FROM rated_line WHERE job_uid IN :uids AND billed"
-    " GROUP BY job_uid"
+    "SELECT job_uid, sum(seconds * units - free), sum(free) FROM rated_line"
+    " WHERE job_uid IN :uids AND billed GROUP BY job_uid"
 ).bindparams(sa.bindparam("uids", expanding=True))
 _LINES: Final = text(
     "SELECT job_uid, programme, max(rule_version), sum(amount_fen), max(binding)"
@@ -70,10 +75,13 @@ _LINES: Final = text(
 
 def _held(connection: Connection, uids: Sequence[int]) -> dict[int, Charge]:
     """What is held for the run under way, with what limited each programme that gives."""
-    given: dict[tuple[int, int, str], int] = {
-        (uid, attempt, programme): int(amount)
-        for uid, attempt, programme, amount in connection.execute(_LEGS, {"uids": uids})
-    }
+    given: dict[tuple[int, int, str], int] = {}
+    free: dict[tuple[int, int], int] = {}
+    for uid, attempt, programme, granted, amount in connection.execute(_LEGS, {"uids": uids}):
+        if granted:
+            free[uid, attempt] = free.get((uid, attempt), 0) + int(amount)
+        else:
+            given[uid, attempt, programme] = int(amount)
     charges: dict[int, Charge] = {}
     for row in connection.execute(_HELD, {"uids": uids}):
         unit_seconds = row.units * row.wall_limit_s
@@ -93,16 +101,21 @@ def _held(connection: Connection, uids: Sequence[int]) -> dict[int, Charge]:
             if (amount := given.get((row.job_uid, row.attempt, one.programme), 0))
         )
         self_pay = row.gross_fen - sum(part.amount_fen for part in parts)
+        free_s = free.get((row.job_uid, row.attempt), 0)
         charges[row.job_uid] = Charge(
-            row.gross_fen, self_pay, parts, row.price_id, row.price_ufen, unit_seconds
-        )
+            row.gross_fen, self_pay, parts, row.price_id, row.price_ufen, unit_seconds - free_s,
+            free_s,
+        )  # fmt: skip
     return charges
 
 
 def _settled(connection: Connection, rows: Sequence[JobRow]) -> dict[int, Charge]:
     uids = [row.uid for row in rows]
     prices = {uid: (code, ufen) for uid, code, ufen in connection.execute(_PRICES, {"uids": uids})}
-    rated = {uid: int(sum_) for uid, sum_ in connection.execute(_RATED, {"uids": uids})}
+    rated = {
+        uid: (int(paid), int(free))
+        for uid, paid, free in connection.execute(_RATED, {"uids": uids})
+    }
     parts: dict[int, list[SubsidyPart]] = {}
     for uid, programme, version, amount, binding in connection.execute(_LINES, {"uids": uids}):
         parts.setdefault(uid, []).append(SubsidyPart(programme, version, int(amount), binding))
@@ -112,7 +125,7 @@ def _settled(connection: Connection, rows: Sequence[JobRow]) -> dict[int, Charge
             row.self_pay_fen,
             tuple(parts.get(row.uid, ())),
             *prices.get(row.uid, ("", 0)),
-            rated.get(row.uid, 0),
+            *rated.get(row.uid, (0, 0)),
         )
         for row in rows
         if row.settled or row.gross_fen

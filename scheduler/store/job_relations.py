@@ -80,11 +80,11 @@ def array_charge(connection: Connection, uid: int, figures: ArrayFigures) -> Cha
         connection,
         "SELECT l.programme, max(l.rule_version), sum(l.amount_fen) "
         + of.format(table="subsidy_line")
-        + " GROUP BY 1 ORDER BY 1",
+        + " AND l.ledger = 'CNY' GROUP BY 1 ORDER BY 1",
     )
-    [(unit_seconds,)] = bulk_read(
+    [(unit_seconds, free)] = bulk_read(
         connection,
-        "SELECT coalesce(sum(l.seconds * l.units), 0) "
+        "SELECT coalesce(sum(l.seconds * l.units - l.free), 0), coalesce(sum(l.free), 0) "
         + of.format(table="rated_line")
         + " AND l.billed",
     )
@@ -95,6 +95,7 @@ def array_charge(connection: Connection, uid: int, figures: ArrayFigures) -> Cha
         "",
         0,
         int(unit_seconds),
+        int(free),
     )
 
 

@@ -7,7 +7,9 @@ from sqlalchemy import text
 
 from quota.charges import Source
 from quota.rules import Funder, Rule
-from scheduler.store import paying, pricing, rule_facts, seed_money
+from scheduler.domain.arrays import ArraySpec
+from scheduler.domain.ids import element_uid
+from scheduler.store import elements, job_relations, paying, pricing, rule_facts, seed_money
 from scheduler.store.paying import Wanted
 from scheduler.store.seed_rules import Dated, EnterpriseFacts, SeedGrant, SeedProgramme, SeedVoucher
 from tests.simulation import world as worlds
@@ -144,3 +146,25 @@ def test_funds_of_later_periods_are_known_for_runs_that_last_until_then(hands: H
     assert isinstance(fund, Source)
     assert money.funded(hands.clock.ms) == {"claim", "hours", "joint", "listed"}
     assert money.funded(fund.to_ms) == set()
+
+
+def test_an_array_is_told_what_its_elements_cost_in_money_and_in_free_hours(hands: Hands) -> None:
+    """Two runs of 4,800 unit-seconds, of which 3,600 are free: 1,333 fen for the other 6,000."""
+    spec = replace(job(units=8), array=ArraySpec(2), contract="C-1")
+    [array] = hands.world.submit("w1", [spec])
+    uids = [element_uid(array, index) for index in range(2)]
+    hands.db.do(lambda c: c.execute(text("UPDATE job_array SET opened = size")))
+    found = hands.db.do(lambda c: elements.find(c, uids))
+    hands.db.do(lambda c: elements.make_rows(c, list(found.values()), hands.clock.ms))
+    for element in uids:
+        hands.run(element)
+        hands.end(element, 600, units=8)
+    figures = job_relations.ArrayFigures(gross_fen=267 + 1_067)
+    charge = hands.db.do(lambda c: job_relations.array_charge(c, array, figures))
+    assert charge is not None
+    assert (charge.unit_seconds, charge.free_unit_seconds) == (6_000, 3_600)
+    assert charge.gross_fen == 267 + 1_067
+    given = {part.programme: part.amount_fen for part in charge.parts}
+    # Half of it from the voucher, an array being one job of its contract; a tenth of the funders,
+    # of whom hubei has 37 left for the second.
+    assert given == {"claim": 133 + 533, "joint": 26 + 74}

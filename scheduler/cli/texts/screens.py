@@ -86,6 +86,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "charge.item": ("ITEM", "项目"),
     "charge.amount": ("AMOUNT", "金额"),
     "charge.note": ("BASIS", "依据"),
+    "charge.free": ("free hours", "免费机时"),
     "charge.gross": ("gross", "总价"),
     "charge.subsidies": ("subsidy", "补贴"),
     "charge.subsidy": ("subsidy {programme}", "补贴 {programme}"),

@@ -138,7 +138,14 @@ def test_a_quote_is_a_receipt(served: Any, job_text: Any) -> None:
         )
     assert "earliest start" in ran.out
     chinese = served.ok("quote", file, who=EZHOU, CORRIDOR_LANG="zh").out
-    for words in ("报价：priced", "总价", "补贴 鄂州算力券（示例）", "规则第 1 版", "自付", "最多支付"):
+    for words in (
+        "报价：priced",
+        "总价",
+        "补贴 鄂州算力券（示例）",
+        "规则第 1 版",
+        "自付",
+        "最多支付",
+    ):
         assert words in chinese
     (quote,) = served.ok("quote", "--json", file, who=EZHOU).json["quotes"]
     charge = quote["options"][0]["charge"]

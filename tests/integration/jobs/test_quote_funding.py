@@ -207,3 +207,28 @@ def held(corridor: Any, job_id: str) -> set[str]:
     """The programmes that hold something for a job."""
     rows = corridor.rows(f"SELECT programme FROM hold_leg WHERE job_uid = {job_uid(job_id)}")
     return {programme for (programme,) in rows if programme}
+
+
+async def test_free_hours_are_told_of_what_is_held_and_of_what_was_charged(
+    corridor: Any, hands: Any, new_spec: Any
+) -> None:
+    """2,008 card-hours of which 2,000 are granted; ten minutes of 8 cards use free hours alone."""
+    long = new_spec(units=8)
+    long.wall_limit.CopyFrom(Duration(seconds=251 * 3600))
+    [job] = await hands.submit("sample-wuhan-2", long)
+    await hands.run(job)
+    charge = await charge_of(corridor, job)
+    assert (charge.free_unit_seconds, charge.unit_seconds) == (2_000 * 3600, 8 * 3600)
+    assert charge.gross_fen == 6_400
+    await hands.succeed(job)
+    charge = await charge_of(corridor, job)
+    assert (charge.gross_fen, charge.unit_seconds, charge.free_unit_seconds) == (0, 0, 8 * 600)
+    assert not charge.subsidies
+
+
+async def charge_of(corridor: Any, job_id: str) -> job_pb2.Charge:
+    """What a job costs."""
+    answer = await corridor.jobs.GetJob(
+        pb.GetJobRequest(job_id=job_id), metadata=operator(corridor)
+    )
+    return answer.job.charge  # type: ignore[no-any-return]

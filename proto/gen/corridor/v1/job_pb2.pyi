@@ -1101,6 +1101,7 @@ class Charge(_message.Message):
     PRICE_UFEN_PER_UNIT_SECOND_FIELD_NUMBER: _builtins.int
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
     UNIT_SECONDS_FIELD_NUMBER: _builtins.int
+    FREE_UNIT_SECONDS_FIELD_NUMBER: _builtins.int
     gross_fen: _builtins.int
     """Units times seconds times price."""
     self_pay_fen: _builtins.int
@@ -1111,6 +1112,8 @@ class Charge(_message.Message):
     """The price version, frozen at admission."""
     unit_seconds: _builtins.int
     """Unit-seconds the amounts are for."""
+    free_unit_seconds: _builtins.int
+    """Further unit-seconds, which cost nothing: they are of hours that a programme granted."""
     @_builtins.property
     def subsidies(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubsidyLine]:
         """What the programmes give."""
@@ -1124,10 +1127,11 @@ class Charge(_message.Message):
         price_ufen_per_unit_second: _builtins.int = ...,
         price_version: _builtins.str = ...,
         unit_seconds: _builtins.int = ...,
+        free_unit_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gross_fen", b"gross_fen", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "self_pay_fen", b"self_pay_fen", "subsidies", b"subsidies", "unit_seconds", b"unit_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["free_unit_seconds", b"free_unit_seconds", "gross_fen", b"gross_fen", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "self_pay_fen", b"self_pay_fen", "subsidies", b"subsidies", "unit_seconds", b"unit_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
