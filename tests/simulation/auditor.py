@@ -250,7 +250,7 @@ class Auditor:
             " AND h.rev = 0"
             " WHERE r.evict_cause IS NOT NULL"
         ):
-            if state == "PREEMPTED" and cause != "START_TIMEOUT":
+            if state == "PREEMPTED" and cause not in ("START_TIMEOUT", "UNPAID"):
                 gave_way[uid] += cause == "RECLAIM"
                 free[uid] += 1
                 assert failure == "PREEMPTED"
