@@ -111,7 +111,7 @@ def load(
         [(one, who, at) for one in programmes for who in enterprises for at in (year, year + 1)],
         shards,
     )
-    return paying.load(connection, enterprises, now_ms, contracts)
+    return paying.renew(connection, means, enterprises, contracts)
 
 
 def voucher_shards(connection: Connection, names: Collection[str]) -> dict[str, str]:

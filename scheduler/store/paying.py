@@ -240,6 +240,23 @@ def load(
     )
 
 
+def renew(
+    connection: Connection, means: Means, enterprises: Collection[str],
+    contracts: Collection[Contract] = (),
+) -> Means:  # fmt: skip
+    """Read again what others may have moved since ``load``, of means that judged nothing yet."""
+    named = contracts if any(rule.contract_once for rule in means.money.rules) else ()
+    return Means(
+        means.money,
+        means.payers,
+        pricing.available(connection, means.left),
+        pricing.cap_used(connection, _capped(means.money), enterprises, natural_year(means.now_ms)),
+        means.now_ms,
+        means.own,
+        rule_facts.load_givers(connection, {one for one in named if one[1]}),
+    )
+
+
 def _capped(money: pricing.Money) -> list[str]:
     return [rule.programme for rule in money.rules if rule.year_cap_fen is not None]
 

@@ -17,7 +17,7 @@ from quota.rules import Rule
 from quota.transfers import Entry, Kind
 from scheduler.domain.reports import Report
 from scheduler.placement.model import Start
-from scheduler.store import accounts, admission, funds, ingest, money_locks
+from scheduler.store import accounts, admission, funds, ingest, money_locks, transfers
 from scheduler.store.bookings import book
 from scheduler.store.database import Database, StoreFailure, bulk_insert, bulk_read
 from scheduler.store.planner_feed import options_of
@@ -30,6 +30,7 @@ from tests.simulation.hands import Hands
 from tests.simulation.world import NPU, job
 
 THREADS = 12
+NAMES = tuple(f"fund:{letter}:2026" for letter in "abcdef")
 FUND_FEN = 4_000
 CREDIT_FEN = 8_000
 JOBS = 240
@@ -125,8 +126,6 @@ def test_what_is_held_is_settled_by_twelve_at_once(world: Hands) -> None:
 
 # --- the order of locks ---------------------------------------------------------------------------
 
-NAMES = tuple(f"fund:{letter}:2026" for letter in "abcdef")
-
 
 @pytest.fixture
 def books(postgres: Postgres) -> Iterator[Database]:
@@ -170,6 +169,35 @@ def crossing(db: Database, lock: bool) -> list[object]:
 
     a, b = NAMES[:2]
     return each_by_itself(db, [take((a, b)), take((b, a))])
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "locked", "free"),
+    [
+        ("account", "account_id", NAMES[:2], NAMES[2:]),
+        ("cap_counter", "enterprise", ("e1",), ("e2",)),
+        ("ledger_shard", "shard", (NAMES[0],), (NAMES[1],)),
+    ],
+)
+def test_what_is_named_is_locked_and_nothing_else(
+    books: Database, table: str, column: str, locked: tuple[str, ...], free: tuple[str, ...]
+) -> None:
+    books.write_future(
+        lambda c: c.exec_driver_sql(
+            "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen)"
+            " VALUES ('p', 'e1', 2026, 0, 0), ('p', 'e2', 2026, 0, 0)"
+        )
+    ).result()
+    books.write_future(lambda c: money_locks.lock_heads(c, NAMES[:2])).result()
+    with books.engine.connect() as one, books.engine.connect() as other, one.begin():
+        money_locks.lock(one, NAMES[:2][::-1], [("p", "e1", 2026), ("q", "e1", 2026)], NAMES[:1])
+        query = f"SELECT 1 FROM {table} WHERE {column} = ? FOR UPDATE NOWAIT"
+        for name in locked:
+            with pytest.raises(StoreFailure, match="could not obtain lock"), other.begin():
+                other.exec_driver_sql(query, (name,))
+        with other.begin():
+            for name in free:
+                assert other.exec_driver_sql(query, (name,)).all() == [(1,)]
 
 
 def test_without_the_order_two_wait_for_each_other(books: Database) -> None:
@@ -220,6 +248,32 @@ def test_moves_in_any_order_never_wait_for_each_other(books: Database) -> None:
         )
     )
     assert heads == [], "each chain has all its entries, one after the other"
+
+
+def test_those_who_share_no_account_still_append_one_after_the_other(books: Database) -> None:
+    columns = ("account_id", "kind", "owner", "city", "limited", "credits_posted")
+    rest = {
+        "ledger": "'CNY'", "credit_limit_fen": "0", "debits_pending": "0", "debits_posted": "0",
+        "credits_pending": "0",
+    }  # fmt: skip
+    rows = [(f"mine:{number}", "EXTERNAL", "", "", False, 0) for number in range(2 * THREADS)]
+    books.write_future(lambda c: bulk_insert(c, table(Account), columns, rows, rest)).result()
+    ready = threading.Barrier(THREADS)
+
+    def append(number: int) -> Callable[[Connection], object]:
+        debit, credit = f"mine:{2 * number}", f"mine:{2 * number + 1}"
+        entry = Entry("wallets:new", Kind.DIRECT, "TEST", debit, credit, 1, 0, f"mine:{number}")
+
+        def call(connection: Connection) -> object:
+            ready.wait()
+            book(connection, [entry])
+            return number
+
+        return call
+
+    each_by_itself(books, [append(number) for number in range(THREADS)])
+    found = books.read_sync(lambda c: [link.seq for link in transfers.stream(c)])
+    assert found == [*range(1, THREADS + 1)]
 
 
 def test_what_is_not_locked_first_is_refused_and_not_overspent(books: Database) -> None:
