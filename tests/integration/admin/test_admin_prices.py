@@ -163,14 +163,14 @@ async def test_what_is_planned_can_be_replaced_but_leaves_no_gap(
     assert "would leave no price" in late.message
     await _set(
         corridor, operator, (KUNPENG, 3_000), request_id="p-3", replace_planned=True,
-        effective_time=_at(start_ms),
+        effective_time=_at(start_ms - DAY_MS),
     )  # fmt: skip
     await _approve(corridor, 2)
     found = {one.price_version: one for one in await _listed(corridor, KUNPENG)}
     assert [found[f"{KUNPENG}@{n}"].state for n in (1, 2, 3)] == [
         rule_pb2.TERM_STATE_IN_FORCE, rule_pb2.TERM_STATE_ENDED, rule_pb2.TERM_STATE_PLANNED,
     ]  # fmt: skip
-    corridor.clock.ms = start_ms
+    corridor.clock.ms = start_ms - DAY_MS
     assert await _offered(corridor, KUNPENG) == (3_000, f"{KUNPENG}@3")
 
 
