@@ -12,6 +12,7 @@ from scheduler.services.context import Context
 from scheduler.services.statements import Shown, Wanted
 from scheduler.store import book_months
 from scheduler.store.change_requests import Act
+from scheduler.store.statements import StatementRow
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, NPU, OPERATOR, job
@@ -20,6 +21,7 @@ T = TypeVar("T")
 #: 2026-09-21, and the month that is stated.
 MONTH, NEXT = "2026-09", "2026-10"
 DAY_MS: Final = 86_400_000
+WHY: Final = "as agreed"
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -85,3 +87,25 @@ async def _collect(it: Hands, number: str, file_format: str, who: Principal) -> 
 def export(it: Hands, number: str, file_format: str, who: Principal = OPERATOR) -> bytes:
     """Export a file."""
     return run(_collect(it, number, file_format, who))
+
+
+def issued(it: Hands, kind: str, owner: str, period: str = MONTH) -> str:
+    """A statement that was issued."""
+    number = make(it, kind, owner, period).row.number
+    run(use_cases.issue(context_of(it), OPERATOR, number, WHY))
+    return number
+
+
+def pay(it: Hands, number: str, reference: str = "bank-1") -> StatementRow:
+    """Pay it."""
+    return run(use_cases.pay(context_of(it), OPERATOR, number, reference, WHY)).row
+
+
+def money(it: Hands) -> dict[str, int]:
+    """What each account was given less what it gave, in fen."""
+    return dict(it.db.rows("SELECT account_id, credits_posted - debits_posted FROM account"))
+
+
+def entries(it: Hands) -> int:
+    """How many entries there are."""
+    return int(it.db.rows("SELECT count(*) FROM transfer")[0][0])
