@@ -66,8 +66,14 @@ REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
         "ListBookMonths", "CloseBookMonth", "IssueVouchers", "GetVoucher", "ListVouchers",
         "RevokeVoucher", "GrantHours", "ListHourGrants", "ListWallets", "TopUpWallet",
         "SetWalletCredit",
+        "GetChangeRequest", "GetLedgerDigest", "GetProgramme", "GetRunCharge", "ListAlerts",
+        "ListChangeRequests", "ListLedgerDigests", "ListRuleVersions", "ForecastFunds",
+        "VerifyLedgerHeads",
     ),
-    "CenterService": ("GetCenter", "ListCenters", "CordonCenter", "DrainCenter", "ResumeCenter"),
+    "CenterService": (
+        "GetCenter", "ListCenters", "CordonCenter", "DrainCenter", "ResumeCenter", "ListPrices",
+        "ListReconciliations", "ListDifferences",
+    ),
     "IdentityService": (
         "WhoAmI", "ListCities", "ListEnterprises", "ListTokens", "RevokeToken", "ListAuditEvents",
     ),
