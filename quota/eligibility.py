@@ -26,10 +26,14 @@ class Outcome(NamedTuple):
 
 
 def eligible(rules: Iterable[Rule], applicant: Applicant, ask: Ask) -> Outcome:
-    """Say which rules admit a job; programmes of other cities are left out altogether."""
+    """Say which rules admit a job; programmes of other cities are left out altogether.
+
+    But for those of which the enterprise holds vouchers from before it moved.
+    """
     admitted, refusals = [], []
     for rule in sorted(rules, key=order):
-        if rule.city not in (CORRIDOR, applicant.city):
+        held = rule.issue == "VOUCHER" and rule.programme in applicant.rights
+        if rule.city not in (CORRIDOR, applicant.city) and not held:
             continue
         why = _why_not(rule, applicant, ask)
         if why is None:

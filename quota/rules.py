@@ -289,7 +289,8 @@ class Applicant(NamedTuple):
     """What rules ask about an enterprise.
 
     ``related`` are centers to which it is related; ``supported_since`` the first natural year of
-    support by programme, where there was one. Both as of the run's admission.
+    support by programme, where there was one; ``rights`` programmes of which it has vouchers, which
+    are its own also after it moved to another city. All as of the run's admission.
     """
 
     city: str
@@ -299,6 +300,7 @@ class Applicant(NamedTuple):
     blocked: bool = False
     related: frozenset[str] = frozenset()
     supported_since: Mapping[str, int] = _NO_YEARS
+    rights: frozenset[str] = frozenset()
 
 
 class Ask(NamedTuple):

@@ -103,7 +103,8 @@ class Means:
 
     def _planned(self, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> _Plan:
         # The city is the job's, frozen at submission, whatever the enterprise's is by now.
-        applicant = payer.applicant._replace(city=one.city)
+        rights = frozenset(of for who, of in self.own.sources if who == one.enterprise)
+        applicant = payer.applicant._replace(city=one.city, rights=rights)
         givers = self.givers.get((one.enterprise, one.contract), {})
         ask = Ask(
             one.center,

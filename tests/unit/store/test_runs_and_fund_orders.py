@@ -125,3 +125,16 @@ def test_a_cap_that_counts_on_issue_is_not_counted_again_by_a_run() -> None:
     it.db.do(lambda c: voucher_returns.give_back(c, it.clock.ms))
     assert it.db.rows("SELECT pending_fen, posted_fen FROM cap_counter") == [(0, COST)]
     it.verify()
+
+
+def test_vouchers_go_with_an_enterprise_that_moves_to_another_city() -> None:
+    it = hands(Rule("v", 1, "wuhan", 10_000, issue="VOUCHER", validity_months=6), 1_000)
+    issue(it, 300, 1)
+    it.db.do(lambda c: c.exec_driver_sql("UPDATE enterprise SET city = 'ezhou' WHERE code = 'w1'"))
+    [uid] = it.world.submit("w1", [job()])
+    it.run(uid)
+    assert it.job(uid, "city") == "ezhou"
+    it.end(uid, 600)
+    assert voucher_of(it).used_fen == COST
+    assert it.job(uid, "subsidy_fen") == COST
+    it.verify()
