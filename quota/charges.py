@@ -28,7 +28,6 @@ enterprise's CLAIM account instead of to the center. A draw of a grant is in uni
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 from typing import Final, NamedTuple
 
 from quota.rules import Why
@@ -154,7 +153,7 @@ class Refusal(NamedTuple):
     than: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Quote:
     """What a run costs and who pays it.
 
@@ -167,17 +166,17 @@ class Quote:
     parts: tuple[Part, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
-    @cached_property
+    @property
     def gross_fen(self) -> int:
         """What the center gets."""
         return sum(self.slices_fen)
 
-    @cached_property
+    @property
     def subsidy_fen(self) -> int:
         """What all programmes give, of both modes."""
         return sum(part.amount_fen for part in self.parts)
 
-    @cached_property
+    @property
     def advance_fen(self) -> int:
         """What the enterprise pays first and then claims back."""
         return sum(part.amount_fen for part in self.parts if part.claim)
@@ -235,7 +234,7 @@ class Line(NamedTuple):
     gross_fen: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Bill:
     """What is posted of each leg by (rev, leg), and what no leg covers.
 

@@ -174,7 +174,9 @@ class _Purse:
 
         Of what is held, a funder's part may be rounded to nothing and have no source.
         """
-        shares = one.rule.shares
+        if not one.rule.funders:
+            return self._sole(one, sources, want, year)
+        shares = one.rule.funders
         funds = {source.funder: source for source in reversed(sources)}
         rooms = []
         amount, cut, bound_by = want, None, ""
@@ -198,6 +200,20 @@ class _Purse:
             if part
         )
         return _Drawn(draws, cut, bound_by)
+
+    def _sole(
+        self, one: Admitted, sources: Sequence[Source], want: int, year: int | None
+    ) -> _Drawn:
+        """Take all from the fund of the programme's own city."""
+        city = one.rule.city
+        source = next((source for source in sources if source.funder == city), None)
+        if source is None:
+            return _Drawn((), Binding.NO_FUND, city)
+        room = self.room(source)
+        if want <= room:
+            return _Drawn((_draw(one, source, want, year),) if want else ())
+        draws = (_draw(one, source, room, year),) if room else ()
+        return _Drawn(draws, Binding.FUND, source.account)
 
     def in_turn(
         self, one: Admitted, sources: Sequence[Source], want: int, cap: int | None,
@@ -226,7 +242,7 @@ class _Purse:
 
 
 def _shared(amount: int, shares: Sequence[Funder]) -> list[int]:
-    return split(amount, [share_bp for _, share_bp in shares]) if shares[1:] else [amount]
+    return split(amount, [share_bp for _, share_bp in shares])
 
 
 def _draw(one: Admitted, source: Source, amount: int, year: int | None) -> Draw:
@@ -299,9 +315,9 @@ class _Way:
             part = self._part(one, number, total, capped)
             self._purse.take(part.draws)
             total += part.amount_fen
-            capped[at.year] = capped.get(at.year, 0) + sum(
-                draw.amount for draw in part.draws if not draw.cap_reserved
-            )
+            if one.rule.year_cap_fen is not None:
+                used = sum(draw.amount for draw in part.draws if not draw.cap_reserved)
+                capped[at.year] = capped.get(at.year, 0) + used
             parts.append(part)
         if not self._settling and 0 < total < one.rule.minimum_fen:
             for part in parts:
