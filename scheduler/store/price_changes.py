@@ -71,6 +71,7 @@ def propose(
 def apply(connection: Connection, request: Request, act: Act) -> None:
     """Put approved prices in force; raises ``WrongState`` if they no longer fit."""
     change = _change(request.payload)
+    terms.lock(connection, "flavor", [one.flavor for one in change.prices])
     terms.check_still_fits(request, _wrong(connection, change, act.now_ms))
     units = {one.flavor: one.unit for one in catalog.flavors(connection)}
     from_ms = act.now_ms if change.from_ms is None else change.from_ms

@@ -91,6 +91,7 @@ def propose(
 def apply(connection: Connection, request: Request, act: Act) -> None:
     """Put an approved version in force; raises ``WrongState`` if it no longer fits."""
     change = _change(request.payload)
+    terms.lock(connection, "programme", [change.rule.programme])
     try:
         wrong = _wrong(connection, change, EVERYTHING, act.now_ms)
     except CorridorError as error:
@@ -267,6 +268,7 @@ def propose_end(
 def apply_end(connection: Connection, request: Request, act: Act) -> None:
     """End what was approved to end; raises ``WrongState`` if it no longer fits."""
     end = RuleEnd(**request.payload)
+    terms.lock(connection, "programme", [end.programme])
     terms.check_still_fits(request, _wrong_end(connection, end, act.now_ms))
     at_ms = act.now_ms if end.at_ms is None else end.at_ms
     for one in _to_end(connection, end, act.now_ms):

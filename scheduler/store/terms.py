@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from sqlalchemy import Connection
+
 from quota.calendar import SHANGHAI
 from scheduler.errors import FieldViolation, WrongState
 from scheduler.store.change_requests import Request
@@ -95,6 +97,17 @@ def clash(
             )
             return FieldViolation("effective_time", what)
     return None
+
+
+def lock(connection: Connection, table: str, codes: Iterable[str]) -> None:
+    """Lock the programmes or flavors whose versions are read and added to, until the commit.
+
+    Two who add to the same at the same time come one after the other, and the second is judged by
+    what the first did. On SQLite a write transaction is alone from its beginning.
+    """
+    if connection.dialect.name != "sqlite":
+        rows = f'SELECT 1 FROM {table} WHERE code = ANY(?) ORDER BY code COLLATE "C" FOR UPDATE'
+        connection.exec_driver_sql(rows, (sorted(codes),)).close()
 
 
 def check_still_fits(request: Request, wrong: Sequence[FieldViolation]) -> None:

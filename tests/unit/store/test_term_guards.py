@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from quota.rules import Rule
-from scheduler.domain.approving import Approvals
+from scheduler.domain.approving import Approvals, ChangeKind
 from scheduler.domain.principal import Principal, Role
 from scheduler.errors import Forbidden, NotFound
 from scheduler.store import appropriations, approvals, change_requests, guards, programmes
@@ -146,3 +146,7 @@ def test_requests_are_found_by_state_kind_and_target_within_the_scope(world: Wor
             )
         )
         assert len(found) == count
+
+
+def test_every_kind_of_change_can_be_made_when_it_is_approved() -> None:
+    assert set(approvals.APPLY) == set(ChangeKind)
