@@ -70,6 +70,7 @@ def appropriate(
     return list_funds(connection, EVERYTHING, programme=programme, period=period)[0]
 
 
+_ACCOUNTS_OF: Final = "(SELECT account_id FROM account WHERE city = ?)"
 _JOB_OF: Final = "EXISTS (SELECT 1 FROM job j WHERE j.uid = transfer.job_uid AND j.{owner} = ?)"
 
 
@@ -93,10 +94,10 @@ def list_transfers(
         values.append(scope.enterprise)
     elif scope.city is not None:
         where += (
-            f" AND ({_JOB_OF.format(owner='city')} OR debit_account IN"
-            " (SELECT account_id FROM account WHERE city = ?))"
+            f" AND ({_JOB_OF.format(owner='city')} OR debit_account IN {_ACCOUNTS_OF}"
+            f" OR credit_account IN {_ACCOUNTS_OF})"
         )
-        values += [scope.city, scope.city]
+        values += [scope.city] * 3
     sides: list[transfers.Side] = [(where, values)]
     if account:
         sides = [

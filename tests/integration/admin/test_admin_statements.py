@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from corridor.v1 import statement_pb2 as pb
+from corridor.v1.subsidy_service_pb2 import ListTransfersRequest
 
 from scheduler.domain.principal import Role
 from tests.unit.store.statement_hands import MONTH, charged, close
@@ -69,6 +70,8 @@ async def test_a_statement_goes_from_draft_to_paid(corridor: Any) -> None:
     paying = pb.PayStatementRequest(number=made.number, payment_ref="bank-1", reason="paid")
     paid = (await corridor.subsidies.PayStatement(paying, metadata=wuhan)).statement
     assert (paid.state, paid.payment_ref) == (pb.STATEMENT_STATE_PAID, "bank-1")
+    moved = await corridor.subsidies.ListTransfers(ListTransfersRequest(), metadata=wuhan)
+    assert moved.transfers[0].code == "PAY"  # a city sees what it paid
     listed = await corridor.subsidies.ListStatements(pb.ListStatementsRequest(), metadata=wuhan)
     assert [one.number for one in listed.statements] == [made.number]
     assert not listed.statements[0].files
