@@ -2,6 +2,7 @@
 
 import pytest
 
+from quota.rules import Funder, Rule
 from quota.transfers import fund_account
 from scheduler.domain.approving import Approvals, ChangeState
 from scheduler.errors import (
@@ -11,7 +12,7 @@ from scheduler.errors import (
     RequestIdReused,
     WrongState,
 )
-from scheduler.store import approvals, fund_closing, fund_upkeep, leader
+from scheduler.store import approvals, fund_closing, fund_upkeep, leader, programmes
 from scheduler.store.vouchers import NewVoucher
 from tests.unit.store.money_hands import FUND, MoneyHands, admin
 
@@ -60,6 +61,25 @@ def test_a_coming_period_is_opened_empty_for_the_funders_of_the_rule() -> None:
     before = it.db.rows("SELECT count(*) FROM audit_event")
     assert it.open("pool", "2027") == fund
     assert it.db.rows("SELECT count(*) FROM audit_event") == before, "again changes nothing"
+
+
+def test_a_fund_that_is_open_gets_the_funders_of_a_newer_rule() -> None:
+    it = MoneyHands()
+    it.clock.ms += 1
+    shares = (Funder("province", 2_000), Funder("ezhou", 5_000), Funder("zone", 3_000))
+    it.db.do(
+        lambda c: programmes.create_programme(
+            c, city="ezhou", name="", document_ref="", sample=True, now_ms=it.clock.ms,
+            rule=Rule("pool", 2, "ezhou", 5_000, funders=shares),
+        )
+    )  # fmt: skip
+    fund = it.open("pool", "2026", admin("ezhou"))
+    assert [(one.funder, one.own, one.appropriated_fen) for one in fund.funders] == [
+        ("ezhou", True, 1_000),
+        ("province", False, 0),
+        ("zone", False, 0),
+    ]
+    assert it.pay("pool", 7, funder="zone").available_fen == 1_007
 
 
 @pytest.mark.parametrize(
