@@ -23,6 +23,8 @@ from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import OPERATOR, job
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 RULE = Rule("v", 1, "wuhan", 3000, year_cap_fen=100)
 ALONE = Approvals(threshold_fen=10**9)
 WUHAN = Principal("wuhan-admin", Role.CITY_ADMIN, "wuhan", None, None, "", 0)

@@ -12,6 +12,8 @@ from tests.simulation.hands import Hands
 from tests.simulation.world import job
 from tests.unit.store.ingest_hands import cancel, running, without_programmes
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 HALF_AN_HOUR_MS = 1_800_000
 
 

@@ -14,6 +14,8 @@ from tests.simulation.hands import Hands
 from tests.simulation.world import CPU, NPU, job
 from tests.unit.store.ingest_hands import cancel
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 #: 60 s beyond its hold a run gets 600 s more. 222222 micro-fen a unit-second: 133 fen for 600 s.
 TERMS = Terms(60_000, 600)
 RULE = Rule("v", 1, "wuhan", 3000, year_cap_fen=1_000)

@@ -10,6 +10,8 @@ from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import job
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 #: 222222 micro-fen a unit-second: 600 s cost 133 fen, 300 s 67.
 RULE = Rule("v", 1, "wuhan", 3000, year_cap_fen=100)
 
