@@ -17,9 +17,10 @@ from quota.rules import Rule
 from quota.transfers import Entry, Kind
 from scheduler.domain.reports import Report
 from scheduler.placement.model import Start
-from scheduler.store import accounts, admission, funds, ingest, money_locks, transfers
+from scheduler.store import accounts, admission, funds, holds, ingest, money_locks, transfers
 from scheduler.store.bookings import book
 from scheduler.store.database import Database, StoreFailure, bulk_insert, bulk_read
+from scheduler.store.paying import Wanted
 from scheduler.store.planner_feed import options_of
 from scheduler.store.tables import Account, table
 from scheduler.store.transfers import append_transfers
@@ -98,6 +99,40 @@ def test_twelve_who_admit_past_the_writer_overspend_nothing(world: Hands) -> Non
     assert world.db.rows("SELECT count(*) FROM run") == [(admitted,)]
     assert 0 < admitted < JOBS, "the means were short"
     assert world.db.read_sync(funds.verify).ok
+
+
+def test_twelve_who_hold_at_once_decide_on_what_the_others_left(world: Hands) -> None:
+    """Without jobs and quotas, whose rows stand in line too: only money is locked."""
+    at_ms = worlds.NOW_MS
+    ready = threading.Barrier(THREADS)
+
+    def hold(number: int) -> Callable[[Connection], object]:
+        who = ("w1", "w2")[number % 2]
+        wanted = [
+            Wanted(1 + number * 4 + at, 1, "ai", NPU, who, "wuhan", 1 + at, 600, "PREFERRED", None)
+            for at in range(4)
+        ]
+
+        def call(connection: Connection) -> object:
+            if number < THREADS:
+                ready.wait()
+            means = holds.load(connection, {("wuhan", who)}, {"ai"}, at_ms)
+            return holds.hold(connection, wanted, means, at_ms)
+
+        return call
+
+    each_by_itself(world.db, [hold(number) for number in range(4 * THREADS)])
+    rows = world.db.rows(
+        "SELECT kind, debits_pending, credits_posted + credit_limit_fen FROM account WHERE limited"
+        " AND debits_pending > 0"
+    )
+    assert ("FUND", FUND_FEN, FUND_FEN) in rows, "spent to the last fen, and no further"
+    assert [held <= given for _, held, given in rows] == [True] * 3
+    assert world.db.rows("SELECT sum(pending_fen) FROM cap_counter") == [(FUND_FEN,)]
+    assert world.db.rows(
+        "SELECT sum(l.amount_fen) - (SELECT sum(amount_fen) FROM transfer WHERE code = 'HOLD')"
+        " FROM hold_leg l"
+    ) == [(0,)]
 
 
 def test_what_is_held_is_settled_by_twelve_at_once(world: Hands) -> None:
