@@ -228,3 +228,31 @@ def test_quotas_of_the_first_release_keep_their_meaning(engine: Engine) -> None:
         assert (quota.used_units, quota.limits.guaranteed_units, quota.etag) == (5, 6, "3")
     with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
         connection.exec_driver_sql("UPDATE enterprise_quota SET guarantee_units = -1")
+
+
+def test_rules_and_prices_of_the_first_release_get_their_ends(engine: Engine) -> None:
+    """Then a newer version of a rule left the one before it without one."""
+    _first_release(engine)
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO programme VALUES"
+            " ('v', 'wuhan', 'v', '', TRUE, 'DEDUCT', 'POOL', 0, NULL, 'ACTIVE')",
+            "INSERT INTO rule_version VALUES ('v', 1, 100, NULL, '{}', 'a')",
+            "INSERT INTO rule_version VALUES ('v', 2, 200, NULL, '{}', 'b')",
+            "INSERT INTO rule_version VALUES ('v', 3, 200, NULL, '{}', 'c')",
+            "INSERT INTO price_version VALUES ('p@1', 'ai', 'ai/npu', 'card', 5, 100, NULL, 'x')",
+        ):
+            connection.exec_driver_sql(statement)
+    migrate.upgrade(engine)
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT version, effective_from_ms, effective_to_ms, sha256, created_by"
+            " FROM rule_version ORDER BY version"
+        ).all()
+        assert [tuple(row) for row in rows] == [
+            (1, 100, 200, "a", ""), (2, 200, 200, "b", ""), (3, 200, None, "c", ""),
+        ]  # fmt: skip
+        prices = connection.exec_driver_sql(
+            "SELECT price_ufen, effective_to_ms, created_by, approved_by FROM price_version"
+        ).all()
+        assert [tuple(row) for row in prices] == [(5, None, "x", "")]
