@@ -64,7 +64,12 @@ def take(
             one = replace(said, run_id="")
             stored = known.get(key, {}).get((one.segment, one.revision))
             if stored is None:
-                fresh.setdefault(key, []).append(one)
+                newer = any(
+                    segment == one.segment and revision > one.revision
+                    for segment, revision in known.get(key, {})
+                )
+                if not newer:  # else a newer one came first: it says nothing any more
+                    fresh.setdefault(key, []).append(one)
             elif stored != one:
                 differing.append(_difference(charge, one, _json(stored), now_ms))
     corrected = _correct(connection, charges, known, fresh, differing, now_ms)

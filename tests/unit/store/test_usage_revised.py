@@ -78,6 +78,18 @@ def test_the_same_record_again_changes_nothing() -> None:
     assert differences(it) == []
 
 
+def test_a_revision_older_than_what_was_charged_says_nothing_any_more() -> None:
+    it, uid, start_ms = settled()
+    revise(it, uid, start_ms, 100, revision=3)
+    before = it.db.rows("SELECT * FROM transfer"), it.db.rows("SELECT * FROM usage_record")
+    revise(it, uid, start_ms, 200, revision=2)
+    assert (
+        it.db.rows("SELECT * FROM transfer"),
+        it.db.rows("SELECT * FROM usage_record"),
+    ) == before
+    it.verify()
+
+
 def test_the_same_revision_with_other_content_is_a_difference() -> None:
     it, uid, start_ms = settled()
     before = it.db.rows("SELECT * FROM transfer")
