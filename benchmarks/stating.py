@@ -7,6 +7,7 @@ is such a process.
 """
 
 import asyncio
+import gc
 import json
 import re
 import subprocess
@@ -16,6 +17,8 @@ from contextlib import closing
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, Final, NamedTuple
+
+from sqlalchemy import event
 
 from benchmarks.moving import Mover
 from benchmarks.report import Figure
@@ -104,8 +107,12 @@ def _measure(url: str, *what: str) -> _Made:
 
 async def _state(url: str, kind: str, owner: str, period: str) -> _Made:
     away: Any = None
-    heap = _Heap()
+    gc.collect()
+    gc.freeze()  # as ``corridor serve`` does
+    gc.set_threshold(50_000, 20, 50)
     with closing(Database(url)) as db:
+        event.listen(db.engine, "connect", _small_cache)
+        heap = _Heap()
         clock = _Clock(period_bounds(period)[1])
         ids = IdGenerator(0, now_ms)
         context = Context(db, clock, now_ms, ids, away, away, True, "benchmark")
@@ -121,6 +128,11 @@ async def _state(url: str, kind: str, owner: str, period: str) -> _Made:
                 pass
             read_s[file.format] = perf_counter() - began_s
     return _Made(row.lines, made_s, made_cpu_s, read_s, heap.stop())
+
+
+def _small_cache(connection: Any, _record: Any) -> None:
+    """Let SQLite keep few pages, for they are no memory of statements."""
+    connection.execute("PRAGMA cache_size=-2000").close()
 
 
 class _Heap:

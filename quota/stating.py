@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from quota.calendar import natural_year, period_of
 from quota.statements import (
@@ -28,6 +29,7 @@ from quota.statements import (
 )
 from quota.transfers import UNIT_S
 
+_HOUR_MS: Final = 3_600_000
 #: What programmes gave enterprises of use in a natural year: (programme, enterprise, year) -> fen.
 YearTotals = MutableMapping[tuple[str, str, int], int]
 
@@ -98,7 +100,7 @@ class Maker:
             if given is None:
                 continue
             at_ms = given.start_ms or charge.use_start_ms or charge.booked_ms
-            key = (given.programme, charge.enterprise, natural_year(at_ms))
+            key = (given.programme, charge.enterprise, _year(at_ms // _HOUR_MS))
             self.years[key] = self.years.get(key, 0) + fen
             found[key[0]] = max(found.get(key[0], 0), key[2])
         return {
@@ -113,6 +115,9 @@ class Maker:
         share = sum(gave.values())
         mine = self._stated(charge, gave, free)
         known = {a: charge.given[a] for a in {**gave, **free} if a in charge.given}
+        correction, reverses, ref_period = _about(charge.postings)
+        used_ms = charge.use_start_ms or charge.booked_ms
+        prices = charge.price_ids
         told = self._told(tuple(one[:3] for one in known.values()))
         party = self._name("enterprises", charge.enterprise)
         self.totals.lines += 1
@@ -120,17 +125,17 @@ class Maker:
         if claim and self.kind is StatementKind.CITY:
             claim = -sum(fen for a, fen in nets(mine).items() if kind_of(a) == "claim")
         return Line(
-            self.number, self.totals.lines, self.period, _use_period(charge), told.programmes,
+            self.number, self.totals.lines, self.period,
+            ref_period or _month(used_ms // _HOUR_MS), told.programmes,
             told.names, told.documents, charge.city, charge.enterprise, party.name, party.ref,
             charge.contract, charge.project, charge.job_id, charge.run_id, charge.center,
             charge.flavor, charge.unit, charge.use_start_ms, charge.use_end_ms,
             charge.unit_seconds, sum(free.values()), charge.price_ufen,
-            _joined(charge.price_ids), sums.gross, share, _parts(known, gave),
-            "; ".join({**gave, **free}),
+            prices[0] if len(prices) == 1 else _joined(prices), sums.gross, share,
+            _parts(known, gave), "; ".join({**gave, **free}),
             sums.subsidy - share, sums.self_pay, claim, sums.written_off, told.versions,
-            told.bindings, sum(years.get(one, 0) for one in told.codes), _correction(charge),
-            next((one.reverses for one in charge.postings if one.reverses), ""), self.invoice,
-            charge.booked_ms, entry_ranges(mine), entries_hash(mine),
+            told.bindings, sum([years.get(one, 0) for one in told.codes]), correction, reverses,
+            self.invoice, charge.booked_ms, entry_ranges(mine), entries_hash(mine),
         )  # fmt: skip
 
     def _told(self, gifts: tuple[tuple[str, int, str], ...]) -> "_Told":
@@ -182,10 +187,9 @@ class Maker:
         total.written_off_fen += sums.written_off
         total.corrections += bool(made[0].correction)
         total.due_fen += due_of(self.kind, sums.gross, share, sums.self_pay, sums.claim)
+        own = self.own if self.kind is StatementKind.CITY else None
         for one in charge.postings:
-            if self.kind is StatementKind.CITY and not (
-                {one.debit_account, one.credit_account} & self.own
-            ):
+            if own is not None and not (one.debit_account in own or one.credit_account in own):
                 continue
             found = self.ranges.get(one.shard)
             if found is None:
@@ -245,15 +249,27 @@ def _joined(texts: Iterable[str]) -> str:
     return "; ".join(_distinct(texts))
 
 
-def _use_period(charge: Charge) -> str:
-    """The month of the use: of late items, what their entries refer to."""
-    referred = next((one.ref_period for one in charge.postings if one.ref_period), "")
-    return referred or period_of(charge.use_start_ms or charge.booked_ms, 1)
+def _about(postings: Iterable[Posting]) -> tuple[str, str, str]:
+    """Return by what entries a charge was corrected, what they reverse, and the month they name."""
+    codes: list[str] = []
+    reverses = ref_period = ""
+    for one in postings:
+        if one.code not in SETTLING:
+            codes.append(one.code)
+        reverses = reverses or one.reverses
+        ref_period = ref_period or one.ref_period
+    return _joined(codes) if codes else "", reverses, ref_period
 
 
-def _correction(charge: Charge) -> str:
-    """By what entries it was corrected, "" for a settlement."""
-    return _joined(one.code for one in charge.postings if one.code not in SETTLING)
+@lru_cache(maxsize=4_096)
+def _month(hour: int) -> str:
+    """The month in which an hour since the epoch lies: months begin with an hour."""
+    return period_of(hour * _HOUR_MS, 1)
+
+
+@lru_cache(maxsize=4_096)
+def _year(hour: int) -> int:
+    return natural_year(hour * _HOUR_MS)
 
 
 def entry_ranges(postings: Sequence[Posting]) -> str:
