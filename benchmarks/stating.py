@@ -109,7 +109,7 @@ async def _state(url: str, kind: str, owner: str, period: str) -> _Made:
     away: Any = None
     gc.collect()
     gc.freeze()  # as ``corridor serve`` does
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 20, 20)
     with closing(Database(url)) as db:
         event.listen(db.engine, "connect", _small_cache)
         heap = _Heap()
