@@ -12,9 +12,8 @@ from scheduler.store.database import bulk_read
 RunKey = tuple[int, int]
 
 _COLUMNS: Final = (
-    "l.job_uid, l.attempt, l.rev, l.leg, l.kind, l.amount_fen, l.programme, l.rule_version,"
-    " l.debit_account, l.credit_account, l.funder, l.from_ms, l.to_ms, l.cap_year,"
-    " l.cap_reserved, l.shard"
+    "job_uid, attempt, rev, leg, kind, amount_fen, programme, rule_version, debit_account,"
+    " credit_account, funder, from_ms, to_ms, cap_year, cap_reserved, shard"
 )
 
 
@@ -36,35 +35,48 @@ class HeldLeg(NamedTuple):
 def read(connection: Connection, uids: Sequence[int]) -> dict[RunKey, list[HeldLeg]]:
     """Return all legs of some jobs' runs, of all revisions, in the order (rev, leg).
 
-    A fund's leg that names no funder is its programme's own city's.
+    A leg of the first release names no funder and no shard: it is of its programme's own city, and
+    in the shard of its fund or of its city's wallets.
     """
     legs: dict[RunKey, list[HeldLeg]] = {}
     if not uids:
         return legs
     listed = ", ".join(map(str, uids))
-    for row in bulk_read(
+    rows = bulk_read(
         connection,
-        f"SELECT {_COLUMNS}, r.city, p.city FROM hold_leg l"
-        " JOIN run r ON r.job_uid = l.job_uid AND r.attempt = l.attempt"
-        " LEFT JOIN programme p ON p.code = l.programme"
-        f" WHERE l.job_uid IN ({listed}) ORDER BY l.job_uid, l.attempt, l.rev, l.leg",
-    ):
-        (
-            uid, attempt, rev, number, kind, amount, programme, version, debit, credit, funder,
-            from_ms, to_ms, year, reserved, shard, city, owner,
-        ) = row  # fmt: skip
-        if kind == "FUND":
-            funder = funder or owner
-        leg = Leg(
-            number, amount, programme, version, debit, funder, credit.startswith("claim:"),
-            kind == "GRANT", from_ms, to_ms, year, bool(reserved), rev,
+        f"SELECT {_COLUMNS} FROM hold_leg WHERE job_uid IN ({listed})"
+        " ORDER BY job_uid, attempt, rev, leg",
+    )
+    old = _Old(connection, listed) if any(not row[15] for row in rows) else None
+    for (
+        uid, attempt, rev, number, kind, amount, programme, version, debit, credit, funder,
+        from_ms, to_ms, year, reserved, shard,
+    ) in rows:  # fmt: skip
+        if old is not None and not shard:
+            shard = old.cities[uid, attempt] if programme is None else debit
+            funder = old.owners.get(programme, "")
+        stored = HeldLeg(
+            Leg(
+                number, amount, programme, version, debit, funder, credit[:6] == "claim:",
+                kind == "GRANT", from_ms, to_ms, year, bool(reserved), rev,
+            ),
+            kind, debit, credit, shard,
         )  # fmt: skip
-        if not shard:
-            shard = wallet_shard(city) if programme is None else debit
-        stored = HeldLeg(leg, kind, debit, credit, shard)
         found = legs.get((uid, attempt))
         if found is None:
             legs[uid, attempt] = [stored]
         else:
             found.append(stored)
     return legs
+
+
+class _Old:
+    """What legs of the first release leave out: shards of wallets by run, owners of programmes."""
+
+    def __init__(self, connection: Connection, listed: str) -> None:
+        runs = bulk_read(
+            connection, f"SELECT job_uid, attempt, city FROM run WHERE job_uid IN ({listed})"
+        )
+        self.cities = {(uid, attempt): wallet_shard(city) for uid, attempt, city in runs}
+        owners = bulk_read(connection, "SELECT code, city FROM programme")
+        self.owners: dict[str, str] = {row[0]: row[1] for row in owners}
