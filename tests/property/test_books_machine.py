@@ -1,0 +1,266 @@
+"""All the books beside a model of them, on SQLite and PostgreSQL: same orders, same answers.
+
+Runs of three enterprises are paid by rules of every kind (two funders, vouchers counted on issue,
+claims, free hours, a second rule on the rest). They go on beyond their holds, are metered late and
+anew, corrected, written off and clawed back, while cities fund, lower, issue, revoke and close, and
+months are closed, stated and paid. The model predicts every answer, refusals by their class; after
+every step every balance, hold, cap and charge is the model's, and the ledger verifies from its
+first entry (I1 to I10, I14, I15).
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import Phase as Part
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from adapters.contract import FailureClass, Phase
+from scheduler.domain.ids import run_id
+from scheduler.store import (
+    charge_orders,
+    debts,
+    enterprises_blocked,
+    top_ups,
+)
+from scheduler.store.charge_orders import Code
+from tests.property.books_facts import Run
+from tests.property.books_machine import ALONE, DAY_MS, HOUR_MS, KEYS, MONEY, WHO, Orders
+from tests.simulation.world import CPU, NPU, job
+
+RUNS = st.tuples(
+    WHO,
+    st.sampled_from([NPU, NPU, CPU]),
+    st.integers(1, 3),
+    st.sampled_from([60, 333, 1_800, 7_200]),
+    st.sampled_from(["PREFERRED", "PREFERRED", "PREFERRED", "NONE"]),
+)
+
+
+class Books(Orders):
+    """Orders of people, moves of the leader and of centers, and time."""
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    @rule(runs=st.lists(RUNS, min_size=1, max_size=3))
+    def admit(self, runs: list[tuple[str, str, int, int, str]]) -> None:
+        """Runs are admitted, or not, as the model says, and held for what it says."""
+        uids = [
+            self.it.world.submit(who, [job(flavor, units, limit_s, subsidy=subsidy)])[0]
+            for who, flavor, units, limit_s, subsidy in runs
+        ]
+        result = self.it.admit(*uids)
+        expected = {uid: self.model.admit(uid, *one) for uid, one in zip(uids, runs, strict=True)}
+        held = {
+            uid: (one.gross, one.subsidy, one.gross - one.subsidy)
+            for uid, one in expected.items()
+            if not isinstance(one, str)
+        }
+        assert {
+            one.uid: (one.gross_fen, one.subsidy_fen, one.self_pay_fen) for one in result.admitted
+        } == held
+        refused = sorted(one for one in expected.values() if isinstance(one, str))
+        assert sorted(str(code) for _, _, code in result.refused) == refused
+        if held:
+            self.it.send(*held)
+            now_ms = self.it.clock.ms
+            self.it.report(*(self.it.seen(uid, Phase.RUNNING, 1, start_ms=now_ms) for uid in held))
+
+    @precondition(lambda self: self.it.clock.ms % DAY_MS < 12 * HOUR_MS)
+    @rule(minutes=st.sampled_from([5, 130]), more_s=st.sampled_from([60, 900]))
+    def go_on(self, minutes: int, more_s: int) -> None:
+        """T6: what runs beyond its hold is topped up, if somebody pays."""
+        self.it.clock.ms += minutes * 60_000
+        self.model.now_ms = now_ms = self.it.clock.ms
+        grown = self.it.db.do(
+            lambda c: top_ups.grow(c, self.it.epoch, top_ups.Terms(60_000, more_s), now_ms)
+        )
+        topped, unpaid = self.model.grow(60, more_s)
+        assert ([uid for uid, _ in grown.topped], [uid for uid, _ in grown.unpaid]) == (
+            topped, unpaid,
+        )  # fmt: skip
+
+    @precondition(lambda self: self.has("RUNNING"))
+    @rule(number=st.integers(0), seconds=st.integers(0, 9_000), billed=st.booleans(),
+          metered=st.booleans())  # fmt: skip
+    def end(self, number: int, seconds: int, billed: bool, metered: bool) -> None:
+        """A run ends, well or not, metered now or later, within its hold or beyond."""
+        one = self.some(number, "RUNNING")
+        one.seconds, one.billed = seconds, billed
+        one.end_ms = one.start_ms + seconds * 1000
+        self.it.report(
+            self.it.seen(
+                one.uid, Phase.SUCCEEDED if billed else Phase.FAILED, 2, start_ms=one.start_ms,
+                end_ms=one.end_ms, failure=None if billed else FailureClass.NODE,
+                usage=[self._usage(one, seconds)] if metered else None,
+            )
+        )  # fmt: skip
+        if metered or not billed:
+            self.model.settle(one, seconds if billed else 0)
+        else:
+            one.state = "ENDED"
+
+    def _usage(self, one: Run, seconds: int, revision: int = 0) -> Any:
+        return self.it.usage(
+            one.uid, one.start_ms, one.start_ms + seconds * 1000, units=one.units,
+            revision=revision,
+        )  # fmt: skip
+
+    @precondition(lambda self: self.has("ENDED"))
+    @rule(number=st.integers(0))
+    def meter(self, number: int) -> None:
+        """The use of a run that ended before becomes known."""
+        one = self.some(number, "ENDED")
+        self.it.report(
+            self.it.seen(one.uid, Phase.SUCCEEDED, 2, usage=[self._usage(one, one.seconds)])
+        )
+        self.model.settle(one, one.seconds)
+
+    @precondition(lambda self: self.has("SETTLED"))
+    @rule(number=st.integers(0), seconds=st.integers(0, 9_000), again=st.booleans())
+    def meter_again(self, number: int, seconds: int, again: bool) -> None:
+        """A center states other use of a settled run (T9), and now and then says it twice."""
+        one = self.some(number, "SETTLED")
+        self.count += 1
+        usage = self._usage(one, seconds, self.count)
+        report = self.it.seen(one.uid, Phase.SUCCEEDED, 2, usage=[usage])
+        self.it.report(report)
+        self.model.meter_again(one, seconds)
+        if again:
+            before = self.entries()
+            self.it.report(report)
+            assert self.entries() == before
+
+    # --- charges ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.has("SETTLED"))
+    @rule(number=st.integers(0), permille=st.integers(0, 1_000), key=KEYS)
+    def correct(self, number: int, permille: int, key: str) -> None:
+        """Somebody lowers a charge, or tries to raise it."""
+        one = self.some(number, "SETTLED")
+        gross = one.gross * permille // 1_000
+        run = run_id(one.uid, 1)
+        order = charge_orders.Lowering(run, gross, Code.GOODWILL, key)
+        made = self.once(
+            f"correct {run} {key}", gross, lambda: self.model.correct(one, gross),
+            lambda c: charge_orders.correct(c, order, self.act(), ALONE, preview=False),
+        )  # fmt: skip
+        if made is not None:
+            assert (made.after.gross_fen, made.after.subsidy_fen) == (gross, one.subsidy)
+
+    @precondition(lambda self: self.has("SETTLED"))
+    @rule(number=st.integers(0), fen=st.integers(0, 150), key=KEYS)
+    def write_off(self, number: int, fen: int, key: str) -> None:
+        """A debt is given up."""
+        owing = [one for one in self.model.runs.values() if one.debt + sum(one.clawed.values())]
+        one = owing[number % len(owing)] if owing else self.some(number, "SETTLED")
+        run = run_id(one.uid, 1)
+        order = debts.WriteOff(run, fen, key)
+        self.once(
+            f"write off {run} {key}", fen, lambda: self.model.write_off(one, fen),
+            lambda c: debts.write_off(c, order, self.act(), ALONE),
+        )  # fmt: skip
+
+    @precondition(lambda self: self.has("SETTLED"))
+    @rule(
+        number=st.integers(0), programme=st.sampled_from(MONEY), fen=st.integers(0, 150), key=KEYS
+    )
+    def claw_back(self, number: int, programme: str, fen: int, key: str) -> None:
+        """A subsidy is taken back."""
+        one = self.some(number, "SETTLED")
+        run = run_id(one.uid, 1)
+        order = debts.Clawback(run, programme, fen, key)
+        self.once(
+            f"claw back {run} {programme} {key}", fen,
+            lambda: self.model.claw_back(one, programme, fen),
+            lambda c: debts.claw_back(c, order, self.act()),
+        )  # fmt: skip
+
+    @precondition(lambda self: self.model.blocked)
+    @rule()
+    def forgive(self) -> None:
+        """Who was blocked may go on."""
+        for who in sorted(self.model.blocked):
+            self._unblock(who)
+        self.model.blocked.clear()
+
+    def _unblock(self, who: str) -> None:
+        self.it.db.do(lambda c: enterprises_blocked.block(c, who, False, self.act()))
+
+    # --- what must hold ---------------------------------------------------------------------------
+
+    @invariant()
+    def balances_are_those_of_the_model(self) -> None:
+        """I2 and I3: posted and pending of every account; what is limited is never overdrawn."""
+        rows = self.it.db.rows(
+            "SELECT account_id, credits_posted - debits_posted, debits_pending, limited,"
+            " credit_limit_fen FROM account"
+        )
+        found = {name: int(net) for name, net, *_ in rows if net}
+        assert found == {name: net for name, net in self.model.net.items() if net}
+        held = {name: int(fen) for name, _, fen, *_ in rows if fen}
+        assert held == {name: fen for name, fen in self.model.pending.items() if fen}
+        assert all(net + credit >= fen for _, net, fen, limited, credit in rows if limited)
+
+    @invariant()
+    def caps_are_those_of_the_model(self) -> None:
+        """I5."""
+        found = {
+            (programme, who, year): [int(pending), int(posted)]
+            for programme, who, year, pending, posted in self.it.db.rows(
+                "SELECT programme, enterprise, year, pending_fen, posted_fen FROM cap_counter"
+            )
+            if pending or posted
+        }
+        assert found == {key: sums for key, sums in self.model.caps.items() if any(sums)}
+
+    @invariant()
+    def runs_are_charged_as_in_the_model(self) -> None:
+        """I7: gross is what programmes give and the enterprise pays or owes."""
+        found = {
+            uid: (int(gross), int(subsidy), int(own))
+            for uid, gross, subsidy, own in self.it.db.rows(
+                "SELECT uid, gross_fen, subsidy_fen, self_pay_fen FROM job WHERE gross_fen <> 0"
+            )
+        }
+        for one in self.model.runs.values():
+            claimed = sum(
+                line.amount for line in one.lines if self.model.due(one, line)[:5] == "claim"
+            )
+            assert one.gross == one.subsidy - claimed + one.wallet + one.debt
+        assert found == {
+            one.uid: (one.gross, one.subsidy, one.gross - one.subsidy)
+            for one in self.model.runs.values()
+            if one.gross
+        }
+
+    @invariant()
+    def the_ledger_verifies(self) -> None:
+        """I1, I4, I9, I10, I14 and I15."""
+        self.it.verify()
+
+    def teardown(self) -> None:
+        self.it.db.close()
+
+
+def tell(examples: int, steps: int, *, shrunk: bool = True) -> None:
+    """Tell stories; without shrinking where each try would take a database of its own."""
+    phases = tuple(Part) if shrunk else (Part.explicit, Part.generate)
+    run_state_machine_as_test(
+        Books, settings=settings(max_examples=examples, stateful_step_count=steps, phases=phases)
+    )
+
+
+def test_the_books_are_those_of_the_model(each_store: str) -> None:
+    tell(*((8, 30) if each_store == "sqlite" else (3, 25)), shrunk=each_store == "sqlite")
+
+
+@pytest.mark.slow
+def test_the_books_are_those_of_the_model_in_many_stories(each_store: str) -> None:
+    tell(*((300, 60) if each_store == "sqlite" else (40, 50)), shrunk=each_store == "sqlite")
