@@ -1,12 +1,13 @@
 """Figures that the metrics show, read in one go; also the demonstration's tables."""
 
 from collections import Counter as Count
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from scheduler.domain.principal import EVERYTHING
-from scheduler.store import alerts, fund_figures, pools, quotas_usage, stops
+from scheduler.store import alerts, differences, fund_figures, pools, quotas_usage, stops
 from scheduler.store.pools import Pool
 from scheduler.store.quotas_usage import UsageRow
 
@@ -15,7 +16,8 @@ from scheduler.store.quotas_usage import UsageRow
 class Figures:
     """Use by city and flavor, pools with the units in use, funds (city, programme, available,
     held, posted in fen), stopped nodes by (kind, state), dated changes of quotas by state, and the
-    highest percent told of funds by (city, programme)."""
+    highest percent told of funds by (city, programme), open differences with centers' records by
+    (center, kind)."""
 
     quotas: list[UsageRow]
     pools: list[tuple[Pool, int]]
@@ -23,6 +25,7 @@ class Figures:
     stops: dict[tuple[str, str], int]
     changes: dict[str, int]
     alerts: dict[tuple[str, str], int]
+    differences: Mapping[tuple[str, str], int]
 
 
 def read(connection: Connection) -> Figures:
@@ -47,6 +50,7 @@ def read(connection: Connection) -> Figures:
         Count((node.partition("/")[0], state) for node, state in stopped),
         {state: int(count) for state, count in changes},
         alerts.highest(connection),
+        differences.open_by_center(connection),
     )
 
 
