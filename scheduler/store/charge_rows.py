@@ -15,7 +15,7 @@ from quota.charges import Line, Part
 from quota.slices import Cut
 from quota.transfers import Entry
 from scheduler.store import accounts, funds_reduction, money_locks
-from scheduler.store.database import bulk_insert, bulk_update
+from scheduler.store.database import bulk_execute, bulk_insert, bulk_update
 from scheduler.store.tables import RatedLine, SubsidyLine, UsageRecord, table
 from scheduler.store.transfers import append_transfers
 
@@ -144,6 +144,13 @@ class ChargeRows:
     def write(self, connection: Connection) -> None:
         """Write it all; raises RuntimeError if an account or counter cannot take its move."""
         accounts.move(connection, self.moves)
+        # Use beyond the hold may be of a year for which nothing was held.
+        bulk_execute(
+            connection,
+            "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen)"
+            " VALUES (?, ?, ?, 0, 0) ON CONFLICT (programme, enterprise, year) DO NOTHING",
+            sorted(cap for cap, (_, posted) in self.caps.items() if posted > 0),
+        )
         bulk_update(
             connection,
             "UPDATE cap_counter SET pending_fen = pending_fen + v.column4,"

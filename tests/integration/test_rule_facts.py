@@ -116,6 +116,8 @@ def test_a_contract_is_used_while_something_is_held_or_was_given_for_it(hands: H
     assert years == [(2026,)]
     payers = hands.db.do(lambda c: rule_facts.load_payers(c, ["w1"], (CLAIM,), hands.clock.ms))
     assert payers["w1"].applicant.supported_since == {"claim": 2026}
+    hands.end(other, 600, units=8)
+    hands.verify()
 
 
 def test_a_judgement_asks_for_all_of_it(hands: Hands) -> None:
@@ -168,3 +170,4 @@ def test_an_array_is_told_what_its_elements_cost_in_money_and_in_free_hours(hand
     # Half of it from the voucher, an array being one job of its contract; a tenth of the funders,
     # of whom hubei has 37 left for the second.
     assert given == {"claim": 133 + 533, "joint": 26 + 74}
+    hands.verify()
