@@ -26,12 +26,15 @@ def test_a_fund_is_opened_paid_into_and_lowered(served: Any) -> None:
 
 
 def test_a_large_amount_waits_for_another_person(served: Any) -> None:
-    of = ("fund", "appropriate", "xianning-voucher", "1000000", "--reason", "x")
-    year = served.ok("fund", "show", "xianning-voucher", "--json").json["funds"][0]["period"]
-    ran = served.ok(*of, "--period", year, who="xianning")
+    of = ("fund", "appropriate", "huangshi-voucher", "1000000", "--reason", "x")
+    year = served.ok("fund", "show", "huangshi-voucher", "--json").json["funds"][0]["period"]
+    of = (*of, "--period", year, "--request-id", "large")
+    ran = served.ok(*of, who="huangshi")
     assert "waits for another person" in ran.lines[0]
-    ran = served.ok(*of, "--period", year, "--json", who="xianning")
-    assert ran.json["change_request"]["state"] == "PENDING"
+    request = served.ok(*of, "--json", who="huangshi").json["change_request"]
+    assert request["state"] == "PENDING"
+    withdraw = ("approve", "withdraw", str(request["number"]), "--reason", "only a test")
+    served.ok(*withdraw, who="huangshi")
 
 
 def test_a_request_id_is_told_and_does_nothing_twice(served: Any) -> None:
