@@ -2,7 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import driving, moving, planning, replaying, starting, stating, submitting
+from benchmarks import (
+    driving,
+    ledgering,
+    moving,
+    planning,
+    replaying,
+    starting,
+    stating,
+    submitting,
+)
 from benchmarks.report import Figure
 
 #: A benchmark takes whether it is to be quick and returns its figures.
@@ -14,6 +23,7 @@ ALL: Mapping[str, Benchmark] = {
     "start": starting.run,
     "plan": planning.run,
     "move": moving.run,
+    "ledger": ledgering.run,
     "statement": stating.run,
     "replay": replaying.run,
 }
