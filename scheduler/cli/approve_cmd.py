@@ -1,6 +1,7 @@
 """``corridor approve``: changes that one person asks for and another decides."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -18,6 +19,8 @@ from scheduler.cli.session import Session, paged
 _STATE: Final = pb.ChangeRequest.DESCRIPTOR.fields_by_name["state"]
 _KIND: Final = pb.ChangeRequest.DESCRIPTOR.fields_by_name["kind"]
 _STYLES: Final = {"PENDING": "yellow", "APPROVED": "green", "DENIED": "red", "WITHDRAWN": "dim"}
+#: Figures of a rule that are lists.
+_LISTS: Final = frozenset(("tiers", "funders", "flavors", "size_classes", "sectors"))
 _KINDS: Final = {
     name.removeprefix("CHANGE_KIND_").lower().replace("_", "-"): number
     for name, number in pb.ChangeKind.items()
@@ -209,6 +212,8 @@ def figure(session: Session, name: str, value: Any, *, price: bool = False) -> s
     """Return a figure for people, in the unit that its name says; a price is one of a flavor."""
     if value is None:
         return ""
+    if name in _LISTS:  # figures have lists as JSON
+        return listed(json.loads(value))
     if not isinstance(value, int) or isinstance(value, bool):
         return str(value)
     if name.endswith("_fen"):
@@ -220,6 +225,27 @@ def figure(session: Session, name: str, value: Any, *, price: bool = False) -> s
     if name.endswith("_bp"):
         return percent(value)
     return hourly(value) if price else f"{value:,}"
+
+
+def listed(values: Sequence[Any]) -> str:
+    """Return a list on one line: ``rate_bp 50.00 %, startup; rate_bp 30.00 %, sectors ai``."""
+    return "; ".join(_listed(one) for one in values)
+
+
+def _listed(one: Any) -> str:
+    if not isinstance(one, Mapping):
+        return str(one)
+    parts = []
+    for name, value in one.items():
+        if value is True:
+            parts.append(name)
+        elif isinstance(value, list) and value:
+            parts.append(f"{name} {', '.join(map(str, value))}")
+        elif isinstance(value, int) and name.endswith("_bp"):
+            parts.append(f"{name} {percent(value)}")
+        elif value not in (False, "", []):
+            parts.append(f"{name} {value}")
+    return ", ".join(parts)
 
 
 def percent(bp: int) -> str:

@@ -1,13 +1,12 @@
 """How programmes and rules look."""
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
 from corridor.v1 import rule_pb2 as pb
 
 from scheduler.cli import amounts
-from scheduler.cli.approve_cmd import figure, percent
+from scheduler.cli.approve_cmd import figure, listed, percent
 from scheduler.cli.message_json import enum_word, to_json
 from scheduler.cli.output import Cell, Column
 from scheduler.cli.session import Session
@@ -68,20 +67,10 @@ def said(session: Session, rule: pb.SubsidyRule) -> dict[str, str]:
         if name in found or value in (None, "", 0, False, []) or _DEFAULTS.get(name) == value:
             continue
         if isinstance(value, list):
-            found[name] = "; ".join(_item(one) for one in value)
+            found[name] = listed(value)
         else:
             found[name] = figure(session, name, value)
     return found
-
-
-def _item(one: object) -> str:
-    if not isinstance(one, dict):
-        return str(one)
-    told = {name: value for name, value in one.items() if value not in ("", False, [])}
-    return ", ".join(
-        f"{name} {value if isinstance(value, (str, int)) else json.dumps(value)}"
-        for name, value in told.items()
-    )
 
 
 def versions(session: Session, found: Sequence[pb.RuleVersion]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quota.rules import Rule
 from scheduler.cli import moments, rule_file
-from scheduler.cli.approve_cmd import hourly, percent
+from scheduler.cli.approve_cmd import hourly, listed, percent
 from scheduler.cli.flaws import BadFile
 from scheduler.cli.price_cmd import parse_price
 
@@ -50,6 +50,18 @@ def test_rates_are_shown_in_percent() -> None:
     assert [percent(bp) for bp in (0, 5, 2_500, 10_000)] == [
         "0.00 %", "0.05 %", "25.00 %", "100.00 %",
     ]  # fmt: skip
+
+
+def test_lists_of_a_rule_are_shown_on_one_line() -> None:
+    tiers = [
+        {"rate_bp": 5_000, "startup": True, "sectors": ["ai", "bio"], "project_list": ""},
+        {"rate_bp": 0, "startup": False, "sectors": [], "project_list": "p"},
+    ]
+    assert (
+        listed(tiers) == "rate_bp 50.00 %, startup, sectors ai, bio; rate_bp 0.00 %, project_list p"
+    )
+    assert listed(["a/b", "c/d"]) == "a/b; c/d"
+    assert listed([]) == ""
 
 
 @pytest.mark.parametrize(
