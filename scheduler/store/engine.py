@@ -22,8 +22,9 @@ _GIVE: Final = (
     "give sqlite:///FILE or postgresql://USER@HOST/NAME, or leave it empty for SQLite in"
     " store.data_dir"
 )
-#: What PostgreSQL is told when a connection opens, unless the URL says otherwise.
-_LIMITS: Final = "-c lock_timeout=30s -c statement_timeout=600s"
+#: What PostgreSQL is told when a connection opens, unless the URL says otherwise. To compile a
+#: statement takes longer than any of ours takes to run.
+_LIMITS: Final = "-c lock_timeout=30s -c statement_timeout=600s -c jit=off"
 _POSTGRESQL: Final = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 
 
