@@ -102,14 +102,17 @@ def load_givers(
     if not contracts:
         return {}
     marks = ", ".join(["(?, ?)"] * len(contracts))
+    # The join is written in its order, and says what the index of contracts is limited to.
     found: dict[Contract, dict[str, set[int]]] = {}
     for enterprise, contract, programme, uid in bulk_read(
         connection,
-        "SELECT j.enterprise, j.contract, l.programme, coalesce(j.array_uid, j.uid) FROM job j"
-        " JOIN hold_leg l ON l.job_uid = j.uid"
+        f"WITH asked (enterprise, contract) AS (VALUES {marks})"
+        " SELECT j.enterprise, j.contract, l.programme, coalesce(j.array_uid, j.uid)"
+        " FROM asked CROSS JOIN job j JOIN hold_leg l ON l.job_uid = j.uid"
         " JOIN hold h ON h.job_uid = l.job_uid AND h.attempt = l.attempt AND h.rev = l.rev"
-        " WHERE l.programme IS NOT NULL AND (h.state = 'HELD' OR l.posted_fen > 0)"
-        f" AND (j.enterprise, j.contract) IN (VALUES {marks})",
+        " WHERE j.enterprise = asked.enterprise AND j.contract = asked.contract"
+        " AND j.contract <> '' AND l.programme IS NOT NULL"
+        " AND (h.state = 'HELD' OR l.posted_fen > 0)",
         tuple(value for one in sorted(contracts) for value in one),
     ):
         givers = found.setdefault((enterprise, contract), {})

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from quota.charges import Source
 from quota.rules import Funder, Rule
@@ -171,3 +171,17 @@ def test_an_array_is_told_what_its_elements_cost_in_money_and_in_free_hours(hand
     # of whom hubei has 37 left for the second.
     assert given == {"claim": 133 + 533, "joint": 26 + 74}
     hands.verify()
+
+
+def test_jobs_of_a_contract_are_found_by_its_index() -> None:
+    """Not by walking through all jobs of an enterprise."""
+    db = worlds.build(rules=()).db
+    asked: list[str] = []
+
+    def read(connection: Connection) -> None:
+        event.listen(connection, "before_cursor_execute", lambda *seen: asked.append(seen[2]))
+        rule_facts.load_givers(connection, [("w1", "C-1")])
+
+    db.do(read)
+    plan = db.do(lambda c: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", ("w1", "C-1")).all())
+    assert any("job_contract" in row[3] for row in plan)
