@@ -5,6 +5,7 @@ wrongly goes back to its fund (or to what lapsed of it) and becomes the enterpri
 enterprise is blocked. Neither changes what the run costs; its yearly caps stay used.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -23,6 +24,7 @@ from scheduler.store import (
     charge_orders,
     charge_rows,
     funds_reduction,
+    holds,
     transfers,
 )
 from scheduler.store.change_requests import Act, Proposal, Request
@@ -161,13 +163,13 @@ def claw_back(connection: Connection, order: Clawback, act: Act) -> Settled:
         return Settled(charge, None, True)
     run = charge.run
     given = _given(charge, order.programme)
-    stand_ins = charge_book.stand_ins(connection, [account for _, account, _ in given])
+    homes = _homes(connection, [account for _, account, _ in given])
     debt = receivable_account(run.enterprise)
-    names = {debt, *(account for _, account, _ in given), *stand_ins.values()}
+    names = {debt, *homes.values()}
     shards = {shard for shard, _, _ in given} | {wallet_shard(run.city)}
     charge_rows.lock(connection, names, (), shards)
     charge = charge_orders.find(connection, act.actor.scope, order.run)
-    entries = _entries(connection, charge, order, act, stand_ins)
+    entries = _entries(connection, charge, order, act)
     bookings.book(connection, entries)
     funds_reduction.eat(connection, {entry.credit_account for entry in entries}, act.now_ms)
     connection.exec_driver_sql(
@@ -211,22 +213,33 @@ def _given(charge: Charge, programme: str) -> list[tuple[str, str, int]]:
     return [(shards[account], account, fen) for account, fen in amounts.items()]
 
 
-def _entries(
-    connection: Connection, charge: Charge, order: Clawback, act: Act, stand_ins: dict[str, str]
-) -> list[Entry]:
+def _homes(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """Return where what accounts gave goes back to: the fund (also of a voucher), or its lapsed."""
+    vouchers = holds.voucher_shards(connection, names)
+    funds = {name: vouchers.get(name, name) for name in names}
+    closed = charge_book.stand_ins(connection, funds.values())
+    return {name: closed.get(fund, fund) for name, fund in funds.items()}
+
+
+def _entries(connection: Connection, charge: Charge, order: Clawback, act: Act) -> list[Entry]:
     """Return the entries that give back what is asked for, each account in turn."""
     run, shard = charge.run, wallet_shard(charge.run.city)
     given = _given(charge, order.programme)
-    back = {account: stand_ins.get(account, account) for _, account, _ in given}
-    returned = {
-        account: int(fen)
+    back = _homes(connection, [account for _, account, _ in given])
+    returned = sum(
+        int(fen)
         for account, fen in connection.exec_driver_sql(
-            "SELECT credit_account, sum(amount_fen) FROM transfer WHERE job_uid = ?"
-            " AND attempt = ? AND code = 'CLAWBACK' GROUP BY credit_account",
+            "SELECT credit_account, amount_fen FROM transfer WHERE job_uid = ?"
+            " AND attempt = ? AND code = 'CLAWBACK'",
             (run.uid, run.attempt),
         )
-    }
-    left = {account: fen - returned.get(back[account], 0) for _, account, fen in given}
+        if account.split(":")[1] == order.programme  # a fund's, or what lapsed of it since
+    )
+    left: dict[str, int] = {}
+    for _, account, fen in given:
+        gone = min(fen, returned)
+        returned -= gone
+        left[account] = fen - gone
     most = sum(left.values())
     if not 0 < order.amount_fen <= most:
         raise InvalidRequest(

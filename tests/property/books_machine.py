@@ -75,6 +75,8 @@ class Orders(RuleBasedStateMachine):
             for funder, share_bp in RULE[programme].shares if fen else ():
                 self.model.appropriate(programme, "2026", funder, fen * share_bp // 10_000)
         self.grant("w1", "2026", 4_000, "a")
+        for who, face, days in (("w1", 350, 3), ("w1", 120, 20), ("w2", 250, 35)):
+            self.issue(who, face, days, "a" if face != 120 else "b")
 
     # --- how orders are compared ------------------------------------------------------------------
 

@@ -340,8 +340,9 @@ class Books:
             amount -= part
             if part:
                 run.clawed[account] = run.clawed.get(account, 0) + part
-                self.flow(f"receivable:{run.who}", self.stand_in(account), part)
-                self._came_back(account)
+                voucher = self.vouchers.get(account[8:])
+                fund = account if voucher is None else f"fund:n:{voucher.period}"
+                self.flow(f"receivable:{run.who}", self.stand_in(fund), part)
         self.blocked.add(run.who)
         self.eat()
         return ""

@@ -91,7 +91,9 @@ class Books(Orders):
           metered=st.booleans())  # fmt: skip
     def end(self, number: int, seconds: int, billed: bool, metered: bool) -> None:
         """A run ends, well or not, metered now or later, within its hold or beyond."""
-        one = self.some(number, "RUNNING")
+        self._end(self.some(number, "RUNNING"), seconds, billed=billed, metered=metered)
+
+    def _end(self, one: Run, seconds: int, *, billed: bool, metered: bool) -> None:
         one.seconds, one.billed = seconds, billed
         one.end_ms = one.start_ms + seconds * 1000
         self.it.report(
@@ -105,6 +107,23 @@ class Books(Orders):
             self.model.settle(one, seconds if billed else 0)
         else:
             one.state = "ENDED"
+
+    @rule(
+        runs=st.lists(
+            st.tuples(RUNS, st.sampled_from([0.3, 0.9, 1.0, 1.4, 2.5]), st.integers(0, 5)),
+            min_size=1, max_size=4,
+        )
+    )  # fmt: skip
+    def work(self, runs: list[tuple[tuple[str, str, int, int, str], float, int]]) -> None:
+        """Runs begin, and end: within their holds or beyond, one of six for no fault of theirs."""
+        before = set(self.model.runs)
+        self.admit([one for one, _, _ in runs])
+        began = [uid for uid in sorted(self.model.runs) if uid not in before]
+        for uid, (_, share, fate) in zip(began, runs, strict=False):
+            one = self.model.runs[uid]
+            self._end(one, int(one.limit_s * share), billed=fate > 0, metered=fate > 1)
+            if fate == 2:
+                self.meter_again(0, int(one.limit_s * share) + 60, True, one)
 
     def _usage(self, one: Run, seconds: int, revision: int = 0) -> Any:
         return self.it.usage(
@@ -124,9 +143,9 @@ class Books(Orders):
 
     @precondition(lambda self: self.has("SETTLED"))
     @rule(number=st.integers(0), seconds=st.integers(0, 9_000), again=st.booleans())
-    def meter_again(self, number: int, seconds: int, again: bool) -> None:
+    def meter_again(self, number: int, seconds: int, again: bool, which: Run | None = None) -> None:
         """A center states other use of a settled run (T9), and now and then says it twice."""
-        one = self.some(number, "SETTLED")
+        one = which or self.some(number, "SETTLED")
         self.count += 1
         usage = self._usage(one, seconds, self.count)
         report = self.it.seen(one.uid, Phase.SUCCEEDED, 2, usage=[usage])
@@ -173,7 +192,10 @@ class Books(Orders):
     )
     def claw_back(self, number: int, programme: str, fen: int, key: str) -> None:
         """A subsidy is taken back."""
-        one = self.some(number, "SETTLED")
+        given = [one for one in self.model.runs.values() if one.subsidy]
+        one = given[number % len(given)] if given else self.some(number, "SETTLED")
+        if fen % 2 and one.lines:
+            programme = one.lines[-1].programme
         run = run_id(one.uid, 1)
         order = debts.Clawback(run, programme, fen, key)
         self.once(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from quota.calendar import period_bounds
 from quota.rules import Rule
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import run_id
@@ -15,10 +16,18 @@ from scheduler.errors import (
     RequestIdReused,
     WrongState,
 )
-from scheduler.store import approvals, charge_orders, debts
+from scheduler.store import (
+    approvals,
+    charge_orders,
+    debts,
+    fund_closing,
+    voucher_returns,
+    vouchers,
+)
 from scheduler.store.change_requests import Act
 from scheduler.store.charge_orders import Code, Corrected, Lowering
 from scheduler.store.debts import Clawback, WriteOff
+from scheduler.store.vouchers import Issue, NewVoucher
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
 from tests.simulation.world import OPERATOR, job
@@ -277,3 +286,29 @@ def test_more_than_was_given_is_not_clawed_back_nor_by_others() -> None:
         claw_back(it, uid, 6)
     with pytest.raises(WrongState, match="clawed back"):
         correct(it, uid, 30)
+
+
+def test_what_a_voucher_gave_goes_back_to_its_fund_and_never_to_the_voucher() -> None:
+    """Nor is it clawed back again after the fund was closed."""
+    rule = Rule("v", 1, "wuhan", 5_000, issue="VOUCHER", validity_months=2, cap_on="ISSUE",
+                year_cap_fen=100)  # fmt: skip
+    it = Hands(worlds.build(rules=((rule, 10_000),)))
+    new = NewVoucher("w1", 100, "N", valid_to_ms=it.clock.ms + 86_400_000)
+    it.db.do(lambda c: vouchers.issue(c, Issue("v", "2026", (new,), "i"), act(it)))
+    [uid] = it.world.submit("w1", [job()])
+    it.run(uid)
+    it.end(uid, 300)
+    claw_back(it, uid, 20)
+    it.verify()
+    rows = "SELECT account_id, credits_posted - debits_posted FROM account WHERE account_id IN"
+    assert dict(it.db.rows(f"{rows} ('voucher:N', 'fund:v:2026')")) == {
+        "voucher:N": 67, "fund:v:2026": 9_920,
+    }  # fmt: skip
+    it.clock.ms = period_bounds("2027")[0]
+    it.db.do(lambda c: voucher_returns.give_back(c, it.clock.ms))
+    it.db.do(lambda c: fund_closing.close(c, "v", "2026", act(it)))
+    with pytest.raises(InvalidRequest, match=r"¥0\.13 can be clawed back"):
+        claw_back(it, uid, 20, key="again")
+    claw_back(it, uid, 13, key="rest")
+    it.verify()
+    assert it.db.rows(f"{rows} ('lapsed:v:2026')") == [("lapsed:v:2026", 9_987 + 13)]
