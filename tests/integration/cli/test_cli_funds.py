@@ -26,7 +26,7 @@ def test_a_fund_is_opened_paid_into_and_lowered(served: Any) -> None:
 
 
 def test_a_large_amount_waits_for_another_person(served: Any) -> None:
-    of = ("fund", "appropriate", "huangshi-voucher", "1000000", "--reason", "x")
+    of: tuple[str, ...] = ("fund", "appropriate", "huangshi-voucher", "1000000", "--reason", "x")
     year = served.ok("fund", "show", "huangshi-voucher", "--json").json["funds"][0]["period"]
     of = (*of, "--period", year, "--request-id", "large")
     ran = served.ok(*of, who="huangshi")
