@@ -115,7 +115,8 @@ def test_what_is_wrong_with_a_file_is_told_by_its_line(
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert ran.err.startswith(f"{path}:{line}: ")
     assert says in ran.err
-    waiting = served.ok("approve", "list", "--about", "programmes/huangshi-voucher", "--json")
+    about = ("--about", "programmes/huangshi-voucher", "--kind", "rule-version")
+    waiting = served.ok("approve", "list", *about, "--json")
     assert waiting.json == {"change_requests": []}
 
 
