@@ -69,10 +69,10 @@ class Postgres:
         ) as connection:
             yield connection
 
-    def create(self, template: str = "template0") -> str:
-        """Make a database, a copy of ``template``; returns its name."""
+    def create(self, template: str = "template0", made: str = "") -> str:
+        """Make a database, a copy of ``template`` with what ``made`` says; returns its name."""
         name = f"test_{next(self._numbers)}"
-        self._copy(template, name)
+        self._copy(template, name, made)
         return name
 
     def migrated(self) -> str:
@@ -101,9 +101,9 @@ class Postgres:
         """Lend a database again whose schema is as it was, and to which nobody is connected."""
         self._used.append(name)
 
-    def _copy(self, template: str, name: str) -> None:
+    def _copy(self, template: str, name: str, made: str = "") -> None:
         with self.session() as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {made}'.encode())
 
 
 @contextlib.contextmanager

@@ -105,10 +105,7 @@ def test_an_owner_who_may_make_no_roles_goes_without(postgres: Postgres) -> None
     ids=["chinese", "ascii"],
 )
 def test_a_database_with_another_order_of_texts_is_refused(postgres: Postgres, made: str) -> None:
-    with postgres.session() as connection:
-        connection.execute("DROP DATABASE IF EXISTS otherwise")
-        connection.execute(f"CREATE DATABASE otherwise TEMPLATE template0 {made}")
-    engine = open_engine(postgres.url("otherwise"))
+    engine = open_engine(postgres.url(postgres.create(made=made)))
     with pytest.raises(migrate.BadSchema, match=r"LOCALE 'C\.UTF-8'"):
         migrate.upgrade(engine)
     assert migrate.current(engine) is None
