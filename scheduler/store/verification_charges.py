@@ -84,12 +84,17 @@ def _rated(row: Sequence[Any]) -> _Rated:
     return _Rated(*row)
 
 
-def _taken_back(one: _Rated) -> tuple[int, ...]:
-    return -1 - one.line, -one.seconds, -one.free, -one.fen, one.start_ms, one.end_ms
+def _taken_back(one: _Rated) -> tuple[object, ...]:
+    """What the line that takes one back must say."""
+    return -1 - one.line, -one.seconds, -one.free, -one.fen, *_kept(one)
 
 
-def _as_told(one: _Rated) -> tuple[int, ...]:
-    return one.line, one.seconds, one.free, one.fen, one.start_ms, one.end_ms
+def _as_told(one: _Rated) -> tuple[object, ...]:
+    return one.line, one.seconds, one.free, one.fen, *_kept(one)
+
+
+def _kept(one: _Rated) -> tuple[object, ...]:
+    return one.segment, one.price_id, one.units, bool(one.billed), one.start_ms, one.end_ms
 
 
 def _of_revision(lines: Sequence[_Rated]) -> Iterator[str]:

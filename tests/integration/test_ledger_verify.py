@@ -44,6 +44,7 @@ COLUMNS = {
     "subsidy_line": (
         "amount_fen", "account_id", "programme", "rule_version", "cap_year", "ledger",
     ),
+    "correction": ("revision", "gross_fen", "subsidy_fen", "receivable_fen", "basis"),
     "ledger_shard": ("seq", "hash"),
     "rule_version": ("body", "sha256"),
     "price_version": ("price_ufen",),
@@ -51,7 +52,7 @@ COLUMNS = {
 }  # fmt: skip
 DELETED = (
     "transfer", "account", "cap_counter", "hold", "hold_leg", "usage_record", "rated_line",
-    "subsidy_line", "ledger_shard", "run",
+    "subsidy_line", "ledger_shard", "run", "correction",
 )  # fmt: skip
 
 
@@ -85,6 +86,8 @@ def sound() -> Hands:
     it.clock.ms = it.job(uids[1], "not_before_ms")
     it.run(uids[1])
     it.end(uids[1], 300)
+    late = it.usage(uids[0], start_ms, start_ms + 60_000, revision=1)
+    it.report(it.seen(uids[0], Phase.SUCCEEDED, 2, usage=[late]))
     it.verify()
     return it
 
