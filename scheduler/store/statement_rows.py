@@ -129,17 +129,26 @@ def _charge(
     )  # fmt: skip
 
 
-def _uids(found: Sequence[Key]) -> str:
-    return ", ".join(map(str, sorted({key.job_uid for key in found})))
+def _uids(found: Sequence[Key]) -> tuple[str, list[int]]:
+    """Return marks and values for an IN list of charges' jobs.
+
+    Always as many as a block has (some repeated), so that there is one statement to prepare and
+    keep, not one for each block.
+    """
+    uids = sorted({key.job_uid for key in found})
+    size = -(-len(uids) // BLOCK) * BLOCK
+    return ", ".join("?" * size), uids + uids[-1:] * (size - len(uids))
 
 
 def _runs(connection: Connection, found: Sequence[Key]) -> dict[tuple[int, int], _Run]:
+    marks, uids = _uids(found)
     rows = bulk_read(
         connection,
         "SELECT r.job_uid, r.attempt, r.city, r.enterprise, r.center, r.flavor, f.unit, j.contract,"
         " j.project"
         " FROM run r JOIN job j ON j.uid = r.job_uid LEFT JOIN flavor f ON f.code = r.flavor"
-        f" WHERE r.job_uid IN ({_uids(found)})",
+        f" WHERE r.job_uid IN ({marks})",
+        uids,
     )
     return {
         (uid, attempt): _Run(city, enterprise, center, flavor, unit or "", contract, project)
@@ -149,13 +158,14 @@ def _runs(connection: Connection, found: Sequence[Key]) -> dict[tuple[int, int],
 
 def _postings(connection: Connection, found: Sequence[Key]) -> dict[Key, list[Posting]]:
     made: dict[Key, list[Posting]] = {key: [] for key in found}
+    marks, uids = _uids(found)
     for row in bulk_read(
         connection,
         "SELECT t.effective_ms, t.job_uid, t.attempt, t.shard, t.seq, t.hash, t.code,"
         " t.debit_account, t.credit_account, t.amount_fen, t.ledger, t.reverses, t.ref_period"
-        f" FROM transfer t WHERE t.job_uid IN ({_uids(found)}) AND {_BOOKED}"
+        f" FROM transfer t WHERE t.job_uid IN ({marks}) AND {_BOOKED}"
         " AND t.effective_ms >= ? AND t.effective_ms <= ? ORDER BY t.shard, t.seq",
-        (found[0].booked_ms, found[-1].booked_ms),
+        (*uids, found[0].booked_ms, found[-1].booked_ms),
     ):
         mine = made.get(row[:3])  # type: ignore[call-overload]
         if mine is not None:
@@ -165,11 +175,13 @@ def _postings(connection: Connection, found: Sequence[Key]) -> dict[Key, list[Po
 
 def _rated(connection: Connection, found: Sequence[Key]) -> dict[Key, _Use]:
     lines: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    marks, uids = _uids(found)
     for row in bulk_read(
         connection,
         "SELECT l.booked_ms, l.job_uid, l.attempt, l.seconds * l.units, p.price_ufen, l.price_id,"
         " l.start_ms, l.end_ms FROM rated_line l LEFT JOIN price_version p"
-        f" ON p.price_id = l.price_id WHERE l.job_uid IN ({_uids(found)}) AND l.billed",
+        f" ON p.price_id = l.price_id WHERE l.job_uid IN ({marks}) AND l.billed",
+        uids,
     ):
         lines.setdefault(row[:3], []).append(row[3:])
     return {key: _use(lines[key]) for key in found if key in lines}
@@ -191,11 +203,13 @@ def _use(rows: Sequence[tuple[Any, ...]]) -> _Use:
 
 def _given(connection: Connection, found: Sequence[Key]) -> dict[Key, dict[str, Given]]:
     made: dict[Key, dict[str, Given]] = {}
+    marks, uids = _uids(found)
     for uid, attempt, booked_ms, account, *row in bulk_read(
         connection,
         "SELECT job_uid, attempt, booked_ms, account_id, programme, rule_version, binding,"
-        f" start_ms FROM subsidy_line WHERE job_uid IN ({_uids(found)})"
+        f" start_ms FROM subsidy_line WHERE job_uid IN ({marks})"
         " ORDER BY job_uid, attempt, revision, line",
+        uids,
     ):
         mine = made.setdefault(Key(booked_ms, uid, attempt), {})
         given, before = Given(*row), mine.get(account)
@@ -291,12 +305,14 @@ def usage(connection: Connection, found: Sequence[Key]) -> list[tuple[Key, tuple
     """
     if not found:
         return []
+    marks, uids = _uids(found)
     rows = bulk_read(
         connection,
         "SELECT u.job_uid, u.attempt, u.center, u.native_id, u.submit_ms, u.segment, u.revision,"
         " u.start_ms, u.end_ms, r.nodes, u.units, u.raw_sha256, u.source FROM usage_record u"
         " JOIN run r ON r.job_uid = u.job_uid AND r.attempt = u.attempt"
-        f" WHERE u.job_uid IN ({_uids(found)}) ORDER BY u.segment, u.revision",
+        f" WHERE u.job_uid IN ({marks}) ORDER BY u.segment, u.revision",
+        uids,
     )
     of_run: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
     for uid, attempt, *row in rows:
@@ -309,11 +325,12 @@ def links(connection: Connection, found: Sequence[Key]) -> list[tuple[Key, Link]
     if not found:
         return []
     of_key: dict[Key, list[Link]] = {key: [] for key in found}
+    marks, uids = _uids(found)
     for one in transfers.select(
         connection,
-        f"job_uid IN ({_uids(found)}) AND {BOOKED} AND amount_fen > 0 AND effective_ms >= ?"
+        f"job_uid IN ({marks}) AND {BOOKED} AND amount_fen > 0 AND effective_ms >= ?"
         " AND effective_ms <= ? ORDER BY shard, seq",
-        (found[0].booked_ms, found[-1].booked_ms),
+        (*uids, found[0].booked_ms, found[-1].booked_ms),
     ):
         entry = one.entry
         mine = of_key.get(Key(entry.effective_ms, entry.job_uid, entry.attempt))
