@@ -9,6 +9,7 @@ import zipfile
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from quota.calendar import period_bounds
 from scheduler.domain.principal import Role
@@ -122,6 +123,19 @@ def test_blocks_of_any_size_give_the_same_file(
     whole = [export(books, row.number, one) for one in ("CSV", "EVIDENCE")]
     monkeypatch.setattr("scheduler.services.statement_making._BLOCK", 1)
     assert [export(books, row.number, one) for one in ("CSV", "EVIDENCE")] == whole
+
+
+def test_all_blocks_share_their_statements(books: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each block's would be kept prepared, which takes memory by the number of lines."""
+    number = make(books, "CENTER", "ai").row.number
+    asked: list[str] = []
+    listener = ("before_cursor_execute", lambda c, cursor, sql, *more: asked.append(sql))
+    monkeypatch.setattr("scheduler.services.statement_making._BLOCK", 1)
+    event.listen(books.db.engine, *listener)
+    export(books, number, "CSV")
+    event.remove(books.db.engine, *listener)
+    blocks = [sql for sql in asked if "FROM rated_line" in sql]
+    assert (len(blocks), len(set(blocks))) == (4, 1)
 
 
 def test_evidence_holds_use_entries_rules_and_prices(books: Hands) -> None:
