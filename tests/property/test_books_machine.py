@@ -8,6 +8,7 @@ every step every balance, hold, cap and charge is the model's, and the ledger ve
 first entry (I1 to I10, I14, I15).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from scheduler.store import (
 )
 from scheduler.store.charge_orders import Code
 from tests.property.books_facts import Run
-from tests.property.books_machine import ALONE, DAY_MS, HOUR_MS, KEYS, MONEY, WHO, Orders
+from tests.property.books_machine import ALONE, DAY_MS, HOUR_MS, KEYS, MONEY, OWNED, WHO, Orders
 from tests.simulation.world import CPU, NPU, job
 
 RUNS = st.tuples(
@@ -92,6 +93,11 @@ class Books(Orders):
     def end(self, number: int, seconds: int, billed: bool, metered: bool) -> None:
         """A run ends, well or not, metered now or later, within its hold or beyond."""
         self._end(self.some(number, "RUNNING"), seconds, billed=billed, metered=metered)
+
+    def end_all(self) -> None:
+        """All that runs ends at its limit."""
+        for one in [one for one in self.model.runs.values() if one.state == "RUNNING"]:
+            self._end(one, one.limit_s, billed=True, metered=one.units > 1)
 
     def _end(self, one: Run, seconds: int, *, billed: bool, metered: bool) -> None:
         one.seconds, one.billed = seconds, billed
@@ -179,6 +185,7 @@ class Books(Orders):
         """A debt is given up."""
         owing = [one for one in self.model.runs.values() if one.debt + sum(one.clawed.values())]
         one = owing[number % len(owing)] if owing else self.some(number, "SETTLED")
+        fen %= one.debt + sum(one.clawed.values()) + 3
         run = run_id(one.uid, 1)
         order = debts.WriteOff(run, fen, key)
         self.once(
@@ -196,6 +203,7 @@ class Books(Orders):
         one = given[number % len(given)] if given else self.some(number, "SETTLED")
         if fen % 2 and one.lines:
             programme = one.lines[-1].programme
+        fen %= one.subsidy + 3
         run = run_id(one.uid, 1)
         order = debts.Clawback(run, programme, fen, key)
         self.once(
@@ -286,3 +294,79 @@ def test_the_books_are_those_of_the_model(each_store: str) -> None:
 @pytest.mark.slow
 def test_the_books_are_those_of_the_model_in_many_stories(each_store: str) -> None:
     tell(*((300, 60) if each_store == "sqlite" else (40, 50)), shrunk=each_store == "sqlite")
+
+
+def test_a_winter_of_all_orders_is_that_of_the_model(each_store: str) -> None:
+    """One story that surely comes to all of it, to statements paid and funds closed."""
+    it = Books()
+    it.found()
+
+    def steps() -> Iterator[object]:
+        yield it.work(
+            [
+                (("w1", NPU, 1, 1_800, "PREFERRED"), 0.9, 2),
+                (("w2", NPU, 1, 333, "NONE"), 2.5, 5),
+                (("e1", CPU, 3, 7_200, "PREFERRED"), 1.4, 4),
+            ]
+        )
+        yield it.admit([("w1", NPU, 1, 600, "PREFERRED"), ("e1", NPU, 2, 600, "PREFERRED")])
+        yield it.lower("v", 0, "2026", 300, True, "a")
+        yield it.go_on(130, 900)
+        yield it.lower("n", 0, "2026", 400, True, "a")
+        yield it.set_credit("w2", 0)
+        yield it.pay_in("w2", 50, "a")
+        yield it.end(0, 9_000, True, False)
+        yield it.revoke(0)
+        yield it.wait(9)
+        yield it.correct(0, 500, "a")
+        yield it.correct(0, 500, "a")
+        yield it.meter_again(0, 50, True)
+        yield it.claw_back(1, "shared", 11, "a")
+        yield it.write_off(1, 3, "a")
+        yield it.issue("w1", 10, 5, "b")
+        yield it.forgive()
+        yield it.wait(30)
+        yield it.close_month(1)
+        yield it.decide()
+        yield it.meter(0) if it.has("ENDED") else None
+        yield it.close_month(1)
+        for programme in ("hours", "v", "n", "r", "shared"):
+            yield it.close(programme, "2026")
+            yield it.open_fund(programme, "2027")
+            yield it.appropriate(programme, 0, "2027", 300, "a") if programme != "hours" else None
+        for owner in OWNED:
+            yield it.state_month(owner, 1, ("ISSUED", "PAID"))
+        yield it.work(
+            [
+                (("w1", NPU, 1, 600, "PREFERRED"), 1.0, 2),
+                (("e1", NPU, 1, 600, "PREFERRED"), 2.5, 3),
+            ]
+        )
+        for number in range(4):
+            yield it.meter_again(number, 777, False)
+            yield it.claw_back(number, "r", 21, "b")
+        yield it.wait(30)
+        yield it.decide() if it.model.differences else None
+        yield it.close_month(1)
+        for owner in OWNED:
+            yield it.state_month(owner, 1, ("ISSUED", "DISPUTED"))
+            yield it.state_month(owner, 1, ("ISSUED", "PAID"))
+        yield it.wait(30)
+        while it.has("ENDED"):
+            yield it.meter(0)
+        yield it.wait(30)
+
+    for _ in steps():
+        it.balances_are_those_of_the_model()
+        it.caps_are_those_of_the_model()
+        it.runs_are_charged_as_in_the_model()
+        it.the_ledger_verifies()
+    states = {fund.state for (_, year), fund in it.model.funds.items() if year == "2026"}
+    assert states == {"CLOSED"}
+    assert set(it.model.statements.values()) == {"PAID"}
+    codes = {code for (code,) in it.it.db.rows("SELECT DISTINCT code FROM transfer")}
+    assert codes >= {
+        "APPROPRIATE", "LOWER", "HOLD", "TOP_UP", "SETTLE", "OVERRUN", "CORRECT", "WRITE_OFF",
+        "CLAWBACK", "ISSUE", "EXPIRE", "REVOKE", "LAPSE", "PAY", "REDEEM", "WALLET_TOP_UP", "GRANT",
+    }  # fmt: skip
+    it.teardown()
