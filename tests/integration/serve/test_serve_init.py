@@ -148,7 +148,7 @@ def test_config_reads_the_file_that_is_named(
 
 
 def test_config_hides_passwords() -> None:
-    url = "postgresql://corridor:secret@db.example/corridor"
+    url = "postgresql://corridor:hunter2@db.example/corridor"
     out = run("config", "--set", f"store.url={url}").output
-    assert "secret" not in out
+    assert "hunter2" not in out
     assert "corridor:***@db.example" in out.replace("\n", "")
