@@ -52,9 +52,7 @@ class CentersView(Protocol):
         """A piece of a run's log."""
         ...
 
-    async def usage(
-        self, center: str, run_ids: Sequence[str]
-    ) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
         """What the center metered of runs; those that it cannot tell of are left out."""
         ...
 

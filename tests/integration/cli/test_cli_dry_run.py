@@ -13,7 +13,9 @@ rule:
 
 
 def test_a_rule_is_tried_on_past_runs(served: Any, job_text: Any) -> None:
-    served.ok("submit", "--wait", served.file(job_text("tried", runtime_s=6_000)), who="sample-ezhou-1")
+    served.ok(
+        "submit", "--wait", served.file(job_text("tried", runtime_s=6_000)), who="sample-ezhou-1"
+    )
     file = served.file(RULE, "rule.yaml")
     asked = ("programme", "simulate", "--file", file)
     found = served.ok(*asked, "--json", who="ezhou").json["simulation"]
