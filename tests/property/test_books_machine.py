@@ -302,6 +302,7 @@ def test_a_winter_of_all_orders_is_that_of_the_model(each_store: str) -> None:
     it.found()
 
     def steps() -> Iterator[object]:
+        yield it.admit([("w2", NPU, 1, 900, "NONE"), ("w2", NPU, 1, 900, "NONE")])
         yield it.work(
             [
                 (("w1", NPU, 1, 1_800, "PREFERRED"), 0.9, 2),
