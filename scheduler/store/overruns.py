@@ -37,9 +37,12 @@ class Remaining:
         least: dict[str, int] = {}
         for (programme, _), fen in caps.items():
             least[programme] = min(fen, least.get(programme, fen))
-        # A cap that came after the run's admission is none of its frozen rules', but holds.
+        # A cap that came after the run's admission is none of its frozen rules', but holds; what
+        # a voucher has was counted when it was issued.
         names = {
-            one.debit: least.get(one.leg.programme, _UNCAPPED)
+            one.debit: _UNCAPPED
+            if one.leg.cap_reserved
+            else least.get(one.leg.programme, _UNCAPPED)
             for one in legs
             if one.leg.programme is not None
         }

@@ -212,6 +212,7 @@ class _Rating:
         used = cut(spans, Cuts(held.frozen.prices, bounds_of(legs)))
         bill = void(legs)
         if charge.billed:
+            self._left.accounts[wallet_account(run.enterprise)] += _paid_beside(legs, charge)
             left, wallet = self._left.for_run(run.enterprise, held.legs)
             admitted = held.frozen.admitted(self._rules)
             bill = settle(legs, admitted, used, self._open(left), wallet)
@@ -278,6 +279,14 @@ def _paid(legs: Sequence[HeldLeg], charge: Charge) -> list[Leg]:
         at = next(at for at, one in enumerate(legs) if one.debit == account)
         paid[at] = paid[at]._replace(amount=paid[at].amount + amount)
     return paid
+
+
+def _paid_beside(legs: Sequence[Leg], charge: Charge) -> int:
+    """What the wallet paid of a charge for which no leg of it was held: it may pay it again."""
+    if any(leg.programme is None for leg in legs):
+        return 0
+    wallet = wallet_account(charge.run.enterprise)
+    return sum(one.amount for one in charge.entries if one.debit == wallet)
 
 
 def _account(line: charge_rows.Given, legs: Sequence[HeldLeg]) -> str:

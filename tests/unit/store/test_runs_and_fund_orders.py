@@ -138,3 +138,19 @@ def test_vouchers_go_with_an_enterprise_that_moves_to_another_city() -> None:
     assert voucher_of(it).used_fen == COST
     assert it.job(uid, "subsidy_fen") == COST
     it.verify()
+
+
+def test_a_run_beyond_its_hold_takes_of_a_voucher_whatever_its_cap_was_counted_for() -> None:
+    """The face was counted when it was issued: nothing of the cap is left, the voucher is there."""
+    rule = Rule(
+        "v", 1, "wuhan", 10_000, issue="VOUCHER", validity_months=6, cap_on="ISSUE",
+        year_cap_fen=300,
+    )  # fmt: skip
+    it = hands(rule, 1_000)
+    issue(it, 300, 1)
+    [uid] = it.world.submit("w1", [job()])
+    it.run(uid)
+    it.end(uid, 900)
+    assert it.job(uid, "gross_fen, subsidy_fen, self_pay_fen") == (200, 200, 0)
+    assert it.db.rows("SELECT pending_fen, posted_fen FROM cap_counter") == [(100, 200)]
+    it.verify()

@@ -228,3 +228,13 @@ def test_a_correction_is_booked_now_with_the_month_of_the_use() -> None:
     assert rows == [(it.clock.ms, "2026-09")]
     assert it.db.rows("SELECT ref_period, booked_ms FROM correction") == [("2026-09", it.clock.ms)]
     it.verify()
+
+
+def test_what_the_wallet_paid_beyond_a_hold_of_others_it_pays_again() -> None:
+    """Nothing of the wallet was held, as the fund gave all; what it paid since is there for it."""
+    it, uid, start_ms = settled(133, 67, used_s=900, rule=Rule("v", 1, "wuhan", 10_000))
+    assert balances(it)["wallet:w1"] == 67
+    revise(it, uid, start_ms, 899)
+    it.verify()
+    assert it.job(uid, "gross_fen, subsidy_fen, self_pay_fen") == (200, 133, 67)
+    assert "receivable:w1" not in balances(it)
