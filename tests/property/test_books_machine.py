@@ -288,12 +288,12 @@ def tell(examples: int, steps: int, *, shrunk: bool = True) -> None:
 
 
 def test_the_books_are_those_of_the_model(each_store: str) -> None:
-    tell(*((8, 30) if each_store == "sqlite" else (3, 25)), shrunk=each_store == "sqlite")
+    tell(*((40, 40) if each_store == "sqlite" else (12, 30)), shrunk=each_store == "sqlite")
 
 
 @pytest.mark.slow
 def test_the_books_are_those_of_the_model_in_many_stories(each_store: str) -> None:
-    tell(*((300, 60) if each_store == "sqlite" else (40, 50)), shrunk=each_store == "sqlite")
+    tell(*((600, 60) if each_store == "sqlite" else (100, 50)), shrunk=each_store == "sqlite")
 
 
 def test_a_winter_of_all_orders_is_that_of_the_model(each_store: str) -> None:
