@@ -23,7 +23,6 @@ from scheduler.store import (
     differences,
     fund_closing,
     fund_openings,
-    fund_upkeep,
     funds,
     funds_reduction,
     grants,
@@ -229,22 +228,6 @@ class Orders(RuleBasedStateMachine):
         )
 
     # --- time and statements ----------------------------------------------------------------------
-
-    def end_all(self) -> None:
-        """All that runs ends at its limit."""
-        raise NotImplementedError
-
-    @rule(days=st.sampled_from([0, 1, 9, 30]))
-    def wait(self, days: int) -> None:
-        """Another day, at noon: what ran has ended, vouchers end, funds close."""
-        self.end_all()
-        clock = self.it.clock
-        if days:
-            clock.ms += days * DAY_MS - (clock.ms - START_MS) % DAY_MS
-        self.model.now_ms = now_ms = clock.ms
-        while self.it.db.read_sync(lambda c: fund_upkeep.is_due(c, now_ms)):
-            self.it.db.do(lambda c: fund_upkeep.step(c, self.it.epoch, now_ms, now_ms))
-        self.model.keep()
 
     @precondition(lambda self: self.it.clock.ms > START_MS)
     @rule(back=st.integers(0, 2))

@@ -9,6 +9,7 @@ first entry (I1 to I10, I14, I15).
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -28,11 +29,22 @@ from scheduler.store import (
     charge_orders,
     debts,
     enterprises_blocked,
+    fund_upkeep,
     top_ups,
 )
 from scheduler.store.charge_orders import Code
 from tests.property.books_facts import Run
-from tests.property.books_machine import ALONE, DAY_MS, HOUR_MS, KEYS, MONEY, OWNED, WHO, Orders
+from tests.property.books_machine import (
+    ALONE,
+    DAY_MS,
+    HOUR_MS,
+    KEYS,
+    MONEY,
+    OWNED,
+    START_MS,
+    WHO,
+    Orders,
+)
 from tests.simulation.world import CPU, NPU, job
 
 RUNS = st.tuples(
@@ -93,6 +105,18 @@ class Books(Orders):
     def end(self, number: int, seconds: int, billed: bool, metered: bool) -> None:
         """A run ends, well or not, metered now or later, within its hold or beyond."""
         self._end(self.some(number, "RUNNING"), seconds, billed=billed, metered=metered)
+
+    @rule(days=st.sampled_from([0, 1, 9, 30]))
+    def wait(self, days: int) -> None:
+        """Another day, at noon: what ran has ended, vouchers end, funds close."""
+        self.end_all()
+        clock = self.it.clock
+        if days:
+            clock.ms += days * DAY_MS - (clock.ms - START_MS) % DAY_MS
+        self.model.now_ms = now_ms = clock.ms
+        while self.it.db.read_sync(lambda c: fund_upkeep.is_due(c, now_ms)):
+            self.it.db.do(lambda c: fund_upkeep.step(c, self.it.epoch, now_ms, now_ms))
+        self.model.keep()
 
     def end_all(self) -> None:
         """All that runs ends at its limit."""
@@ -296,68 +320,74 @@ def test_the_books_are_those_of_the_model_in_many_stories(each_store: str) -> No
     tell(*((600, 60) if each_store == "sqlite" else (100, 50)), shrunk=each_store == "sqlite")
 
 
+def old_year(it: Books) -> Iterator[object]:
+    """Of the first month, until it is closed."""
+    yield it.admit([("w2", NPU, 1, 900, "NONE"), ("w2", NPU, 1, 900, "NONE")])
+    yield it.work(
+        [
+            (("w1", NPU, 1, 1_800, "PREFERRED"), 0.9, 2),
+            (("w2", NPU, 1, 333, "NONE"), 2.5, 5),
+            (("e1", CPU, 3, 7_200, "PREFERRED"), 1.4, 4),
+        ]
+    )
+    yield it.admit([("w1", NPU, 1, 600, "PREFERRED"), ("e1", NPU, 2, 600, "PREFERRED")])
+    yield it.lower("v", 0, "2026", 300, True, "a")
+    yield it.go_on(130, 900)
+    yield it.lower("n", 0, "2026", 400, True, "a")
+    yield it.set_credit("w2", 0)
+    yield it.pay_in("w2", 50, "a")
+    yield it.end(0, 9_000, True, False)
+    yield it.revoke(0)
+    yield it.wait(9)
+    yield it.correct(0, 500, "a")
+    yield it.correct(0, 500, "a")
+    yield it.meter_again(0, 50, True)
+    yield it.claw_back(1, "shared", 11, "a")
+    yield it.write_off(1, 3, "a")
+    yield it.issue("w1", 10, 5, "b")
+    yield it.forgive()
+    yield it.wait(30)
+    yield it.close_month(1)
+    yield it.decide()
+    yield it.meter(0) if it.has("ENDED") else None
+    yield it.close_month(1)
+
+
+def new_year(it: Books) -> Iterator[object]:
+    """Of what follows: funds closed and opened, months stated and paid."""
+    for programme in ("hours", "v", "n", "r", "shared"):
+        yield it.close(programme, "2026")
+        yield it.open_fund(programme, "2027")
+        yield it.appropriate(programme, 0, "2027", 300, "a") if programme != "hours" else None
+    for owner in OWNED:
+        yield it.state_month(owner, 1, ("ISSUED", "PAID"))
+    yield it.work(
+        [
+            (("w1", NPU, 1, 600, "PREFERRED"), 1.0, 2),
+            (("e1", NPU, 1, 600, "PREFERRED"), 2.5, 3),
+        ]
+    )
+    for number in range(4):
+        yield it.meter_again(number, 777, False)
+        yield it.claw_back(number, "r", 21, "b")
+    yield it.wait(30)
+    yield it.decide() if it.model.differences else None
+    yield it.close_month(1)
+    for owner in OWNED:
+        yield it.state_month(owner, 1, ("ISSUED", "DISPUTED"))
+        yield it.state_month(owner, 1, ("ISSUED", "PAID"))
+    yield it.wait(30)
+    while it.has("ENDED"):
+        yield it.meter(0)
+    yield it.wait(30)
+
+
 def test_a_winter_of_all_orders_is_that_of_the_model(each_store: str) -> None:
     """One story that surely comes to all of it, to statements paid and funds closed."""
     it = Books()
     it.found()
 
-    def steps() -> Iterator[object]:
-        yield it.admit([("w2", NPU, 1, 900, "NONE"), ("w2", NPU, 1, 900, "NONE")])
-        yield it.work(
-            [
-                (("w1", NPU, 1, 1_800, "PREFERRED"), 0.9, 2),
-                (("w2", NPU, 1, 333, "NONE"), 2.5, 5),
-                (("e1", CPU, 3, 7_200, "PREFERRED"), 1.4, 4),
-            ]
-        )
-        yield it.admit([("w1", NPU, 1, 600, "PREFERRED"), ("e1", NPU, 2, 600, "PREFERRED")])
-        yield it.lower("v", 0, "2026", 300, True, "a")
-        yield it.go_on(130, 900)
-        yield it.lower("n", 0, "2026", 400, True, "a")
-        yield it.set_credit("w2", 0)
-        yield it.pay_in("w2", 50, "a")
-        yield it.end(0, 9_000, True, False)
-        yield it.revoke(0)
-        yield it.wait(9)
-        yield it.correct(0, 500, "a")
-        yield it.correct(0, 500, "a")
-        yield it.meter_again(0, 50, True)
-        yield it.claw_back(1, "shared", 11, "a")
-        yield it.write_off(1, 3, "a")
-        yield it.issue("w1", 10, 5, "b")
-        yield it.forgive()
-        yield it.wait(30)
-        yield it.close_month(1)
-        yield it.decide()
-        yield it.meter(0) if it.has("ENDED") else None
-        yield it.close_month(1)
-        for programme in ("hours", "v", "n", "r", "shared"):
-            yield it.close(programme, "2026")
-            yield it.open_fund(programme, "2027")
-            yield it.appropriate(programme, 0, "2027", 300, "a") if programme != "hours" else None
-        for owner in OWNED:
-            yield it.state_month(owner, 1, ("ISSUED", "PAID"))
-        yield it.work(
-            [
-                (("w1", NPU, 1, 600, "PREFERRED"), 1.0, 2),
-                (("e1", NPU, 1, 600, "PREFERRED"), 2.5, 3),
-            ]
-        )
-        for number in range(4):
-            yield it.meter_again(number, 777, False)
-            yield it.claw_back(number, "r", 21, "b")
-        yield it.wait(30)
-        yield it.decide() if it.model.differences else None
-        yield it.close_month(1)
-        for owner in OWNED:
-            yield it.state_month(owner, 1, ("ISSUED", "DISPUTED"))
-            yield it.state_month(owner, 1, ("ISSUED", "PAID"))
-        yield it.wait(30)
-        while it.has("ENDED"):
-            yield it.meter(0)
-        yield it.wait(30)
-
-    for _ in steps():
+    for _ in chain(old_year(it), new_year(it)):
         it.balances_are_those_of_the_model()
         it.caps_are_those_of_the_model()
         it.runs_are_charged_as_in_the_model()
