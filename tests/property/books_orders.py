@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from tests.property.books_facts import CITY, RULE, Fund, PlainVoucher
-
 from quota.calendar import months_of, period_bounds, period_of
+from tests.property.books_facts import CITY, RULE, Fund, PlainVoucher
 from tests.property.books_model import Books
 
 CITY_OF_CENTER = {"ai": "", "sc": ""}
