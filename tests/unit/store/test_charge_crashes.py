@@ -87,10 +87,12 @@ def live(dies_in: int | None, when: str = "") -> list[Any]:
         step(it, uid)
         it.verify()
     found = [
-        it.db.rows(f"SELECT * FROM {name}")
+        sorted(it.db.rows(f"SELECT * FROM {name}"), key=str)
         for name in ("account", "cap_counter", "hold", "hold_leg", "transfer", "correction")
     ]
-    found.append(it.db.rows("SELECT gross_fen, subsidy_fen, self_pay_fen, settled FROM job"))
+    found.append(
+        sorted(it.db.rows("SELECT gross_fen, subsidy_fen, self_pay_fen, settled FROM job"), key=str)
+    )
     it.db.close()
     return found
 
