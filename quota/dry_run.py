@@ -88,10 +88,12 @@ def play(runs: Iterable[PastRun], terms: Terms, purse: Purse) -> Played:
         mine = givers.setdefault((run.enterprise, run.ask.contract), {})
         others = {name for name, roots in mine.items() if roots - {run.root}}
         admitted = _admitted(run, terms.rules, frozenset(others if run.ask.contract else ()))
-        left = _left(run, admitted, purse, accounts, caps)
+        sources = _sources(run, admitted, purse)
         price = terms.prices.get(run.ask.flavor, run.price_ufen)
-        bounds = bounds_of(source for mine in left.sources.values() for source in mine)
+        bounds = bounds_of(source for found_in in sources.values() for source in found_in)
         slices = cut(run.spans, Cuts((PriceFrom(0, price),), bounds)).slices
+        room = _room(run, admitted, {at.year for at in slices}, caps)
+        left = Left(sources, accounts, room)
         charge = quote(slices, admitted, left)
         found.gross_fen += charge.gross_fen
         found.gross_by[run.enterprise] += charge.gross_fen
@@ -121,14 +123,10 @@ def _admitted(run: PastRun, rules: Sequence[Rule], givers: frozenset[str]) -> tu
     return eligible(rules, run.applicant, run.ask._replace(contract_givers=givers)).admitted
 
 
-def _left(
-    run: PastRun,
-    admitted: Sequence[Admitted],
-    purse: Purse,
-    accounts: Mapping[str, int],
-    caps: Mapping[tuple[str, str, int], int],
-) -> Left:
-    sources = {
+def _sources(
+    run: PastRun, admitted: Sequence[Admitted], purse: Purse
+) -> dict[str, tuple[Source, ...]]:
+    return {
         rule.programme: (
             purse.own.get((run.enterprise, rule.programme), ())
             if rule.issue == "VOUCHER" or rule.unit != "FEN"
@@ -136,8 +134,16 @@ def _left(
         )
         for rule, _, _ in admitted
     }
-    years = _years(run)
-    left = {
+
+
+def _room(
+    run: PastRun,
+    admitted: Sequence[Admitted],
+    years: set[int],
+    caps: Mapping[tuple[str, str, int], int],
+) -> dict[tuple[str, int], int]:
+    """What is left of the caps of the years in which a run used something."""
+    return {
         (rule.programme, year): max(
             0, rule.year_cap_fen - caps.get((rule.programme, run.enterprise, year), 0)
         )
@@ -145,9 +151,3 @@ def _left(
         if rule.year_cap_fen is not None
         for year in years
     }
-    return Left(sources, accounts, left)
-
-
-def _years(run: PastRun) -> set[int]:
-    """The natural years in which a run used something."""
-    return {at.year for at in cut(run.spans, Cuts((PriceFrom(0, 0),))).slices}
