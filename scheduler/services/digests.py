@@ -27,7 +27,7 @@ async def get_digest(context: Context, day: str) -> StoredDigest:
         raise NotFound(
             f"there is no digest of {day}; `corridor ledger digests` lists them"
             if day
-            else "there is no digest yet; the first is made when a day ends in Shanghai"
+            else "there is no digest yet; the first is made when a service begins to lead"
         )
     return found
 

@@ -10,8 +10,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "digest.key": ("KEY", "密钥"),
     "digest.sha256": ("SHA-256", "SHA-256 值"),
     "digest.none": (
-        "No digests yet: the first is made when a day ends in Shanghai.",
-        "尚无摘要：北京时间一天结束时生成第一份。",
+        "No digests yet: the first is made when a service begins to lead.",
+        "尚无摘要：服务开始主持调度时生成第一份。",
     ),
     "digest.right": (
         "{n} digests: signed by the key, and the ledger still goes through all of them.",
