@@ -90,7 +90,7 @@ def play(runs: Iterable[PastRun], terms: Terms, purse: Purse) -> Played:
         admitted = _admitted(run, terms.rules, frozenset(others if run.ask.contract else ()))
         sources = _sources(run, admitted, purse)
         price = terms.prices.get(run.ask.flavor, run.price_ufen)
-        bounds = bounds_of(source for found_in in sources.values() for source in found_in)
+        bounds = bounds_of(source for of_one in sources.values() for source in of_one)
         slices = cut(run.spans, Cuts((PriceFrom(0, price),), bounds)).slices
         room = _room(run, admitted, {at.year for at in slices}, caps)
         left = Left(sources, accounts, room)
