@@ -160,26 +160,33 @@ class Quote:
     ``slices_fen`` is the gross of each slice, without unit-seconds that are free. ``parts`` are
     those of programmes that give something, in the order in which they give, by slice; a slice
     to which such a programme gives nothing has a part of 0 with its limit.
+
+    The sums: ``gross_fen`` is what the center gets, ``subsidy_fen`` what all programmes give, of
+    both modes, ``advance_fen`` what the enterprise pays first and then claims back,
+    ``unit_seconds`` are free ones of grants.
     """
 
     slices_fen: tuple[int, ...]
     parts: tuple[Part, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    gross_fen: int = field(init=False, compare=False)
+    subsidy_fen: int = field(init=False, compare=False)
+    advance_fen: int = field(init=False, compare=False)
+    unit_seconds: int = field(init=False, compare=False)
 
-    @property
-    def gross_fen(self) -> int:
-        """What the center gets."""
-        return sum(self.slices_fen)
-
-    @property
-    def subsidy_fen(self) -> int:
-        """What all programmes give, of both modes."""
-        return sum(part.amount_fen for part in self.parts)
-
-    @property
-    def advance_fen(self) -> int:
-        """What the enterprise pays first and then claims back."""
-        return sum(part.amount_fen for part in self.parts if part.claim)
+    def __post_init__(self) -> None:
+        """Sum up once: every charge is asked for its sums many times."""
+        subsidy = advance = free = 0
+        for part in self.parts:
+            subsidy += part.amount_fen
+            free += part.unit_seconds
+            if part.claim:
+                advance += part.amount_fen
+        put = object.__setattr__
+        put(self, "gross_fen", sum(self.slices_fen))
+        put(self, "subsidy_fen", subsidy)
+        put(self, "advance_fen", advance)
+        put(self, "unit_seconds", free)
 
     @property
     def self_pay_fen(self) -> int:
@@ -190,11 +197,6 @@ class Quote:
     def wallet_fen(self) -> int:
         """What the enterprise pays at first: the wallet holds so much."""
         return self.self_pay_fen + self.advance_fen
-
-    @property
-    def unit_seconds(self) -> int:
-        """Free unit-seconds of grants."""
-        return sum(part.unit_seconds for part in self.parts)
 
 
 class Leg(NamedTuple):
