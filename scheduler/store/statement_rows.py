@@ -7,6 +7,7 @@ of its own: the entries of a closed period never change.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -83,7 +84,7 @@ def charges(connection: Connection, found: Sequence[Key]) -> list[Charge]:
     rated = _rated(connection, found)
     given = _given(connection, found)
     return [
-        _charge(key, runs[key[1:]], postings[key], rated.get(key, _NOTHING), given.get(key, {}))
+        _charge(key, runs[key[1:]], postings[key], rated.get(key, _NOTHING), given[key])
         for key in found
     ]
 
@@ -158,19 +159,30 @@ def _runs(connection: Connection, found: Sequence[Key]) -> dict[tuple[int, int],
 
 def _postings(connection: Connection, found: Sequence[Key]) -> dict[Key, list[Posting]]:
     made: dict[Key, list[Posting]] = {key: [] for key in found}
-    marks, uids = _uids(found)
+    places, values = _places(found)
     for row in bulk_read(
         connection,
         "SELECT t.effective_ms, t.job_uid, t.attempt, t.shard, t.seq, t.hash, t.code,"
         " t.debit_account, t.credit_account, t.amount_fen, t.ledger, t.reverses, t.ref_period"
-        f" FROM transfer t WHERE t.job_uid IN ({marks}) AND {_BOOKED}"
-        " AND t.effective_ms >= ? AND t.effective_ms <= ? ORDER BY t.shard, t.seq",
-        (*uids, found[0].booked_ms, found[-1].booked_ms),
+        f" FROM {places} CROSS JOIN transfer t WHERE t.effective_ms = k.column1"
+        f" AND t.job_uid = k.column2 AND t.attempt = k.column3 AND {_BOOKED}"
+        " ORDER BY t.shard, t.seq",
+        values,
     ):
-        mine = made.get(row[:3])  # type: ignore[call-overload]
-        if mine is not None:
-            mine.append(Posting._make(row[3:]))
+        made[row[:3]].append(Posting._make(row[3:]))  # type: ignore[index]
     return made
+
+
+def _places(found: Sequence[Key]) -> tuple[str, list[int | None]]:
+    """Return a table ``k`` of charges, and its values; as long as ``_uids`` for the same reason.
+
+    What is left over of it meets no entry. It comes first in a join, so that entries are looked up
+    by it, whatever a planner takes to be better.
+    """
+    size = -(-len(found) // BLOCK) * BLOCK
+    values: list[int | None] = list(chain.from_iterable(found))
+    values += [None] * (3 * (size - len(found)))
+    return f"(VALUES {', '.join(['(?, ?, ?)'] * size)}) AS k", values
 
 
 def _rated(connection: Connection, found: Sequence[Key]) -> dict[Key, _Use]:
@@ -202,17 +214,20 @@ def _use(rows: Sequence[tuple[Any, ...]]) -> _Use:
 
 
 def _given(connection: Connection, found: Sequence[Key]) -> dict[Key, dict[str, Given]]:
-    made: dict[Key, dict[str, Given]] = {}
+    made: dict[Key, dict[str, Given]] = {key: {} for key in found}
     marks, uids = _uids(found)
-    for uid, attempt, booked_ms, account, *row in bulk_read(
+    for row in bulk_read(
         connection,
-        "SELECT job_uid, attempt, booked_ms, account_id, programme, rule_version, binding,"
+        "SELECT booked_ms, job_uid, attempt, account_id, programme, rule_version, binding,"
         f" start_ms FROM subsidy_line WHERE job_uid IN ({marks})"
         " ORDER BY job_uid, attempt, revision, line",
         uids,
     ):
-        mine = made.setdefault(Key(booked_ms, uid, attempt), {})
-        given, before = Given(*row), mine.get(account)
+        mine = made.get(row[:3])  # type: ignore[call-overload]
+        if mine is None:
+            continue  # of the same run, stated elsewhere
+        account, given = row[3], Given._make(row[4:])
+        before = mine.get(account)
         if before is None:
             mine[account] = given
         elif given.binding not in before.binding.split("; "):  # of another slice of the run
