@@ -127,6 +127,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ResolveDifference": _OPERATOR,
             "ListPrices": _PEOPLE,
             "SetPrices": _OPERATOR,
+            "SetFlavorDomestic": _OPERATOR,
         },
         "IdentityService": {
             "WhoAmI": _ALL,
@@ -137,6 +138,9 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ListTokens": _ADMINS | {Role.AUDITOR},
             "RevokeToken": _ADMINS,
             "ListAuditEvents": _CITY_AND_AUDIT,
+            "ListEnterpriseFacts": _PEOPLE,
+            "AddEnterpriseFact": _CITY,
+            "EndEnterpriseFact": _CITY,
         },
     }.items()
     for method, roles in methods.items()

@@ -6,7 +6,7 @@ import typer
 from corridor.v1 import center_service_pb2 as pb
 from corridor.v1.identity_service_pb2 import ListCitiesRequest
 
-from scheduler.cli import amounts, price_cmd
+from scheduler.cli import amounts, fact_cmd, price_cmd
 from scheduler.cli.client_command import add
 from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import enum_word, print_json, to_json
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     add(center, "resume", resume)
     add(center, "prices", price_cmd.prices)
     add(center, "set-prices", price_cmd.set_prices)
+    add(center, "domestic", fact_cmd.domestic)
     app.add_typer(center, name="center", rich_help_panel=PANEL)
     city = typer.Typer(cls=ClientGroup, help="Cities of the corridor.", no_args_is_help=True)
     add(city, "list", list_cities)
@@ -55,6 +56,7 @@ def list_centers(session: Session) -> None:
         Column("center.limit", right=True, rank=3),
         Column("center.per_node", right=True, rank=4),
         Column("center.architecture", rank=5),
+        Column("center.make", rank=5),
     ]
     rows: list[list[str | Cell]] = []
     for center in found:
@@ -63,7 +65,7 @@ def list_centers(session: Session) -> None:
                 Cell(center.center, "bold"),
                 Cell(_name(session, center), "bold"),
                 _state(session, center),
-                *[""] * 6,
+                *[""] * 7,
             ]
         )
         rows += [_flavor_row(session, flavor) for flavor in center.flavors]
@@ -85,6 +87,7 @@ def _flavor_row(session: Session, flavor: pb.Flavor) -> list[str | Cell]:
         out.span(flavor.wall_limit_max_s),
         str(flavor.units_per_node),
         flavor.architecture,
+        session.t("center.domestic") if flavor.domestic else "",
     ]
 
 
@@ -167,6 +170,7 @@ def _show(session: Session, center: pb.Center) -> None:
         Column("center.limit", right=True, rank=2),
         Column("center.per_node", right=True, rank=4),
         Column("center.architecture", rank=5),
+        Column("center.make", rank=5),
     ]
     rows = [_flavor_row(session, flavor) for flavor in center.flavors]
     out.line()

@@ -7,7 +7,7 @@ from corridor.v1 import charge_pb2
 from corridor.v1 import identity_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from scheduler.cli import amounts, exits
+from scheduler.cli import amounts, exits, fact_cmd
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed
 from scheduler.cli.groups import ClientGroup
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     add(enterprise, "create", create_enterprise)
     add(enterprise, "block", block_enterprise)
     add(enterprise, "unblock", unblock_enterprise)
+    fact_cmd.register(enterprise)
     app.add_typer(enterprise, name="enterprise", rich_help_panel=PANEL)
     token = typer.Typer(
         cls=ClientGroup, help="Tokens by which callers are known.", no_args_is_help=True

@@ -3,7 +3,7 @@
 from typing import Final
 
 from corridor.v1 import center_service_pb2 as pb
-from corridor.v1 import center_service_pb2_grpc
+from corridor.v1 import center_service_pb2_grpc, fact_pb2
 
 from scheduler.rpc import caller
 from scheduler.rpc.messages import CallContext, timestamp
@@ -59,6 +59,14 @@ class CenterServicer(
         view = await centers.resume(self._context, caller.current(), request.center, request.reason)
         return pb.ResumeCenterResponse(center=_center(view))
 
+    async def SetFlavorDomestic(
+        self, request: fact_pb2.SetFlavorDomesticRequest, context: CallContext
+    ) -> fact_pb2.SetFlavorDomesticResponse:
+        await centers.set_domestic(
+            self._context, caller.current(), request.flavor, request.domestic, request.reason
+        )
+        return fact_pb2.SetFlavorDomesticResponse(flavor=request.flavor, domestic=request.domestic)
+
 
 def _center(view: CenterView) -> pb.Center:
     row, status = view.row, view.status
@@ -94,4 +102,5 @@ def _flavor(one: OfferedFlavor) -> pb.Flavor:
         reported_units=one.pool.reported_units,
         effective_units=one.pool.effective_units,
         overcommitted_units=one.pool.overcommitted_units,
+        domestic=row.domestic,
     )

@@ -9,6 +9,7 @@ from corridor.v1 import identity_service_pb2_grpc
 from scheduler.domain.principal import Role
 from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.rpc import caller
+from scheduler.rpc.fact_methods import FactMethods
 from scheduler.rpc.messages import (
     CallContext,
     milliseconds,
@@ -27,7 +28,7 @@ _ROLE_TO_MESSAGE: Final = {role: pb.Role.Value(f"ROLE_{role}") for role in Role}
 _ROLE_FROM_MESSAGE: Final = {number: role for role, number in _ROLE_TO_MESSAGE.items()}
 
 
-class IdentityServicer(identity_service_pb2_grpc.IdentityServiceServicer):
+class IdentityServicer(FactMethods, identity_service_pb2_grpc.IdentityServiceServicer):
     """See ``identity_service.proto``; ``on_revoke`` is called after a token was revoked here."""
 
     def __init__(self, context: Context, on_revoke: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.principal import Principal
 from scheduler.errors import InvalidRequest
-from scheduler.services import checks
+from scheduler.services import approving, checks
 from scheduler.services.context import CenterStatus, Context
 from scheduler.store import centers
 from scheduler.store.centers import CenterRow
@@ -49,6 +49,17 @@ async def drain(context: Context, caller: Principal, center: str, reason: str) -
 async def resume(context: Context, caller: Principal, center: str, reason: str) -> CenterView:
     """Open a center again; raises ``InvalidRequest`` and ``NotFound``."""
     return await _set_state(context, caller, center, centers.OPEN, reason)
+
+
+async def set_domestic(
+    context: Context, caller: Principal, flavor: str, domestic: bool, reason: str
+) -> None:
+    """Say whether a flavor is of domestic make; raises ``InvalidRequest`` and ``NotFound``."""
+    wrong = checks.given("flavor", flavor) + checks.reason(reason)
+    if wrong:
+        raise InvalidRequest(wrong)
+    act = approving.act_of(context, caller, reason)
+    await context.db.write(lambda c: centers.set_domestic(c, flavor, domestic, act))
 
 
 async def _set_state(

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from quota.rules import CORRIDOR
 from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Principal
 from scheduler.domain.states import RUN_TERMINAL
 from scheduler.errors import NotFound
-from scheduler.store import audit_trail, catalog, feed, pools
+from scheduler.store import audit_trail, bookings, catalog, feed, pools
 from scheduler.store.catalog import FlavorRow
+from scheduler.store.change_requests import Act
 from scheduler.store.pools import Pool
 
 OPEN = "OPEN"
@@ -156,3 +158,30 @@ def set_state(
         reason=reason,
     )
     return get_center(connection, center, now_ms)
+
+
+def set_domestic(connection: Connection, flavor: str, domestic: bool, act: Act) -> None:
+    """Say whether a flavor's hardware is of domestic make; as it is already changes nothing.
+
+    It is asked at admission: what was held or charged until then stays. Raises ``NotFound``.
+    """
+    known = {one.flavor: one for one in catalog.flavors(connection)}
+    if flavor not in known:
+        raise NotFound(f"there is no flavor {flavor!r}; known are {', '.join(sorted(known))}")
+    if known[flavor].domestic == domestic:
+        return
+    connection.execute(
+        text("UPDATE flavor SET domestic = :domestic WHERE code = :flavor"),
+        {"domestic": domestic, "flavor": flavor},
+    )
+    audit_trail.record(
+        connection,
+        act.actor,
+        "FLAVOR_DOMESTIC_SET",
+        f"centers/{known[flavor].center}/flavors/{flavor}",
+        at_ms=act.wall_ms,
+        before={"domestic": not domestic},
+        after={"domestic": domestic},
+        reason=act.reason,
+    )
+    bookings.tell(connection, (CORRIDOR,), act.now_ms)

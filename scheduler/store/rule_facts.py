@@ -53,7 +53,7 @@ def load_payers(
             codes,
         ):
             lists.setdefault(code, {}).setdefault(project, set()).add(name)
-    since = _supported_since(connection, codes, asked)
+    since = _supported_since(connection, codes, asked, valid)
     rows = bulk_read(
         connection,
         "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
@@ -74,9 +74,12 @@ def load_payers(
 
 
 def _supported_since(
-    connection: Connection, codes: tuple[str, ...], rules: Iterable[Rule]
+    connection: Connection, codes: tuple[str, ...], rules: Iterable[Rule], valid: str
 ) -> dict[str, dict[str, int]]:
-    """The first natural year of support by enterprise and programme, in these books or before."""
+    """The first natural year of support by enterprise and programme, in these books or before.
+
+    ``valid`` is the condition on what was said of the time before.
+    """
     programmes = sorted(rule.programme for rule in rules if rule.support_years is not None)
     found: dict[str, dict[str, int]] = {}
     if not programmes:
@@ -88,7 +91,7 @@ def _supported_since(
         "SELECT enterprise, programme, min(year) FROM (SELECT enterprise, programme, year FROM"
         f" cap_counter WHERE {where} AND pending_fen + posted_fen > 0"
         " UNION ALL SELECT enterprise, programme, since_year FROM earlier_support"
-        f" WHERE {where}) AS known GROUP BY enterprise, programme",
+        f" WHERE {where} AND {valid}) AS known GROUP BY enterprise, programme",
         (*codes, *programmes, *codes, *programmes),
     ):
         found.setdefault(code, {})[programme] = int(year)

@@ -122,8 +122,9 @@ def load_facts(connection: Connection, facts: Sequence[EnterpriseFacts]) -> None
         for programme, year, source in one.supported:
             connection.execute(
                 text(
-                    "INSERT INTO earlier_support (enterprise, programme, since_year, source)"
-                    " VALUES (:enterprise, :programme, :year, :source) ON CONFLICT DO NOTHING"
+                    "INSERT INTO earlier_support"
+                    " (enterprise, programme, since_year, valid_from_ms, source)"
+                    " VALUES (:enterprise, :programme, :year, 0, :source) ON CONFLICT DO NOTHING"
                 ),
                 {
                     "enterprise": one.enterprise, "programme": programme, "year": year,

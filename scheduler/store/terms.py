@@ -51,15 +51,17 @@ def check_dates(from_ms: int | None, to_ms: int | None, now_ms: int) -> list[Fie
     return wrong
 
 
-def check_ahead(field: str, at_ms: int | None, now_ms: int) -> list[FieldViolation]:
-    """Check an instant that must not lie in the past, nor too far ahead; None is in order."""
+def check_ahead(
+    field: str, at_ms: int | None, now_ms: int, unset: str = "the moment of the approval"
+) -> list[FieldViolation]:
+    """Check an instant that must not lie in the past, nor too far ahead; None is in order.
+
+    ``unset`` says what leaving it out stands for.
+    """
     if at_ms is None or now_ms <= at_ms <= now_ms + AHEAD_MAX_MS:
         return []
     if at_ms < now_ms:
-        what = (
-            f"must not lie in the past (it is {instant_text(now_ms)}); leave it out for the moment"
-            " of the approval"
-        )
+        what = f"must not lie in the past (it is {instant_text(now_ms)}); leave it out for {unset}"
     else:
         what = "must not lie more than five years ahead"
     return [FieldViolation(field, what)]

@@ -256,3 +256,33 @@ def test_rules_and_prices_of_the_first_release_get_their_ends(engine: Engine) ->
             "SELECT price_ufen, effective_to_ms, created_by, approved_by FROM price_version"
         ).all()
         assert [tuple(row) for row in prices] == [(5, None, "x", "")]
+
+
+def test_facts_of_before_are_kept_and_earlier_support_is_dated_from_always(engine: Engine) -> None:
+    config = migrate._config()
+    with engine.connect() as raw:
+        connection = raw.execution_options(corridor_write=True)
+        with connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0016")
+            for statement in (
+                "INSERT INTO city VALUES ('wuhan', '武汉', 'Wuhan', 3)",
+                "INSERT INTO center VALUES ('ai', 'ai', 'ai', 'simulated', TRUE, 'OPEN', '{}')",
+                "INSERT INTO enterprise (code, name, city, size_class, sector, startup, blocked,"
+                " weight, created_ms) VALUES ('w1', 'w1', 'wuhan', 'SMALL', '', FALSE, FALSE, 1, 0)",
+                "INSERT INTO related_party VALUES ('w1', 'ai', 5, 9, 'register')",
+                "INSERT INTO listed_project VALUES ('w1', 'tech', 'T-1', 5, NULL, 'notice')",
+                "INSERT INTO earlier_support VALUES ('w1', 'p', 2024, 'before')",
+            ):
+                connection.exec_driver_sql(statement)
+        with connection.begin():
+            command.upgrade(config, "0017")
+        facts = {
+            table: tuple(connection.exec_driver_sql(f"SELECT * FROM {table}").one())
+            for table in ("related_party", "listed_project", "earlier_support")
+        }
+        assert facts == {
+            "related_party": ("w1", "ai", 5, 9, "register"),
+            "listed_project": ("w1", "tech", "T-1", 5, None, "notice"),
+            "earlier_support": ("w1", "p", 2024, 0, None, "before"),
+        }

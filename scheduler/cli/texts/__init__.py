@@ -11,6 +11,7 @@ from scheduler.cli.texts.budgets import TEXTS as BUDGETS
 from scheduler.cli.texts.charges import TEXTS as CHARGES
 from scheduler.cli.texts.digests import TEXTS as DIGESTS
 from scheduler.cli.texts.dry_runs import TEXTS as DRY_RUNS
+from scheduler.cli.texts.facts import TEXTS as FACTS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
 from scheduler.cli.texts.funds import TEXTS as FUNDS
 from scheduler.cli.texts.quotes import TEXTS as QUOTES
@@ -32,6 +33,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **DRY_RUNS,
     **QUOTES,
     **REASONS,
+    **FACTS,
     **FAULTS,
     **RECONCILING,
     **FUNDS,

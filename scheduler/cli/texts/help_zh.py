@@ -7,6 +7,7 @@ from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.charges import HELP as CHARGES
 from scheduler.cli.texts.digests import HELP as DIGESTS
 from scheduler.cli.texts.dry_runs import HELP as DRY_RUNS
+from scheduler.cli.texts.facts import HELP as FACTS
 from scheduler.cli.texts.funds import HELP as FUNDS
 from scheduler.cli.texts.reconciling import HELP as RECONCILING
 from scheduler.cli.texts.statements import HELP as STATEMENTS
@@ -16,6 +17,7 @@ HELP: Final[dict[str, str]] = {
     **ALERTS,
     **BUDGETS,
     **CHARGES,
+    **FACTS,
     **FUNDS,
     **DIGESTS,
     **DRY_RUNS,

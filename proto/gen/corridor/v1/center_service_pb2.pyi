@@ -68,6 +68,7 @@ class Flavor(_message.Message):
     REPORTED_UNITS_FIELD_NUMBER: _builtins.int
     EFFECTIVE_UNITS_FIELD_NUMBER: _builtins.int
     OVERCOMMITTED_UNITS_FIELD_NUMBER: _builtins.int
+    DOMESTIC_FIELD_NUMBER: _builtins.int
     flavor: _builtins.str
     """`<center>/<device>`."""
     display_name_zh: _builtins.str
@@ -96,6 +97,8 @@ class Flavor(_message.Message):
     """Units that runs may hold: what it grants, or less if it reports less."""
     overcommitted_units: _builtins.int
     """Units promised to cities and corridor that are not there; above 0 the flavor is OVERCOMMITTED."""
+    domestic: _builtins.bool
+    """Whether the hardware is of domestic make."""
     def __init__(
         self,
         *,
@@ -113,10 +116,11 @@ class Flavor(_message.Message):
         reported_units: _builtins.int | None = ...,
         effective_units: _builtins.int = ...,
         overcommitted_units: _builtins.int = ...,
+        domestic: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units", "reported_units", b"reported_units"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units", "architecture", b"architecture", "capacity_units", b"capacity_units", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "effective_units", b"effective_units", "flavor", b"flavor", "overcommitted_units", b"overcommitted_units", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "reported_units", b"reported_units", "unit", b"unit", "units_per_node", b"units_per_node", "used_units", b"used_units", "wall_limit_max_s", b"wall_limit_max_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units", "architecture", b"architecture", "capacity_units", b"capacity_units", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "domestic", b"domestic", "effective_units", b"effective_units", "flavor", b"flavor", "overcommitted_units", b"overcommitted_units", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "reported_units", b"reported_units", "unit", b"unit", "units_per_node", b"units_per_node", "used_units", b"used_units", "wall_limit_max_s", b"wall_limit_max_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reported_units: _TypeAlias = _typing.Literal["reported_units"]  # noqa: Y015
     _WhichOneofArgType__reported_units: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units"]  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from corridor.v1 import center_service_pb2 as corridor_dot_v1_dot_center__service__pb2
+from corridor.v1 import fact_pb2 as corridor_dot_v1_dot_fact__pb2
 from corridor.v1 import price_pb2 as corridor_dot_v1_dot_price__pb2
 from corridor.v1 import reconciliation_pb2 as corridor_dot_v1_dot_reconciliation__pb2
 
@@ -91,6 +92,11 @@ class CenterServiceStub:
                 '/corridor.v1.CenterService/ResolveDifference',
                 request_serializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.FromString,
+                _registered_method=True)
+        self.SetFlavorDomestic = channel.unary_unary(
+                '/corridor.v1.CenterService/SetFlavorDomestic',
+                request_serializer=corridor_dot_v1_dot_fact__pb2.SetFlavorDomesticRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_fact__pb2.SetFlavorDomesticResponse.FromString,
                 _registered_method=True)
 
 
@@ -180,6 +186,15 @@ class CenterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetFlavorDomestic(self, request, context):
+        """What subsidy rules ask about hardware (fact.proto).
+
+        Says whether a flavor's hardware is of domestic make.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CenterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -237,6 +252,11 @@ def add_CenterServiceServicer_to_server(servicer, server):
                     servicer.ResolveDifference,
                     request_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.SerializeToString,
+            ),
+            'SetFlavorDomestic': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFlavorDomestic,
+                    request_deserializer=corridor_dot_v1_dot_fact__pb2.SetFlavorDomesticRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_fact__pb2.SetFlavorDomesticResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -537,6 +557,33 @@ class CenterService:
             '/corridor.v1.CenterService/ResolveDifference',
             corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.SerializeToString,
             corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFlavorDomestic(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/SetFlavorDomestic',
+            corridor_dot_v1_dot_fact__pb2.SetFlavorDomesticRequest.SerializeToString,
+            corridor_dot_v1_dot_fact__pb2.SetFlavorDomesticResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Compute centers and what they offer."""
 
 from collections import abc as _abc
 from corridor.v1 import center_service_pb2 as _center_service_pb2
+from corridor.v1 import fact_pb2 as _fact_pb2
 from corridor.v1 import price_pb2 as _price_pb2
 from corridor.v1 import reconciliation_pb2 as _reconciliation_pb2
 from grpc import aio as _aio
@@ -65,6 +66,11 @@ class CenterServiceStub:
     """Lists differences, newest first; a city sees those of its own jobs."""
     ResolveDifference: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveDifferenceRequest, _reconciliation_pb2.ResolveDifferenceResponse]
     """Resolves a difference, so that its month can be closed."""
+    SetFlavorDomestic: _grpc.UnaryUnaryMultiCallable[_fact_pb2.SetFlavorDomesticRequest, _fact_pb2.SetFlavorDomesticResponse]
+    """What subsidy rules ask about hardware (fact.proto).
+
+    Says whether a flavor's hardware is of domestic make.
+    """
 
 @_typing.type_check_only
 class CenterServiceAsyncStub(CenterServiceStub):
@@ -101,6 +107,11 @@ class CenterServiceAsyncStub(CenterServiceStub):
     """Lists differences, newest first; a city sees those of its own jobs."""
     ResolveDifference: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveDifferenceRequest, _reconciliation_pb2.ResolveDifferenceResponse]  # type: ignore[assignment]
     """Resolves a difference, so that its month can be closed."""
+    SetFlavorDomestic: _aio.UnaryUnaryMultiCallable[_fact_pb2.SetFlavorDomesticRequest, _fact_pb2.SetFlavorDomesticResponse]  # type: ignore[assignment]
+    """What subsidy rules ask about hardware (fact.proto).
+
+    Says whether a flavor's hardware is of domestic make.
+    """
 
 class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows centers and their prices to all, and lets an operator open, close and price them."""
@@ -200,5 +211,16 @@ class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.ResolveDifferenceResponse, _abc.Awaitable[_reconciliation_pb2.ResolveDifferenceResponse]]:
         """Resolves a difference, so that its month can be closed."""
+
+    @_abc_1.abstractmethod
+    def SetFlavorDomestic(
+        self,
+        request: _fact_pb2.SetFlavorDomesticRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fact_pb2.SetFlavorDomesticResponse, _abc.Awaitable[_fact_pb2.SetFlavorDomesticResponse]]:
+        """What subsidy rules ask about hardware (fact.proto).
+
+        Says whether a flavor's hardware is of domestic make.
+        """
 
 def add_CenterServiceServicer_to_server(servicer: CenterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from corridor.v1 import fact_pb2 as corridor_dot_v1_dot_fact__pb2
 from corridor.v1 import identity_service_pb2 as corridor_dot_v1_dot_identity__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -76,6 +77,21 @@ class IdentityServiceStub:
                 request_serializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.FromString,
                 _registered_method=True)
+        self.ListEnterpriseFacts = channel.unary_unary(
+                '/corridor.v1.IdentityService/ListEnterpriseFacts',
+                request_serializer=corridor_dot_v1_dot_fact__pb2.ListEnterpriseFactsRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_fact__pb2.ListEnterpriseFactsResponse.FromString,
+                _registered_method=True)
+        self.AddEnterpriseFact = channel.unary_unary(
+                '/corridor.v1.IdentityService/AddEnterpriseFact',
+                request_serializer=corridor_dot_v1_dot_fact__pb2.AddEnterpriseFactRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_fact__pb2.AddEnterpriseFactResponse.FromString,
+                _registered_method=True)
+        self.EndEnterpriseFact = channel.unary_unary(
+                '/corridor.v1.IdentityService/EndEnterpriseFact',
+                request_serializer=corridor_dot_v1_dot_fact__pb2.EndEnterpriseFactRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_fact__pb2.EndEnterpriseFactResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -140,6 +156,29 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEnterpriseFacts(self, request, context):
+        """What subsidy rules ask about enterprises (fact.proto).
+
+        Lists what rules may ask about an enterprise: related centers, listed projects, earlier support.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddEnterpriseFact(self, request, context):
+        """Adds such a fact, from now or a later time on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndEnterpriseFact(self, request, context):
+        """Ends one, now or at a later time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -182,6 +221,21 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListAuditEvents,
                     request_deserializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
+            'ListEnterpriseFacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEnterpriseFacts,
+                    request_deserializer=corridor_dot_v1_dot_fact__pb2.ListEnterpriseFactsRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_fact__pb2.ListEnterpriseFactsResponse.SerializeToString,
+            ),
+            'AddEnterpriseFact': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddEnterpriseFact,
+                    request_deserializer=corridor_dot_v1_dot_fact__pb2.AddEnterpriseFactRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_fact__pb2.AddEnterpriseFactResponse.SerializeToString,
+            ),
+            'EndEnterpriseFact': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndEnterpriseFact,
+                    request_deserializer=corridor_dot_v1_dot_fact__pb2.EndEnterpriseFactRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_fact__pb2.EndEnterpriseFactResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -402,6 +456,87 @@ class IdentityService:
             '/corridor.v1.IdentityService/ListAuditEvents',
             corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.SerializeToString,
             corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEnterpriseFacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.IdentityService/ListEnterpriseFacts',
+            corridor_dot_v1_dot_fact__pb2.ListEnterpriseFactsRequest.SerializeToString,
+            corridor_dot_v1_dot_fact__pb2.ListEnterpriseFactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddEnterpriseFact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.IdentityService/AddEnterpriseFact',
+            corridor_dot_v1_dot_fact__pb2.AddEnterpriseFactRequest.SerializeToString,
+            corridor_dot_v1_dot_fact__pb2.AddEnterpriseFactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndEnterpriseFact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.IdentityService/EndEnterpriseFact',
+            corridor_dot_v1_dot_fact__pb2.EndEnterpriseFactRequest.SerializeToString,
+            corridor_dot_v1_dot_fact__pb2.EndEnterpriseFactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 Enterprises, and the tokens by which callers are known."""
 
 from collections import abc as _abc
+from corridor.v1 import fact_pb2 as _fact_pb2
 from corridor.v1 import identity_service_pb2 as _identity_service_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -53,6 +54,15 @@ class IdentityServiceStub:
     """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
     the own city.
     """
+    ListEnterpriseFacts: _grpc.UnaryUnaryMultiCallable[_fact_pb2.ListEnterpriseFactsRequest, _fact_pb2.ListEnterpriseFactsResponse]
+    """What subsidy rules ask about enterprises (fact.proto).
+
+    Lists what rules may ask about an enterprise: related centers, listed projects, earlier support.
+    """
+    AddEnterpriseFact: _grpc.UnaryUnaryMultiCallable[_fact_pb2.AddEnterpriseFactRequest, _fact_pb2.AddEnterpriseFactResponse]
+    """Adds such a fact, from now or a later time on."""
+    EndEnterpriseFact: _grpc.UnaryUnaryMultiCallable[_fact_pb2.EndEnterpriseFactRequest, _fact_pb2.EndEnterpriseFactResponse]
+    """Ends one, now or at a later time."""
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -79,6 +89,15 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
     the own city.
     """
+    ListEnterpriseFacts: _aio.UnaryUnaryMultiCallable[_fact_pb2.ListEnterpriseFactsRequest, _fact_pb2.ListEnterpriseFactsResponse]  # type: ignore[assignment]
+    """What subsidy rules ask about enterprises (fact.proto).
+
+    Lists what rules may ask about an enterprise: related centers, listed projects, earlier support.
+    """
+    AddEnterpriseFact: _aio.UnaryUnaryMultiCallable[_fact_pb2.AddEnterpriseFactRequest, _fact_pb2.AddEnterpriseFactResponse]  # type: ignore[assignment]
+    """Adds such a fact, from now or a later time on."""
+    EndEnterpriseFact: _aio.UnaryUnaryMultiCallable[_fact_pb2.EndEnterpriseFactRequest, _fact_pb2.EndEnterpriseFactResponse]  # type: ignore[assignment]
+    """Ends one, now or at a later time."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps enterprises and tokens. An operator acts on all, a city admin on the own city, an
@@ -150,5 +169,32 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
         the own city.
         """
+
+    @_abc_1.abstractmethod
+    def ListEnterpriseFacts(
+        self,
+        request: _fact_pb2.ListEnterpriseFactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fact_pb2.ListEnterpriseFactsResponse, _abc.Awaitable[_fact_pb2.ListEnterpriseFactsResponse]]:
+        """What subsidy rules ask about enterprises (fact.proto).
+
+        Lists what rules may ask about an enterprise: related centers, listed projects, earlier support.
+        """
+
+    @_abc_1.abstractmethod
+    def AddEnterpriseFact(
+        self,
+        request: _fact_pb2.AddEnterpriseFactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fact_pb2.AddEnterpriseFactResponse, _abc.Awaitable[_fact_pb2.AddEnterpriseFactResponse]]:
+        """Adds such a fact, from now or a later time on."""
+
+    @_abc_1.abstractmethod
+    def EndEnterpriseFact(
+        self,
+        request: _fact_pb2.EndEnterpriseFactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fact_pb2.EndEnterpriseFactResponse, _abc.Awaitable[_fact_pb2.EndEnterpriseFactResponse]]:
+        """Ends one, now or at a later time."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
