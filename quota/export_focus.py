@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 from quota.calendar import period_bounds
-from quota.statement_columns import all_plain, decimal
+from quota.statement_columns import SECONDS, decimal
 from quota.statements import Line, StatementKind, due_of, money_text
 
 COLUMNS: Final = (
@@ -35,13 +35,19 @@ _UFEN_PLACES: Final = 8
 
 
 @lru_cache(maxsize=4_096)
+def _hour_text(hour: int) -> str:
+    """Return an hour since the epoch in UTC: ``2026-09-21T02:``."""
+    return datetime.fromtimestamp(hour * 3_600, UTC).isoformat()[:14]
+
+
 def utc_text(at_ms: int) -> str:
     """Return an instant in UTC: ``2026-09-21T02:00:00Z``."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:19] + "Z"
+    hour, rest_ms = divmod(at_ms, 3_600_000)
+    return f"{_hour_text(hour)}{SECONDS[rest_ms // 1_000]}Z"
 
 
 def rows_of(kind: StatementKind, line: Line) -> list[list[str]]:
-    """Return the rows of a line, in the order of ``COLUMNS``."""
+    """Return the rows of a line, in the order of ``COLUMNS``; a name may be a formula."""
     due = due_of(kind, line.gross_fen, line.share_fen, line.self_pay_fen, line.claim_fen)
     if kind is not StatementKind.ENTERPRISE:
         return [_row(line, "Usage", due, due, line.share_fen)]
@@ -55,31 +61,40 @@ def rows_of(kind: StatementKind, line: Line) -> list[list[str]]:
 
 def _row(line: Line, category: str, billed: int, effective: int, share: int) -> list[str]:
     usage = category == "Usage"
-    start_ms, end_ms = period_bounds(line.period)
-    used = line.start_ms is not None and line.end_ms is not None
-    began_ms = line.start_ms if line.start_ms is not None and used else line.booked_ms
-    ended_ms = line.end_ms if line.end_ms is not None and used else line.booked_ms
-    correction = bool(line.correction)
-    cost, price, quantity, priced = money_text(billed), "", "", ""
-    if usage and not correction and line.price_ufen is not None:
+    began_ms, ended_ms = line.start_ms, line.end_ms
+    if began_ms is None or ended_ms is None:
+        began_ms = ended_ms = line.booked_ms
+    cost, price, quantity, priced, unit, price_id = money_text(billed), "", "", "", "", ""
+    if not usage:
+        cost = money_text(0)
+    elif not line.correction and line.price_ufen is not None:
         charged = line.unit_seconds - line.free_unit_seconds
         cost = decimal(charged * line.price_ufen, _UFEN_PLACES)
-        price = decimal(line.price_ufen, _UFEN_PLACES)
+        price = _price_text(line.price_ufen)
         quantity, priced = str(charged), "Standard"
-    elif not usage:
-        cost = money_text(0)
-    unit = f"{line.unit}-seconds" if usage else ""
-    return all_plain([
+        unit, price_id = f"{line.unit}-seconds", line.price_id
+    return [
         money_text(billed), line.enterprise, line.enterprise_name, _CURRENCY,
-        utc_text(start_ms), utc_text(end_ms), category, "Correction" if correction else "",
+        *_period_texts(line.period), category, "Correction" if line.correction else "",
         _describe(line, usage), "Usage-Based" if usage else "One-Time", utc_text(began_ms),
-        utc_text(ended_ms), quantity, unit if quantity else "", cost, price,
+        utc_text(ended_ms), quantity, unit, cost, price,
         money_text(effective), line.statement, line.center, cost, price, priced, quantity,
-        unit if quantity else "", "Corridor", line.center, line.center, line.run,
-        "Compute", line.flavor, line.flavor, line.price_id if quantity else "",
+        unit, "Corridor", line.center, line.center, line.run,
+        "Compute", line.flavor, line.flavor, price_id,
         line.project, line.city, line.programme, line.rule_version,
         money_text(share), line.contract, line.job, line.entries,
-    ])  # fmt: skip
+    ]  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _period_texts(period: str) -> tuple[str, ...]:
+    return tuple(map(utc_text, period_bounds(period)))
+
+
+@lru_cache(maxsize=4_096)
+def _price_text(ufen: int) -> str:
+    """Return micro-fen per unit-second as yuan per unit-second."""
+    return decimal(ufen, _UFEN_PLACES)
 
 
 def _describe(line: Line, usage: bool) -> str:

@@ -6,7 +6,6 @@ sheet has a million lines at most; what is more goes on another sheet.
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Final
 
 from quota.export_zip import ZipWriter
@@ -72,6 +71,13 @@ def escaped(text: str) -> str:
     return text
 
 
+def xml_cells(cells: Sequence[str]) -> list[bytes]:
+    """Return cells as XML holds them, in UTF-8: hardly ever anything must be escaped."""
+    if _SPECIAL.search("\n".join(cells)) is not None:
+        cells = [escaped(cell) for cell in cells]
+    return [cell.encode() for cell in cells]
+
+
 class Workbook:
     """A workbook under way: lines, then a summary sheet. Each call returns the bytes ready.
 
@@ -84,6 +90,7 @@ class Workbook:
         self._zip, self._title, self._rows_max = ZipWriter(), title, rows_max
         self._columns = tuple(columns)
         self._kinds = tuple(column.kind for column in columns)
+        self._templates: dict[tuple[bool, ...], bytes] = {}
         self._sheets: list[str] = []
         self._rows = 0
 
@@ -97,14 +104,14 @@ class Workbook:
         ]
         return b"".join(parts)
 
-    def rows(self, rows: Sequence[Sequence[str]]) -> bytes:
-        """Add lines, as ``statement_columns.cells`` gives them."""
+    def rows(self, rows: Sequence[Sequence[bytes]]) -> bytes:
+        """Add lines, with cells as ``xml_cells`` gives them."""
         ready, done = [], 0
         while done < len(rows):
             if self._rows == self._rows_max:
                 ready += [self._zip.write(_SHEET_END), self._lines_sheet()]
             some = rows[done : done + self._rows_max - self._rows]
-            ready.append(self._zip.write("".join(map(self._row, some)).encode()))
+            ready.append(self._zip.write(b"".join(map(self._row, some))))
             done += len(some)
             self._rows += len(some)
         return b"".join(ready)
@@ -122,11 +129,12 @@ class Workbook:
         ready.append(self._zip.finish())
         return b"".join(ready)
 
-    def _row(self, cells: Sequence[str]) -> str:
-        if _SPECIAL.search("\n".join(cells)) is not None:
-            cells = [escaped(cell) for cell in cells]
-        template, filled = _template(self._kinds, tuple(map(bool, cells)))
-        return template % (tuple(cells) if filled else tuple(filter(None, cells)))
+    def _row(self, cells: Sequence[bytes]) -> bytes:
+        filled = tuple(map(bool, cells))
+        template = self._templates.get(filled)
+        if template is None:
+            template = self._templates[filled] = _template(self._kinds, filled)
+        return template % tuple(filter(None, cells))
 
     def _part(self, name: str, text: str) -> bytes:
         return self._zip.begin(name) + self._zip.write(text.encode())
@@ -188,9 +196,8 @@ def _bold(text: str) -> str:
     return _text(text).replace("<c ", f'<c s="{_BOLD}" ', 1)
 
 
-@lru_cache(maxsize=4_096)
-def _template(kinds: tuple[Kind, ...], filled: tuple[bool, ...]) -> tuple[str, bool]:
-    """Return the row with a place for each cell that is not empty, and whether all have one."""
+def _template(kinds: Sequence[Kind], filled: Sequence[bool]) -> bytes:
+    """Return a row with a place for each cell that is not empty."""
     cells = []
     for kind, has in zip(kinds, filled, strict=True):
         style = _STYLE.get(kind)
@@ -198,4 +205,4 @@ def _template(kinds: tuple[Kind, ...], filled: tuple[bool, ...]) -> tuple[str, b
             cells.append("<c/>")
         else:
             cells.append(_TEXT_CELL if style is None else f'<c s="{style}"><v>%s</v></c>')
-    return f"<row>{''.join(cells)}</row>", all(filled)
+    return f"<row>{''.join(cells)}</row>".encode()

@@ -9,14 +9,17 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from quota.calendar import SHANGHAI
 from quota.statements import Line, money_text
 
+#: Seconds of an hour as they are written: ``09:59``.
+SECONDS: Final = tuple(f"{at // 60:02d}:{at % 60:02d}" for at in range(3_600))
 #: Begins what a spreadsheet would take for a formula; a number below 0 is none.
 _RISK: Final = re.compile(r"[=+@\t\r]|-(?!\d+(?:\.\d+)?$)")
-_MARKS: Final = ("\n=", "\n+", "\n-", "\n@", "\n\t", "\n\r")
+_BEGUN: Final = re.compile(r"\n[=+@\t\r-]")
 
 
 class Kind(StrEnum):
@@ -109,11 +112,18 @@ def price_text(ufen: int | None) -> str:
     return "" if ufen is None else decimal(ufen * 36, 6)
 
 
+@lru_cache(maxsize=4_096)
+def _hour_text(hour: int) -> str:
+    """Return an hour since the epoch in Chinese time: ``2026-09-21 10:``; hours begin with it."""
+    return datetime.fromtimestamp(hour * 3_600, SHANGHAI).isoformat(" ")[:14]
+
+
 def time_text(at_ms: int | None) -> str:
     """Return an instant in Chinese time: ``2026-09-21 10:00:00``."""
     if at_ms is None:
         return ""
-    return datetime.fromtimestamp(at_ms // 1000, SHANGHAI).isoformat(" ")[:19]
+    hour, rest_ms = divmod(at_ms, 3_600_000)
+    return _hour_text(hour) + SECONDS[rest_ms // 1_000]
 
 
 def plain(text: str) -> str:
@@ -123,14 +133,14 @@ def plain(text: str) -> str:
 
 def all_plain(cells: list[str]) -> list[str]:
     """Return cells as no spreadsheet takes one for a formula: hardly ever anything changes."""
-    text = "\n".join(("", *cells))
-    return [plain(one) for one in cells] if any(mark in text for mark in _MARKS) else cells
+    risky = _BEGUN.search("\n".join(("", *cells)))
+    return cells if risky is None else [plain(one) for one in cells]
 
 
 _WRITE: Final[dict[Kind, Callable[[Any], str]]] = {
     Kind.COUNT: str,
     Kind.MONEY: money_text,
-    Kind.PRICE: price_text,
+    Kind.PRICE: lru_cache(maxsize=4_096)(price_text),
     Kind.TIME: time_text,
 }
 _WRITERS: Final = tuple(
@@ -141,11 +151,11 @@ if tuple(column.key for column in COLUMNS) != Line._fields:
 
 
 def cells(line: Line) -> list[str]:
-    """Return what is written of a line, in the order of ``COLUMNS``."""
+    """Return what is written of a line, in the order of ``COLUMNS``; a name may be a formula."""
     found: list[Any] = list(line)
     for at, write in _WRITERS:
         found[at] = write(found[at])
-    return all_plain(found)
+    return found
 
 
 def titles(columns: Sequence[Column] = COLUMNS) -> list[str]:

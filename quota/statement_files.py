@@ -7,12 +7,13 @@ the time of its making are in no file: so it is the same bytes whenever it is ma
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from quota import export_focus
-from quota.export_csv import BOM, rows_bytes
-from quota.export_xlsx import Workbook
-from quota.statement_columns import titles
+from quota.export_csv import BOM, plain_bytes, rows_bytes
+from quota.export_xlsx import Workbook, xml_cells
+from quota.statement_columns import all_plain, cells, titles
 from quota.statements import Line, StatementKind, money_text
 from quota.stating import Maker
 
@@ -63,6 +64,29 @@ def formats_of(kind: StatementKind) -> tuple[Format, ...]:
     return (Format.CSV, Format.XLSX, Format.FOCUS, *evidence)
 
 
+class Block:
+    """Lines that are added to files at one go; they are written once for all that ask."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.lines = lines
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The lines as they are written: see ``statement_columns``."""
+        return self._written[0]
+
+    @property
+    def plain(self) -> bytes | None:
+        """The rows as CSV if all cells are plain: then they are in a workbook as they are, too."""
+        return self._written[1]
+
+    @cached_property
+    def _written(self) -> tuple[list[list[str]], bytes | None]:
+        rows = [cells(line) for line in self.lines]
+        text = plain_bytes(rows)
+        return (rows, text) if text is not None else (list(map(all_plain, rows)), None)
+
+
 class LineFile(Protocol):
     """A file of lines under way."""
 
@@ -70,8 +94,8 @@ class LineFile(Protocol):
         """Begin it."""
         ...
 
-    def add(self, lines: Sequence[Line], cells: Sequence[Sequence[str]]) -> bytes:
-        """Add lines, which are also given as written."""
+    def add(self, block: Block) -> bytes:
+        """Add lines."""
         ...
 
     def end(self, maker: Maker) -> bytes:
@@ -85,8 +109,8 @@ class CsvFile:
     def begin(self) -> bytes:
         return BOM + rows_bytes([titles()])
 
-    def add(self, lines: Sequence[Line], cells: Sequence[Sequence[str]]) -> bytes:
-        return rows_bytes(cells)
+    def add(self, block: Block) -> bytes:
+        return rows_bytes(block.rows) if block.plain is None else block.plain
 
     def end(self, maker: Maker) -> bytes:
         return b""
@@ -101,8 +125,10 @@ class FocusFile:
     def begin(self) -> bytes:
         return BOM + rows_bytes([export_focus.COLUMNS])
 
-    def add(self, lines: Sequence[Line], cells: Sequence[Sequence[str]]) -> bytes:
-        return rows_bytes(row for line in lines for row in export_focus.rows_of(self._kind, line))
+    def add(self, block: Block) -> bytes:
+        rows = [row for line in block.lines for row in export_focus.rows_of(self._kind, line)]
+        plain = plain_bytes(rows)
+        return rows_bytes(map(all_plain, rows)) if plain is None else plain
 
     def end(self, maker: Maker) -> bytes:
         return b""
@@ -117,8 +143,10 @@ class XlsxFile:
     def begin(self) -> bytes:
         return self._book.begin()
 
-    def add(self, lines: Sequence[Line], cells: Sequence[Sequence[str]]) -> bytes:
-        return self._book.rows(cells)
+    def add(self, block: Block) -> bytes:
+        if block.plain is None:
+            return self._book.rows(list(map(xml_cells, block.rows)))
+        return self._book.rows([row.split(b",") for row in block.plain.splitlines()])
 
     def end(self, maker: Maker) -> bytes:
         return self._book.end("汇总 Summary", summary(maker))

@@ -48,6 +48,8 @@ SUBSIDY_KINDS: Final = frozenset({"fund", "voucher", "lapsed"})
 SELF_PAY_KINDS: Final = frozenset({"wallet", "receivable", "claim"})
 GRANT_KIND: Final = "grant"
 MONEY: Final = "CNY"
+#: Parts of a yuan as they are written.
+_FEN: Final = tuple(f".{fen:02d}" for fen in range(100))
 #: Codes of entries that settle a run; what others say of it corrects that.
 SETTLING: Final = frozenset({"OVERRUN", "SETTLE", "TOP_UP"})
 
@@ -67,8 +69,7 @@ def money_text(fen: int) -> str:
     """Return fen as yuan: ``1234.05``."""
     if fen < 0:
         return "-" + money_text(-fen)
-    yuan, rest = divmod(fen, 100)
-    return f"{yuan}.{rest:02d}"
+    return f"{fen // 100}{_FEN[fen % 100]}"
 
 
 class Posting(NamedTuple):

@@ -23,8 +23,7 @@ from quota.export_evidence import (
     rule_bytes,
     usage_bytes,
 )
-from quota.statement_columns import cells
-from quota.statement_files import Format, LineFile, facts_of, line_file
+from quota.statement_files import Block, Format, LineFile, facts_of, line_file
 from quota.statements import Charge
 from quota.stating import Maker
 from scheduler.domain.ids import job_id, run_id
@@ -84,10 +83,9 @@ async def make_line_files(
         digest.take(file.begin())
 
     def use(connection: Connection, found: Sequence[Key]) -> bool:
-        lines = maker.lines(statement_rows.charges(connection, found))
-        written = [cells(line) for line in lines]
+        block = Block(maker.lines(statement_rows.charges(connection, found)))
         for file, digest in files.values():
-            digest.take(file.add(lines, written))
+            digest.take(file.add(block))
         return True
 
     async for _ in _blocks(context, source, use):
@@ -109,8 +107,7 @@ async def file_pieces(
     yield file.begin()
 
     def use(connection: Connection, found: Sequence[Key]) -> bytes:
-        lines = maker.lines(statement_rows.charges(connection, found))
-        return file.add(lines, [cells(line) for line in lines])
+        return file.add(Block(maker.lines(statement_rows.charges(connection, found))))
 
     async for piece in _blocks(context, source, use):
         yield piece
@@ -141,8 +138,7 @@ async def _evidence(context: Context, source: Source, maker: Maker) -> AsyncGene
     def state(connection: Connection, found: Sequence[Key]) -> bytes:
         charges = statement_rows.charges(connection, found)
         used.note(charges)
-        lines = maker.lines(charges)
-        return bundle.write(lines_file.add(lines, [cells(line) for line in lines]))
+        return bundle.write(lines_file.add(Block(maker.lines(charges))))
 
     async for piece in _blocks(context, source, state):
         yield piece

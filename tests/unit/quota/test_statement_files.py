@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,24 @@ from xml.dom import minidom
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quota import export_focus
-from quota.export_csv import BOM
+from quota.export_csv import BOM, plain_bytes, rows_bytes
 from quota.export_evidence import MANIFEST, Bundle, UsageRow, entry_bytes, usage_bytes
-from quota.export_xlsx import Workbook, escaped
+from quota.export_xlsx import Workbook, escaped, xml_cells
 from quota.export_zip import ZipWriter
-from quota.statement_columns import COLUMNS, Kind, cells, decimal, price_text, time_text
-from quota.statement_files import Format, file_name, formats_of, line_file
+from quota.statement_columns import (
+    COLUMNS,
+    Kind,
+    all_plain,
+    decimal,
+    plain,
+    price_text,
+    time_text,
+)
+from quota.statement_files import Block, Format, file_name, formats_of, line_file
 from quota.statements import Charge, Party, StatementKind, money_text
 from quota.transfers import GENESIS, Entry, chain
 from quota.transfers import Kind as EntryKind
@@ -66,8 +75,7 @@ def made(
     file = line_file(file_format, it.kind)
     pieces = [file.begin()]
     for first in range(0, len(charges), block):
-        lines = it.lines(charges[first : first + block])
-        pieces.append(file.add(lines, [cells(line) for line in lines]))
+        pieces.append(file.add(Block(it.lines(charges[first : first + block]))))
     pieces.append(file.end(it))
     return b"".join(pieces)
 
@@ -92,6 +100,60 @@ def test_prices_and_times_are_those_people_know() -> None:
     assert price_text(222_222) == "7.999992"  # yuan an hour
     assert price_text(None) == time_text(None) == ""
     assert time_text(1_789_956_000_000) == "2026-09-21 10:00:00"  # Shanghai
+
+
+instants = st.integers(0, 4_102_444_800_000)
+
+
+@given(instants)
+@example(1_789_956_000_000 - 1)
+def test_times_are_those_of_a_calendar(at_ms: int) -> None:
+    """Each hour is written once; a calendar writes each second."""
+    shanghai = datetime.fromtimestamp(at_ms // 1000, timezone(timedelta(hours=8)))
+    if at_ms >= 700_000_000_000:  # there was summer time before
+        assert time_text(at_ms) == shanghai.strftime("%Y-%m-%d %H:%M:%S")
+    utc = datetime.fromtimestamp(at_ms // 1000, UTC)
+    assert export_focus.utc_text(at_ms) == utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- plain cells ----------------------------------------------------------------------------------
+
+safe = st.text(st.sampled_from("a1 .;:#/_%'-+=@，光"), max_size=4)
+odd = st.text(st.characters(codec="utf-8"), max_size=3)
+some_rows = st.integers(2, 4).flatmap(
+    lambda width: st.lists(st.lists(safe | odd, min_size=width, max_size=width), max_size=3)
+)
+
+
+@given(some_rows)
+def test_plain_rows_are_as_they_are_written_cell_by_cell(rows: list[list[str]]) -> None:
+    text = plain_bytes(rows)
+    if text is not None:
+        assert text == rows_bytes([[plain(cell) for cell in row] for row in rows])
+        assert [row.split(b",") for row in text.splitlines()] == [
+            [escaped(cell).encode() for cell in row] for row in rows
+        ]
+
+
+@given(some_rows)
+def test_rows_that_are_not_plain_are_written_with_their_marks(rows: list[list[str]]) -> None:
+    for row in rows:
+        assert all_plain(row) == [plain(cell) for cell in row]
+        assert xml_cells(row) == [escaped(cell).encode() for cell in row]
+
+
+@pytest.mark.parametrize("cell", ["", "-1", "-12.50", "光谷，智算 a-b '#1; 2'", "1+1=2"])
+def test_common_cells_are_plain(cell: str) -> None:
+    rows = [[cell, "x"], ["x", cell]]
+    assert plain_bytes(rows) == rows_bytes(rows)
+
+
+@pytest.mark.parametrize(
+    "char", [*',"&<>\r\n\t\x00\x1f\ufffe\uffff', "=1", "+1", "@1", "-a", "-1-1"]
+)
+def test_a_cell_with_a_mark_is_not_plain(char: str) -> None:
+    for row in (["x", char], [char, "x"], ["x", f"{char}x", "x"]):
+        assert plain_bytes([["x"] * len(row), row]) is None
 
 
 # --- CSV ------------------------------------------------------------------------------------------
@@ -119,7 +181,8 @@ def test_csv_has_a_mark_for_excel_heads_in_both_languages_and_a_line_each() -> N
 def test_no_name_is_taken_for_a_formula(name: str) -> None:
     it = maker("ENTERPRISE", "w1")
     it.parties = {**NAMES, ("enterprises", "w1"): Party(name, "-0x")}
-    row = dict(zip((one.key for one in COLUMNS), cells(it.lines([CHARGES[3]])[0]), strict=True))
+    [written] = Block(it.lines([CHARGES[3]])).rows
+    row = dict(zip((one.key for one in COLUMNS), written, strict=True))
     assert row["enterprise_name"] == f"'{name}"
     assert row["uscc"] == "'-0x"
     assert row["gross_fen"] == "-0.50"  # a number is a number
@@ -155,8 +218,8 @@ def test_a_workbook_has_amounts_as_numbers_and_names_as_text() -> None:
 
 def test_lines_beyond_a_sheet_go_on_another() -> None:
     book = Workbook("L", COLUMNS[:2], rows_max=3)
-    data = book.begin() + book.rows([("a", "1"), ("b", "2")]) + book.rows(
-        [("c", "3"), ("d", "4"), ("e", "5"), ("f", "6"), ("g", "7")]
+    data = book.begin() + book.rows([(b"a", b"1"), (b"b", b"2")]) + book.rows(
+        [(b"c", b"3"), (b"d", b"4"), (b"e", b"5"), (b"f", b"6"), (b"g", b"7")]
     ) + book.end("S", [])  # fmt: skip
     sheets = openpyxl.load_workbook(io.BytesIO(data)).worksheets
     assert [one.title for one in sheets] == ["L", "L 2", "L 3", "S"]
@@ -305,6 +368,18 @@ def test_files_are_the_same_bytes_in_another_process_time_zone_and_locale() -> N
                  "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         assert there.stdout.split() == here
+
+
+def test_files_are_the_same_bytes_as_in_earlier_releases() -> None:
+    """Of statements that were issued, by this digest of all parts of all of their files."""
+    parts = hashlib.sha256()
+    for kind in sorted(StatementKind):
+        for charges in (CHARGES, [subsidised(9)]):
+            parts.update(made(Format.CSV, kind, charges) + made(Format.FOCUS, kind, charges))
+            with zipfile.ZipFile(io.BytesIO(made(Format.XLSX, kind, charges))) as book:
+                for name in book.namelist():  # how they are packed is zlib's affair
+                    parts.update(name.encode() + book.read(name))
+    assert parts.hexdigest() == "b25ea98ced821cb558b0cc2158c82de23f67c5ce654c324a5e9838aceea4c2b7"
 
 
 def test_only_enterprises_have_evidence_and_files_are_named_by_the_number() -> None:
