@@ -258,8 +258,8 @@ def _draw(one: Admitted, source: Source, amount: int, year: int | None) -> Draw:
     )
 
 
-def _too_late(one: Admitted, at: Slice, first: Slice) -> bool:
-    """Whether the years of support are over."""
+def too_late(one: Admitted, at: Slice, first: Slice) -> bool:
+    """Whether the years of support are over for a slice of a run."""
     years = one.rule.support_years
     since = first.year if one.since is None else one.since
     return years is not None and at.year - since >= years
@@ -333,12 +333,12 @@ class _Way:
     def _part(self, one: Admitted, number: int, total: int, capped: Mapping[int, int]) -> Part:
         rule, at, first = one.rule, self._slices[number], self._slices[0]
         sources = self._purse.serving(one, at, first)
-        want, binding = self._wanted(one, number, total)
+        want, binding = wanted(one, self._gross[number], self.given[number], total)
         cap = None
         if rule.year_cap_fen is not None:
             most = self._purse.left.caps.get((rule.programme, at.year), rule.year_cap_fen)
             cap = max(0, most - capped.get(at.year, 0))
-        if _too_late(one, at, first):
+        if too_late(one, at, first):
             drawn = _Drawn((), Binding.SUPPORT_YEARS)
         elif rule.issue == "VOUCHER":
             drawn = (
@@ -363,14 +363,19 @@ class _Way:
             drawn.bound_by,
         )
 
-    def _wanted(self, one: Admitted, number: int, total: int) -> tuple[int, Binding]:
-        """What a rule would give to a slice if it had enough, and what limits that."""
-        rule, gross, given = one.rule, self._gross[number], self.given[number]
-        base = gross if rule.base == "GROSS" else gross - given
-        want, binding = share_fen(base, one.rate_bp), Binding.RATE
-        if rule.job_cap_fen is not None and rule.job_cap_fen - total < want:
-            want, binding = rule.job_cap_fen - total, Binding.JOB_CAP
-        ceiling = max(0, share_fen(gross, rule.ceiling_bp) - given)
-        if ceiling < want:
-            want, binding = ceiling, Binding.CEILING
-        return want, binding
+
+def wanted(one: Admitted, gross: int, given: int, total: int) -> tuple[int, Binding]:
+    """Return what a rule would give to a slice if it had enough, and what limits that.
+
+    ``gross`` is the slice's, ``given`` what earlier rules give to it, ``total`` what the rule gives
+    to earlier slices; all in fen.
+    """
+    rule = one.rule
+    base = gross if rule.base == "GROSS" else gross - given
+    want, binding = share_fen(base, one.rate_bp), Binding.RATE
+    if rule.job_cap_fen is not None and rule.job_cap_fen - total < want:
+        want, binding = rule.job_cap_fen - total, Binding.JOB_CAP
+    ceiling = max(0, share_fen(gross, rule.ceiling_bp) - given)
+    if ceiling < want:
+        want, binding = ceiling, Binding.CEILING
+    return want, binding

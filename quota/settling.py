@@ -12,6 +12,7 @@ from quota.amounts import slices_fen
 from quota.charges import NOTHING, Bill, Binding, Draw, Left, Leg, Line, Part, Quote, Slice, Source
 from quota.eligibility import Admitted, order
 from quota.quoting import quote
+from quota.settling_plain import settle_plainly
 from quota.slices import Cut
 
 _Key = tuple[int, int]
@@ -31,8 +32,20 @@ def settle(
     ``left`` and ``wallet_fen`` are what may be taken beyond the legs. What rounding moves from the
     funds to a wallet that holds nothing for it stays with funds that hold more, a fen for a
     programme and slice at most, so that the enterprise pays no more than it was quoted but for
-    what was used beyond the hold.
+    what was used beyond the hold. Most runs are settled from their holds alone, the short way.
     """
+    plain = settle_plainly(legs, admitted, cut) if left is NOTHING else None
+    return plain or settle_in_full(legs, admitted, cut, left, wallet_fen)
+
+
+def settle_in_full(
+    legs: Sequence[Leg],
+    admitted: Sequence[Admitted],
+    cut: Cut,
+    left: Left = NOTHING,
+    wallet_fen: int = 0,
+) -> Bill:
+    """Return what ``settle`` does, by the way that is open to all runs."""
     own = sorted(admitted, key=lambda one: order(one.rule))
     found = quote(cut.slices, own, _offered(legs, left, cut), settling=True)
     posting = _Posting(legs)

@@ -11,7 +11,7 @@ from quota.charges import FOREVER_MS, Binding, Left, Leg, Quote, Source
 from quota.eligibility import Admitted
 from quota.quoting import quote
 from quota.rules import Funder, Rule
-from quota.settling import settle, void
+from quota.settling import settle, settle_in_full, void
 from quota.slices import Cut, Cuts, PriceFrom, Span, bounds_of, cut
 from tests.property.subsidy_oracle import left_drawn, rules_drawn
 
@@ -232,6 +232,7 @@ def settled(held_fen: int, used_fen: int, *rules: Rule) -> tuple[list[int], list
     admitted = [Admitted(rule, rule.rate_bp) for rule in rules]
     legs, kept = held(run_of(held_fen), admitted, enough(*rules))
     bill = settle(legs, kept, run_of(used_fen))
+    assert bill == settle_in_full(legs, kept, run_of(used_fen))
     posted = [bill.posted[leg.rev, leg.leg] for leg in legs]
     return [leg.amount for leg in legs], posted, bill.receivable_fen
 
