@@ -19,12 +19,8 @@ class Balance(NamedTuple):
     credits_posted: int = 0
 
 
-class OpenLeg(NamedTuple):
-    """A held leg that no entry has resolved yet."""
-
-    amount_fen: int
-    debit_account: str
-    credit_account: str
+#: A held leg that no entry has resolved yet: its fen, and the accounts of its debit and credit.
+OpenLeg = tuple[int, str, str]
 
 
 @dataclass
@@ -68,19 +64,23 @@ class Auditor:
     def take_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Check stored rows: the fields of an entry in their order, then seq, prev_hash and hash.
 
-        Finds what ``take`` finds, at twice its speed: a row that is as it should be is replayed
-        here, any other is left to ``take``.
+        Finds what ``take`` finds, at more than twice its speed: a row that is as it should be is
+        replayed here, any other is left to ``take``.
         """
         heads, balances, legs = self._heads, self._balances, self._open
-        current, place = "", (0, GENESIS)
+        current, seq, head = "", 0, GENESIS
         for row in rows:
-            shard, kind, _, debit_account, credit_account, amount, _, _, _, _, leg = row[:11]
-            number, prev, digest = row[_FIELDS:]
+            (
+                shard, kind, _, debit_account, credit_account, amount, _, _, _, _, leg, _, _, _, _,
+                _, number, prev, digest,
+            ) = row  # fmt: skip
             if shard != current:
-                current, place = shard, heads.get(shard, (0, GENESIS))
+                current = shard
+                seq, head = heads.get(shard, (0, GENESIS))
             try:
                 sound = (
-                    (number - 1, prev) == place
+                    number == seq + 1
+                    and prev == head
                     and type(amount) is int
                     and sha256(prev + canonical(number, row[:_FIELDS]).encode()).digest() == digest
                 )
@@ -93,16 +93,16 @@ class Auditor:
                 sound = False
             if not sound:
                 self.take(Link(Entry._make(row[:_FIELDS]), number, prev, digest))
-                place = heads[shard]
+                seq, head = heads[shard]
                 continue
             self.count += 1
-            heads[shard] = place = (number, digest)
+            seq, head = heads[shard] = number, digest
             if kind == "PENDING":
-                legs[leg] = OpenLeg(amount, debit_account, credit_account)
+                legs[leg] = amount, debit_account, credit_account
                 debit[0] += amount
                 credit[2] += amount
                 continue
-            if kind != "DIRECT" and held is not None:
+            if held is not None and kind != "DIRECT":
                 del legs[leg]
                 debit[0] -= held[0]
                 credit[2] -= held[0]
@@ -117,7 +117,7 @@ class Auditor:
         if kind is Kind.PENDING:
             if entry.leg_id in self._open:
                 self.problem(f"{where}: leg {entry.leg_id} is held twice")
-            self._open[entry.leg_id] = OpenLeg(amount, entry.debit_account, entry.credit_account)
+            self._open[entry.leg_id] = amount, entry.debit_account, entry.credit_account
             debit[0] += amount
             credit[2] += amount
             return
@@ -126,10 +126,10 @@ class Auditor:
             if held is None:
                 self.problem(f"{where}: leg {entry.leg_id} is not held, or was resolved before")
                 return
-            if amount > held.amount_fen or held[1:] != entry[3:5]:
+            if amount > held[0] or held[1:] != entry[3:5]:
                 self.problem(f"{where}: resolves leg {entry.leg_id} for more or elsewhere")
-            debit[0] -= held.amount_fen
-            credit[2] -= held.amount_fen
+            debit[0] -= held[0]
+            credit[2] -= held[0]
         if kind is not Kind.VOID:
             debit[1] += amount
             credit[3] += amount
@@ -158,8 +158,8 @@ class Auditor:
             if mine is None or stored_fen is None:
                 where = "holds" if mine is None else "ledger"
                 self.problem(f"leg {leg}: open in the {where} only")
-            elif mine.amount_fen != stored_fen:
-                self.problem(f"leg {leg}: holds {stored_fen} fen, its entry {mine.amount_fen}")
+            elif mine[0] != stored_fen:
+                self.problem(f"leg {leg}: holds {stored_fen} fen, its entry {mine[0]}")
         total = [sum(column) for column in zip(*self._balances.values(), strict=True)]
         if total and (total[0] != total[2] or total[1] != total[3]):
             self.problem(f"debits and credits differ: {total}")
@@ -173,9 +173,9 @@ def _resolves(
         return held is None
     return (
         held is not None
-        and held.debit_account == debit_account
-        and held.credit_account == credit_account
-        and (0 <= amount <= held.amount_fen if kind == "POST" else kind == "VOID" and not amount)
+        and held[1] == debit_account
+        and held[2] == credit_account
+        and (0 <= amount <= held[0] if kind == "POST" else kind == "VOID" and not amount)
     )
 
 
