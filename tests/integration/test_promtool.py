@@ -6,6 +6,7 @@ from pathlib import Path
 
 import prometheus_client as prom
 import pytest
+import yaml
 
 from scheduler.metrics import Metrics
 
@@ -26,6 +27,22 @@ def promtool(*words: str, stdin: str = "") -> str:
 
 def test_alerts_fire_as_their_tests_say() -> None:
     assert "SUCCESS" in promtool("test", "rules", "corridor.rules.test.yml")
+
+
+#: What metrics of the ledger begin with: money, holds, hours, and differences with centers' books.
+LEDGER = ("corridor_fund_", "corridor_hold", "corridor_budget_", "corridor_recon_")
+
+
+def test_each_alert_of_the_ledger_is_seen_to_fire() -> None:
+    rules = yaml.safe_load((RULES / "corridor.rules.yml").read_text("utf-8"))
+    tests = yaml.safe_load((RULES / "corridor.rules.test.yml").read_text("utf-8"))["tests"]
+    fired = {
+        one["alertname"] for each in tests for one in each["alert_rule_test"] if "exp_alerts" in one
+    }
+    named = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    ledger = {rule["alert"] for rule in named if any(name in rule["expr"] for name in LEDGER)}
+    assert "CorridorBooksDiffer" in ledger
+    assert ledger <= fired
 
 
 def test_configuration_and_rules_are_valid() -> None:
