@@ -1,6 +1,6 @@
 """From charges to the lines of a statement, with its totals and its bounds in the ledger."""
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Container, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -75,68 +75,69 @@ class Maker:
                 gross -= fen
             elif kind in SELF_PAY_KINDS:
                 self_pay += fen
-                claim -= fen if kind == "claim" else 0
+                if kind == "claim":
+                    claim -= fen
         free: dict[str, int] = {}
-        if any(one.ledger == UNIT_S for one in charge.postings):
+        if UNIT_S in [one.ledger for one in charge.postings]:
             units = nets(charge.postings, UNIT_S)
             free = {a: n for a, n in units.items() if kind_of(a) == GRANT_KIND}
-        sums = _Sums(gross, sum(gave.values()), self_pay, claim)
+        subsidy = sum(gave.values())
+        sums = _Sums(gross, subsidy, self_pay, claim, gross - subsidy - self_pay)
         years = self._add_years(charge, gave)
-        if self.kind is StatementKind.CITY:
-            made = [
-                self._line(charge, sums, {a: gave.get(a, 0)}, {a: free.get(a, 0)}, years)
-                for a in sorted({*gave, *free} & self.own)
-            ]
+        accounts = {**gave, **free} if free else gave
+        postings: Sequence[Posting] = charge.postings
+        if self.kind is not StatementKind.CITY:
+            part = _Part(list(accounts), gave, subsidy, sum(free.values()), claim, postings)
+            made = [self._line(charge, sums, part, years)]
         else:
-            made = [self._line(charge, sums, gave, free, years)]
-        self._add(charge, sums, made)
+            postings = _touching(postings, self.own)
+            parts = [
+                _part_of(a, gave.get(a, 0), free.get(a, 0), claim, postings)
+                for a in sorted(self.own.intersection(accounts))
+            ]
+            made = [self._line(charge, sums, part, years) for part in parts]
+        if made:
+            self._add(charge, sums, made, postings)
         return made
 
     def _add_years(self, charge: Charge, gave: Mapping[str, int]) -> dict[str, int]:
         """Add to the years' totals; returns those of programmes, of the last year of the use."""
         found: dict[str, int] = {}
+        totals, given_of, enterprise = self.years, charge.given, charge.enterprise
         for account, fen in gave.items():
-            given = charge.given.get(account)
+            given = given_of.get(account)
             if given is None:
                 continue
-            at_ms = given.start_ms or charge.use_start_ms or charge.booked_ms
-            key = (given.programme, charge.enterprise, _year(at_ms // _HOUR_MS))
-            self.years[key] = self.years.get(key, 0) + fen
-            found[key[0]] = max(found.get(key[0], 0), key[2])
-        return {
-            programme: self.years[programme, charge.enterprise, year]
-            for programme, year in found.items()
-        }
+            programme, _, _, start_ms = given
+            year = _year((start_ms or charge.use_start_ms or charge.booked_ms) // _HOUR_MS)
+            key = (programme, enterprise, year)
+            totals[key] = totals.get(key, 0) + fen
+            if year > found.get(programme, 0):
+                found[programme] = year
+        return {one: totals[one, enterprise, year] for one, year in found.items()}
 
-    def _line(
-        self, charge: Charge, sums: "_Sums", gave: Mapping[str, int], free: Mapping[str, int],
-        years: Mapping[str, int],
-    ) -> Line:  # fmt: skip
-        share = sum(gave.values())
-        mine = self._stated(charge, gave, free)
-        known = {a: charge.given[a] for a in {**gave, **free} if a in charge.given}
+    def _line(self, charge: Charge, sums: "_Sums", part: "_Part", years: Mapping[str, int]) -> Line:
+        known = {a: charge.given[a] for a in part.accounts if a in charge.given}
         correction, reverses, ref_period = _about(charge.postings)
         used_ms = charge.use_start_ms or charge.booked_ms
         prices = charge.price_ids
-        told = self._told(tuple(one[:3] for one in known.values()))
+        told = self._told(tuple([one[:3] for one in known.values()]))
         party = self._name("enterprises", charge.enterprise)
         self.totals.lines += 1
-        claim = sums.claim
-        if claim and self.kind is StatementKind.CITY:
-            claim = -sum(fen for a, fen in nets(mine).items() if kind_of(a) == "claim")
-        return Line(
+        return Line._make((
             self.number, self.totals.lines, self.period,
             ref_period or _month(used_ms // _HOUR_MS), told.programmes,
             told.names, told.documents, charge.city, charge.enterprise, party.name, party.ref,
             charge.contract, charge.project, charge.job_id, charge.run_id, charge.center,
             charge.flavor, charge.unit, charge.use_start_ms, charge.use_end_ms,
-            charge.unit_seconds, sum(free.values()), charge.price_ufen,
-            prices[0] if len(prices) == 1 else _joined(prices), sums.gross, share,
-            _parts(known, gave), "; ".join({**gave, **free}),
-            sums.subsidy - share, sums.self_pay, claim, sums.written_off, told.versions,
+            charge.unit_seconds, part.free_units, charge.price_ufen,
+            prices[0] if len(prices) == 1 else _joined(prices), sums.gross, part.share,
+            _parts(known, part.gave), "; ".join(part.accounts),
+            sums.subsidy - part.share, sums.self_pay, part.claim, sums.written_off, told.versions,
             told.bindings, sum([years.get(one, 0) for one in told.codes]), correction, reverses,
-            self.invoice, charge.booked_ms, entry_ranges(mine), entries_hash(mine),
-        )  # fmt: skip
+            self.invoice, charge.booked_ms, entry_ranges(part.postings),
+            entries_hash(part.postings),
+        ))  # fmt: skip
 
     def _told(self, gifts: tuple[tuple[str, int, str], ...]) -> "_Told":
         """Return what is told of programmes, rule versions and limits; few are ever different."""
@@ -161,44 +162,31 @@ class Maker:
             found = self.named[key] = self.parties.get(key, UNKNOWN)
         return found
 
-    def _stated(
-        self, charge: Charge, gave: Mapping[str, int], free: Mapping[str, int]
-    ) -> tuple[Posting, ...]:
-        """Return the entries that a line rests on: a city's, those of the one account."""
-        if self.kind is not StatementKind.CITY:
-            return charge.postings
-        accounts = {*gave, *free}
-        return tuple(
-            one for one in charge.postings
-            if one.debit_account in accounts or one.credit_account in accounts
-        )  # fmt: skip
-
-    def _add(self, charge: Charge, sums: "_Sums", made: Sequence[Line]) -> None:
-        if not made:
-            return
+    def _add(
+        self, charge: Charge, sums: "_Sums", made: Sequence[Line], postings: Sequence[Posting]
+    ) -> None:
         total = self.totals
-        share = sum(line.share_fen for line in made)
+        share = sum([line.share_fen for line in made])
         total.charges += 1
         total.gross_fen += sums.gross
         total.share_fen += share
         total.others_fen += sums.subsidy - share
         total.self_pay_fen += sums.self_pay
-        total.claim_fen += sum(line.claim_fen for line in made)
+        total.claim_fen += sum([line.claim_fen for line in made])
         total.written_off_fen += sums.written_off
         total.corrections += bool(made[0].correction)
         total.due_fen += due_of(self.kind, sums.gross, share, sums.self_pay, sums.claim)
-        own = self.own if self.kind is StatementKind.CITY else None
-        for one in charge.postings:
-            if own is not None and not (one.debit_account in own or one.credit_account in own):
-                continue
-            found = self.ranges.get(one.shard)
+        for shard, seq, digest, _, _, _, amount, ledger, _, _ in postings:
+            found = self.ranges.get(shard)
             if found is None:
-                found = self.ranges[one.shard] = Range(one.seq, one.seq, one.hash)
+                found = self.ranges[shard] = Range(seq, seq, digest)
             found.entries += 1
-            found.amount += one.amount if one.ledger == MONEY else 0
-            found.seq_from = min(found.seq_from, one.seq)
-            if one.seq > found.seq_to:
-                found.seq_to, found.head = one.seq, one.hash
+            if ledger == MONEY:
+                found.amount += amount
+            if seq < found.seq_from:
+                found.seq_from = seq
+            elif seq > found.seq_to:
+                found.seq_to, found.head = seq, digest
 
 
 class _Told(NamedTuple):
@@ -219,10 +207,35 @@ class _Sums(NamedTuple):
     subsidy: int
     self_pay: int
     claim: int
+    written_off: int
 
-    @property
-    def written_off(self) -> int:
-        return self.gross - self.subsidy - self.self_pay
+
+class _Part(NamedTuple):
+    """What one line states of a charge, and the entries on which it rests."""
+
+    accounts: Sequence[str]
+    gave: Mapping[str, int]
+    share: int
+    free_units: int
+    claim: int
+    postings: Sequence[Posting]
+
+
+def _part_of(
+    account: str, share: int, free_units: int, claim: int, postings: Sequence[Posting]
+) -> _Part:
+    """Return what a city states of one account; of a claim, what its own entries say."""
+    mine = _touching(postings, (account,))
+    if claim:
+        claim = -sum([fen for a, fen in nets(mine).items() if kind_of(a) == "claim"])
+    return _Part((account,), {account: share}, share, free_units, claim, mine)
+
+
+def _touching(postings: Iterable[Posting], accounts: Container[str]) -> list[Posting]:
+    """Return the entries of some accounts."""
+    return [
+        one for one in postings if one.debit_account in accounts or one.credit_account in accounts
+    ]
 
 
 def _by_programme(programmes: Sequence[str], values: Mapping[str, object]) -> str:
