@@ -4,7 +4,7 @@ Lines of use and of subsidies, entries of the ledger, moves of balances and of y
 settlement and each correction is all of them or none.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -57,7 +57,7 @@ class Given(NamedTuple):
     start_ms: int
 
 
-def givens(parts: Sequence[Part], cut: Cut, frozen: dict[str, str]) -> list[Given]:
+def givens(parts: Sequence[Part], cut: Cut, frozen: Mapping[str, str]) -> list[Given]:
     """Return the lines of subsidies of a charge, in the order in which programmes give.
 
     What cut a programme at admission is what its lines say, if they are cut at all.
@@ -96,11 +96,13 @@ class ChargeRows:
     _rated: list[tuple[object, ...]] = field(default_factory=list)
     _given: list[tuple[object, ...]] = field(default_factory=list)
 
-    def meter(self, run: Run, usage: Sequence[Usage], revision: int = 0) -> None:
-        """Keep what the center metered."""
-        self._usage += [
-            (run.uid, run.attempt, *usage_row(run.center, one), revision) for one in usage
-        ]
+    def meter(
+        self, run: Run, usage: Sequence[Usage], revision: int = 0
+    ) -> list[tuple[object, ...]]:
+        """Keep what the center metered; returns the ``usage_row`` of each record."""
+        rows = [usage_row(run.center, one) for one in usage]
+        self._usage += [(run.uid, run.attempt, *row, revision) for row in rows]
+        return rows
 
     def rate(
         self, run: Run, lines: Sequence[Line], cut: Cut, *, billed: bool, revision: int = 0
@@ -141,26 +143,33 @@ class ChargeRows:
         sums[0] += pending_fen
         sums[1] += posted_fen
 
+    def write_lines(self, connection: Connection) -> None:
+        """Write what is of the runs alone, and of no balance: before others' rows are locked."""
+        bulk_insert(connection, table(UsageRecord), _USAGE_COLUMNS, self._usage)
+        bulk_insert(connection, table(RatedLine), _RATED_COLUMNS, self._rated)
+        bulk_insert(connection, table(SubsidyLine), _SUBSIDY_COLUMNS, self._given)
+        self._usage, self._rated, self._given = [], [], []
+
     def write(self, connection: Connection) -> None:
         """Write it all; raises RuntimeError if an account or counter cannot take its move."""
+        self.write_lines(connection)
         accounts.move(connection, self.moves)
         # Use beyond the hold may be of a year for which nothing was held.
         bulk_execute(
             connection,
             "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen)"
             " VALUES (?, ?, ?, 0, 0) ON CONFLICT (programme, enterprise, year) DO NOTHING",
-            sorted(cap for cap, (_, posted) in self.caps.items() if posted > 0),
+            sorted(cap for cap, (held, posted) in self.caps.items() if posted > 0 <= held),
         )
-        bulk_update(
+        changed = bulk_update(
             connection,
             "UPDATE cap_counter SET pending_fen = pending_fen + v.column4,"
             " posted_fen = posted_fen + v.column5 FROM {values}"
             " WHERE programme = v.column1 AND enterprise = v.column2 AND year = v.column3",
             [(*cap, *sums) for cap, sums in sorted(self.caps.items())],
         )
-        bulk_insert(connection, table(UsageRecord), _USAGE_COLUMNS, self._usage)
-        bulk_insert(connection, table(RatedLine), _RATED_COLUMNS, self._rated)
-        bulk_insert(connection, table(SubsidyLine), _SUBSIDY_COLUMNS, self._given)
+        if changed != len(self.caps):
+            raise RuntimeError("a yearly counter of what was held is missing")
         append_transfers(connection, self.entries)
         if self.freed:
             funds_reduction.eat(connection, self.freed, self.now_ms)

@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 from adapters.contract import Usage
 from quota.audit import leg_id
 from quota.budgets import Use
-from quota.charges import NOTHING, Bill, Left, Line
+from quota.charges import Bill, Left, Line
 from quota.eligibility import Admitted
 from quota.rules import CORRIDOR
 from quota.settling import settle as settle_legs
 from quota.settling import void
-from quota.slices import Cut, Cuts, Span, bounds_of, cut
+from quota.slices import Cut, Cuts, PriceFrom, Span, bounds_of, cut
 from quota.transfers import (
     Entry,
     Kind,
@@ -31,7 +31,6 @@ from quota.transfers import (
 from scheduler.store import budget_holds, charge_rows, frozen, held_legs, overruns, pricing
 from scheduler.store.charge_rows import ChargeRows, Run
 from scheduler.store.database import bulk_read, bulk_update
-from scheduler.store.frozen import Frozen
 from scheduler.store.held_legs import HeldLeg
 from scheduler.store.usage_records import digest
 
@@ -71,23 +70,30 @@ class Settlements:
     freed_cities: Collection[str]
 
 
+class _Terms(NamedTuple):
+    """What was frozen for runs that are alike: prices, rules, and what limited each programme."""
+
+    prices: tuple[PriceFrom, ...]
+    admitted: tuple[Admitted, ...]
+    bindings: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class _Ending:
     """A run that is being settled: what was held and frozen for it, and what it comes to."""
 
     one: Ended
-    frozen: Frozen
+    terms: _Terms
     revs: Sequence[int]
-    legs: list[HeldLeg]
-    admitted: tuple[Admitted, ...]
+    legs: Sequence[HeldLeg]
     cut: Cut
     bill: Bill
 
-    def charge(self, left: Left = NOTHING, wallet_fen: int = 0) -> None:
-        """Make out the bill, of the hold and of what is left beside it."""
-        plain = [stored.leg for stored in self.legs]
+    def charge(self, left: Left, wallet_fen: int) -> None:
+        """Make out the bill anew, of the hold and of what is left beside it."""
         if self.one.billed and self.one.usage:
-            self.bill = settle_legs(plain, self.admitted, self.cut, left, wallet_fen)
+            plain = [stored.leg for stored in self.legs]
+            self.bill = settle_legs(plain, self.terms.admitted, self.cut, left, wallet_fen)
 
 
 @dataclass(slots=True)
@@ -101,20 +107,28 @@ class _Settling:
 
 
 def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settlements:
-    """Settle runs, each for the first time; raises RuntimeError for one without an open hold."""
+    """Settle runs, each for the first time; raises RuntimeError for one without an open hold.
+
+    What is of the runs alone is computed and written before anything is locked that others want.
+    """
     if not ended:
         return Settlements({}, ())
     endings = _endings(connection, ended)
     work = _Settling(ChargeRows(now_ms))
-    _lock(connection, endings)
-    over = [one for one in endings if one.bill.receivable_fen]
-    over.sort(key=lambda one: (one.one.uid, one.one.attempt))  # whoever reported first
+    over = []
     for one in endings:
-        if not one.bill.receivable_fen:
+        if one.bill.receivable_fen:
+            over.append(one)
+        else:
             _note(work, one)
+    _resolve(connection, work)
+    work.rows.write_lines(connection)
+    _lock(connection, work, over)
     if over:
+        over.sort(key=lambda one: (one.one.uid, one.one.attempt))  # whoever reported first
         _charge_beyond(connection, work, over)
-    _write(connection, work)
+        _resolve(connection, work)
+    work.rows.write(connection)
     freed = budget_holds.settle(
         connection, {(one.uid, one.attempt): _uses(one) for one in ended}, now_ms
     )
@@ -135,8 +149,29 @@ def _uses(one: Ended) -> list[Use]:
 def _endings(connection: Connection, ended: Sequence[Ended]) -> list[_Ending]:
     """Read what was held for runs, and make out their bills from that alone."""
     uids = [one.uid for one in ended]
+    held, revs = _held(connection, uids)
+    legs = held_legs.read(connection, uids)
+    endings = []
+    for one in ended:
+        key = (one.uid, one.attempt)
+        if key not in held:
+            raise RuntimeError(f"run {key} has no open hold: it was settled before or never held")
+        terms, mine = held[key], legs.get(key, [])
+        plain = [stored.leg for stored in mine]
+        spans = [Span(use.segment, use.start_ms, use.end_ms, use.units) for use in one.usage]
+        used = cut(spans, Cuts(terms.prices, bounds_of(plain)))
+        billed = one.billed and one.usage
+        bill = settle_legs(plain, terms.admitted, used) if billed else void(plain)
+        endings.append(_Ending(one, terms, revs[key], mine, used, bill))
+    return endings
+
+
+def _held(
+    connection: Connection, uids: Sequence[int]
+) -> tuple[dict[RunKey, _Terms], dict[RunKey, list[int]]]:
+    """Read what was frozen for each run that has an open hold, and the revisions of its hold."""
     listed = ", ".join(map(str, uids))
-    holds: dict[RunKey, Frozen] = {}
+    texts: dict[RunKey, tuple[str, str, int]] = {}
     revs: dict[RunKey, list[int]] = {}
     for uid, attempt, rev, price_id, price_ufen, text in bulk_read(
         connection,
@@ -144,34 +179,24 @@ def _endings(connection: Connection, ended: Sequence[Ended]) -> list[_Ending]:
         f" WHERE job_uid IN ({listed}) AND state = 'HELD' ORDER BY job_uid, attempt, rev",
     ):
         if not rev:
-            holds[uid, attempt] = frozen.read(text, price_id, price_ufen)
+            texts[uid, attempt] = (text, price_id, price_ufen)
         revs.setdefault((uid, attempt), []).append(rev)
-    legs = held_legs.read(connection, uids)
-    versions = {version for one in holds.values() for version in one.versions()}
-    rules = pricing.load_rules(connection, versions)
-    endings = []
-    for one in ended:
-        key = (one.uid, one.attempt)
-        if key not in holds:
-            raise RuntimeError(f"run {key} has no open hold: it was settled before or never held")
-        mine = legs.get(key, [])
-        plain = [stored.leg for stored in mine]
-        cuts = Cuts(holds[key].prices, bounds_of(plain))
-        spans = [Span(use.segment, use.start_ms, use.end_ms, use.units) for use in one.usage]
-        ending = _Ending(
-            one, holds[key], revs[key], mine, holds[key].admitted(rules), cut(spans, cuts),
-            void(plain),
-        )  # fmt: skip
-        ending.charge()
-        endings.append(ending)
-    return endings
+    known = {one: frozen.read(*one) for one in texts.values()}
+    rules = pricing.load_rules(connection, {v for one in known.values() for v in one.versions()})
+    terms = {
+        one: _Terms(kept.prices, kept.admitted(rules), kept.bindings())
+        for one, kept in known.items()
+    }
+    return {key: terms[one] for key, one in texts.items()}, revs
 
 
-def _lock(connection: Connection, endings: Sequence[_Ending]) -> None:
+def _lock(connection: Connection, work: _Settling, over: Sequence[_Ending]) -> None:
+    """Lock what the batch moves, and what the runs that used more than they held may take."""
     if connection.dialect.name == "sqlite":
         return
-    names, caps, shards = set[str](), set[charge_rows.CapKey](), set[str]()
-    for ending in endings:
+    names, caps = set(work.rows.moves.sums), set(work.rows.caps)
+    shards = {entry.shard for entry in work.rows.entries}
+    for ending in over:
         one = ending.one
         names |= {wallet_account(one.enterprise), receivable_account(one.enterprise)}
         names.add(payable_account(one.center))
@@ -201,20 +226,20 @@ def _note(work: _Settling, ending: _Ending) -> None:
     """Note what becomes of a run's hold, and what it rests on."""
     one, bill = ending.one, ending.bill
     rows, run = work.rows, one.run
-    rows.meter(run, one.usage)
-    charged = bill.lines or _unbilled(ending.cut)
-    rows.rate(run, charged, ending.cut, billed=one.billed)
-    rows.give(run, charge_rows.givens(bill.quote.parts, ending.cut, ending.frozen.bindings()))
-    basis = ""
-    if one.usage:
-        basis = f"use {digest(charge_rows.usage_row(one.center, use) for use in one.usage)}"
+    usage = rows.meter(run, one.usage)
+    rows.rate(run, bill.lines or _unbilled(ending.cut), ending.cut, billed=one.billed)
+    rows.give(run, charge_rows.givens(bill.quote.parts, ending.cut, ending.terms.bindings))
+    basis = f"use {digest(usage)}" if usage else ""
     posted = dict.fromkeys(ending.revs, 0)
     for stored in ending.legs:
         posted[stored.leg.rev] += _note_leg(work, one, stored, bill, basis)
-    _note_beyond(work, one, bill, ending.legs, basis)
-    posted[0] += bill.quote.gross_fen - sum(posted.values())
-    state = "SETTLED" if bill.quote.gross_fen or bill.quote.unit_seconds else "VOIDED"
-    work.holds += [(one.uid, one.attempt, rev, state, fen) for rev, fen in posted.items()]
+    if bill.direct or bill.wallet_fen or bill.receivable_fen:
+        _note_beyond(work, one, bill, ending.legs, basis)
+    gross = bill.quote.gross_fen
+    posted[0] += gross - sum(posted.values())
+    state = "SETTLED" if gross or bill.quote.unit_seconds else "VOIDED"
+    now_ms = rows.now_ms
+    work.holds += [(one.uid, one.attempt, rev, state, fen, now_ms) for rev, fen in posted.items()]
 
 
 def _unbilled(used: Cut) -> list[Line]:
@@ -294,13 +319,14 @@ def _freed_cities(connection: Connection, work: _Settling) -> set[str]:
     return cities
 
 
-def _write(connection: Connection, work: _Settling) -> None:
+def _resolve(connection: Connection, work: _Settling) -> None:
+    """Write what became of the holds that were noted since the last time."""
     changed = bulk_update(
         connection,
         "UPDATE hold SET state = v.column4, posted_fen = v.column5, resolved_ms = v.column6"
         " FROM {values} WHERE job_uid = v.column1 AND attempt = v.column2 AND rev = v.column3"
         " AND state = 'HELD'",
-        [(*row, work.rows.now_ms) for row in work.holds],
+        work.holds,
     )
     if changed != len(work.holds):
         raise RuntimeError("a hold was resolved beside this transaction")
@@ -310,4 +336,4 @@ def _write(connection: Connection, work: _Settling) -> None:
         " AND attempt = v.column2 AND rev = v.column3 AND leg = v.column4",
         work.legs,
     )
-    work.rows.write(connection)
+    work.holds, work.legs = [], []

@@ -399,3 +399,14 @@ def test_a_refund_into_a_spent_fund_is_there_for_others_again() -> None:
     assert it.paid("fund:v:2026") == -19
     other = it.admitted()
     assert it.it.held(other) == (19, 114)
+
+
+def test_a_run_whose_counter_is_gone_is_not_settled() -> None:
+    """What its year held of the cap would be counted nowhere."""
+    it = corridor(Rule("v", 1, "wuhan", 3000))
+    uid = it.admitted()
+    it.it.db.do(lambda c: c.exec_driver_sql("DELETE FROM cap_counter"))
+    with pytest.raises(RuntimeError, match="yearly counter"):
+        it.it.end(uid, 60)
+    assert it.it.db.rows("SELECT state FROM hold") == [("HELD",)]
+    assert it.it.db.rows("SELECT count(*) FROM rated_line") == [(0,)]
