@@ -28,10 +28,15 @@ OWN_KINDS: Final = "('FUND', 'VOUCHER', 'LAPSED', 'GRANT')"
 _BOOKED: Final = (
     " AND ".join(f"t.{part}" for part in BOOKED.split(" AND ")) + " AND t.amount_fen > 0"
 )
+_OWN: Final = (
+    "EXISTS (SELECT 1 FROM account a WHERE a.account_id = t.{side}"
+    f" AND a.city = ? AND a.kind IN {OWN_KINDS})"
+)
+#: Whose an entry is. Each side of it is asked by itself: else a planner takes what it joins to be
+#: so few that it reads a whole period for each block, and sorts it.
 _OWNER: Final = {
     StatementKind.CITY: (
-        "EXISTS (SELECT 1 FROM account a WHERE a.account_id IN (t.debit_account, t.credit_account)"
-        f" AND a.city = ? AND a.kind IN {OWN_KINDS})"
+        f"({_OWN.format(side='debit_account')} OR {_OWN.format(side='credit_account')})"
     ),
     StatementKind.ENTERPRISE: (
         "EXISTS (SELECT 1 FROM run r WHERE r.job_uid = t.job_uid AND r.attempt = t.attempt"
@@ -64,15 +69,22 @@ class Source(NamedTuple):
 def keys(connection: Connection, source: Source, after: Key | None, limit: int) -> list[Key]:
     """Return at most ``limit`` charges after one, in order."""
     at = after or Key(source.start_ms, 0, 0)
+    owner, owners = _owned(source)
     rows = bulk_read(
         connection,
         "SELECT DISTINCT t.effective_ms, t.job_uid, t.attempt FROM transfer t"
         f" WHERE t.effective_ms >= ? AND t.effective_ms < ? AND {_BOOKED}"
         " AND (t.effective_ms, t.job_uid, t.attempt) > (?, ?, ?)"
-        f" AND {_OWNER[source.kind]} ORDER BY t.effective_ms, t.job_uid, t.attempt LIMIT {limit}",
-        (at.booked_ms, source.end_ms, *at, source.owner),
+        f" AND {owner} ORDER BY t.effective_ms, t.job_uid, t.attempt LIMIT {limit}",
+        (at.booked_ms, source.end_ms, *at, *owners),
     )
-    return [Key(*row) for row in rows]
+    return [Key._make(row) for row in rows]
+
+
+def _owned(source: Source) -> tuple[str, list[str]]:
+    """Return the condition that an entry ``t`` is the owner's, and its values."""
+    condition = _OWNER[source.kind]
+    return condition, [source.owner] * condition.count("?")
 
 
 def charges(connection: Connection, found: Sequence[Key]) -> list[Charge]:
@@ -296,15 +308,16 @@ def later_fen(connection: Connection, source: Source, months: Sequence[str]) -> 
     mine = "a.city = ?" if source.kind is StatementKind.CITY else "'' <> ?"
     kinds = OWN_KINDS if source.kind is StatementKind.CITY else "('CENTER_PAYABLE')"
     sign = 1 if source.kind is StatementKind.CITY else -1
+    owner, owners = _owned(source)
     (fen,) = bulk_read(
         connection,
         "SELECT coalesce(sum(CASE WHEN a.account_id = t.debit_account THEN t.amount_fen"
         " ELSE -t.amount_fen END), 0) FROM transfer t"
         " JOIN account a ON a.account_id IN (t.debit_account, t.credit_account)"
         f" WHERE t.effective_ms >= ? AND {_BOOKED} AND t.ledger = 'CNY'"
-        f" AND t.ref_period IN ({marks}) AND {_OWNER[source.kind]}"
+        f" AND t.ref_period IN ({marks}) AND {owner}"
         f" AND a.kind IN {kinds} AND {mine}",
-        (source.end_ms, *months, source.owner, source.owner),
+        (source.end_ms, *months, *owners, source.owner),
     )[0]
     return sign * int(fen)
 
