@@ -1,4 +1,4 @@
-"""What PostgreSQL is told about a schema beyond its tables: guards and grants.
+"""What PostgreSQL is told about a schema beyond its tables: guards, grants and room for changes.
 
 Run after every upgrade, over whatever tables there are by then. Doing it again changes nothing.
 
@@ -8,6 +8,8 @@ Run after every upgrade, over whatever tables there are by then. Doing it again 
 - The role ``corridor_service`` may do what the service does: it may add to those tables and never
   change them, and owns none, so that it cannot take the triggers away. It is made where the owner
   of the database may make roles; an administrator may make it before, without a login.
+- Pages of tables whose rows are written twice are filled by half. What a run comes to then lies
+  beside what was held for it, and no index need learn of it: a third of the work and of the log.
 """
 
 from typing import Final
@@ -28,6 +30,9 @@ _GUARDED: Final = (
     " JOIN pg_proc p ON p.oid = t.tgfoid"
     " WHERE p.proname = ? AND c.relnamespace = current_schema()::regnamespace ORDER BY 1"
 )
+#: Rows of these are changed once, at the end of a run, and are a little longer then.
+_WRITTEN_TWICE: Final = ("hold", "hold_leg", "budget_hold")
+_FILLED_PERCENT: Final = 45
 #: Texts that languages order otherwise than their code points do.
 _ORDERED: Final = "ARRAY['-a', 'B', 'Z', '_', 'a', 'b', 'é', '武汉']"
 _BY_CODE_POINT: Final = f"SELECT array_agg(v ORDER BY v) = {_ORDERED} FROM unnest({_ORDERED}) AS v"
@@ -48,6 +53,10 @@ def set_up(connection: Connection) -> None:
         connection.exec_driver_sql(
             f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION {_REFUSE}('rows of {table} are kept')"
+        )
+    for table in _WRITTEN_TWICE:
+        connection.exec_driver_sql(
+            f"ALTER TABLE IF EXISTS {table} SET (fillfactor = {_FILLED_PERCENT})"
         )
     if _has_role(connection):
         _grant(connection, guarded)

@@ -136,3 +136,35 @@ def test_guarding_twice_changes_nothing(engine: Engine) -> None:
     with engine.begin() as connection:
         guards.set_up(connection)
     assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("table", "ends"),
+    [
+        ("hold", "state = 'SETTLED', posted_fen = 5, resolved_ms = 9"),
+        ("hold_leg", "posted_fen = 5"),
+        ("budget_hold", "used_unit_seconds = 5, settled_ms = 9"),
+    ],
+)
+def test_the_end_of_a_hold_is_written_beside_it(engine: Engine, table: str, ends: str) -> None:
+    """More rows than a page has, all changed: no index had to be told of the new ones."""
+    with engine.begin() as connection:
+        run = connection.exec_driver_sql
+        run(_HOLDS[table])
+        assert run(f"UPDATE {table} SET {ends}").rowcount == 1_000
+        beside = f"SELECT pg_stat_get_xact_tuples_hot_updated('{table}'::regclass)"
+        assert run(beside).scalar_one() == 1_000
+        connection.rollback()
+
+
+_HOLDS = {
+    "hold": "INSERT INTO hold (job_uid, attempt, rev, state, price_id, price_ufen, frozen, units,"
+    " from_s, wall_limit_s, gross_fen, posted_fen, created_ms) SELECT n, 1, 0, 'HELD', 'p', 1,"
+    " '{}', 1, 0, 60, 9, 0, 1 FROM generate_series(1, 1000) n",
+    "hold_leg": "INSERT INTO hold_leg (job_uid, attempt, rev, leg, kind, debit_account,"
+    " credit_account, amount_fen, posted_fen) SELECT n, 1, 0, 0, 'WALLET', 'wallet:w',"
+    " 'payable:c', 9, 0 FROM generate_series(1, 1000) n",
+    "budget_hold": "INSERT INTO budget_hold (job_uid, attempt, part, city, enterprise, flavor,"
+    " period, unit_seconds, background, created_ms) SELECT n, 1, 0, 'c', 'e', 'f', '2026-01', 9,"
+    " false, 1 FROM generate_series(1, 1000) n",
+}
