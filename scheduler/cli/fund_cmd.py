@@ -220,7 +220,7 @@ def grant(
     """Grant free hours of a programme to an enterprise; they count one unit for one hour."""
     seconds = amounts.parse_duration(hours)
     if seconds is None:
-        raise Failed("option.hours", exits.USAGE, option="HOURS", given=hours)
+        raise Failed("option.unit_hours", exits.USAGE, option="HOURS", given=hours)
     request = voucher_pb2.GrantHoursRequest(
         programme=programme, period=period, enterprise=enterprise, unit_seconds=seconds,
         reason=reason,

@@ -71,7 +71,7 @@ def _unit_seconds(option: str, given: str) -> int:
     """Return unit-seconds of hours; raises ``Failed``."""
     found = amounts.parse_duration(given)
     if found is None:
-        raise Failed("option.hours", exits.USAGE, option=option, given=given)
+        raise Failed("option.unit_hours", exits.USAGE, option=option, given=given)
     return found
 
 

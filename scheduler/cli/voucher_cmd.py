@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import grpc
 import typer
 from corridor.v1 import voucher_pb2 as pb
 
@@ -13,6 +14,7 @@ from scheduler.cli.message_json import print_json, to_json
 from scheduler.cli.once import RequestId
 from scheduler.cli.session import Session, paged
 from scheduler.cli.voucher_views import grants_table, voucher_facts, vouchers_table
+from scheduler.problem import problem_of
 
 PANEL = "Quotas and money"
 
@@ -112,13 +114,17 @@ def issue(
     """Issue a voucher out of a programme's fund, or many from a file, all or none."""
     if bool(file) == bool(enterprise):
         raise Failed("option.file_or_one", exits.USAGE)
-    new = voucher_files.read(file) if file else [_one(enterprise, face, valid_from, valid_until)]
-    if number and not file:
-        new[0].voucher_no = number
+    said = voucher_files.read(file) if file else None
+    new = said.vouchers if said else [_one(enterprise, face, number, valid_from, valid_until)]
     request = pb.IssueVouchersRequest(
         programme=programme, period=period, vouchers=new, reason=reason
     )
-    answer = once.call(session, session.client.subsidies.IssueVouchers, request, request_id)
+    try:
+        answer = once.call(session, session.client.subsidies.IssueVouchers, request, request_id)
+    except grpc.RpcError as error:
+        if said is not None:
+            said.raise_refusal(problem_of(error))
+        raise
     if session.as_json:
         rows = [to_json(one) for one in answer.vouchers]
         print_json({"request_id": request.request_id, "vouchers": rows})
@@ -126,12 +132,14 @@ def issue(
         vouchers_table(session, answer.vouchers)
 
 
-def _one(enterprise: str, face: str, valid_from: str, valid_until: str) -> pb.NewVoucher:
+def _one(
+    enterprise: str, face: str, number: str, valid_from: str, valid_until: str
+) -> pb.NewVoucher:
     """Return the voucher that the options say; raises ``Failed``."""
     fen = amounts.parse_yuan(face)
     if not fen:
         raise Failed("option.yuan", exits.USAGE, option="--face", given=face)
-    new = pb.NewVoucher(enterprise=enterprise, face_fen=fen)
+    new = pb.NewVoucher(enterprise=enterprise, face_fen=fen, voucher_no=number)
     for option, given, field, after in (
         ("--valid-from", valid_from, new.valid_from_time, 0),
         ("--valid-until", valid_until, new.valid_to_time, 1),

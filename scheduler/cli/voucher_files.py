@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -11,13 +13,38 @@ from corridor.v1 import voucher_pb2 as pb
 from quota.calendar import day_ms
 from scheduler.cli import amounts
 from scheduler.cli.flaws import BadFile, Flaw
+from scheduler.problem import Problem
 
+#: Fields of requests that files call otherwise.
+_COLUMNS: Final = {"face_fen": "face", "valid_to": "valid_until", "voucher_no": "number"}
+_PLACE: Final = re.compile(r"vouchers\[(\d+)\]\.(\w+)")
 MANDATORY: Final = ("enterprise", "face")
 COLUMNS: Final = (*MANDATORY, "number", "valid_from", "valid_until")
 
 
-def read(path: str) -> list[pb.NewVoucher]:
-    """Return the vouchers of a CSV file in UTF-8; raises ``BadFile`` naming each flaw.
+@dataclass(frozen=True, slots=True)
+class VoucherFile:
+    """The vouchers that a file says, and the line of each."""
+
+    file: str
+    vouchers: list[pb.NewVoucher]
+    lines: list[int]
+
+    def raise_refusal(self, problem: Problem) -> None:
+        """Raise ``BadFile`` where the service names vouchers of the file, with their lines."""
+        flaws = []
+        for one in problem.violations:
+            place = _PLACE.fullmatch(one.field)
+            if place is None:
+                return
+            line, field = self.lines[int(place[1])], _COLUMNS.get(place[2], place[2])
+            flaws.append(Flaw(self.file, line, field, "field.service", {"words": one.description}))
+        if flaws:
+            raise BadFile(flaws)
+
+
+def read(path: str) -> VoucherFile:
+    """Return what a CSV file in UTF-8 says; raises ``BadFile`` naming each flaw.
 
     ``face`` is in yuan, ``valid_from`` and ``valid_until`` are the first and the last day.
     """
@@ -38,15 +65,17 @@ def read(path: str) -> list[pb.NewVoucher]:
     if flaws:
         raise BadFile(flaws)
     found: list[pb.NewVoucher] = []
+    lines: list[int] = []
     for values in rows:
         if any(value.strip() for value in values):
             cells = dict(zip(heading, (value.strip() for value in values), strict=False))
             found.append(_voucher(path, rows.line_num, cells, flaws))
+            lines.append(rows.line_num)
     if not found and not flaws:
         flaws.append(Flaw(path, 0, "", "file.no_vouchers"))
     if flaws:
         raise BadFile(flaws)
-    return found
+    return VoucherFile(path, found, lines)
 
 
 def _voucher(path: str, line: int, cells: dict[str, str], flaws: list[Flaw]) -> pb.NewVoucher:

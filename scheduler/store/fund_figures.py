@@ -171,7 +171,10 @@ def managed_fund(connection: Connection, scope: Scope, programme: str, period: s
     own = Scope(city=scope.city) if scope.city is not None else scope
     found = list_funds(connection, own, programme=programme, period=period)
     if not found or (scope.city is not None and found[0].city != scope.city):
-        raise NotFound(f"there is no fund of programme {programme!r} in {period!r} that you manage")
+        raise NotFound(
+            f"there is no fund of programme {programme!r} in {period!r} that you manage;"
+            " `corridor fund show` lists those there are"
+        )
     return found[0]
 
 

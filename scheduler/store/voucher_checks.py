@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from quota.amounts import yuan
-from quota.calendar import after_months
+from quota.calendar import after_months, in_shanghai
 from quota.rules import CORRIDOR, Rule
 from scheduler.errors import AlreadyThere, FieldViolation, InvalidRequest, WrongState
 from scheduler.store import fund_figures
@@ -171,15 +171,23 @@ def _wrong_span(
     where: str, fund: FundInfo, start_ms: int, end_ms: int, most_ms: int, now_ms: int
 ) -> list[FieldViolation]:
     if not fund.start_ms <= start_ms < fund.end_ms:
-        what = f"must lie in the fund's period {fund.period}"
+        days = f"{_day(fund.start_ms)} to {_day(fund.end_ms - 1)}"
+        what = f"must lie in the fund's period {fund.period}: {days}"
         return [FieldViolation(f"{where}.valid_from", what)]
     if end_ms <= max(start_ms, now_ms):
-        what = "must be later than the beginning of its validity, and than now"
-        return [FieldViolation(f"{where}.valid_to", what)]
+        what = "must be later than the beginning of its validity, and than now: not before the end"
+        return [FieldViolation(f"{where}.valid_to", f"{what} of {_day(max(start_ms, now_ms))}")]
     if end_ms > most_ms:
-        what = "is beyond the longest validity that the programme's rule gives it; leave it out"
-        return [FieldViolation(f"{where}.valid_to", f"{what} for that")]
+        what = (
+            "is beyond the longest validity that the programme's rule gives it, to the end of"
+            f" {_day(most_ms - 1)}; leave it out for that"
+        )
+        return [FieldViolation(f"{where}.valid_to", what)]
     return []
+
+
+def _day(at_ms: int) -> str:
+    return in_shanghai(at_ms).date().isoformat()
 
 
 def _taken_twice(ready: Sequence[Ready]) -> list[FieldViolation]:

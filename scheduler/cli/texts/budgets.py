@@ -95,6 +95,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{option} {given}: must be hours such as 12000h or 90m, or none where there is no limit",
         "{option} {given}：应为机时，例如 12000h、90m；不限则为 none",
     ),
+    "option.unit_hours": (
+        "{option} {given}: must be hours such as 500h, 90m or 1h30m",
+        "{option} {given}：应为机时，例如 500h、90m、1h30m",
+    ),
     "option.setting": (
         "{given}: must be NAME=VALUE with one of {known}",
         "{given}：应为 名称=值，名称可为 {known}",

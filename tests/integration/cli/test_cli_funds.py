@@ -166,11 +166,16 @@ def test_wrong_use_of_an_issue_is_one_line(served: Any, options: Any, says: str)
         ("enterprise,face,valid_until\na,1,31.12.2026\n", "vouchers.csv:2: valid_until:"),
         ("enterprise,face\n\n", "holds no voucher"),
         ("enterprise,face\na,1.005\n", "vouchers.csv:2: face:"),
+        ("enterprise,face\n\na,1\n", "vouchers.csv:3: enterprise: there is no enterprise 'a'"),
+        (
+            "enterprise,face,valid_from,valid_until\nsample-wuhan-2,1,,2099-12-31\n",
+            "vouchers.csv:2: valid_until: is beyond the longest validity",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_by_its_line(served: Any, text: str, says: str) -> None:
     path = served.file(text, "vouchers.csv")
-    one = ("voucher", "issue", "wuhan-voucher", "--period", "2026", "--reason", "x")
+    one = ("voucher", "issue", "wuhan-direct-voucher", "--period", "2026", "--reason", "x")
     ran = served.run(*one, "--file", path)
     assert (ran.code, says in ran.err) == (2, True), ran.err
     assert served.run(*one, "--file", path, "--json").error["flaws"][0]["file"] == path
