@@ -111,7 +111,8 @@ def _tell(error: TyperException, as_json: bool) -> None:
     """Say in one line (or JSON) that a command was used wrongly."""
     context = getattr(error, "ctx", None)
     path = context.command_path.partition(" ")[2] if context is not None else ""
-    message = one_line(error.format_message())
+    # A choice that is none is named by a word of the library's own.
+    message = one_line(error.format_message()).replace("Value error, ", "")
     if not message:  # a group was called without a command, and its help is printed already
         return
     command = f"corridor {path}".strip()

@@ -93,9 +93,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{option} {given}：应为如 2027-01-01、2027-01-01T09:00:00+08:00 的时间，或如 12h 的时长",
     ),
     "option.price": (
-        "--price {given}: must be such as wuhan-ai/ascend-910b=8.00 (yuan for an hour of one unit)"
-        " or FLAVOR=222222ufen",
-        "--price {given}：应形如 wuhan-ai/ascend-910b=8.00（每单位每小时元）或 规格=222222ufen",
+        "--price {given}: must be such as wuhan-ai/ascend-910b=8.00 (yuan for an hour of one unit,"
+        " at most 6 decimals) or FLAVOR=222222ufen",
+        "--price {given}：应形如 wuhan-ai/ascend-910b=8.00（每单位每小时元，最多 6 位小数）"
+        "或 规格=222222ufen",
     ),
     "option.change_kind": (
         "--kind {given}: must be one of {known}",

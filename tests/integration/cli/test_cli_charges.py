@@ -49,6 +49,8 @@ def test_what_is_wrong_is_named_with_what_is_allowed(served: Any, run: str) -> N
     nothing = served.run("charge", "write-off", run, "1", "--reason", "x")
     assert (nothing.code, "nothing to write off" in nothing.err) == (2, True)
     assert served.run("charge", "show", "j1.1").code == 2
+    odd = served.run("charge", "correct", run, "0", "--code", "odd", "--reason", "x")
+    assert (odd.code, "'--code': 'odd' is not one of 'center-fault'," in odd.err) == (2, True)
 
 
 def test_a_subsidy_is_clawed_back_and_its_enterprise_let_go_on(
