@@ -64,7 +64,8 @@ class Correction(SQLModel, table=True):
 class ReconDiff(SQLModel, table=True):
     """A difference between our books and what a center says, until somebody resolves it.
 
-    ``here`` and ``there`` are what each side says, as JSON.
+    ``here`` and ``there`` are what each side says, as JSON. ``charge_revision`` is the revision of
+    the run's charge by which it was resolved, if any.
     """
 
     __tablename__ = "recon_diff"
@@ -97,3 +98,4 @@ class ReconDiff(SQLModel, table=True):
     resolved_ms: int | None = big(null=True)
     resolved_by: str = ""
     resolution: str = ""
+    charge_revision: int | None = None

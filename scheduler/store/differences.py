@@ -9,11 +9,15 @@ from sqlalchemy import Connection, text
 from scheduler.domain.principal import Principal, Scope
 from scheduler.errors import NotFound, WrongState
 from scheduler.store import audit_trail, scoping
+from scheduler.store.change_requests import Act
 from scheduler.store.database import bulk_execute
 
 
 class DifferenceRow(NamedTuple):
-    """A difference as it is kept; ``diff_id`` 0 if it was not."""
+    """A difference as it is kept; ``diff_id`` 0 if it was not.
+
+    ``charge_revision`` is the revision of the run's charge by which it was resolved, if any.
+    """
 
     diff_id: int
     center: str
@@ -29,11 +33,17 @@ class DifferenceRow(NamedTuple):
     resolved_ms: int | None = None
     resolved_by: str = ""
     resolution: str = ""
+    charge_revision: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """What errors and the audit log call it."""
+        return f"differences/{self.diff_id}"
 
 
 _COLUMNS: Final = (
     "d.diff_id, d.center, d.kind, d.job_uid, d.attempt, d.native_id, d.use_ms, d.here, d.there,"
-    " d.state, d.found_ms, d.resolved_ms, d.resolved_by, d.resolution"
+    " d.state, d.found_ms, d.resolved_ms, d.resolved_by, d.resolution, d.charge_revision"
 )
 
 
@@ -51,13 +61,20 @@ def known(connection: Connection, keys: Sequence[str]) -> dict[str, DifferenceRo
     return found
 
 
-def end(connection: Connection, numbers: Sequence[int], now_ms: int, actor: str, how: str) -> None:
-    """Resolve open differences."""
+def end(
+    connection: Connection,
+    numbers: Sequence[int],
+    now_ms: int,
+    actor: str,
+    how: str,
+    revision: int | None = None,
+) -> None:
+    """Resolve open differences, by a revision of the charge if there is one."""
     bulk_execute(
         connection,
         "UPDATE recon_diff SET state = 'RESOLVED', resolved_ms = ?, resolved_by = ?,"
-        " resolution = ? WHERE diff_id = ? AND state = 'OPEN'",
-        [(now_ms, actor, how, number) for number in numbers],
+        " resolution = ?, charge_revision = ? WHERE diff_id = ? AND state = 'OPEN'",
+        [(now_ms, actor, how, revision, number) for number in numbers],
     )
 
 
@@ -88,7 +105,7 @@ def list_differences(
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a difference is resolved: OURS, CORRECTED or EXPLAINED."""
+    """How a difference is resolved: OURS, CORRECTED or EXPLAINED, or THEIRS (``revised_use``)."""
 
     diff_id: int
     how: str
@@ -97,6 +114,11 @@ class Decision:
     now_ms: int
     wall_ms: int
 
+    @property
+    def act(self) -> Act:
+        """Who does it, why and when."""
+        return Act(self.actor, self.reason, self.now_ms, self.wall_ms)
+
 
 def resolve(connection: Connection, decision: Decision) -> DifferenceRow:
     """Resolve a difference; again in the same way changes nothing.
@@ -104,40 +126,63 @@ def resolve(connection: Connection, decision: Decision) -> DifferenceRow:
     Raises ``NotFound``, and ``WrongState`` for one that was resolved otherwise, or for CORRECTED
     where the charge was not corrected since it was found.
     """
-    found = _get(connection, decision.diff_id)
-    how = f"{decision.how}: {decision.reason}"
-    subject = f"differences/{decision.diff_id}"
-    if found.state == "RESOLVED":
-        if found.resolution == how:
-            return found
-        raise WrongState(
-            f"difference {decision.diff_id} was resolved by {found.resolved_by}:"
-            f" {found.resolution}",
-            subject=subject,
-            reason="DIFFERENCE_RESOLVED",
-        )
-    if decision.how == "CORRECTED" and not _corrected(connection, found):
-        raise WrongState(
-            "the charge was not corrected since the difference was found: correct it first, or"
-            " say OURS or EXPLAINED",
-            subject=subject,
-            reason="NOT_CORRECTED",
-        )
-    end(connection, [decision.diff_id], decision.now_ms, decision.actor.subject, how)
+    found = get(connection, decision.diff_id)
+    if resolved_before(found, decision):
+        return found
+    revision = None
+    if decision.how == "CORRECTED":
+        revision = _corrected(connection, found)
+        if revision is None:
+            raise WrongState(
+                "the charge was not corrected since the difference was found: correct it first, or"
+                " say OURS, THEIRS or EXPLAINED",
+                subject=found.subject,
+                reason="NOT_CORRECTED",
+            )
+    return settle(connection, found, decision, revision)
+
+
+def resolved_before(found: DifferenceRow, decision: Decision) -> bool:
+    """Whether a difference was resolved so already; raises ``WrongState`` if otherwise."""
+    if found.state != "RESOLVED":
+        return False
+    if found.resolution == f"{decision.how}: {decision.reason}":
+        return True
+    raise WrongState(
+        f"difference {found.diff_id} was resolved by {found.resolved_by}: {found.resolution}",
+        subject=found.subject,
+        reason="DIFFERENCE_RESOLVED",
+    )
+
+
+def settle(
+    connection: Connection, found: DifferenceRow, decision: Decision, revision: int | None
+) -> DifferenceRow:
+    """Resolve an open difference, by a revision of the run's charge if there is one."""
+    end(
+        connection,
+        [found.diff_id],
+        decision.now_ms,
+        decision.actor.subject,
+        f"{decision.how}: {decision.reason}",
+        revision,
+    )
+    by = {} if revision is None else {"charge_revision": revision}
     audit_trail.record(
         connection,
         decision.actor,
         "DIFFERENCE_RESOLVED",
-        f"centers/{found.center}/{subject}",
+        f"centers/{found.center}/{found.subject}",
         at_ms=decision.wall_ms,
         before={"state": "OPEN", "kind": found.kind},
-        after={"state": "RESOLVED", "resolution": decision.how},
+        after={"state": "RESOLVED", "resolution": decision.how, **by},
         reason=decision.reason,
     )
-    return _get(connection, decision.diff_id)
+    return get(connection, found.diff_id)
 
 
-def _get(connection: Connection, number: int) -> DifferenceRow:
+def get(connection: Connection, number: int) -> DifferenceRow:
+    """Return a difference; raises ``NotFound``."""
     row = connection.exec_driver_sql(
         f"SELECT {_COLUMNS} FROM recon_diff d WHERE d.diff_id = {number}"
     ).first()
@@ -146,16 +191,15 @@ def _get(connection: Connection, number: int) -> DifferenceRow:
     return DifferenceRow(*row)
 
 
-def _corrected(connection: Connection, found: DifferenceRow) -> bool:
-    """Whether the run of a difference was corrected since; one that we had not, that we have it."""
+def _corrected(connection: Connection, found: DifferenceRow) -> int | None:
+    """The last revision of the charge of a difference's run, if it was corrected since."""
     if not found.job_uid:
-        return False
-    return bool(
-        connection.exec_driver_sql(
-            f"SELECT count(*) FROM correction WHERE job_uid = {found.job_uid}"
-            f" AND attempt = {found.attempt} AND booked_ms >= {found.found_ms}"
-        ).scalar_one()
-    )
+        return None
+    revision: int | None = connection.exec_driver_sql(
+        f"SELECT max(revision) FROM correction WHERE job_uid = {found.job_uid}"
+        f" AND attempt = {found.attempt} AND booked_ms >= {found.found_ms}"
+    ).scalar_one()
+    return revision
 
 
 def open_by_center(connection: Connection) -> Mapping[tuple[str, str], int]:
