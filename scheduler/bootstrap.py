@@ -154,7 +154,11 @@ async def start_service(
             simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
             version=__version__,
             simulator=simulations,
-            approvals=Approvals(settings.approvals.threshold_fen, settings.approvals.two_person),
+            approvals=Approvals(
+                settings.approvals.threshold_fen,
+                settings.approvals.two_person,
+                settings.approvals.window_days,
+            ),
         )
         serving = _build_server(settings, context, metrics, credentials)
         metrics_address = ""

@@ -113,10 +113,14 @@ class SimulationSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSettings:
-    """What needs a second person: amounts from a threshold on, and changes of rules and prices."""
+    """What needs a second person: amounts from a threshold on, and changes of rules and prices.
+
+    Amounts of one person on one target count together for ``window_days``.
+    """
 
     threshold_fen: int = 100_000_000
     two_person: bool = True
+    window_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,7 @@ _RANGES = {
     "simulation.at_once": (1, 64),
     "simulation.jobs_max": (1, 10_000_000),
     "approvals.threshold_fen": (0, 10**15),
+    "approvals.window_days": (0, 3_660),
     "alerts.every_s": (0.01, 3_600),
     "loop.reasons_s": (0.1, 3_600),
     "loop.reasons_keep_d": (0.01, 3_660),

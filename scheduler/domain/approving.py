@@ -35,14 +35,20 @@ class Approvals:
     """Settings of the rule of two persons.
 
     Amounts of at least ``threshold_fen`` need a second person, and so does every change of rules
-    and prices unless ``two_person`` is false.
+    and prices unless ``two_person`` is false. What one person did alone on one target within
+    ``window_days`` counts together; 0 looks at each amount by itself.
     """
 
     threshold_fen: int = 100_000_000
     two_person: bool = True
+    window_days: int = 30
 
-    def needed(self, kind: ChangeKind, amount_fen: int = 0) -> bool:
-        """Whether a change waits for another person; ``amount_fen`` is its size, of any sign."""
+    def needed(self, kind: ChangeKind, amount_fen: int = 0, alone_fen: int = 0) -> bool:
+        """Whether a change waits for another person.
+
+        ``amount_fen`` is its size, of any sign, ``alone_fen`` what the same person did alone on the
+        same target within the window.
+        """
         if kind in TERMS:
             return self.two_person
-        return abs(amount_fen) >= self.threshold_fen
+        return abs(amount_fen) + alone_fen >= self.threshold_fen

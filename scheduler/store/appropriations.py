@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from scheduler.domain.approving import Approvals, ChangeKind
 from scheduler.domain.principal import EVERYTHING, Scope
-from scheduler.store import audit_trail, change_requests, funds
+from scheduler.store import audit_trail, change_requests, funds, lone_changes
 from scheduler.store.change_requests import Act, Proposal, Request
 from scheduler.store.funds import FundInfo
+from scheduler.store.lone_changes import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,17 @@ def appropriate(
 
     Raises what ``funds.appropriate`` and ``change_requests.propose`` do.
     """
-    if not approvals.needed(ChangeKind.APPROPRIATE, payment.amount_fen):
-        fund = _pay(connection, act.actor.scope, payment, act, act.actor.subject, act.reason)
-        return Appropriated(fund, None)
     fund = funds.managed_fund(connection, act.actor.scope, payment.programme, payment.period)
     key = funds.appropriation_key(payment.programme, payment.period, payment.request_id)
     account = fund.funder(payment.funder).account_id
-    if not funds.paid_before(connection, key, account, payment.amount_fen):
-        funds.check_open(fund)
-    elif change_requests.find(connection, key) is None:  # paid before the threshold was lowered
-        return Appropriated(fund, None)
+    if funds.paid_before(connection, key, account, payment.amount_fen):
+        return Appropriated(fund, change_requests.find(connection, key))
+    funds.check_open(fund)
+    size = Size(ChangeKind.APPROPRIATE, _target(payment), payment.amount_fen, key)
+    if not lone_changes.needs_another(connection, size, act, approvals):
+        paid = _pay(connection, act.actor.scope, payment, act, act.actor.subject, act.reason)
+        lone_changes.note(connection, size, act)
+        return Appropriated(paid, None)
     proposal = Proposal(
         ChangeKind.APPROPRIATE,
         _target(payment),

@@ -1,4 +1,4 @@
-"""The table of changes that wait for a second person; see ``tables``."""
+"""Tables of changes that wait for a second person, and of those made by one; see ``tables``."""
 
 import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, Index, text
@@ -45,3 +45,23 @@ class ChangeRequest(SQLModel, table=True):
     decided_by: str = ""
     decision_reason: str = ""
     decided_ms: int | None = big(null=True)
+
+
+class LoneChange(SQLModel, table=True):
+    """A change of an amount that one person made without a second; insert-only.
+
+    ``amount_fen`` is its size without its sign; ``made_ms`` scheduling time.
+    """
+
+    __tablename__ = "lone_change"
+    __table_args__ = (
+        CheckConstraint("amount_fen >= 0", name="amount"),
+        Index("lone_change_of", "requester", "target", "made_ms"),
+        {"sqlite_autoincrement": True},
+    )
+    number: int | None = serial()
+    kind: str
+    target: str
+    amount_fen: int = big()
+    requester: str
+    made_ms: int = big()

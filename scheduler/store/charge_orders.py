@@ -16,11 +16,18 @@ from scheduler.domain.approving import Approvals, ChangeKind
 from scheduler.domain.ids import parse_run_id, run_id
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.errors import FieldViolation, InvalidRequest, NotFound, RequestIdReused, WrongState
-from scheduler.store import audit_trail, change_requests, charge_book, corrections
+from scheduler.store import (
+    audit_trail,
+    change_requests,
+    charge_book,
+    corrections,
+    lone_changes,
+)
 from scheduler.store.change_requests import Act, Proposal, Request
 from scheduler.store.charge_book import Charge, RatedRow
 from scheduler.store.charge_rows import Given
 from scheduler.store.corrections import Pay, Revision, Why
+from scheduler.store.lone_changes import Size
 
 
 class Code(StrEnum):
@@ -83,9 +90,12 @@ def correct(
     after = _standing(before, revision)
     if preview:
         return Corrected(before, after, None, False)
-    if approvals.needed(ChangeKind.CORRECTION, before.gross_fen - order.gross_fen):
+    less_fen = before.gross_fen - order.gross_fen
+    size = Size(ChangeKind.CORRECTION, f"runs/{order.run}", less_fen, order.key)
+    if lone_changes.needs_another(connection, size, act, approvals):
         return Corrected(before, after, _propose(connection, before, order, act), False)
     _write(connection, revision, act)
+    lone_changes.note(connection, size, act)
     return Corrected(before, find(connection, EVERYTHING, order.run), None, True)
 
 

@@ -25,10 +25,12 @@ from scheduler.store import (
     charge_rows,
     funds_reduction,
     holds,
+    lone_changes,
     transfers,
 )
 from scheduler.store.change_requests import Act, Proposal, Request
 from scheduler.store.charge_book import Charge
+from scheduler.store.lone_changes import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,12 @@ def write_off(connection: Connection, order: WriteOff, act: Act, approvals: Appr
     if _made(connection, charge, "WRITE_OFF", order.key, order.amount_fen):
         return Settled(charge, change_requests.find(connection, order.key), True)
     _check_debt(charge, order)
-    if approvals.needed(ChangeKind.WRITE_OFF, order.amount_fen):
+    size = Size(ChangeKind.WRITE_OFF, f"runs/{order.run}", order.amount_fen, order.key)
+    if lone_changes.needs_another(connection, size, act, approvals):
         owed = _owed(charge)
         proposal = Proposal(
-            ChangeKind.WRITE_OFF,
-            f"runs/{order.run}",
+            size.kind,
+            size.target,
             charge.run.city,
             {"run": order.run, "amount_fen": order.amount_fen, "request_id": order.request_id},
             before={"owed_fen": owed},
@@ -96,6 +99,7 @@ def write_off(connection: Connection, order: WriteOff, act: Act, approvals: Appr
         )
         return Settled(charge, change_requests.propose(connection, proposal, act), False)
     _give_up(connection, order, act, act.actor.subject, act.reason)
+    lone_changes.note(connection, size, act)
     return Settled(charge_orders.find(connection, EVERYTHING, order.run), None, True)
 
 

@@ -16,11 +16,19 @@ from quota.transfers import Entry, Kind
 from scheduler.domain.approving import Approvals, ChangeKind
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.errors import RequestIdReused, WrongState
-from scheduler.store import audit_trail, bookings, change_requests, fund_figures, money_locks
+from scheduler.store import (
+    audit_trail,
+    bookings,
+    change_requests,
+    fund_figures,
+    lone_changes,
+    money_locks,
+)
 from scheduler.store.change_requests import Act, Proposal, Request
 from scheduler.store.database import bulk_execute
 from scheduler.store.fund_figures import FunderMoney, FundInfo
 from scheduler.store.fund_tables import FundReduction
+from scheduler.store.lone_changes import Size
 from scheduler.store.tables import table
 
 
@@ -63,8 +71,10 @@ def lower(connection: Connection, lowering: Lowering, act: Act, approvals: Appro
     )
     if _done_before(connection, fund, lowering):
         return Lowered(fund, change_requests.find(connection, lowering.key))
-    if not approvals.needed(ChangeKind.LOWER, lowering.amount_fen):
+    size = Size(ChangeKind.LOWER, fund.target, lowering.amount_fen, lowering.key)
+    if not lone_changes.needs_another(connection, size, act, approvals):
         taken = _take(connection, act.actor.scope, lowering, act, act.actor.subject, act.reason)
+        lone_changes.note(connection, size, act)
         return Lowered(taken, None)
     _check(fund, lowering)
     proposal = Proposal(

@@ -13,6 +13,7 @@ from sqlmodel import SQLModel
 
 from scheduler.domain.principal import EVERYTHING
 from scheduler.store import (
+    approval_tables,
     budget_tables,
     charge_tables,
     digest_tables,
@@ -46,6 +47,7 @@ GUARDED = (
     statement_tables.StatementRange,
     digest_tables.LedgerDigest,
     recon_tables.ReconRun,
+    approval_tables.LoneChange,
 )
 
 
@@ -268,8 +270,9 @@ def test_facts_of_before_are_kept_and_earlier_support_is_dated_from_always(engin
             for statement in (
                 "INSERT INTO city VALUES ('wuhan', '武汉', 'Wuhan', 3)",
                 "INSERT INTO center VALUES ('ai', 'ai', 'ai', 'simulated', TRUE, 'OPEN', '{}')",
-                "INSERT INTO enterprise (code, name, city, size_class, sector, startup, blocked,"
-                " weight, created_ms) VALUES ('w1', 'w1', 'wuhan', 'SMALL', '', FALSE, FALSE, 1, 0)",
+                "INSERT INTO enterprise"
+                " (code, name, city, size_class, sector, startup, blocked, weight, created_ms)"
+                " VALUES ('w1', 'w1', 'wuhan', 'SMALL', '', FALSE, FALSE, 1, 0)",
                 "INSERT INTO related_party VALUES ('w1', 'ai', 5, 9, 'register')",
                 "INSERT INTO listed_project VALUES ('w1', 'tech', 'T-1', 5, NULL, 'notice')",
                 "INSERT INTO earlier_support VALUES ('w1', 'p', 2024, 'before')",

@@ -28,6 +28,10 @@ async def test_the_settings_say_what_needs_a_second_person(installed: Any, serve
     async with serve(strict) as (_, client):
         assert not (await _pay(client, 999, "a")).HasField("change_request")
         assert (await _pay(client, 1_000, "b")).change_request.number == 1
+        assert (await _pay(client, 1, "with what was paid alone")).change_request.number == 2
+    singly = installed.with_flags({"approvals.threshold_fen": 1_000, "approvals.window_days": 0})
+    async with serve(singly) as (_, client):
+        assert not (await _pay(client, 999, "by itself")).HasField("change_request")
     lax = installed.with_flags({"approvals.threshold_fen": 10**15, "approvals.two_person": False})
     async with serve(lax) as (_, client):
         assert not (await _pay(client, 10**9, "c")).HasField("change_request")
@@ -46,8 +50,13 @@ async def test_the_settings_say_what_needs_a_second_person(installed: Any, serve
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("CORRIDOR_APPROVALS_THRESHOLD_FEN", "500"), ("CORRIDOR_APPROVALS_TWO_PERSON", "false")],
+    [
+        ("CORRIDOR_APPROVALS_THRESHOLD_FEN", "500"),
+        ("CORRIDOR_APPROVALS_TWO_PERSON", "false"),
+        ("CORRIDOR_APPROVALS_WINDOW_DAYS", "7"),
+    ],
 )
 def test_they_are_read_from_the_environment_too(name: str, given: str) -> None:
     approvals = load_settings(None, {name: given}, {}).approvals
-    assert given in (str(approvals.threshold_fen), str(approvals.two_person).lower())
+    known = (approvals.threshold_fen, approvals.two_person, approvals.window_days)
+    assert given in [str(one).lower() for one in known]
