@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from quota.calendar import period_bounds
 from quota.usage_files import BadUsageFile, FileRecord, read
-from scheduler.cli import exits
+from scheduler.cli import approve_cmd, exits
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed
 from scheduler.cli.groups import ClientGroup
@@ -25,7 +25,9 @@ PANEL = "Quotas and money"
 #: A month of a center may be much to compare.
 TIMEOUT_S = 300.0
 _KIND = pb.Difference.DESCRIPTOR.fields_by_name["kind"]
-_HOW = {"ours": "OURS", "corrected": "CORRECTED", "explained": "EXPLAINED"}
+_HOW = {
+    "ours": "OURS", "theirs": "THEIRS", "corrected": "CORRECTED", "explained": "EXPLAINED",
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -169,6 +171,7 @@ def _table(session: Session, rows: list[pb.Difference]) -> None:
         Column("difference.here", flex=16),
         Column("difference.there", flex=16),
         Column("difference.resolution", flex=16, rank=2),
+        Column("difference.revision", right=True, rank=3),
     ]
     cells: list[list[str | Cell]] = [
         [
@@ -181,6 +184,7 @@ def _table(session: Session, rows: list[pb.Difference]) -> None:
             _side(session, one.here),
             _side(session, one.there),
             f"{one.resolution} ({one.resolved_by})" if one.resolution else "",
+            str(one.charge_revision) if one.HasField("charge_revision") else "",
         ]
         for one in rows
     ]
@@ -279,23 +283,31 @@ def resolve(
     how: Annotated[
         str,
         typer.Argument(
-            metavar="ours|corrected|explained",
-            help="Our record is right; the charge was corrected; or both are right.",
+            metavar="ours|theirs|corrected|explained",
+            help="Our record is right; the center's is taken over, and charged; the charge was"
+            " corrected; or both are right.",
         ),
     ],
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
     ],
 ) -> None:
-    """Resolve a difference, so that its month can be closed."""
+    """Resolve a difference, so that its month can be closed.
+
+    By theirs the charge follows the center's record; a large amount waits for another person.
+    """
     if how not in _HOW:
         raise Failed("reconcile.how", exits.USAGE, given=how, known=", ".join(_HOW))
     resolution = pb.DifferenceResolution.Value(f"DIFFERENCE_RESOLUTION_{_HOW[how]}")
     request = pb.ResolveDifferenceRequest(
         difference_id=number, resolution=resolution, reason=reason
     )
-    found = session.client.centers.ResolveDifference(request).difference
+    answer = session.client.centers.ResolveDifference(request)
     if session.as_json:
-        print_json({"difference": _json(found)})
+        waits = answer.HasField("change_request")
+        asked = {"change_request": to_json(answer.change_request)} if waits else {}
+        print_json({"difference": _json(answer.difference), **asked})
+    elif answer.HasField("change_request"):
+        approve_cmd.shown(session, answer.change_request)
     else:
-        _table(session, [found])
+        _table(session, [answer.difference])

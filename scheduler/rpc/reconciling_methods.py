@@ -6,7 +6,7 @@ from corridor.v1 import reconciliation_pb2 as pb
 
 from quota.reconciling import Tolerance, Window
 from scheduler.domain.ids import run_id
-from scheduler.rpc import caller
+from scheduler.rpc import approval_methods, caller
 from scheduler.rpc.messages import (
     CallContext,
     milliseconds,
@@ -97,7 +97,10 @@ class ReconcilingMethods:
             "" if how is None else how.name.removeprefix(_RESOLUTION),
             request.reason,
         )
-        return pb.ResolveDifferenceResponse(difference=_difference(found))
+        return pb.ResolveDifferenceResponse(
+            difference=_difference(found.difference),
+            change_request=approval_methods.given(found.request, kept=True),
+        )
 
 
 def _record(one: pb.CenterUse) -> CenterRecord:
@@ -147,4 +150,5 @@ def _difference(one: DifferenceRow) -> pb.Difference:
         resolve_time=timestamp(one.resolved_ms),
         resolved_by=one.resolved_by,
         resolution=one.resolution,
+        charge_revision=one.charge_revision,
     )

@@ -11,10 +11,13 @@ from scheduler.domain.principal import Principal
 from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.services import checks
 from scheduler.services.context import Context
-from scheduler.store import centers, differences, reconciliations
+from scheduler.store import centers, differences, reconciliations, revised_use
 from scheduler.store.differences import Decision, DifferenceRow
 from scheduler.store.reconciliations import CenterRecord, Order, Reconciliation
+from scheduler.store.revised_use import Taken
 
+#: How a difference can be resolved.
+HOW: Final = ("OURS", "THEIRS", "CORRECTED", "EXPLAINED")
 RECORDS_MAX: Final = 100_000
 WINDOW_MAX_DAYS: Final = 400
 #: Runs of which a center is asked for the use in one go.
@@ -152,18 +155,22 @@ async def list_differences(
 
 async def resolve(
     context: Context, caller: Principal, diff_id: int, how: str, reason: str
-) -> DifferenceRow:
-    """Resolve a difference: OURS, CORRECTED or EXPLAINED.
+) -> Taken:
+    """Resolve a difference: OURS, THEIRS, CORRECTED or EXPLAINED.
 
-    Raises ``InvalidRequest``, ``NotFound``, and ``WrongState`` for one that was resolved otherwise
-    or was not corrected.
+    THEIRS takes the center's record over, or asks another person to approve what that costs. Raises
+    ``InvalidRequest``, ``NotFound``, and ``WrongState`` for one that was resolved otherwise, was
+    not corrected, or whose record cannot be taken over.
     """
     wrong = checks.reason(reason)
-    if how not in ("OURS", "CORRECTED", "EXPLAINED"):
-        wrong.append(FieldViolation("resolution", "must be OURS, CORRECTED or EXPLAINED"))
+    if how not in HOW:
+        known = f"{', '.join(HOW[:-1])} or {HOW[-1]}"
+        wrong.append(FieldViolation("resolution", f"must be {known}"))
     if wrong:
         raise InvalidRequest(wrong)
     decision = Decision(
         diff_id, how, reason.strip(), caller, context.clock.now_ms(), context.wall_ms()
     )
-    return await context.db.write(lambda c: differences.resolve(c, decision))
+    if how == "THEIRS":
+        return await context.db.write(lambda c: revised_use.take(c, decision, context.approvals))
+    return Taken(await context.db.write(lambda c: differences.resolve(c, decision)), None)

@@ -16,9 +16,17 @@ from scheduler.store import (
     debts,
     funds_reduction,
     price_changes,
+    revised_use,
     rule_changes,
 )
 from scheduler.store.change_requests import Act, Applier, Request
+
+
+def _correct(connection: Connection, request: Request, act: Act) -> None:
+    """A charge is corrected by hand, or by a center's record that is taken over."""
+    apply = revised_use.apply if "difference" in request.payload else charge_orders.apply
+    apply(connection, request, act)
+
 
 APPLY: Final[Mapping[ChangeKind, Applier]] = {
     ChangeKind.APPROPRIATE: appropriations.apply,
@@ -27,7 +35,7 @@ APPLY: Final[Mapping[ChangeKind, Applier]] = {
     ChangeKind.RULE_END: rule_changes.apply_end,
     ChangeKind.PRICE_VERSION: price_changes.apply,
     ChangeKind.WRITE_OFF: debts.apply,
-    ChangeKind.CORRECTION: charge_orders.apply,
+    ChangeKind.CORRECTION: _correct,
 }
 
 

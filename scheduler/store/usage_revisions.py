@@ -163,7 +163,7 @@ def _correct(
         charge = charges[key]
         records = [*known.get(key, {}).values(), *more]
         billed = sound(key, records)
-        if billed is None or charge.decided or charge.written_off_fen or charge.clawed_back_fen:
+        if billed is None or by_hand(charge):
             differing += [_difference(charge, one, "", now_ms) for one in more]
         else:
             using[key] = billed
@@ -172,13 +172,59 @@ def _correct(
     due = list(charge_book.load(connection, using.keys()).values()) if due else []
     rating = _Rating(connection, due)
     revisions = [rating.revise(charge, using[charge.run.uid, charge.run.attempt]) for charge in due]
+    _write(connection, revisions, fresh, now_ms)
+    return list(using)
+
+
+def _write(
+    connection: Connection,
+    revisions: Sequence[Revision],
+    fresh: Mapping[RunKey, Sequence[Usage]],
+    now_ms: int,
+) -> None:
     corrections.write(connection, revisions, now_ms)
     rows = charge_rows.ChargeRows(now_ms)
-    for charge in due:
-        mine = fresh[charge.run.uid, charge.run.attempt]
-        rows.meter(charge.run, mine, charge.revision + 1)
+    for one in revisions:
+        run = one.charge.run
+        rows.meter(run, fresh[run.uid, run.attempt], one.charge.revision + 1)
     rows.write(connection)
-    return list(using)
+
+
+# --- use that somebody takes over -----------------------------------------------------------------
+
+
+def by_hand(charge: Charge) -> bool:
+    """Whether somebody decided on a charge, so that no use changes it any more."""
+    return bool(charge.decided or charge.written_off_fen or charge.clawed_back_fen)
+
+
+def newest(connection: Connection, key: RunKey) -> dict[int, tuple[Usage, int]]:
+    """Return the newest record of each segment of a run, and the charge's revision it is of."""
+    rows = bulk_read(
+        connection,
+        "SELECT native_id, submit_ms, segment, revision, start_ms, end_ms, units, raw_sha256,"
+        f" source, charge_revision FROM usage_record WHERE job_uid = {key[0]}"
+        f" AND attempt = {key[1]} ORDER BY revision",
+    )
+    return {row[2]: (Usage("", *row[:9]), int(row[9])) for row in rows}
+
+
+def revision_of(connection: Connection, charge: Charge, one: Usage) -> Revision | None:
+    """Return what a charge comes to with one more record of its use, in the caller's transaction.
+
+    None if the record makes no sense beside the others. The caller locked what may move, and read
+    the charge after that.
+    """
+    key = (charge.run.uid, charge.run.attempt)
+    known = _known(connection, [key]).get(key, {})
+    billed = sound(key, [*known.values(), one])
+    return None if billed is None else _Rating(connection, [charge]).revise(charge, billed)
+
+
+def write(connection: Connection, revision: Revision, one: Usage, now_ms: int) -> None:
+    """Write a revision with the record it comes from."""
+    run = revision.charge.run
+    _write(connection, [revision], {(run.uid, run.attempt): [one]}, now_ms)
 
 
 class _Held(NamedTuple):

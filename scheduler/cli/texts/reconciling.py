@@ -35,6 +35,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "difference.here": ("OURS", "我方"),
     "difference.there": ("THE CENTER'S", "中心"),
     "difference.resolution": ("RESOLVED", "处理"),
+    "difference.revision": ("CHARGE REV.", "费用修订"),
     "difference.none": ("No differences.", "没有差异。"),
     "difference.side": (
         "{units} units, {seconds} s from {start}",
@@ -73,8 +74,10 @@ HELP: Final[dict[str, str]] = {
     ),
     "List comparisons that were made, newest first.": "列出历次对账，最新的在前。",
     "Number of the difference.": "差异编号。",
-    "Our record is right; the charge was corrected; or both are right.": (
-        "以我方为准；已更正费用；或双方都对（须说明）。"
+    "Our record is right; the center's is taken over, and charged; the charge was corrected; or"
+    " both are right.": ("以我方为准；采用中心记录并据此计费；已更正费用；或双方都对（须说明）。"),
+    "Resolve a difference, so that its month can be closed.\n\nBy theirs the charge follows the"
+    " center's record; a large amount waits for another person.": (
+        "处理一项差异，以便该月可以关账。\n\n采用中心记录（theirs）时费用随之更正；大额须另一人审批。"
     ),
-    "Resolve a difference, so that its month can be closed.": "处理一项差异，以便该月可以关账。",
 }

@@ -1,6 +1,7 @@
 """Comparisons with a center's records from the command line, against a real service."""
 
 import contextlib
+import json
 import sqlite3
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +64,31 @@ def test_a_center_that_agrees_and_one_that_does_not(served: Any, job_text: Any) 
     assert CENTER in served.ok("reconcile", "history").out
 
 
+def test_the_centers_record_is_taken_over_and_charged(served: Any, job_text: Any) -> None:
+    job_id, year, (native, submit_ms, start_ms, end_ms, units) = settled(served, job_text)
+    head = "JobIDRaw|JobName|Submit|Start|End|ElapsedRaw|AllocTRES|State"
+    seconds = (end_ms - start_ms) // 1000 + 50
+    row = (
+        f"{native}|corridor-{job_id}.1|{text_of(submit_ms)}|{text_of(start_ms)}|"
+        f"{text_of(start_ms + seconds * 1000)}|{seconds}|cpu={units},node=1|COMPLETED"
+    )
+    file = served.file(f"{head}\n{row}\n", "sacct.txt")
+    served.run("reconcile", "run", CENTER, "--period", year, "--file", file)
+    open_ones = served.ok("reconcile", "list", "--json").json["differences"]
+    [mine] = [one for one in open_ones if one["run_id"].startswith(job_id)]
+    number = str(mine["difference_id"])
+    before = served.ok("charge", "show", mine["run_id"], "--json").json
+    done = served.ok(
+        "reconcile", "resolve", number, "theirs", "--reason", "its log says so", "--json"
+    ).json["difference"]
+    assert (done["resolution"], done["charge_revision"]) == ("THEIRS: its log says so", 1)
+    after = served.ok("charge", "show", mine["run_id"], "--json").json
+    assert json.dumps(after) != json.dumps(before)
+    assert "its log says so" in json.dumps(after)
+    listed = served.ok("reconcile", "list", "--all").out
+    assert "THEIRS: its log says so" in listed
+
+
 def test_what_cannot_be_read_is_named(served: Any) -> None:
     file = served.file("JobIDRaw|JobName\n1|a\n", "bad.txt")
     bad = served.run("reconcile", "run", CENTER, "--period", "2026-03", "--file", file)
@@ -70,5 +96,5 @@ def test_what_cannot_be_read_is_named(served: Any) -> None:
     bad = served.run("reconcile", "run", CENTER, "--period", "March")
     assert (bad.code, "is not a period" in bad.err) == (2, True)
     bad = served.run("reconcile", "resolve", "1", "forgotten", "--reason", "a test")
-    assert (bad.code, "ours, corrected, explained" in bad.err) == (2, True)
+    assert (bad.code, "ours, theirs, corrected, explained" in bad.err) == (2, True)
     assert served.run("reconcile", "run", CENTER, "--period", "2026-03", who="wuhan").code == 4

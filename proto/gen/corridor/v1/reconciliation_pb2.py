@@ -22,41 +22,42 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from corridor.v1 import approval_pb2 as corridor_dot_v1_dot_approval__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n corridor/v1/reconciliation.proto\x12\x0b\x63orridor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x02\n\tCenterUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnative_id\x18\x02 \x01(\t\x12/\n\x0bsubmit_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ores\x18\x06 \x01(\x03\x12\r\n\x05\x63\x61rds\x18\x07 \x01(\x03\x12\x17\n\namount_fen\x18\x08 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_amount_fen\"\xe0\x02\n\x16ReconcileCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12-\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\'\n\x07records\x18\x05 \x03(\x0b\x32\x16.corridor.v1.CenterUse\x12\x13\n\x0b\x61sk_adapter\x18\x06 \x01(\x08\x12\x33\n\x10submit_tolerance\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11tolerance_seconds\x18\x08 \x01(\x03\x12\x15\n\rtolerance_fen\x18\t \x01(\x03\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x12\x0e\n\x06reason\x18\x0b \x01(\t\"\xfa\x02\n\x0eReconciliation\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x63\x65nter\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x14\n\x0crecord_count\x18\x06 \x01(\x03\x12\x15\n\rforeign_count\x18\x07 \x01(\x03\x12\x17\n\x0funsettled_count\x18\x08 \x01(\x03\x12\x14\n\x0c\x61greed_count\x18\t \x01(\x03\x12\x18\n\x10\x64ifference_count\x18\n \x01(\x03\x12\x11\n\tnew_count\x18\x0b \x01(\x03\x12\x13\n\x0b\x65nded_count\x18\x0c \x01(\x03\x12\r\n\x05\x61\x63tor\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe4\x02\n\nDifference\x12\x15\n\rdifference_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x63\x65nter\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.corridor.v1.DifferenceKind\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x11\n\tnative_id\x18\x05 \x01(\t\x12,\n\x08use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04here\x18\x07 \x01(\t\x12\r\n\x05there\x18\x08 \x01(\t\x12\x0c\n\x04open\x18\t \x01(\x08\x12-\n\tfind_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bresolved_by\x18\x0c \x01(\t\x12\x12\n\nresolution\x18\r \x01(\t\"|\n\x17ReconcileCenterResponse\x12\x33\n\x0ereconciliation\x18\x01 \x01(\x0b\x32\x1b.corridor.v1.Reconciliation\x12,\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x17.corridor.v1.Difference\"S\n\x1aListReconciliationsRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x1bListReconciliationsResponse\x12\x34\n\x0freconciliations\x18\x01 \x03(\x0b\x32\x1b.corridor.v1.Reconciliation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x16ListDifferencesRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x15\n\rshow_resolved\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"`\n\x17ListDifferencesResponse\x12,\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x17.corridor.v1.Difference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x18ResolveDifferenceRequest\x12\x15\n\rdifference_id\x18\x01 \x01(\x03\x12\x35\n\nresolution\x18\x02 \x01(\x0e\x32!.corridor.v1.DifferenceResolution\x12\x0e\n\x06reason\x18\x03 \x01(\t\"H\n\x19ResolveDifferenceResponse\x12+\n\ndifference\x18\x01 \x01(\x0b\x32\x17.corridor.v1.Difference*\xe6\x01\n\x0e\x44ifferenceKind\x12\x1f\n\x1b\x44IFFERENCE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1c\x44IFFERENCE_KIND_MISSING_HERE\x10\x01\x12!\n\x1d\x44IFFERENCE_KIND_MISSING_THERE\x10\x02\x12\x1b\n\x17\x44IFFERENCE_KIND_SECONDS\x10\x03\x12\x19\n\x15\x44IFFERENCE_KIND_UNITS\x10\x04\x12\x1a\n\x16\x44IFFERENCE_KIND_AMOUNT\x10\x05\x12\x1a\n\x16\x44IFFERENCE_KIND_RECORD\x10\x06*\xa7\x01\n\x14\x44ifferenceResolution\x12%\n!DIFFERENCE_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x44IFFERENCE_RESOLUTION_OURS\x10\x01\x12#\n\x1f\x44IFFERENCE_RESOLUTION_CORRECTED\x10\x02\x12#\n\x1f\x44IFFERENCE_RESOLUTION_EXPLAINED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n corridor/v1/reconciliation.proto\x12\x0b\x63orridor.v1\x1a\x1a\x63orridor/v1/approval.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x02\n\tCenterUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnative_id\x18\x02 \x01(\t\x12/\n\x0bsubmit_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ores\x18\x06 \x01(\x03\x12\r\n\x05\x63\x61rds\x18\x07 \x01(\x03\x12\x17\n\namount_fen\x18\x08 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_amount_fen\"\xe0\x02\n\x16ReconcileCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12-\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\'\n\x07records\x18\x05 \x03(\x0b\x32\x16.corridor.v1.CenterUse\x12\x13\n\x0b\x61sk_adapter\x18\x06 \x01(\x08\x12\x33\n\x10submit_tolerance\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11tolerance_seconds\x18\x08 \x01(\x03\x12\x15\n\rtolerance_fen\x18\t \x01(\x03\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x12\x0e\n\x06reason\x18\x0b \x01(\t\"\xfa\x02\n\x0eReconciliation\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0e\n\x06\x63\x65nter\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x14\n\x0crecord_count\x18\x06 \x01(\x03\x12\x15\n\rforeign_count\x18\x07 \x01(\x03\x12\x17\n\x0funsettled_count\x18\x08 \x01(\x03\x12\x14\n\x0c\x61greed_count\x18\t \x01(\x03\x12\x18\n\x10\x64ifference_count\x18\n \x01(\x03\x12\x11\n\tnew_count\x18\x0b \x01(\x03\x12\x13\n\x0b\x65nded_count\x18\x0c \x01(\x03\x12\r\n\x05\x61\x63tor\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x96\x03\n\nDifference\x12\x15\n\rdifference_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x63\x65nter\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.corridor.v1.DifferenceKind\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x11\n\tnative_id\x18\x05 \x01(\t\x12,\n\x08use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04here\x18\x07 \x01(\t\x12\r\n\x05there\x18\x08 \x01(\t\x12\x0c\n\x04open\x18\t \x01(\x08\x12-\n\tfind_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bresolved_by\x18\x0c \x01(\t\x12\x12\n\nresolution\x18\r \x01(\t\x12\x1c\n\x0f\x63harge_revision\x18\x0e \x01(\x05H\x00\x88\x01\x01\x42\x12\n\x10_charge_revision\"|\n\x17ReconcileCenterResponse\x12\x33\n\x0ereconciliation\x18\x01 \x01(\x0b\x32\x1b.corridor.v1.Reconciliation\x12,\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x17.corridor.v1.Difference\"S\n\x1aListReconciliationsRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"l\n\x1bListReconciliationsResponse\x12\x34\n\x0freconciliations\x18\x01 \x03(\x0b\x32\x1b.corridor.v1.Reconciliation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"f\n\x16ListDifferencesRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x15\n\rshow_resolved\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"`\n\x17ListDifferencesResponse\x12,\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32\x17.corridor.v1.Difference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x18ResolveDifferenceRequest\x12\x15\n\rdifference_id\x18\x01 \x01(\x03\x12\x35\n\nresolution\x18\x02 \x01(\x0e\x32!.corridor.v1.DifferenceResolution\x12\x0e\n\x06reason\x18\x03 \x01(\t\"|\n\x19ResolveDifferenceResponse\x12+\n\ndifference\x18\x01 \x01(\x0b\x32\x17.corridor.v1.Difference\x12\x32\n\x0e\x63hange_request\x18\x02 \x01(\x0b\x32\x1a.corridor.v1.ChangeRequest*\xe6\x01\n\x0e\x44ifferenceKind\x12\x1f\n\x1b\x44IFFERENCE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1c\x44IFFERENCE_KIND_MISSING_HERE\x10\x01\x12!\n\x1d\x44IFFERENCE_KIND_MISSING_THERE\x10\x02\x12\x1b\n\x17\x44IFFERENCE_KIND_SECONDS\x10\x03\x12\x19\n\x15\x44IFFERENCE_KIND_UNITS\x10\x04\x12\x1a\n\x16\x44IFFERENCE_KIND_AMOUNT\x10\x05\x12\x1a\n\x16\x44IFFERENCE_KIND_RECORD\x10\x06*\xc9\x01\n\x14\x44ifferenceResolution\x12%\n!DIFFERENCE_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x44IFFERENCE_RESOLUTION_OURS\x10\x01\x12#\n\x1f\x44IFFERENCE_RESOLUTION_CORRECTED\x10\x02\x12#\n\x1f\x44IFFERENCE_RESOLUTION_EXPLAINED\x10\x03\x12 \n\x1c\x44IFFERENCE_RESOLUTION_THEIRS\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'corridor.v1.reconciliation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIFFERENCEKIND']._serialized_start=2189
-  _globals['_DIFFERENCEKIND']._serialized_end=2419
-  _globals['_DIFFERENCERESOLUTION']._serialized_start=2422
-  _globals['_DIFFERENCERESOLUTION']._serialized_end=2589
-  _globals['_CENTERUSE']._serialized_start=115
-  _globals['_CENTERUSE']._serialized_end=372
-  _globals['_RECONCILECENTERREQUEST']._serialized_start=375
-  _globals['_RECONCILECENTERREQUEST']._serialized_end=727
-  _globals['_RECONCILIATION']._serialized_start=730
-  _globals['_RECONCILIATION']._serialized_end=1108
-  _globals['_DIFFERENCE']._serialized_start=1111
-  _globals['_DIFFERENCE']._serialized_end=1467
-  _globals['_RECONCILECENTERRESPONSE']._serialized_start=1469
-  _globals['_RECONCILECENTERRESPONSE']._serialized_end=1593
-  _globals['_LISTRECONCILIATIONSREQUEST']._serialized_start=1595
-  _globals['_LISTRECONCILIATIONSREQUEST']._serialized_end=1678
-  _globals['_LISTRECONCILIATIONSRESPONSE']._serialized_start=1680
-  _globals['_LISTRECONCILIATIONSRESPONSE']._serialized_end=1788
-  _globals['_LISTDIFFERENCESREQUEST']._serialized_start=1790
-  _globals['_LISTDIFFERENCESREQUEST']._serialized_end=1892
-  _globals['_LISTDIFFERENCESRESPONSE']._serialized_start=1894
-  _globals['_LISTDIFFERENCESRESPONSE']._serialized_end=1990
-  _globals['_RESOLVEDIFFERENCEREQUEST']._serialized_start=1992
-  _globals['_RESOLVEDIFFERENCEREQUEST']._serialized_end=2112
-  _globals['_RESOLVEDIFFERENCERESPONSE']._serialized_start=2114
-  _globals['_RESOLVEDIFFERENCERESPONSE']._serialized_end=2186
+  _globals['_DIFFERENCEKIND']._serialized_start=2319
+  _globals['_DIFFERENCEKIND']._serialized_end=2549
+  _globals['_DIFFERENCERESOLUTION']._serialized_start=2552
+  _globals['_DIFFERENCERESOLUTION']._serialized_end=2753
+  _globals['_CENTERUSE']._serialized_start=143
+  _globals['_CENTERUSE']._serialized_end=400
+  _globals['_RECONCILECENTERREQUEST']._serialized_start=403
+  _globals['_RECONCILECENTERREQUEST']._serialized_end=755
+  _globals['_RECONCILIATION']._serialized_start=758
+  _globals['_RECONCILIATION']._serialized_end=1136
+  _globals['_DIFFERENCE']._serialized_start=1139
+  _globals['_DIFFERENCE']._serialized_end=1545
+  _globals['_RECONCILECENTERRESPONSE']._serialized_start=1547
+  _globals['_RECONCILECENTERRESPONSE']._serialized_end=1671
+  _globals['_LISTRECONCILIATIONSREQUEST']._serialized_start=1673
+  _globals['_LISTRECONCILIATIONSREQUEST']._serialized_end=1756
+  _globals['_LISTRECONCILIATIONSRESPONSE']._serialized_start=1758
+  _globals['_LISTRECONCILIATIONSRESPONSE']._serialized_end=1866
+  _globals['_LISTDIFFERENCESREQUEST']._serialized_start=1868
+  _globals['_LISTDIFFERENCESREQUEST']._serialized_end=1970
+  _globals['_LISTDIFFERENCESRESPONSE']._serialized_start=1972
+  _globals['_LISTDIFFERENCESRESPONSE']._serialized_end=2068
+  _globals['_RESOLVEDIFFERENCEREQUEST']._serialized_start=2070
+  _globals['_RESOLVEDIFFERENCEREQUEST']._serialized_end=2190
+  _globals['_RESOLVEDIFFERENCERESPONSE']._serialized_start=2192
+  _globals['_RESOLVEDIFFERENCERESPONSE']._serialized_end=2316
 # @@protoc_insertion_point(module_scope)

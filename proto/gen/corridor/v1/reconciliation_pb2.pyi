@@ -4,6 +4,7 @@ isort:skip_file
 Our records of use beside a center's own."""
 
 from collections import abc as _abc
+from corridor.v1 import approval_pb2 as _approval_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -75,6 +76,11 @@ class _DifferenceResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_
     """The center is right, and the charge was corrected since the difference was found."""
     DIFFERENCE_RESOLUTION_EXPLAINED: _DifferenceResolution.ValueType  # 3
     """Both are right, for the reason given; nothing changes."""
+    DIFFERENCE_RESOLUTION_THEIRS: _DifferenceResolution.ValueType  # 4
+    """The center is right: its record becomes ours, and the charge follows, up or down. For uses that
+    we have not, or with other seconds or units; from the threshold of corrections on another person
+    approves it first.
+    """
 
 class DifferenceResolution(_DifferenceResolution, metaclass=_DifferenceResolutionEnumTypeWrapper):
     """How a difference is resolved."""
@@ -87,6 +93,11 @@ DIFFERENCE_RESOLUTION_CORRECTED: DifferenceResolution.ValueType  # 2
 """The center is right, and the charge was corrected since the difference was found."""
 DIFFERENCE_RESOLUTION_EXPLAINED: DifferenceResolution.ValueType  # 3
 """Both are right, for the reason given; nothing changes."""
+DIFFERENCE_RESOLUTION_THEIRS: DifferenceResolution.ValueType  # 4
+"""The center is right: its record becomes ours, and the charge follows, up or down. For uses that
+we have not, or with other seconds or units; from the threshold of corrections on another person
+approves it first.
+"""
 Global___DifferenceResolution: _TypeAlias = DifferenceResolution  # noqa: Y015
 
 @_typing.final
@@ -316,6 +327,7 @@ class Difference(_message.Message):
     RESOLVE_TIME_FIELD_NUMBER: _builtins.int
     RESOLVED_BY_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
+    CHARGE_REVISION_FIELD_NUMBER: _builtins.int
     difference_id: _builtins.int
     """Its number."""
     center: _builtins.str
@@ -336,6 +348,8 @@ class Difference(_message.Message):
     """Who resolved it."""
     resolution: _builtins.str
     """How, and why."""
+    charge_revision: _builtins.int
+    """The revision of the run's charge by which it was resolved; unset if by none."""
     @_builtins.property
     def use_time(self) -> _timestamp_pb2.Timestamp:
         """When the use ended."""
@@ -364,12 +378,15 @@ class Difference(_message.Message):
         resolve_time: _timestamp_pb2.Timestamp | None = ...,
         resolved_by: _builtins.str = ...,
         resolution: _builtins.str = ...,
+        charge_revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time", "resolve_time", b"resolve_time", "use_time", b"use_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_charge_revision", b"_charge_revision", "charge_revision", b"charge_revision", "find_time", b"find_time", "resolve_time", b"resolve_time", "use_time", b"use_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center", "difference_id", b"difference_id", "find_time", b"find_time", "here", b"here", "kind", b"kind", "native_id", b"native_id", "open", b"open", "resolution", b"resolution", "resolve_time", b"resolve_time", "resolved_by", b"resolved_by", "run_id", b"run_id", "there", b"there", "use_time", b"use_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_revision", b"_charge_revision", "center", b"center", "charge_revision", b"charge_revision", "difference_id", b"difference_id", "find_time", b"find_time", "here", b"here", "kind", b"kind", "native_id", b"native_id", "open", b"open", "resolution", b"resolution", "resolve_time", b"resolve_time", "resolved_by", b"resolved_by", "run_id", b"run_id", "there", b"there", "use_time", b"use_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__charge_revision: _TypeAlias = _typing.Literal["charge_revision"]  # noqa: Y015
+    _WhichOneofArgType__charge_revision: _TypeAlias = _typing.Literal["_charge_revision", b"_charge_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__charge_revision) -> _WhichOneofReturnType__charge_revision | None: ...
 
 Global___Difference: _TypeAlias = Difference  # noqa: Y015
 
@@ -560,18 +577,24 @@ class ResolveDifferenceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DIFFERENCE_FIELD_NUMBER: _builtins.int
+    CHANGE_REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def difference(self) -> Global___Difference:
         """The difference."""
+
+    @_builtins.property
+    def change_request(self) -> _approval_pb2.ChangeRequest:
+        """What waits for another person before it is resolved; unset if nobody has to approve."""
 
     def __init__(
         self,
         *,
         difference: Global___Difference | None = ...,
+        change_request: _approval_pb2.ChangeRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "difference", b"difference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_request", b"change_request", "difference", b"difference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
