@@ -2,7 +2,8 @@
 
 Each is begun, given lines as they are made, and ended with the maker, which then knows the totals.
 Every call returns the bytes that are ready, so that nothing is kept. The state of a statement and
-the time of its making are in no file: so it is the same bytes whenever it is made.
+the time of its making are in no file: so it is the same bytes whenever it is made. What changes in
+how files are made has a new ``FORMAT_VERSION``; a statement of before keeps its own.
 """
 
 from collections.abc import Sequence
@@ -53,9 +54,12 @@ _SUMS: Final = (
 )
 
 
-def file_name(number: str, file_format: Format) -> str:
-    """Return the name of a statement's file."""
-    return number + _ENDINGS[file_format]
+def file_name(number: str, file_format: Format, version: int) -> str:
+    """Return the name of a statement's file, which says its version since there is more than one.
+
+    CSV has no other place for it beside its lines; the SHA-256 of the file leads to its statement.
+    """
+    return f"{number}{f'-v{version}' if version > 1 else ''}{_ENDINGS[file_format]}"
 
 
 def formats_of(kind: StatementKind) -> tuple[Format, ...]:
@@ -178,6 +182,8 @@ def summary(maker: Maker) -> list[tuple[str, str, bool]]:
             ("企业名称 Enterprise name", party.name, False),
             ("统一社会信用代码 Credit code", party.ref, False),
         ]
+    if maker.format_version > 1:
+        facts.append(("文件格式版本 Format version", str(maker.format_version), False))
     sums = total.as_dict()
     facts += [(title, money_text(sums[name]), True) for name, title in _SUMS]
     facts.append((_DUE[maker.kind], money_text(total.due_fen), True))
@@ -190,7 +196,9 @@ def summary(maker: Maker) -> list[tuple[str, str, bool]]:
 
 def facts_of(maker: Maker) -> dict[str, Any]:
     """Return the same for machines, money in fen."""
+    version = {"format_version": maker.format_version} if maker.format_version > 1 else {}
     return {
+        **version,
         "statement": maker.number,
         "kind": str(maker.kind),
         "owner": maker.owner,

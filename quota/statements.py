@@ -43,6 +43,10 @@ MOVES: Final[Mapping[StatementState, frozenset[StatementState]]] = {
     StatementState.PAID: frozenset(),
     StatementState.DISPUTED: frozenset(),
 }
+#: How files of statements are made now. A statement keeps the version with which it was made, so
+#: that its files are the same bytes for ever. 1: files do not say their version. 2: their names do,
+#: the summary of a workbook and the facts of a bundle.
+FORMAT_VERSION: Final = 2
 #: Accounts by the part of a charge that they bear: the first word of their names.
 SUBSIDY_KINDS: Final = frozenset({"fund", "voucher", "lapsed"})
 SELF_PAY_KINDS: Final = frozenset({"wallet", "receivable", "claim"})

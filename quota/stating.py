@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from quota.calendar import natural_year, period_of
 from quota.statements import (
+    FORMAT_VERSION,
     GRANT_KIND,
     MONEY,
     SELF_PAY_KINDS,
@@ -40,7 +41,7 @@ class Maker:
 
     ``own`` are the accounts whose gifts a CITY statement states. ``parties`` are names as of the
     statement's making, by (``enterprises`` or ``programmes``, code). ``years`` are what was given
-    before the period.
+    before the period. ``format_version`` is that of its files.
     """
 
     kind: StatementKind
@@ -51,6 +52,7 @@ class Maker:
     own: frozenset[str]
     parties: Mapping[tuple[str, str], Party]
     years: YearTotals
+    format_version: int = FORMAT_VERSION
     totals: Totals = field(default_factory=Totals)
     ranges: dict[str, Range] = field(default_factory=dict)
     #: The names that were used: those that a statement keeps.

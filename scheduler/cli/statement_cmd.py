@@ -247,6 +247,7 @@ def _facts(session: Session, row: pb.Statement) -> list[tuple[str, str | Cell]]:
         ("statement.its_owner", session.t(f"owner.{kind}", owner=owner)),
         ("statement.its_period", row.period),
         ("statement.its_state", _state(session, row)),
+        ("statement.its_format", str(row.format_version)),
         ("statement.its_lines", f"{row.line_count:,}"),
         ("statement.its_gross", amounts.money(row.gross_fen)),
         ("statement.its_share", amounts.money(row.share_fen)),

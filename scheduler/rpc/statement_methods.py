@@ -111,7 +111,7 @@ class StatementMethods:
     ) -> AsyncIterator[pb.ReadStatementFileResponse]:
         wanted = _FORMAT_WORDS.get(request.format, "")
         found = await statements.export(self._context, caller.current(), request.number, wanted)
-        yield pb.ReadStatementFileResponse(file=_file(found.row.number, found.file))
+        yield pb.ReadStatementFileResponse(file=_file(found.row, found.file))
         async with aclosing(found.pieces):
             async for piece in found.pieces:
                 yield pb.ReadStatementFileResponse(data=piece)
@@ -119,7 +119,7 @@ class StatementMethods:
 
 def _shown(shown: Shown) -> pb.Statement:
     message = _statement(shown.row)
-    message.files.extend(_file(shown.row.number, one) for one in shown.files)
+    message.files.extend(_file(shown.row, one) for one in shown.files)
     message.ranges.extend(
         pb.StatementRange(
             shard=shard,
@@ -134,10 +134,10 @@ def _shown(shown: Shown) -> pb.Statement:
     return message
 
 
-def _file(number: str, row: FileRow) -> pb.StatementFile:
+def _file(of: StatementRow, row: FileRow) -> pb.StatementFile:
     return pb.StatementFile(
         format=_FORMATS[row.format],
-        name=file_name(number, Format(row.format)),
+        name=file_name(of.number, Format(row.format), of.format_version),
         sha256=row.sha256,
         size_bytes=row.size_bytes,
     )
@@ -174,4 +174,5 @@ def _statement(row: StatementRow) -> pb.Statement:
         dispute_time=timestamp(row.disputed_ms),
         disputed_by=row.disputed_by,
         dispute=row.dispute,
+        format_version=row.format_version,
     )

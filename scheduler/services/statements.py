@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from quota.calendar import months_of, period_bounds
 from quota.statement_files import Format, formats_of
 from quota.statements import (
+    FORMAT_VERSION,
     Range,
     StatementKind,
     StatementState,
@@ -88,12 +89,13 @@ async def _make(
     place: tuple[str, int, str],
 ) -> Made:  # fmt: skip
     number, revision, city = place
-    maker = await _maker(context, source, wanted.period, number, wanted.invoice)
+    about = (wanted.period, number, wanted.invoice, FORMAT_VERSION)
+    maker = await _maker(context, source, about)
     formats = formats_of(source.kind)
     plain = [one for one in formats if one is not Format.EVIDENCE]
     files = await statement_making.make_line_files(context, source, maker, plain)
     if Format.EVIDENCE in formats:
-        again = await _maker(context, source, wanted.period, number, wanted.invoice)
+        again = await _maker(context, source, about)
         digest = Digest()
         async for piece in statement_making.file_pieces(context, source, again, Format.EVIDENCE):
             digest.take(piece)
@@ -106,15 +108,19 @@ async def _make(
         number, str(source.kind), source.owner, city, wanted.period, revision, source.start_ms,
         source.end_ms, wanted.invoice, **sums, later_fen=later_fen,
         created_ms=context.clock.now_ms(), created_by=caller.subject,
-        state=str(StatementState.DRAFT),
+        state=str(StatementState.DRAFT), format_version=FORMAT_VERSION,
     )  # fmt: skip
     return Made(row, maker.totals, maker.ranges, maker.named, files)
 
 
 async def _maker(
-    context: Context, source: Source, period: str, number: str, invoice: str, kept: bool = False
+    context: Context, source: Source, about: tuple[str, str, str, int], kept: bool = False
 ) -> Maker:
-    """Return a maker with the names of now, or with those that are kept."""
+    """Return a maker with the names of now, or with those that are kept.
+
+    ``about`` are period, number, invoice and the version of the files.
+    """
+    period, number, invoice, version = about
 
     def read(connection: Connection) -> Maker:
         named = statements.parties_of(connection, number) if kept else None
@@ -127,6 +133,7 @@ async def _maker(
             own=statement_rows.own_accounts(connection, source.owner),
             parties=statement_rows.parties(connection) if named is None else named,
             years=statement_rows.year_totals(connection, source),
+            format_version=version,
         )
 
     return await context.db.read(read)
@@ -272,7 +279,8 @@ async def export(context: Context, caller: Principal, number: str, file_format: 
 
 async def _pieces(context: Context, row: StatementRow, file: FileRow) -> AsyncGenerator[bytes]:
     source = Source(StatementKind(row.kind), row.owner, row.start_ms, row.end_ms)
-    maker = await _maker(context, source, row.period, row.number, row.invoice, kept=True)
+    about = (row.period, row.number, row.invoice, row.format_version)
+    maker = await _maker(context, source, about, kept=True)
     digest, file_format = Digest(), Format(file.format)
     async for piece in statement_making.file_pieces(context, source, maker, file_format):
         if piece:

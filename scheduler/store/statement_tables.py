@@ -25,6 +25,7 @@ class Statement(SQLModel, table=True):
 
     Sums are those of ``quota.statements.Totals``, in fen. ``city`` is the owner's, "" of a center.
     ``later_fen`` is what corrections of its months change that are booked, and stated, later.
+    ``format_version`` is how its files are made: ``quota.statements.FORMAT_VERSION`` at its making.
     """
 
     __table_args__ = (
@@ -64,6 +65,7 @@ class Statement(SQLModel, table=True):
     disputed_ms: int | None = big(null=True)
     disputed_by: str = ""
     dispute: str = ""
+    format_version: int = 1
 
 
 class StatementRange(SQLModel, table=True):

@@ -67,6 +67,7 @@ class StatementRow:
     disputed_ms: int | None = None
     disputed_by: str = ""
     dispute: str = ""
+    format_version: int = 1
 
 
 _COLUMNS: Final = tuple(one.name for one in fields(StatementRow))

@@ -19,6 +19,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "statement.its_owner": ("of", "归属"),
     "statement.its_period": ("period", "结算期"),
     "statement.its_state": ("state", "状态"),
+    "statement.its_format": ("format version", "格式版本"),
     "statement.its_invoice": ("invoice", "发票号"),
     "statement.its_lines": ("lines", "行数"),
     "statement.its_corrections": ("corrections among them", "其中更正"),

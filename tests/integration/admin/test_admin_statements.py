@@ -56,8 +56,9 @@ async def test_a_statement_goes_from_draft_to_paid(corridor: Any) -> None:
     )  # fmt: skip
     assert (made.due_fen, made.line_count, made.created_by) == (15, 2, "admin of wuhan")
     assert [one.name for one in made.files] == [
-        f"{made.number}{ending}" for ending in (".csv", "-focus.csv", ".xlsx")
+        f"{made.number}-v2{ending}" for ending in (".csv", "-focus.csv", ".xlsx")
     ]  # fmt: skip
+    assert made.format_version == 2
     (place,) = made.ranges
     assert (place.shard, place.sequence_from, place.sequence_to) == ("fund:wuhan-v:2026", 5, 6)
     for one in made.files:

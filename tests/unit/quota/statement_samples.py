@@ -1,6 +1,6 @@
 """Charges for tests of statements and their files, and a statement made of them."""
 
-from quota.statements import Charge, Given, Line, Party, Posting, StatementKind
+from quota.statements import FORMAT_VERSION, Charge, Given, Line, Party, Posting, StatementKind
 from quota.stating import Maker
 
 FUND, SHARED, VOUCHER = "fund:v:2026", "fund:shared:2026", "voucher:V-1"
@@ -69,12 +69,15 @@ def subsidised(
 
 
 def maker(
-    kind: str = "CITY", owner: str = "wuhan", own: tuple[str, ...] = (FUND, VOUCHER)
+    kind: str = "CITY",
+    owner: str = "wuhan",
+    own: tuple[str, ...] = (FUND, VOUCHER),
+    version: int = FORMAT_VERSION,
 ) -> Maker:
     """A statement that is about to be made."""
     return Maker(
         StatementKind(kind), owner, "2026-09", f"{kind}-{owner}-2026-09-R1", "FP-7",
-        frozenset(own), NAMES, {},
+        frozenset(own), NAMES, {}, version,
     )  # fmt: skip
 
 

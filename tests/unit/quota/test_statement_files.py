@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.dom import minidom
@@ -33,8 +34,16 @@ from quota.statement_columns import (
     price_text,
     time_text,
 )
-from quota.statement_files import Block, Format, file_name, formats_of, line_file
-from quota.statements import Charge, Party, StatementKind, money_text
+from quota.statement_files import (
+    Block,
+    Format,
+    facts_of,
+    file_name,
+    formats_of,
+    line_file,
+    summary,
+)
+from quota.statements import FORMAT_VERSION, Charge, Party, StatementKind, money_text
 from quota.transfers import GENESIS, Entry, chain
 from quota.transfers import Kind as EntryKind
 from tests.unit.quota.statement_samples import (
@@ -69,9 +78,10 @@ def made(
     kind: str = "ENTERPRISE",
     charges: Sequence[Charge] = CHARGES,
     block: int = 2,
+    version: int = FORMAT_VERSION,
 ) -> bytes:
     """A file, made in blocks."""
-    it = maker(kind, "w1" if kind == "ENTERPRISE" else "wuhan")
+    it = maker(kind, "w1" if kind == "ENTERPRISE" else "wuhan", version=version)
     file = line_file(file_format, it.kind)
     pieces = [file.begin()]
     for first in range(0, len(charges), block):
@@ -370,16 +380,35 @@ def test_files_are_the_same_bytes_in_another_process_time_zone_and_locale() -> N
         assert there.stdout.split() == here
 
 
-def test_files_are_the_same_bytes_as_in_earlier_releases() -> None:
-    """Of statements that were issued, by this digest of all parts of all of their files."""
+#: Of each version of the files, the digest of all parts of all of them.
+EARLIER = {
+    1: "b25ea98ced821cb558b0cc2158c82de23f67c5ce654c324a5e9838aceea4c2b7",
+    2: "2e2cdd260e1c63baf4d626f1ff3099272046924638f3c787e86de46e6bd63279",
+}
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_files_are_the_same_bytes_as_in_earlier_releases(version: int) -> None:
+    """Of statements that were issued, whatever the version is now."""
     parts = hashlib.sha256()
     for kind in sorted(StatementKind):
         for charges in (CHARGES, [subsidised(9)]):
-            parts.update(made(Format.CSV, kind, charges) + made(Format.FOCUS, kind, charges))
-            with zipfile.ZipFile(io.BytesIO(made(Format.XLSX, kind, charges))) as book:
+            file = partial(made, kind=kind, charges=charges, version=version)
+            parts.update(file(Format.CSV) + file(Format.FOCUS))
+            with zipfile.ZipFile(io.BytesIO(file(Format.XLSX))) as book:
                 for name in book.namelist():  # how they are packed is zlib's affair
                     parts.update(name.encode() + book.read(name))
-    assert parts.hexdigest() == "b25ea98ced821cb558b0cc2158c82de23f67c5ce654c324a5e9838aceea4c2b7"
+    assert parts.hexdigest() == EARLIER[version]
+
+
+def test_files_say_their_version_since_there_is_more_than_one() -> None:
+    assert max(EARLIER) == FORMAT_VERSION, "a new version has a digest here"
+    said = "文件格式版本 Format version"
+    for version in EARLIER:
+        facts = summary(maker(version=version))
+        assert [value for what, value, _ in facts if what == said] == ["2"] * (version == 2)
+        told = facts_of(maker(version=version))
+        assert told.get("format_version") == (version if version > 1 else None)
 
 
 def test_only_enterprises_have_evidence_and_files_are_named_by_the_number() -> None:
@@ -388,8 +417,9 @@ def test_only_enterprises_have_evidence_and_files_are_named_by_the_number() -> N
         *formats_of(StatementKind.CITY),
         *formats_of(StatementKind.CENTER),
     )
-    names: list[Any] = [file_name("CITY-a-2026-R1", one) for one in Format]
-    assert names == [
-        "CITY-a-2026-R1.csv", "CITY-a-2026-R1.xlsx", "CITY-a-2026-R1-focus.csv",
-        "CITY-a-2026-R1-evidence.zip",
-    ]  # fmt: skip
+    for version, mark in ((1, ""), (2, "-v2")):
+        names: list[Any] = [file_name("CITY-a-2026-R1", one, version) for one in Format]
+        assert names == [
+            f"CITY-a-2026-R1{mark}.csv", f"CITY-a-2026-R1{mark}.xlsx",
+            f"CITY-a-2026-R1{mark}-focus.csv", f"CITY-a-2026-R1{mark}-evidence.zip",
+        ]  # fmt: skip

@@ -25,51 +25,51 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63orridor/v1/statement.proto\x12\x0b\x63orridor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"o\n\rStatementFile\x12,\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1c.corridor.v1.StatementFormat\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\"\x87\x01\n\x0eStatementRange\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x15\n\rsequence_from\x18\x02 \x01(\x03\x12\x13\n\x0bsequence_to\x18\x03 \x01(\x03\x12\x13\n\x0b\x65ntry_count\x18\x04 \x01(\x03\x12\x11\n\thead_hash\x18\x05 \x01(\t\x12\x12\n\namount_fen\x18\x06 \x01(\x03\"\xb1\x06\n\tStatement\x12\x0e\n\x06number\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.corridor.v1.StatementKind\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x0e\n\x06period\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12*\n\x05state\x18\x07 \x01(\x0e\x32\x1b.corridor.v1.StatementState\x12\x0f\n\x07invoice\x18\x08 \x01(\t\x12\x12\n\nline_count\x18\t \x01(\x03\x12\x14\n\x0c\x63harge_count\x18\n \x01(\x03\x12\x18\n\x10\x63orrection_count\x18\x0b \x01(\x03\x12\x11\n\tgross_fen\x18\x0c \x01(\x03\x12\x11\n\tshare_fen\x18\r \x01(\x03\x12\x12\n\nothers_fen\x18\x0e \x01(\x03\x12\x14\n\x0cself_pay_fen\x18\x0f \x01(\x03\x12\x11\n\tclaim_fen\x18\x10 \x01(\x03\x12\x17\n\x0fwritten_off_fen\x18\x11 \x01(\x03\x12\x0f\n\x07\x64ue_fen\x18\x12 \x01(\x03\x12\x11\n\tlater_fen\x18\x13 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x15 \x01(\t\x12.\n\nissue_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tissued_by\x18\x17 \x01(\t\x12,\n\x08pay_time\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07paid_by\x18\x19 \x01(\t\x12\x13\n\x0bpayment_ref\x18\x1a \x01(\t\x12\x30\n\x0c\x64ispute_time\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64isputed_by\x18\x1c \x01(\t\x12\x0f\n\x07\x64ispute\x18\x1d \x01(\t\x12)\n\x05\x66iles\x18\x1e \x03(\x0b\x32\x1a.corridor.v1.StatementFile\x12+\n\x06ranges\x18\x1f \x03(\x0b\x32\x1b.corridor.v1.StatementRange\"r\n\x16\x43reateStatementRequest\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.corridor.v1.StatementKind\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12\x0f\n\x07invoice\x18\x04 \x01(\t\"D\n\x17\x43reateStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"%\n\x13GetStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\"A\n\x14GetStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"\xb4\x01\n\x15ListStatementsRequest\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.corridor.v1.StatementKind\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12+\n\x06states\x18\x04 \x03(\x0e\x32\x1b.corridor.v1.StatementState\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"]\n\x16ListStatementsResponse\x12*\n\nstatements\x18\x01 \x03(\x0b\x32\x16.corridor.v1.Statement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x15IssueStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"C\n\x16IssueStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"J\n\x13PayStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x13\n\x0bpayment_ref\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"A\n\x14PayStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"9\n\x17\x44isputeStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"E\n\x18\x44isputeStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"X\n\x18ReadStatementFileRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12,\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1c.corridor.v1.StatementFormat\"S\n\x19ReadStatementFileResponse\x12(\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1a.corridor.v1.StatementFile\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c*\x82\x01\n\rStatementKind\x12\x1e\n\x1aSTATEMENT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13STATEMENT_KIND_CITY\x10\x01\x12\x1d\n\x19STATEMENT_KIND_ENTERPRISE\x10\x02\x12\x19\n\x15STATEMENT_KIND_CENTER\x10\x03*\xa0\x01\n\x0eStatementState\x12\x1f\n\x1bSTATEMENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15STATEMENT_STATE_DRAFT\x10\x01\x12\x1a\n\x16STATEMENT_STATE_ISSUED\x10\x02\x12\x18\n\x14STATEMENT_STATE_PAID\x10\x03\x12\x1c\n\x18STATEMENT_STATE_DISPUTED\x10\x04*\xa3\x01\n\x0fStatementFormat\x12 \n\x1cSTATEMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14STATEMENT_FORMAT_CSV\x10\x01\x12\x19\n\x15STATEMENT_FORMAT_XLSX\x10\x02\x12\x1a\n\x16STATEMENT_FORMAT_FOCUS\x10\x03\x12\x1d\n\x19STATEMENT_FORMAT_EVIDENCE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63orridor/v1/statement.proto\x12\x0b\x63orridor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"o\n\rStatementFile\x12,\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1c.corridor.v1.StatementFormat\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\"\x87\x01\n\x0eStatementRange\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x15\n\rsequence_from\x18\x02 \x01(\x03\x12\x13\n\x0bsequence_to\x18\x03 \x01(\x03\x12\x13\n\x0b\x65ntry_count\x18\x04 \x01(\x03\x12\x11\n\thead_hash\x18\x05 \x01(\t\x12\x12\n\namount_fen\x18\x06 \x01(\x03\"\xc9\x06\n\tStatement\x12\x0e\n\x06number\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.corridor.v1.StatementKind\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x0e\n\x06period\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12*\n\x05state\x18\x07 \x01(\x0e\x32\x1b.corridor.v1.StatementState\x12\x0f\n\x07invoice\x18\x08 \x01(\t\x12\x12\n\nline_count\x18\t \x01(\x03\x12\x14\n\x0c\x63harge_count\x18\n \x01(\x03\x12\x18\n\x10\x63orrection_count\x18\x0b \x01(\x03\x12\x11\n\tgross_fen\x18\x0c \x01(\x03\x12\x11\n\tshare_fen\x18\r \x01(\x03\x12\x12\n\nothers_fen\x18\x0e \x01(\x03\x12\x14\n\x0cself_pay_fen\x18\x0f \x01(\x03\x12\x11\n\tclaim_fen\x18\x10 \x01(\x03\x12\x17\n\x0fwritten_off_fen\x18\x11 \x01(\x03\x12\x0f\n\x07\x64ue_fen\x18\x12 \x01(\x03\x12\x11\n\tlater_fen\x18\x13 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x15 \x01(\t\x12.\n\nissue_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tissued_by\x18\x17 \x01(\t\x12,\n\x08pay_time\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07paid_by\x18\x19 \x01(\t\x12\x13\n\x0bpayment_ref\x18\x1a \x01(\t\x12\x30\n\x0c\x64ispute_time\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64isputed_by\x18\x1c \x01(\t\x12\x0f\n\x07\x64ispute\x18\x1d \x01(\t\x12)\n\x05\x66iles\x18\x1e \x03(\x0b\x32\x1a.corridor.v1.StatementFile\x12+\n\x06ranges\x18\x1f \x03(\x0b\x32\x1b.corridor.v1.StatementRange\x12\x16\n\x0e\x66ormat_version\x18  \x01(\x05\"r\n\x16\x43reateStatementRequest\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.corridor.v1.StatementKind\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12\x0f\n\x07invoice\x18\x04 \x01(\t\"D\n\x17\x43reateStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"%\n\x13GetStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\"A\n\x14GetStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"\xb4\x01\n\x15ListStatementsRequest\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.corridor.v1.StatementKind\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06period\x18\x03 \x01(\t\x12+\n\x06states\x18\x04 \x03(\x0e\x32\x1b.corridor.v1.StatementState\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"]\n\x16ListStatementsResponse\x12*\n\nstatements\x18\x01 \x03(\x0b\x32\x16.corridor.v1.Statement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x15IssueStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"C\n\x16IssueStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"J\n\x13PayStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x13\n\x0bpayment_ref\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"A\n\x14PayStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"9\n\x17\x44isputeStatementRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"E\n\x18\x44isputeStatementResponse\x12)\n\tstatement\x18\x01 \x01(\x0b\x32\x16.corridor.v1.Statement\"X\n\x18ReadStatementFileRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12,\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1c.corridor.v1.StatementFormat\"S\n\x19ReadStatementFileResponse\x12(\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x1a.corridor.v1.StatementFile\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c*\x82\x01\n\rStatementKind\x12\x1e\n\x1aSTATEMENT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13STATEMENT_KIND_CITY\x10\x01\x12\x1d\n\x19STATEMENT_KIND_ENTERPRISE\x10\x02\x12\x19\n\x15STATEMENT_KIND_CENTER\x10\x03*\xa0\x01\n\x0eStatementState\x12\x1f\n\x1bSTATEMENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15STATEMENT_STATE_DRAFT\x10\x01\x12\x1a\n\x16STATEMENT_STATE_ISSUED\x10\x02\x12\x18\n\x14STATEMENT_STATE_PAID\x10\x03\x12\x1c\n\x18STATEMENT_STATE_DISPUTED\x10\x04*\xa3\x01\n\x0fStatementFormat\x12 \n\x1cSTATEMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14STATEMENT_FORMAT_CSV\x10\x01\x12\x19\n\x15STATEMENT_FORMAT_XLSX\x10\x02\x12\x1a\n\x16STATEMENT_FORMAT_FOCUS\x10\x03\x12\x1d\n\x19STATEMENT_FORMAT_EVIDENCE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'corridor.v1.statement_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATEMENTKIND']._serialized_start=2293
-  _globals['_STATEMENTKIND']._serialized_end=2423
-  _globals['_STATEMENTSTATE']._serialized_start=2426
-  _globals['_STATEMENTSTATE']._serialized_end=2586
-  _globals['_STATEMENTFORMAT']._serialized_start=2589
-  _globals['_STATEMENTFORMAT']._serialized_end=2752
+  _globals['_STATEMENTKIND']._serialized_start=2317
+  _globals['_STATEMENTKIND']._serialized_end=2447
+  _globals['_STATEMENTSTATE']._serialized_start=2450
+  _globals['_STATEMENTSTATE']._serialized_end=2610
+  _globals['_STATEMENTFORMAT']._serialized_start=2613
+  _globals['_STATEMENTFORMAT']._serialized_end=2776
   _globals['_STATEMENTFILE']._serialized_start=77
   _globals['_STATEMENTFILE']._serialized_end=188
   _globals['_STATEMENTRANGE']._serialized_start=191
   _globals['_STATEMENTRANGE']._serialized_end=326
   _globals['_STATEMENT']._serialized_start=329
-  _globals['_STATEMENT']._serialized_end=1146
-  _globals['_CREATESTATEMENTREQUEST']._serialized_start=1148
-  _globals['_CREATESTATEMENTREQUEST']._serialized_end=1262
-  _globals['_CREATESTATEMENTRESPONSE']._serialized_start=1264
-  _globals['_CREATESTATEMENTRESPONSE']._serialized_end=1332
-  _globals['_GETSTATEMENTREQUEST']._serialized_start=1334
-  _globals['_GETSTATEMENTREQUEST']._serialized_end=1371
-  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1373
-  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1438
-  _globals['_LISTSTATEMENTSREQUEST']._serialized_start=1441
-  _globals['_LISTSTATEMENTSREQUEST']._serialized_end=1621
-  _globals['_LISTSTATEMENTSRESPONSE']._serialized_start=1623
-  _globals['_LISTSTATEMENTSRESPONSE']._serialized_end=1716
-  _globals['_ISSUESTATEMENTREQUEST']._serialized_start=1718
-  _globals['_ISSUESTATEMENTREQUEST']._serialized_end=1773
-  _globals['_ISSUESTATEMENTRESPONSE']._serialized_start=1775
-  _globals['_ISSUESTATEMENTRESPONSE']._serialized_end=1842
-  _globals['_PAYSTATEMENTREQUEST']._serialized_start=1844
-  _globals['_PAYSTATEMENTREQUEST']._serialized_end=1918
-  _globals['_PAYSTATEMENTRESPONSE']._serialized_start=1920
-  _globals['_PAYSTATEMENTRESPONSE']._serialized_end=1985
-  _globals['_DISPUTESTATEMENTREQUEST']._serialized_start=1987
-  _globals['_DISPUTESTATEMENTREQUEST']._serialized_end=2044
-  _globals['_DISPUTESTATEMENTRESPONSE']._serialized_start=2046
-  _globals['_DISPUTESTATEMENTRESPONSE']._serialized_end=2115
-  _globals['_READSTATEMENTFILEREQUEST']._serialized_start=2117
-  _globals['_READSTATEMENTFILEREQUEST']._serialized_end=2205
-  _globals['_READSTATEMENTFILERESPONSE']._serialized_start=2207
-  _globals['_READSTATEMENTFILERESPONSE']._serialized_end=2290
+  _globals['_STATEMENT']._serialized_end=1170
+  _globals['_CREATESTATEMENTREQUEST']._serialized_start=1172
+  _globals['_CREATESTATEMENTREQUEST']._serialized_end=1286
+  _globals['_CREATESTATEMENTRESPONSE']._serialized_start=1288
+  _globals['_CREATESTATEMENTRESPONSE']._serialized_end=1356
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=1358
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=1395
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1397
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1462
+  _globals['_LISTSTATEMENTSREQUEST']._serialized_start=1465
+  _globals['_LISTSTATEMENTSREQUEST']._serialized_end=1645
+  _globals['_LISTSTATEMENTSRESPONSE']._serialized_start=1647
+  _globals['_LISTSTATEMENTSRESPONSE']._serialized_end=1740
+  _globals['_ISSUESTATEMENTREQUEST']._serialized_start=1742
+  _globals['_ISSUESTATEMENTREQUEST']._serialized_end=1797
+  _globals['_ISSUESTATEMENTRESPONSE']._serialized_start=1799
+  _globals['_ISSUESTATEMENTRESPONSE']._serialized_end=1866
+  _globals['_PAYSTATEMENTREQUEST']._serialized_start=1868
+  _globals['_PAYSTATEMENTREQUEST']._serialized_end=1942
+  _globals['_PAYSTATEMENTRESPONSE']._serialized_start=1944
+  _globals['_PAYSTATEMENTRESPONSE']._serialized_end=2009
+  _globals['_DISPUTESTATEMENTREQUEST']._serialized_start=2011
+  _globals['_DISPUTESTATEMENTREQUEST']._serialized_end=2068
+  _globals['_DISPUTESTATEMENTRESPONSE']._serialized_start=2070
+  _globals['_DISPUTESTATEMENTRESPONSE']._serialized_end=2139
+  _globals['_READSTATEMENTFILEREQUEST']._serialized_start=2141
+  _globals['_READSTATEMENTFILEREQUEST']._serialized_end=2229
+  _globals['_READSTATEMENTFILERESPONSE']._serialized_start=2231
+  _globals['_READSTATEMENTFILERESPONSE']._serialized_end=2314
 # @@protoc_insertion_point(module_scope)

@@ -227,6 +227,7 @@ class Statement(_message.Message):
     DISPUTE_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     RANGES_FIELD_NUMBER: _builtins.int
+    FORMAT_VERSION_FIELD_NUMBER: _builtins.int
     number: _builtins.str
     """Its number, such as CITY-wuhan-2026-09-R1."""
     kind: Global___StatementKind.ValueType
@@ -277,6 +278,8 @@ class Statement(_message.Message):
     """By whom."""
     dispute: _builtins.str
     """Why."""
+    format_version: _builtins.int
+    """How its files are made: the version of when the statement was made, which it keeps."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -335,10 +338,11 @@ class Statement(_message.Message):
         dispute: _builtins.str = ...,
         files: _abc.Iterable[Global___StatementFile] | None = ...,
         ranges: _abc.Iterable[Global___StatementRange] | None = ...,
+        format_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dispute_time", b"dispute_time", "issue_time", b"issue_time", "pay_time", b"pay_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_count", b"charge_count", "city", b"city", "claim_fen", b"claim_fen", "correction_count", b"correction_count", "create_time", b"create_time", "created_by", b"created_by", "dispute", b"dispute", "dispute_time", b"dispute_time", "disputed_by", b"disputed_by", "due_fen", b"due_fen", "files", b"files", "gross_fen", b"gross_fen", "invoice", b"invoice", "issue_time", b"issue_time", "issued_by", b"issued_by", "kind", b"kind", "later_fen", b"later_fen", "line_count", b"line_count", "number", b"number", "others_fen", b"others_fen", "owner", b"owner", "paid_by", b"paid_by", "pay_time", b"pay_time", "payment_ref", b"payment_ref", "period", b"period", "ranges", b"ranges", "revision", b"revision", "self_pay_fen", b"self_pay_fen", "share_fen", b"share_fen", "state", b"state", "written_off_fen", b"written_off_fen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_count", b"charge_count", "city", b"city", "claim_fen", b"claim_fen", "correction_count", b"correction_count", "create_time", b"create_time", "created_by", b"created_by", "dispute", b"dispute", "dispute_time", b"dispute_time", "disputed_by", b"disputed_by", "due_fen", b"due_fen", "files", b"files", "format_version", b"format_version", "gross_fen", b"gross_fen", "invoice", b"invoice", "issue_time", b"issue_time", "issued_by", b"issued_by", "kind", b"kind", "later_fen", b"later_fen", "line_count", b"line_count", "number", b"number", "others_fen", b"others_fen", "owner", b"owner", "paid_by", b"paid_by", "pay_time", b"pay_time", "payment_ref", b"payment_ref", "period", b"period", "ranges", b"ranges", "revision", b"revision", "self_pay_fen", b"self_pay_fen", "share_fen", b"share_fen", "state", b"state", "written_off_fen", b"written_off_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
