@@ -73,7 +73,7 @@ class Housekeeping:
         now_ms, epoch = self._clock.now_ms(), self._port.epoch
 
         def any_due(connection: Connection) -> bool:
-            leader.check(connection, epoch)
+            leader.check_read(connection, epoch)
             return runs.any_expired(connection, now_ms)
 
         while await self._db.read(any_due):

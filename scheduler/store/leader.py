@@ -25,9 +25,17 @@ def take_over(connection: Connection, holder: str, now_ms: int) -> int:
 
 
 def check(connection: Connection, epoch: int) -> None:
-    """Raise ``Fenced`` unless ``epoch`` still leads."""
+    """Raise ``Fenced`` unless ``epoch`` still leads; for transactions that write."""
     # Elsewhere a next leader has to wait until what this transaction writes is committed.
-    shared = "" if connection.dialect.name == "sqlite" else " FOR SHARE"
-    found = connection.exec_driver_sql(f"SELECT epoch FROM leader WHERE one = 1{shared}").scalar()
+    _compare(connection, epoch, "" if connection.dialect.name == "sqlite" else " FOR SHARE")
+
+
+def check_read(connection: Connection, epoch: int) -> None:
+    """Raise ``Fenced`` unless ``epoch`` still leads; for those that only read: it locks nothing."""
+    _compare(connection, epoch, "")
+
+
+def _compare(connection: Connection, epoch: int, lock: str) -> None:
+    found = connection.exec_driver_sql(f"SELECT epoch FROM leader WHERE one = 1{lock}").scalar()
     if found != epoch:
         raise Fenced(f"epoch {epoch} was replaced by {found}")

@@ -1,5 +1,6 @@
 """A service on PostgreSQL: made by the command, jobs go their whole way, books are in order."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from scheduler.store import guards
 from tests.postgres import Postgres
 
 ENTERPRISE = "sample-wuhan-1"
+TIMEOUT_S = 60
 
 
 def init(*arguments: str) -> dict[str, Any]:
@@ -79,6 +81,23 @@ async def test_jobs_go_their_whole_way_and_are_charged_once(made: Any, serve: An
     async with serve(made) as (service, client):
         page = await client.jobs.ListJobs(pb.ListJobsRequest(page_size=50))
         assert len(page.jobs) == 20
+
+
+async def test_what_is_due_is_done_on_every_tick(made: Any, serve: Any) -> None:
+    """First jobs whose deadline has passed, then money and budgets: none of it may fail."""
+    async with serve(made) as (service, client):
+        late = job(1)
+        late.held = True
+        late.queue_deadline.FromMilliseconds(service.clock.now_ms() + 3_600_000)
+        request = pb.SubmitJobsRequest(request_id="late", enterprise=ENTERPRISE, jobs=[late])
+        [result] = (await client.jobs.SubmitJobs(request)).results
+        wanted = pb.WatchJobsRequest(job_ids=[result.job_id], from_start=True, until_ended=True)
+        async with asyncio.timeout(TIMEOUT_S):
+            async for _ in client.watch(wanted):
+                pass
+        found = (await client.jobs.GetJob(pb.GetJobRequest(job_id=result.job_id))).job
+        assert found.state == job_pb2.JOB_STATE_EXPIRED
+        assert service.metrics.registry.get_sample_value("corridor_loop_errors_total") == 0
 
 
 def test_a_server_that_is_away_is_told_in_a_line(tmp_path: Path) -> None:
