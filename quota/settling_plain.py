@@ -18,7 +18,8 @@ from quota.slices import Cut
 def settle_plainly(legs: Sequence[Leg], admitted: Sequence[Admitted], cut: Cut) -> Bill | None:
     """Return the bill of a run that its hold pays in full; None for one that is not plain.
 
-    ``admitted`` are of different programmes; one that holds nothing gives nothing.
+    ``admitted`` are of different programmes, and plain if they come in the order in which they
+    give; one that holds nothing gives nothing.
     """
     if len(cut.pieces) != 1:
         return None
@@ -30,15 +31,21 @@ def settle_plainly(legs: Sequence[Leg], admitted: Sequence[Admitted], cut: Cut) 
     posted = {(leg.rev, leg.leg): 0 for leg in legs}
     parts = []
     given = claimed = 0
-    for one in sorted(admitted, key=_order):
-        leg = mine.get(one.rule.programme)
+    last: tuple[object, ...] = ()
+    for one in admitted:
+        rule = one.rule
+        here = order(rule)
+        leg = mine.get(rule.programme)
         part = _part(one, leg, at, gross, given)
-        if part is None:
+        if part is None or here < last:
             return None
+        last = here
+        amount = part.amount_fen
         if leg is not None:
-            posted[leg.rev, leg.leg] = part.amount_fen
-        given += part.amount_fen
-        claimed += part.amount_fen if part.claim else 0
+            posted[leg.rev, leg.leg] = amount
+        given += amount
+        if part.claim:
+            claimed += amount
         parts.append(part)
     if paid := gross - given + claimed:
         wallet = mine.get(None)
@@ -46,10 +53,6 @@ def settle_plainly(legs: Sequence[Leg], admitted: Sequence[Admitted], cut: Cut) 
             return None
         posted[wallet.rev, wallet.leg] = paid
     return Bill(Quote((gross,), tuple(parts)), (Line(*piece, 0, gross),), posted)
-
-
-def _order(one: Admitted) -> tuple[bool, int, str]:
-    return order(one.rule)
 
 
 def _part(one: Admitted, leg: Leg | None, at: Slice, gross: int, given: int) -> Part | None:

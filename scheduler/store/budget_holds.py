@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from adapters.contract import Usage
 from quota import budget_periods
 from quota.budgets import Book, Held, Part, Refused, Use, Wanted, city_node, enterprise_node
 from quota.calendar import period_bounds
@@ -161,7 +162,9 @@ def _reason(found: Refused, wanted: Wanted) -> PendingReason:
     )  # fmt: skip
 
 
-def settle(connection: Connection, ended: Mapping[RunKey, Sequence[Use]], now_ms: int) -> set[str]:
+def settle(
+    connection: Connection, ended: Mapping[RunKey, Sequence[Usage]], now_ms: int
+) -> set[str]:
     """Count the use of runs (none for those that are not billed) and free the rest of their holds.
 
     Runs without an open hold are left alone. Returns the cities that have more free than before.
@@ -177,7 +180,8 @@ def settle(connection: Connection, ended: Mapping[RunKey, Sequence[Use]], now_ms
     book = budget_book.load(connection, terms, nodes=nodes, since_ms=first_ms)
     rows: list[tuple[object, ...]] = []
     for key, (wanted, parts) in holds.items():
-        used, _ = budget_periods.settle(book, wanted, parts, ended[key], key)
+        uses = [Use(use.start_ms, use.end_ms, use.units) for use in ended[key]]
+        used, _ = budget_periods.settle(book, wanted, parts, uses, key)
         rows += [(*key, number, amount, now_ms) for number, amount in enumerate(used)]
     changed = bulk_update(
         connection,

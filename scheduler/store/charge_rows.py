@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What one account of a programme gives to one slice of a run."""
+    """What one account of a programme gives to one slice of a run, as a line has it."""
 
     programme: str
     rule_version: int
@@ -120,13 +120,9 @@ class ChargeRows:
     def give(self, run: Run, lines: Sequence[Given], revision: int = 0) -> None:
         """Keep what each programme gives."""
         self._given += [
-            (
-                run.uid, run.attempt, revision, number, line.programme, line.rule_version,
-                line.account, line.amount, line.binding, line.cap_year, line.ledger,
-                line.start_ms, self.now_ms,
-            )
+            (run.uid, run.attempt, revision, number, *line, self.now_ms)
             for number, line in enumerate(lines)
-        ]  # fmt: skip
+        ]
 
     def again(
         self, rated: Sequence[tuple[object, ...]], given: Sequence[tuple[object, ...]]

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from adapters.contract import Usage
 from quota.audit import leg_id
-from quota.budgets import Use
 from quota.charges import Bill, Left, Line
 from quota.eligibility import Admitted
 from quota.rules import CORRIDOR
@@ -129,9 +128,8 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
         _charge_beyond(connection, work, over)
         _resolve(connection, work)
     work.rows.write(connection)
-    freed = budget_holds.settle(
-        connection, {(one.uid, one.attempt): _uses(one) for one in ended}, now_ms
-    )
+    counted = {(one.uid, one.attempt): one.usage if one.billed else () for one in ended}
+    freed = budget_holds.settle(connection, counted, now_ms)
     settled = {(one.one.uid, one.one.attempt): _settled(one.bill) for one in endings}
     return Settlements(settled, freed | _freed_cities(connection, work))
 
@@ -139,11 +137,6 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
 def _settled(bill: Bill) -> Settled:
     charge = bill.quote
     return Settled(charge.gross_fen, charge.subsidy_fen, charge.self_pay_fen)
-
-
-def _uses(one: Ended) -> list[Use]:
-    """What counts against the budgets: what is billed."""
-    return [Use(use.start_ms, use.end_ms, use.units) for use in one.usage] if one.billed else []
 
 
 def _endings(connection: Connection, ended: Sequence[Ended]) -> list[_Ending]:
@@ -224,22 +217,21 @@ def _charge_beyond(connection: Connection, work: _Settling, over: Sequence[_Endi
 
 def _note(work: _Settling, ending: _Ending) -> None:
     """Note what becomes of a run's hold, and what it rests on."""
-    one, bill = ending.one, ending.bill
-    rows, run = work.rows, one.run
+    one, bill, cut = ending.one, ending.bill, ending.cut
+    rows, run, quote = work.rows, one.run, bill.quote
     usage = rows.meter(run, one.usage)
-    rows.rate(run, bill.lines or _unbilled(ending.cut), ending.cut, billed=one.billed)
-    rows.give(run, charge_rows.givens(bill.quote.parts, ending.cut, ending.terms.bindings))
+    rows.rate(run, bill.lines or _unbilled(cut), cut, billed=one.billed)
+    if quote.parts:
+        rows.give(run, charge_rows.givens(quote.parts, cut, ending.terms.bindings))
     basis = f"use {digest(usage)}" if usage else ""
-    posted = dict.fromkeys(ending.revs, 0)
-    for stored in ending.legs:
-        posted[stored.leg.rev] += _note_leg(work, one, stored, bill, basis)
+    posted = _note_legs(work, ending, basis)
     if bill.direct or bill.wallet_fen or bill.receivable_fen:
         _note_beyond(work, one, bill, ending.legs, basis)
-    gross = bill.quote.gross_fen
+    gross = quote.gross_fen
     posted[0] += gross - sum(posted.values())
-    state = "SETTLED" if gross or bill.quote.unit_seconds else "VOIDED"
-    now_ms = rows.now_ms
-    work.holds += [(one.uid, one.attempt, rev, state, fen, now_ms) for rev, fen in posted.items()]
+    state = "SETTLED" if gross or quote.unit_seconds else "VOIDED"
+    for rev, fen in posted.items():
+        work.holds.append((one.uid, one.attempt, rev, state, fen, rows.now_ms))
 
 
 def _unbilled(used: Cut) -> list[Line]:
@@ -247,30 +239,36 @@ def _unbilled(used: Cut) -> list[Line]:
     return [Line(*piece, 0, 0) for piece in used.pieces]
 
 
-def _note_leg(work: _Settling, one: Ended, stored: HeldLeg, bill: Bill, basis: str) -> int:
-    """Resolve a leg; returns what of the run's gross it pays."""
-    leg, rows = stored.leg, work.rows
-    posted = bill.posted[leg.rev, leg.leg]
-    name = leg_id(one.uid, one.attempt, leg.rev, leg.leg)
-    rows.entries.append(
-        Entry(
-            stored.shard, Kind.POST if posted else Kind.VOID, "SETTLE", stored.debit,
-            stored.credit, posted, rows.now_ms, f"settle:{name}", one.uid, one.attempt, name,
-            reason=basis, ledger=stored.ledger,
-        )
-    )  # fmt: skip
-    rows.moves.add(stored.debit, stored.credit, -leg.amount, posted)
-    if posted:
-        work.legs.append((one.uid, one.attempt, leg.rev, leg.leg, posted))
-    if posted < leg.amount:
-        if leg.programme is None:
-            work.freed_cities.add(one.city)
-        else:
-            rows.freed.add(stored.debit)
-    if leg.programme is not None and leg.cap_year is not None and not leg.grant:
-        cap = (leg.programme, one.enterprise, leg.cap_year)
-        rows.count(cap, -posted if leg.cap_reserved else -leg.amount, posted)
-    return 0 if leg.claim or leg.grant else posted
+def _note_legs(work: _Settling, ending: _Ending, basis: str) -> dict[int, int]:
+    """Resolve the legs of a run; returns what of its gross each revision of its hold pays."""
+    one, posted_by, rows = ending.one, ending.bill.posted, work.rows
+    uid, attempt, now_ms = one.uid, one.attempt, rows.now_ms
+    paid = dict.fromkeys(ending.revs, 0)
+    for stored in ending.legs:
+        leg, _, debit, credit, shard = stored
+        rev, amount, programme = leg.rev, leg.amount, leg.programme
+        posted = posted_by[rev, leg.leg]
+        name = leg_id(uid, attempt, rev, leg.leg)
+        rows.entries.append(
+            Entry(
+                shard, Kind.POST if posted else Kind.VOID, "SETTLE", debit, credit, posted, now_ms,
+                f"settle:{name}", uid, attempt, name, "", "", "", basis, stored.ledger,
+            )
+        )  # fmt: skip
+        rows.moves.add(debit, credit, -amount, posted)
+        if posted:
+            work.legs.append((uid, attempt, rev, leg.leg, posted))
+        if posted < amount:
+            if programme is None:
+                work.freed_cities.add(one.city)
+            else:
+                rows.freed.add(debit)
+        if programme is not None and leg.cap_year is not None and not leg.grant:
+            cap = (programme, one.enterprise, leg.cap_year)
+            rows.count(cap, -posted if leg.cap_reserved else -amount, posted)
+        if not leg.claim and not leg.grant:
+            paid[rev] += posted
+    return paid
 
 
 def _note_beyond(

@@ -55,6 +55,7 @@ def runs(draw: st.DrawFn) -> Run:
     left = draw(st.just(enough(*(one.rule for one in admitted))) | left_drawn(admitted, 1))
     legs, gave = held(whole, admitted, left)
     kept = gave if draw(st.booleans()) else admitted  # a hold keeps also rules that give nothing
+    kept = kept[::-1] if draw(st.integers(0, 9)) == 9 else kept
     legs = [_altered(draw, leg) for leg in legs]
     less = draw(st.sampled_from((20, 1, 0, 0, 2, 60, -1, -2)))
     span = Span(1, 0, draw(st.sampled_from((1_000, 1_000, 1_000, 2_000, 0))), max(1, units - less))
@@ -155,3 +156,11 @@ def test_several_legs_of_a_programme_or_pieces_of_use_are_left_to_the_long_way()
     assert not plain(RULE, legs, 800)
     pieces = cut([Span(1, 0, 1_000, 1), Span(2, 1_000, 2_000, 1)], Cuts((PriceFrom(0, 10**6),)))
     assert settle_plainly(legs[:1], [Admitted(RULE, 5_000)], pieces) is None
+
+
+def test_rules_out_of_their_order_are_left_to_the_long_way() -> None:
+    other = replace(RULE, programme="q", priority=1, base="REMAINING")
+    legs = [CITY, CITY._replace(leg=1, programme="q", account="fund:q"), Leg(2, 1_000)]
+    admitted = [Admitted(other, 5_000), Admitted(RULE, 5_000)]
+    assert settle_plainly(legs, admitted, run_of(800)) is None
+    assert settle_plainly(legs, admitted[::-1], run_of(800)) is not None
