@@ -273,7 +273,8 @@ async def export(context: Context, caller: Principal, number: str, file_format: 
     found = next((one for one in shown.files if one.format == file_format), None)
     if found is None:
         allowed = ", ".join(one.format for one in shown.files)
-        raise InvalidRequest([FieldViolation("format", f"{number} has {allowed}")])
+        what = f"{number} has {allowed}; evidence is of enterprises' statements alone"
+        raise InvalidRequest([FieldViolation("format", what)])
     return Export(shown.row, found, _pieces(context, shown.row, found))
 
 

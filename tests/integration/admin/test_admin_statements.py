@@ -131,6 +131,7 @@ async def test_what_is_refused_says_what_is_allowed(corridor: Any, refusal: Any)
     assert "a draft can be issued" in found.message
     found = await refusal(read(corridor, operator, made.number, EVIDENCE))
     assert (found.fields, "CSV" in found.message) == (("format",), True)
+    assert "evidence is of enterprises' statements alone" in found.message
     found = await refusal(read(corridor, operator, "CITY-no", CSV))
     assert found.code == grpc.StatusCode.NOT_FOUND
     assert corridor.rows("SELECT count(*) FROM transfer WHERE code = 'PAY'") == [(0,)]
