@@ -2,24 +2,22 @@
 
 The server is one of its own, on a socket, with fsync on; without its programs only a note is
 printed. Writers are processes with a connection each, past the service's one writer:
-``python -m benchmarks.ledgering URL FIRST COUNT BATCH`` is such a writer, and begins when its
-standard input ends.
+``python -m benchmarks.ledgering URL FIRST COUNT BATCH`` is one that holds.
 """
 
-import json
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
 from statistics import median
 from time import perf_counter, process_time
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from benchmarks import workload
+from benchmarks import settling, workload
 from benchmarks.moving import Mover
 from benchmarks.report import Figure
 from benchmarks.site import new_site
 from benchmarks.stored import fill, now_ms
+from benchmarks.writers import WRITERS, begun, spent_s, together
 from quota.calendar import natural_year
 from scheduler.control.settings import LoopSettings
 from scheduler.domain.principal import EVERYTHING, Scope
@@ -28,20 +26,10 @@ from scheduler.store.database import Connection, Database, open_engine
 from scheduler.store.paying import Wanted
 from tests.postgres import NoServer, running
 
-_WRITERS: Final = 8
 _WALL_S: Final = 3_600
 _CITY: Final = "wuhan"
 _TRANSFERS: Final = 10_000_000
 _ASKED: Final = 20
-
-
-class _Wrote(NamedTuple):
-    """What one writer did."""
-
-    began_s: float
-    ended_s: float
-    holds: int
-    cpu_s: float
 
 
 def run(quick: bool) -> list[Figure]:
@@ -49,6 +37,7 @@ def run(quick: bool) -> list[Figure]:
     try:
         with running() as server:
             figures = _contend(server.url(server.create()), quick)
+            figures += settling.figures(server.url(server.create()), quick)
             figures += _move(server.url(server.create()), quick)
             return figures + _look(server.url(server.create()), quick)
     except NoServer as missing:
@@ -63,54 +52,24 @@ def _contend(url: str, quick: bool) -> list[Figure]:
     """Hold for enterprises of one city, all of its one fund."""
     single, batches = (20, 2) if quick else (250, 10)
     with new_site(store__url=url):
-        one = _written(url, 0, single, 1)
-        each_s = _spent(one)
-        many = _written(url, 10**6, batches * 1_000, 1_000)
-        many_s = _spent(many)
+        one = together("benchmarks.ledgering", url, 0, single, 1)
+        many = together("benchmarks.ledgering", url, 10**6, batches * 1_000, 1_000)
         overspent = _overspent(url)
-    held, together = sum(w.holds for w in one), sum(w.holds for w in many)
     return [
         Figure(
-            "ledger", f"holds on one hot fund, {_WRITERS} writers, each hold a transaction",
-            held / each_s, "tx/s", 1_000, at_most=False, peer="CPU s of the writers",
+            "ledger", f"holds on one hot fund, {WRITERS} writers, each hold a transaction",
+            sum(w.done for w in one) / spent_s(one), "tx/s", 1_000, at_most=False,
+            peer="CPU s of the writers",
             peer_value=sum(w.cpu_s for w in one),
         ),
         Figure(
-            "ledger", f"holds on one hot fund, {_WRITERS} writers, 1,000 at once",
-            together / many_s, "holds/s", 20_000, at_most=False, peer="CPU s of the writers",
+            "ledger", f"holds on one hot fund, {WRITERS} writers, 1,000 at once",
+            sum(w.done for w in many) / spent_s(many), "holds/s", 20_000, at_most=False,
+            peer="CPU s of the writers",
             peer_value=sum(w.cpu_s for w in many),
         ),
         Figure("ledger", "accounts that owe more than they were given", overspent, "", 0),
     ]  # fmt: skip
-
-
-def _written(url: str, first: int, count: int, batch: int) -> list[_Wrote]:
-    """Have all writers begin together; each holds for ``count`` runs, ``batch`` at once."""
-    command = [sys.executable, "-m", "benchmarks.ledgering", url]
-    writers = [
-        subprocess.Popen(
-            [*command, str(first + number * count), str(count), str(batch)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for number in range(_WRITERS)
-    ]  # fmt: skip
-    for writer in writers:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.close()
-    found = []
-    for writer in writers:
-        assert writer.stdout is not None
-        found.append(_Wrote(*json.loads(writer.stdout.read())))
-        if writer.wait():
-            raise RuntimeError("a writer failed")
-    return found
-
-
-def _spent(wrote: list[_Wrote]) -> float:
-    return max(one.ended_s for one in wrote) - min(one.began_s for one in wrote)
 
 
 def _overspent(url: str) -> int:
@@ -125,7 +84,7 @@ def _overspent(url: str) -> int:
     return int(found)
 
 
-def _write(url: str, first: int, count: int, batch: int) -> _Wrote:
+def _write(url: str, first: int, count: int, batch: int) -> None:
     """Be a writer."""
     mine = [name for name, city in workload.members() if city == _CITY]
     flavor = workload.flavor(0)
@@ -134,22 +93,23 @@ def _write(url: str, first: int, count: int, batch: int) -> _Wrote:
     with engine.connect() as connection:
         with connection.begin():
             connection.exec_driver_sql("SELECT 1")
-        print("ready", flush=True)
-        sys.stdin.read()
-        began_s, began_cpu_s, held = perf_counter(), process_time(), 0
-        for at in range(first, first + count, batch):
-            wanted = [
-                Wanted(
-                    uid, 1, center, flavor, mine[uid % len(mine)], _CITY, 1, _WALL_S, "PREFERRED",
-                    None, root=uid,
-                )
-                for uid in range(at + 1, at + batch + 1)
-            ]  # fmt: skip
-            with connection.begin():
-                held += _hold(connection, wanted, center)
-        wrote = _Wrote(began_s, perf_counter(), held, process_time() - began_cpu_s)
+
+        def work() -> int:
+            held = 0
+            for at in range(first, first + count, batch):
+                wanted = [
+                    Wanted(
+                        uid, 1, center, flavor, mine[uid % len(mine)], _CITY, 1, _WALL_S,
+                        "PREFERRED", None, root=uid,
+                    )
+                    for uid in range(at + 1, at + batch + 1)
+                ]  # fmt: skip
+                with connection.begin():
+                    held += _hold(connection, wanted, center)
+            return held
+
+        begun(work)
     engine.dispose()
-    return wrote
 
 
 def _hold(connection: Connection, wanted: list[Wanted], center: str) -> int:
@@ -275,4 +235,4 @@ def _typical_ms(db: Database, call: Callable[[Connection], Any]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_write(sys.argv[1], *map(int, sys.argv[2:]))), flush=True)
+    _write(sys.argv[1], *map(int, sys.argv[2:]))

@@ -70,13 +70,18 @@ class Mover:
         self.spent_s[name] = self.spent_s.get(name, 0.0) + perf_counter() - began_s
         return result
 
-    def move(self, jobs: Sequence[Waiting]) -> None:
-        """Move jobs from the queue to their settlement."""
+    def admit(self, jobs: Sequence[Waiting]) -> None:
+        """Admit jobs from the queue."""
         epoch, at_ms = self._epoch, now_ms()
         starts = [Start(one.uid, one.city, one.enterprise, one.option, 0) for one in jobs]
         admitted = self._step("admitted", lambda c: admission.admit(c, epoch, starts, at_ms))
         if len(admitted.admitted) != len(jobs):
             raise RuntimeError(f"not admitted: {admitted.refused[:3]}")
+
+    def move(self, jobs: Sequence[Waiting]) -> None:
+        """Move jobs from the queue to their settlement."""
+        self.admit(jobs)
+        epoch, at_ms = self._epoch, now_ms()
         keys = [(one.uid, 1) for one in jobs]
         self._step("submitting", lambda c: runs.mark_submitting(c, epoch, keys, at_ms))
         self._report("accepted", [accepted(one.uid, 1, f"n{one.uid}", at_ms) for one in jobs])
