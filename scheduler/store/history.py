@@ -117,7 +117,7 @@ def read(
         from_ms,
         now_ms,
         policy,
-        _prices(connection, now_ms, {job.enterprise for job in jobs}),
+        _prices(connection, now_ms, {job.enterprise for job in jobs}, from_ms),
         tuple(_stay(places[run.uid], run, now_ms) for run in sorted(_all(runs), key=_when)),
         frozenset(lives.estimated),
     )
@@ -326,14 +326,34 @@ def _settings(connection: Connection) -> list[Delta]:
     ]
 
 
-def _prices(connection: Connection, now_ms: int, enterprises: set[str]) -> Prices:
+def _prices(connection: Connection, now_ms: int, enterprises: set[str], from_ms: int) -> Prices:
     money = pricing.load_money(connection, now_ms)
     payers = pricing.load_payers(connection, enterprises, money.rules, now_ms)
     funded = money.funded(now_ms)
+    own = pricing.load_own(connection, money.rules, enterprises, now_ms).sources
+    rights = {code: frozenset(of for who, of in own if who == code) for code in payers}
     return Prices(
         {flavor: price.price_ufen for flavor, price in sorted(money.prices.items())},
         tuple(rule for rule in money.rules if rule.programme in funded),
-        {code: payer.applicant for code, payer in sorted(payers.items())},
+        {
+            code: payer.applicant._replace(rights=rights[code])
+            for code, payer in sorted(payers.items())
+        },
         money.domestic,
         money.centers,
+        dict(sorted(own.items())),
+        _left(connection, {source.account for mine in own.values() for source in mine}, from_ms),
     )
+
+
+def _left(connection: Connection, accounts: set[str], from_ms: int) -> dict[str, int]:
+    """What vouchers and grants had at an instant: what they have, and what they gave since."""
+    left = pricing.available(connection, accounts)
+    for account, given in bulk_read(
+        connection,
+        "SELECT account_id, sum(amount_fen) FROM subsidy_line"
+        f" WHERE booked_ms >= {from_ms} GROUP BY account_id",
+    ):
+        if account in left:
+            left[account] += int(given)
+    return dict(sorted(left.items()))

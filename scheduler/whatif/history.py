@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from quota.charges import Source
 from quota.rules import Applicant, Rule
 from scheduler.placement.model import Delta, Option, PolicySettings, PoolSet
 from scheduler.replay.lives import Life, Stay
@@ -16,7 +17,9 @@ WIDE_PART: Final = 16
 class Prices:
     """Present prices in micro-fen per unit-second, the rules in force, and who may have what.
 
-    ``domestic`` are flavors of domestic make, ``centers`` where each flavor is.
+    ``domestic`` are flavors of domestic make, ``centers`` where each flavor is. ``own`` are the
+    vouchers and grants that are valid today by (enterprise, programme), ``left`` what each account
+    of them had when the span began: fen, or unit-seconds of grants.
     """
 
     by_flavor: Mapping[str, int] = field(default_factory=dict)
@@ -24,6 +27,8 @@ class Prices:
     applicants: Mapping[str, Applicant] = field(default_factory=dict)
     domestic: frozenset[str] = frozenset()
     centers: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[tuple[str, str], tuple[Source, ...]] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

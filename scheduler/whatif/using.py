@@ -11,13 +11,13 @@ from typing import Final, NamedTuple, TypeVar
 from quota.amounts import gross_fen
 from quota.calendar import natural_year
 from quota.charges import Left, Slice
-from quota.eligibility import eligible
+from quota.eligibility import Admitted, eligible
 from quota.quoting import plenty, quote
 from quota.rules import Ask
 from scheduler.domain.states import NOT_BILLED
 from scheduler.placement.model import Delta, PoolSet
 from scheduler.replay.lives import Stay
-from scheduler.whatif.history import History
+from scheduler.whatif.history import History, Prices
 
 #: Stands for all flavors together.
 ALL: Final = ""
@@ -109,8 +109,7 @@ class Money(NamedTuple):
 def money_of(history: History, stays: Sequence[Stay]) -> Money:
     """What the runs used within the span costs, in the order of their ends."""
     found = Money(Counter(), Counter())
-    prices = history.prices
-    given: Counter[tuple[str, str, int]] = Counter()
+    prices, purse = history.prices, _Purse(history.prices)
     for stay in sorted(stays, key=lambda stay: (stay.end_ms, stay.place)):
         price = prices.by_flavor.get(stay.option.flavor)
         from_ms = max(stay.ran_ms, history.from_ms)
@@ -118,40 +117,52 @@ def money_of(history: History, stays: Sequence[Stay]) -> Money:
         if price is None or stay.ending in _UNBILLED or seconds <= 0:
             continue
         queued = history.lives[stay.place].queued
-        queued = history.lives[stay.place].queued
         unit_seconds = stay.option.units * seconds
         year = natural_year(stay.end_ms)
         whole = Slice(from_ms, stay.end_ms, unit_seconds, year, price)
-        gross = gross_fen(1, unit_seconds, price)
-        subsidy = _subsidy(history, queued.enterprise, stay, whole, given)
+        gross, subsidy = purse.charge(queued.enterprise, stay.option.flavor, whole)
         for key in ((queued.city, ALL), (queued.city, stay.option.flavor)):
             found.gross[key] += gross
             found.subsidy[key] += subsidy
     return found
 
 
-def _subsidy(
-    history: History, enterprise: str, stay: Stay, whole: Slice,
-    given: Counter[tuple[str, str, int]],
-) -> int:  # fmt: skip
-    """What pools of money give of a run whose contract and project are none that rules ask for."""
-    prices = history.prices
-    applicant = prices.applicants.get(enterprise)
-    rules = [rule for rule in prices.rules if rule.issue == "POOL"]
-    if applicant is None or not rules:
-        return 0
-    flavor = stay.option.flavor
-    ask = Ask(prices.centers.get(flavor, ""), flavor, flavor in prices.domestic)
-    admitted, _ = eligible(rules, applicant, ask)
-    enough = plenty(admitted)
-    caps = {
-        (rule.programme, whole.year): max(
-            0, rule.year_cap_fen - given[rule.programme, enterprise, whole.year]
-        )
-        for rule, _, _ in admitted
-        if rule.year_cap_fen is not None
-    }
-    charge = quote((whole,), admitted, Left(enough.sources, enough.accounts, caps))
-    for part in charge.parts:
-        given[part.programme, enterprise, whole.year] += part.amount_fen
-    return charge.subsidy_fen
+class _Purse:
+    """What there is to give while runs are charged: funds have enough, vouchers and grants end."""
+
+    def __init__(self, prices: Prices) -> None:
+        self._prices, self._left = prices, dict(prices.left)
+        self._given: Counter[tuple[str, str, int]] = Counter()
+
+    def charge(self, enterprise: str, flavor: str, whole: Slice) -> tuple[int, int]:
+        """Return (gross, subsidy) of a run whose contract and project no rule asks for, in fen."""
+        prices = self._prices
+        applicant = prices.applicants.get(enterprise)
+        if applicant is None or not prices.rules:
+            return gross_fen(1, whole.unit_seconds, whole.price_ufen), 0
+        ask = Ask(prices.centers.get(flavor, ""), flavor, flavor in prices.domestic)
+        admitted, _ = eligible(prices.rules, applicant, ask)
+        found = quote((whole,), admitted, self._there(enterprise, whole.year, admitted))
+        for part in found.parts:
+            for draw in part.draws:
+                if draw.account in self._left:
+                    self._left[draw.account] -= draw.amount
+                if draw.cap_year is not None and not draw.cap_reserved:
+                    self._given[part.programme, enterprise, draw.cap_year] += draw.amount
+        return found.gross_fen, found.subsidy_fen
+
+    def _there(self, enterprise: str, year: int, admitted: Sequence[Admitted]) -> Left:
+        enough = plenty(admitted)
+        own = {
+            rule.programme: self._prices.own.get((enterprise, rule.programme), ())
+            for rule, _, _ in admitted
+            if rule.issue == "VOUCHER" or rule.unit != "FEN"
+        }
+        caps = {
+            (rule.programme, year): max(
+                0, rule.year_cap_fen - self._given[rule.programme, enterprise, year]
+            )
+            for rule, _, _ in admitted
+            if rule.year_cap_fen is not None
+        }
+        return Left({**enough.sources, **own}, {**enough.accounts, **self._left}, caps)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from quota.charges import Source
 from quota.rules import Applicant, Rule
 from scheduler.placement.model import (
     CORRIDOR,
@@ -110,6 +111,32 @@ def test_money_is_at_present_prices_and_subsidies_are_capped_by_job_and_year() -
     # ¥10 a unit-hour; half of 20 yuan is capped at 9, then 3 are left of the year's 12.
     assert (row(found, "a").gross_fen, row(found, "a").subsidy_fen) == (4_000, 1_200)
     assert (row(found, "b").gross_fen, row(found, "b").subsidy_fen) == (1_000, 0)
+
+
+def test_vouchers_and_free_hours_give_until_they_are_used_up() -> None:
+    """¥10 a unit-hour: an hour is free, and a voucher of ¥12 bears half of what is left."""
+    voucher = Rule("v", 1, "a", 5_000, issue="VOUCHER", year_cap_fen=900, cap_on="ISSUE",
+                   validity_months=12)  # fmt: skip
+    hours = Rule("h", 1, "a", 10_000, unit="UNIT_S")
+    year = 1970
+    prices = Prices(
+        {"cpu": 277_778}, (voucher, hours),
+        {
+            "of-a": Applicant("a", "SMALL", "", False, rights=frozenset({"v", "h"})),
+            "of-b": Applicant("a", "SMALL", "", False),
+        },
+        own={
+            ("of-a", "v"): (Source("voucher:V-1", cap_year=year),),
+            ("of-a", "h"): (Source("grant:h:1970:of-a", from_ms=0, to_ms=8 * HOUR_MS),),
+        },
+        left={"voucher:V-1": 1_200, "grant:h:1970:of-a": 3_600},
+    )  # fmt: skip
+    of = history(life(0, "a", 0, 1, 2), life(1, "a", 0, 1, 2), life(2, "b", 0, 1, 1), prices=prices)
+    found = told(of, stay(0, 1, 0, 2), stay(1, 1, 2, 4), stay(2, 1, 0, 1))
+    # 2 h, 1 of them free: ¥10, of which 5; then 2 h: ¥20, of which the voucher has 7 left.
+    assert (row(found, "a").gross_fen, row(found, "a").subsidy_fen) == (3_000, 1_200)
+    assert (row(found, "b").gross_fen, row(found, "b").subsidy_fen) == (1_000, 0)
+    assert told(of, stay(0, 1, 0, 2)) == told(of, stay(0, 1, 0, 2)), "each play has its own"
 
 
 # --- who may see what -----------------------------------------------------------------------------
