@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.dom import minidom
@@ -34,15 +33,7 @@ from quota.statement_columns import (
     price_text,
     time_text,
 )
-from quota.statement_files import (
-    Block,
-    Format,
-    facts_of,
-    file_name,
-    formats_of,
-    line_file,
-    summary,
-)
+from quota.statement_files import Block, Format, file_name, formats_of, line_file
 from quota.statements import FORMAT_VERSION, Charge, Party, StatementKind, money_text
 from quota.transfers import GENESIS, Entry, chain
 from quota.transfers import Kind as EntryKind
@@ -378,37 +369,6 @@ def test_files_are_the_same_bytes_in_another_process_time_zone_and_locale() -> N
                  "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         assert there.stdout.split() == here
-
-
-#: Of each version of the files, the digest of all parts of all of them.
-EARLIER = {
-    1: "b25ea98ced821cb558b0cc2158c82de23f67c5ce654c324a5e9838aceea4c2b7",
-    2: "2e2cdd260e1c63baf4d626f1ff3099272046924638f3c787e86de46e6bd63279",
-}
-
-
-@pytest.mark.parametrize("version", EARLIER)
-def test_files_are_the_same_bytes_as_in_earlier_releases(version: int) -> None:
-    """Of statements that were issued, whatever the version is now."""
-    parts = hashlib.sha256()
-    for kind in sorted(StatementKind):
-        for charges in (CHARGES, [subsidised(9)]):
-            file = partial(made, kind=kind, charges=charges, version=version)
-            parts.update(file(Format.CSV) + file(Format.FOCUS))
-            with zipfile.ZipFile(io.BytesIO(file(Format.XLSX))) as book:
-                for name in book.namelist():  # how they are packed is zlib's affair
-                    parts.update(name.encode() + book.read(name))
-    assert parts.hexdigest() == EARLIER[version]
-
-
-def test_files_say_their_version_since_there_is_more_than_one() -> None:
-    assert max(EARLIER) == FORMAT_VERSION, "a new version has a digest here"
-    said = "文件格式版本 Format version"
-    for version in EARLIER:
-        facts = summary(maker(version=version))
-        assert [value for what, value, _ in facts if what == said] == ["2"] * (version == 2)
-        told = facts_of(maker(version=version))
-        assert told.get("format_version") == (version if version > 1 else None)
 
 
 def test_only_enterprises_have_evidence_and_files_are_named_by_the_number() -> None:
