@@ -1,4 +1,4 @@
-"""Differences with a center's records over the real server: resolved by its record, by two people."""
+"""Differences with a center's records over the real server: resolved by its record."""
 
 import sqlite3
 from pathlib import Path
@@ -64,7 +64,7 @@ async def _compare(corridor: Any, seconds: int) -> Any:
     return found
 
 
-def _resolve(corridor: Any, number: int, metadata: Any, how: int = THEIRS) -> Any:
+def _resolve(corridor: Any, number: int, metadata: Any, how: Any = THEIRS) -> Any:
     request = pb.ResolveDifferenceRequest(
         difference_id=number, resolution=how, reason="its log is right"
     )
