@@ -87,7 +87,7 @@ def _charge(session: Session, one: pb.RunCharge) -> None:
                 [
                     row.programme,
                     f"{row.rate_bp / 100:.2f} %" if row.rate_bp else "-",
-                    _bound(session, row.binding),
+                    out.limit(row.binding),
                 ]
                 for row in one.answers
             ],
@@ -95,14 +95,6 @@ def _charge(session: Session, one: pb.RunCharge) -> None:
     if one.corrections:
         out.line(t("bill.corrections"))
         _corrections(session, one)
-
-
-def _bound(session: Session, word: str) -> str:
-    """The limit of a programme, or why it gave nothing."""
-    for prefix in ("binding.", "refused."):
-        if (said := session.out.word(prefix, word)) != word:
-            return said
-    return word
 
 
 def _shares(session: Session, one: pb.RunCharge) -> None:

@@ -12,7 +12,7 @@ from scheduler.cli import amounts, exits, price_cmd, rule_file
 from scheduler.cli.client_command import add
 from scheduler.cli.failures import Failed, FailedCall
 from scheduler.cli.message_json import print_json, to_json
-from scheduler.cli.output import Cell, Column
+from scheduler.cli.output import Cell, Column, Output
 from scheduler.cli.session import Session
 from scheduler.problem import problem_of
 
@@ -96,7 +96,7 @@ def _show(session: Session, found: pb.SimulateRuleResponse) -> None:
             f"{one.runs_today:,} → {one.runs_proposed:,}",
             one.likely_date_today or "-",
             one.likely_date_proposed or "-",
-            _limits(one.limits_proposed),
+            _limits(out, one.limits_proposed),
         ]
         for one in found.programmes
     ]
@@ -161,5 +161,5 @@ def _change(fen: int) -> Cell:
     return Cell(f"{sign}{amounts.money(fen)}" if fen else "=", "bold" if fen else "")
 
 
-def _limits(limits: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in sorted(limits.items()))
+def _limits(out: Output, limits: Mapping[str, int]) -> str:
+    return ", ".join(f"{out.limit(name)}: {count:,}" for name, count in sorted(limits.items()))

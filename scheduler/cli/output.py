@@ -193,6 +193,11 @@ class Output:
         """Return a word in the language of the command, as it is if the catalog has it not."""
         return self.t(prefix + word) if prefix + word in CATALOG else word
 
+    def limit(self, word: str) -> str:
+        """Return what bound a programme, or why it gave nothing, in words."""
+        prefix = "binding." if f"binding.{word}" in CATALOG else "refused."
+        return self.word(prefix, word)
+
     def clock(self, at: Timestamp) -> str:
         """Return an instant for a line of a log: local time, into a pipe as RFC 3339."""
         if not self.is_terminal:

@@ -12,7 +12,7 @@ from scheduler.domain.principal import EVERYTHING, Principal, Role
 from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.services import checks
 from scheduler.services.context import Context
-from scheduler.store import dry_runs, forecasts, fund_days
+from scheduler.store import catalog, dry_runs, forecasts, fund_days
 from scheduler.store.database import Connection
 from scheduler.store.dry_runs import Past
 
@@ -91,6 +91,10 @@ async def simulate(context: Context, caller: Principal, trial: Trial) -> Effect:
     from_ms = now_ms - trial.days * 86_400_000
 
     def read(connection: Connection) -> tuple[Past, list[forecasts.FundForecast]]:
+        unknown = [one for one in trial.prices if not catalog.has_flavor(connection, one)]
+        if unknown:
+            what = "there is no such flavor; `corridor center list` shows them"
+            raise InvalidRequest([FieldViolation(f"prices[{one}]", what) for one in unknown])
         tried = () if trial.rule is None else (trial.rule,)
         past = dry_runs.load(connection, city=city, from_ms=from_ms, now_ms=now_ms, rules=tried)
         return past, forecasts.forecast_funds(connection, scope, now_ms)
@@ -122,6 +126,8 @@ class _Funds:
             return ""
         back = min(days, DAYS_MOST)
         daily = [played.days[programme, self._today - at] for at in range(back, 0, -1)]
+        if not any(daily):
+            return ""  # also of a fund without money: its programme gives free hours
         left = found.fund.available_fen + found.fund.vouchers_fen
         foreseen = until_spent(left, daily, (self._today + 3) % 7, 0)
         return found.date(None if foreseen is None else foreseen.likely_days)

@@ -28,7 +28,9 @@ def test_a_rule_is_tried_on_past_runs(served: Any, job_text: Any) -> None:
     shown = served.ok(*asked, who="ezhou").out
     assert "settled in the last 28 days" in shown
     assert "ezhou-voucher" in shown
-    assert "拟议" in served.ok(*asked, CORRIDOR_LANG="zh").out
+    chinese = served.ok(*asked, CORRIDOR_LANG="zh").out
+    assert "拟议" in chinese
+    assert "比例: " in chinese
     dearer = served.ok(
         "programme", "simulate", "--price", "wuhan-sc/kunpeng-920=0.20", "--json", who="ezhou"
     ).json["simulation"]
@@ -38,6 +40,8 @@ def test_a_rule_is_tried_on_past_runs(served: Any, job_text: Any) -> None:
 def test_what_cannot_be_tried_is_named(served: Any) -> None:
     nothing = served.run("programme", "simulate")
     assert (nothing.code, "--file" in nothing.err) == (2, True)
+    unknown = served.run("programme", "simulate", "--price", "no/such=1", who="ezhou")
+    assert (unknown.code, "prices[no/such]: there is no such flavor" in unknown.err) == (2, True)
     file = served.file(RULE.replace("4000", "40000"), "rule.yaml")
     wrong = served.run("programme", "simulate", "--file", file, who="ezhou")
     assert (wrong.code, "rate_bp" in wrong.err) == (2, True)
