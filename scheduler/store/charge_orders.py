@@ -174,17 +174,14 @@ def _propose(connection: Connection, before: Charge, order: Lowering, act: Act) 
 def _check(before: Charge, order: Lowering) -> None:
     least, most = before.written_off_fen, before.gross_fen
     if not least <= order.gross_fen < most:
-        allowed = f"¥{least / 100:.2f} up to below {yuan(most)}" if most > least else "nothing"
-        raise InvalidRequest(
-            [
-                FieldViolation(
-                    "gross_fen",
-                    f"run {order.run} costs {yuan(most)}, {yuan(least)} of it written off: it may"
-                    f" be corrected to {allowed}, not to {yuan(order.gross_fen)}; a charge is never"
-                    " raised by hand",
-                )
-            ]
+        allowed = f"it may be corrected to {yuan(least)} up to below {yuan(most)}, not to"
+        if most <= least:
+            allowed = "nothing of it is left to lower, so it cannot be corrected to"
+        what = (
+            f"run {order.run} costs {yuan(most)}, {yuan(least)} of it written off: {allowed}"
+            f" {yuan(order.gross_fen)}; a charge is never raised by hand"
         )
+        raise InvalidRequest([FieldViolation("gross_fen", what)])
     if before.clawed_back_fen:
         raise WrongState(
             f"{yuan(before.clawed_back_fen)} of the subsidies of run {order.run} were clawed back;"

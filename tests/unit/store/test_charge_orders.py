@@ -120,6 +120,13 @@ def test_above_the_original_or_below_nothing_is_refused(gross_fen: int) -> None:
     assert everything(it) == before
 
 
+def test_of_a_charge_of_nothing_nothing_is_lowered() -> None:
+    it, uid = settled()
+    correct(it, uid, 0)
+    with pytest.raises(InvalidRequest, match="nothing of it is left to lower"):
+        correct(it, uid, 0)
+
+
 def test_the_same_request_again_changes_nothing_and_another_one_is_told_apart() -> None:
     it, uid = settled()
     correct(it, uid, 30)
