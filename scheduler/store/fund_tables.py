@@ -205,3 +205,15 @@ class BooksClosed(SQLModel, table=True):
     __table_args__ = (CheckConstraint("one = 1", name="one"),)
     one: int = Field(default=1, sa_column=sa.Column(sa.Integer, primary_key=True))
     closed_until_ms: int = big(0)
+
+
+class MoneyTerms(SQLModel, table=True):
+    """A stamp that triggers change with any price, rule, programme, fund or flavor.
+
+    It never comes again: what was read of them under a stamp holds wherever that stamp is seen.
+    """
+
+    __tablename__ = "money_terms"
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+    id: int = Field(primary_key=True)
+    stamp: str

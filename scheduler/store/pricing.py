@@ -1,15 +1,21 @@
-"""Prices and subsidy rules in force, and what there is to give, as the pure rules want them."""
+"""Prices and subsidy rules in force, and what there is to give, as the pure rules want them.
+
+What changes by people's decisions alone (prices, rules, which funds there are) is read once and
+kept for as long as its stamp in the database is the same and none of its dates passes.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
-from quota.charges import Source
+from quota.charges import FOREVER_MS, Source
 from quota.rules import Rule
+from scheduler.store.bulk import prompt_read
 from scheduler.store.database import bulk_read
 from scheduler.store.rule_facts import Payer as Payer
 from scheduler.store.rule_facts import load_payers as load_payers
@@ -27,7 +33,8 @@ class Money:
     """Prices by flavor, rules in force, and funds of each programme that are open from now on.
 
     Funds of later periods are for runs that last until then. ``domestic`` are flavors of domestic
-    make, ``centers`` where each flavor is.
+    make, ``centers`` where each flavor is. It holds in [from_ms, until_ms) under its ``stamp``.
+    ``memo`` is for what readers derive from it; it goes with it.
     """
 
     prices: Mapping[str, Price]
@@ -35,6 +42,10 @@ class Money:
     funds: Mapping[str, tuple[Source, ...]]
     domestic: frozenset[str] = frozenset()
     centers: Mapping[str, str] = field(default_factory=dict)
+    stamp: str = ""
+    from_ms: int = 0
+    until_ms: int = 0
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def funded(self, now_ms: int) -> set[str]:
         """Return the programmes that have a fund of this moment."""
@@ -52,8 +63,34 @@ class Own:
     sources: Mapping[tuple[str, str], tuple[Source, ...]] = field(default_factory=dict)
 
 
+#: The last that was read of each database.
+_KEPT: Final[WeakKeyDictionary[Engine, Money]] = WeakKeyDictionary()
+_NEXT: Final = " UNION ALL ".join(
+    f"SELECT min({column}) AS at_ms FROM {table} WHERE {column} > {{now}}"
+    for table, column in (
+        ("price_version", "effective_from_ms"),
+        ("price_version", "effective_to_ms"),
+        ("rule_version", "effective_from_ms"),
+        ("rule_version", "effective_to_ms"),
+        ("fund_period", "end_ms"),
+    )
+)
+
+
 def load_money(connection: Connection, now_ms: int) -> Money:
-    """Read what is in force at ``now_ms``."""
+    """Return what is in force at ``now_ms``: what was read before, if that is still so."""
+    stamps = prompt_read(connection, "SELECT stamp FROM money_terms")
+    if not stamps:  # somebody emptied the table: the next change of the terms makes a new one
+        return _read_money(connection, now_ms, "")
+    stamp = stamps[0][0]
+    kept = _KEPT.get(connection.engine)
+    if kept is None or kept.stamp != stamp or not kept.from_ms <= now_ms < kept.until_ms:
+        # What is read after its stamp is as new as the stamp says, or newer.
+        kept = _KEPT[connection.engine] = _read_money(connection, now_ms, stamp)
+    return kept
+
+
+def _read_money(connection: Connection, now_ms: int, stamp: str) -> Money:
     run = connection.exec_driver_sql
     in_force = (
         f"effective_from_ms <= {now_ms} AND (effective_to_ms IS NULL OR effective_to_ms > {now_ms})"
@@ -81,12 +118,16 @@ def load_money(connection: Connection, now_ms: int) -> Money:
     ):
         funds.setdefault(programme, []).append(Source(account, funder, start_ms, end_ms))
     flavors = run("SELECT code, center, domestic FROM flavor").all()
+    next_ms = run(f"SELECT min(at_ms) FROM ({_NEXT.format(now=now_ms)}) AS changes").scalar()
     return Money(
         prices,
         tuple(newest.values()),
         {name: tuple(mine) for name, mine in funds.items()},
         frozenset(code for code, _, domestic in flavors if domestic),
         {code: center for code, center, _ in flavors},
+        stamp,
+        now_ms,
+        FOREVER_MS if next_ms is None else int(next_ms),
     )
 
 
