@@ -21,7 +21,7 @@ from benchmarks.writers import WRITERS, begun, spent_s, together
 from quota.calendar import natural_year
 from scheduler.control.settings import LoopSettings
 from scheduler.domain.principal import EVERYTHING, Scope
-from scheduler.store import alerts, fund_days, fund_figures, funds, holds
+from scheduler.store import alerts, fund_days, fund_figures, funds, holds, paying
 from scheduler.store.database import Connection, Database, open_engine
 from scheduler.store.paying import Wanted
 from tests.postgres import NoServer, running
@@ -115,7 +115,7 @@ def _write(url: str, first: int, count: int, batch: int) -> None:
 def _hold(connection: Connection, wanted: list[Wanted], center: str) -> int:
     at_ms = now_ms()
     owners = {(one.city, one.enterprise) for one in wanted}
-    means = holds.load(connection, owners, {center}, at_ms)
+    means = paying.load(connection, {enterprise for _, enterprise in owners}, at_ms)
     found = holds.hold(connection, wanted, means, at_ms)
     return sum(isinstance(one, holds.Held) for one in found.values())
 

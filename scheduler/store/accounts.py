@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from scheduler.store import money_locks
-from scheduler.store.database import bulk_update
+from scheduler.store.write_batch import WriteBatch
 
 _MOVE: Final = (
     "UPDATE account SET debits_pending = debits_pending + v.column2,"
@@ -46,6 +46,12 @@ def move(connection: Connection, moves: Moves) -> None:
     owe more than it was given.
     """
     money_locks.lock(connection, accounts=moves.sums)
+    batch = WriteBatch()
+    add(batch, moves)
+    batch.write(connection)
+
+
+def add(batch: WriteBatch, moves: Moves) -> None:
+    """Add moves to a batch of writes; their accounts are locked."""
     rows = [(account, *sums) for account, sums in sorted(moves.sums.items())]
-    if bulk_update(connection, _MOVE, rows) != len(rows):
-        raise RuntimeError("an account is missing or would owe more than it was given")
+    batch.update(_MOVE, rows, "an account is missing or would owe more than it was given")

@@ -117,8 +117,7 @@ def admit(connection: Connection, epoch: int, starts: Sequence[Start], now_ms: i
     candidates = _within_quota(connection, candidates, now_ms, result)
     contracts = {(one.start.enterprise, one.contract) for one in candidates if one.contract}
     owners = {(one.start.city, one.start.enterprise) for one in candidates}
-    centers = {one.center for one in candidates}
-    means = holds.load(connection, owners, centers, now_ms, contracts)
+    means = paying.load(connection, {one for _, one in owners}, now_ms, contracts)
     budgets = budget_holds.load(connection, owners, now_ms)
     held = _hold(connection, candidates, budgets, means, now_ms)
     going: list[tuple[_Candidate, Held]] = []

@@ -5,7 +5,7 @@ disagree. Figures are computed in memory from one read; the conditional UPDATEs 
 the tables refuse what a wrong computation would overspend.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -26,12 +26,12 @@ from quota.transfers import (
     wallet_shard,
 )
 from scheduler.domain.reasons import PendingReason
-from scheduler.store import accounts, bookings, frozen, money_locks, paying
-from scheduler.store.database import bulk_execute, bulk_insert, bulk_read
-from scheduler.store.paying import Judgement, Wanted
+from scheduler.store import accounts, bookings, frozen, money_locks, paying, transfers
+from scheduler.store.database import bulk_read
+from scheduler.store.judgements import Judgement, Wanted
 from scheduler.store.rule_facts import Contract
 from scheduler.store.tables import Hold, HoldLeg, table
-from scheduler.store.transfers import append_transfers
+from scheduler.store.write_batch import FEW_ROWS, WriteBatch
 
 RunKey = tuple[int, int]
 
@@ -62,7 +62,8 @@ _LEG_BEGINS: Final = {"posted_fen": "0"}
 class Holding:
     """Running figures while a batch of holds is computed, and the rows that come of it.
 
-    ``vouchers`` are the shards of vouchers, by their accounts.
+    ``vouchers`` are the shards of vouchers, by their accounts. ``scarce`` says that a run got
+    less, or nothing, because an account or a cap was short.
     """
 
     means: paying.Means
@@ -70,6 +71,7 @@ class Holding:
     vouchers: Mapping[str, str]
     code: str = "HOLD"
     key: str = "hold"
+    scarce: bool = False
     holds: list[tuple[object, ...]] = field(default_factory=list)
     legs: list[tuple[object, ...]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
@@ -93,25 +95,32 @@ def load(
 ) -> paying.Means:  # fmt: skip
     """Read what there is for owners (city, enterprise), to be held in this transaction.
 
-    Where others write at the same time it is locked first, so that what was read stays true.
+    Where others write at the same time all of it is locked, so that what was read stays true.
     """
-    enterprises = {enterprise for _, enterprise in owners}
-    means = paying.load(connection, enterprises, now_ms, contracts)
+    means = paying.load(connection, {enterprise for _, enterprise in owners}, now_ms, contracts)
+    _lock(connection, means, owners, centers, contracts)
+    return means
+
+
+def _lock(
+    connection: Connection, means: paying.Means, owners: Collection[tuple[str, str]],
+    centers: Collection[str], contracts: Collection[Contract],
+) -> None:  # fmt: skip
+    """Lock all that owners may draw on and centers be paid on, and read again what it can give."""
     if connection.dialect.name == "sqlite":
-        return means
-    holding = Holding(means, now_ms, voucher_shards(connection, means.left))
-    shards = {holding.shard_of(name) for name in means.left if not name.startswith("wallet:")} | {
-        wallet_shard(city) for city, _ in owners
-    }
+        return
+    enterprises = {enterprise for _, enterprise in owners}
+    holding = Holding(means, means.now_ms, voucher_shards(connection, means.left))
+    shards = {holding.shard_of(name) for name in means.left if not name.startswith("wallet:")}
     programmes = {rule.programme for rule in means.money.rules}
-    year = natural_year(now_ms)
+    year = natural_year(means.now_ms)
     money_locks.lock(
         connection,
         [*means.left, *(payable_account(center) for center in centers)],
         [(one, who, at) for one in programmes for who in enterprises for at in (year, year + 1)],
-        shards,
+        shards | {wallet_shard(city) for city, _ in owners},
     )
-    return paying.renew(connection, means, enterprises, contracts)
+    paying.renew(connection, means, enterprises, contracts)
 
 
 def voucher_shards(connection: Connection, names: Collection[str]) -> dict[str, str]:
@@ -133,20 +142,35 @@ def hold(
 ) -> dict[RunKey, Held | PendingReason]:
     """Hold the charge of each run, in order; what cannot be paid gets the reason and holds nothing.
 
-    ``means`` were read in this transaction; what is held is taken out of them. A run that cannot
-    be paid touches no other. Raises RuntimeError (and the transaction must be given up) if an
-    account moved beside this transaction.
+    ``means`` were read in this transaction (``paying.load``); what is held is taken out of them. A
+    run that cannot be paid touches no other. Raises RuntimeError (and the transaction must be
+    given up) if an account moved beside this transaction.
+
+    Where others write at the same time, runs are judged before anything is locked, so that nobody
+    waits for that. It holds if what was drawn is still there under the lock and nothing was scarce;
+    else all are judged again.
     """
     if not wanted:
         return {}
+    if connection.dialect.name != "sqlite":
+        found = _hold_beside(connection, wanted, means, now_ms)
+        if found is not None:
+            return found
+        owners = {(one.city, one.enterprise) for one in wanted}
+        _lock(connection, means, owners, {one.center for one in wanted}, _contracts(wanted))
     holding = Holding(means, now_ms, voucher_shards(connection, means.left))
-    result = {(one.uid, one.attempt): _hold_one(holding, one) for one in wanted}
+    result = _judge(holding, wanted)
     write(connection, holding)
     return result
 
 
+def _judge(holding: Holding, wanted: Sequence[Wanted]) -> dict[RunKey, Held | PendingReason]:
+    return {(one.uid, one.attempt): _hold_one(holding, one) for one in wanted}
+
+
 def _hold_one(holding: Holding, one: Wanted) -> Held | PendingReason:
     found = paying.judge(holding.means, one)
+    holding.scarce = holding.scarce or paying.is_scarce(found)
     if found.reason is not None:
         return found.reason
     assert found.price is not None, "what has no price has a reason"
@@ -161,6 +185,57 @@ def _hold_one(holding: Holding, one: Wanted) -> Held | PendingReason:
     note(holding, one, 0, found, frozen.basis(kept))
     holding.means.take(one, found)
     return Held(found.gross_fen, found.subsidy_fen, found.self_pay_fen)
+
+
+def _hold_beside(
+    connection: Connection, wanted: Sequence[Wanted], means: paying.Means, now_ms: int
+) -> dict[RunKey, Held | PendingReason] | None:
+    """Judge runs, then lock what they draw; None, and nothing is locked, if that does not hold."""
+    left, caps, givers = means.figures()
+    holding = Holding(means, now_ms, voucher_shards(connection, means.left))
+    result = _judge(holding, wanted)
+    if not holding.scarce:
+        money_locks.may_unlock(connection)
+        many = len(holding.legs) + len(holding.holds) > FEW_ROWS
+        if many:  # nobody waits while they are copied
+            _add_holds(holding).write(connection)
+        _open_claims(connection, holding)
+        entries = holding.entries
+        shards = {entry.shard for entry in entries}
+        locked = money_locks.lock_and_read(connection, holding.moves.sums, holding.caps, shards)
+        now_given = paying.load_givers(connection, means.money, _contracts(wanted))
+        if now_given == givers and _is_there(holding, locked):
+            missing = shards - locked.heads.keys()
+            heads = transfers.lock_heads(connection, missing) if missing else {}
+            batch = WriteBatch() if many else _add_holds(holding)
+            _add_money(batch, holding, locked.heads | heads)
+            batch.write(connection)
+            return result
+        money_locks.unlock(connection)
+    means.renew(left, caps, givers)
+    return None
+
+
+def _contracts(wanted: Iterable[Wanted]) -> set[Contract]:
+    return {(one.enterprise, one.contract) for one in wanted if one.contract}
+
+
+def _is_there(holding: Holding, locked: money_locks.Locked) -> bool:
+    """Whether locked accounts and caps have all that was drawn.
+
+    A fund must have a fen more for each leg: a funder's exact share may be a part of one more.
+    """
+    spare = len(holding.legs)
+    for account, (fen, *_) in holding.moves.sums.items():
+        needed = fen if account.startswith("wallet:") else fen + spare
+        if fen and locked.left.get(account, 0) < needed:
+            return False
+    limits = {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
+    for cap, fen in holding.caps.items():
+        limit = limits[cap[0]]
+        if limit is not None and locked.caps.get(cap, 0) + fen > limit:
+            return False
+    return True
 
 
 def note(holding: Holding, one: Wanted, rev: int, found: Judgement, basis: str) -> None:
@@ -234,10 +309,31 @@ def _note_leg(
 
 
 def write(connection: Connection, holding: Holding) -> None:
-    """Write a batch of holds; raises RuntimeError if an account cannot give what it holds."""
+    """Write a batch of holds, of locked accounts.
+
+    Raises RuntimeError if an account cannot give what it holds.
+    """
+    _open_claims(connection, holding)
+    shards = {entry.shard for entry in holding.entries}
+    batch = _add_holds(holding)
+    _add_money(batch, holding, transfers.lock_heads(connection, shards))
+    batch.write(connection)
+
+
+def _open_claims(connection: Connection, holding: Holding) -> None:
     if holding.claims:
         bookings.open_accounts(connection, [row for _, row in sorted(holding.claims.items())])
-    accounts.move(connection, holding.moves)
+
+
+def _add_holds(holding: Holding) -> WriteBatch:
+    batch = WriteBatch()
+    batch.insert(table(Hold), _HOLD_COLUMNS, holding.holds, _HOLD_BEGINS)
+    batch.insert(table(HoldLeg), _LEG_COLUMNS, holding.legs, _LEG_BEGINS)
+    return batch
+
+
+def _add_money(batch: WriteBatch, holding: Holding, heads: Mapping[str, tuple[int, bytes]]) -> None:
+    accounts.add(batch, holding.moves)
     limits = {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
     counted = sorted(holding.caps.items())
     for row_limit, rows in (
@@ -245,14 +341,13 @@ def write(connection: Connection, holding: Holding) -> None:
         # Of a rule that is in force no more the limit stays what it was.
         ("cap_counter.limit_fen", [one for one in counted if one[0][0] not in limits]),
     ):
-        bulk_execute(
-            connection,
+        batch.update(
             "INSERT INTO cap_counter (programme, enterprise, year, pending_fen, posted_fen,"
-            " limit_fen) VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (programme, enterprise, year)"
+            " limit_fen) SELECT v.column1, v.column2, v.column3, v.column4, 0, v.column5"
+            " FROM {values} WHERE true ON CONFLICT (programme, enterprise, year)"
             " DO UPDATE SET pending_fen = cap_counter.pending_fen + excluded.pending_fen,"
             f" limit_fen = {row_limit}",
             [(*cap, amount, limits.get(cap[0])) for cap, amount in rows],
+            "a yearly cap cannot be counted",
         )
-    bulk_insert(connection, table(Hold), _HOLD_COLUMNS, holding.holds, _HOLD_BEGINS)
-    bulk_insert(connection, table(HoldLeg), _LEG_COLUMNS, holding.legs, _LEG_BEGINS)
-    append_transfers(connection, holding.entries)
+    transfers.add(batch, holding.entries, heads)

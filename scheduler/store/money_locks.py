@@ -6,11 +6,13 @@ decides on: what it read then stays true until it commits.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from quota.transfers import GENESIS
+from scheduler.store.bulk import driver_of
+from scheduler.store.engine import translated
 
 #: Programme, enterprise, natural year.
 CapKey = tuple[str, str, int]
@@ -33,6 +35,62 @@ _MISSING_SHARDS: Final = (
 _SHARDS: Final = (
     'SELECT shard FROM ledger_shard WHERE shard = ANY(?) ORDER BY shard COLLATE "C" FOR UPDATE'
 )
+
+#: The same locks, with what stands in the rows. Who waited for a row sees it as it is by then.
+#: What a fund waits to give up is not there to be given; it grows only where nothing is left.
+_ACCOUNTS_LEFT: Final = (
+    "SELECT a.account_id, a.credits_posted + a.credit_limit_fen - a.debits_posted"
+    " - a.debits_pending - coalesce(n.reducing_fen, 0) FROM account a"
+    " LEFT JOIN fund_funder n ON n.account_id = a.account_id"
+    ' WHERE a.account_id = ANY(?) ORDER BY a.account_id COLLATE "C" FOR UPDATE OF a'
+)
+_CAPS_USED: Final = _CAPS.replace(
+    "SELECT c.year", "SELECT c.programme, c.enterprise, c.year, c.pending_fen + c.posted_fen"
+)
+_HEADS: Final = _SHARDS.replace("SELECT shard", "SELECT shard, seq, hash")
+_SAVEPOINT: Final = "SAVEPOINT before_locks"
+
+
+class Locked(NamedTuple):
+    """What locked rows say: what accounts can give, what caps used, heads of chains.
+
+    A counter that nobody has counted on, and a chain without an entry, are left out.
+    """
+
+    left: dict[str, int]
+    caps: dict[CapKey, int]
+    heads: dict[str, tuple[int, bytes]]
+
+
+def lock_and_read(
+    connection: Connection, accounts: Iterable[str], caps: Iterable[CapKey], shards: Iterable[str]
+) -> Locked:
+    """Lock as ``lock`` does, and return what stands there: one question for all (PostgreSQL)."""
+    names, keys, chains = sorted(set(accounts)), sorted(set(caps)), sorted(set(shards))
+    columns = tuple(list(column) for column in zip(*keys, strict=True)) or ([], [], [])
+    asked: list[Any] = []
+    with driver_of(connection, "locks of money") as driver, driver.pipeline():
+        for sql, values in ((_ACCOUNTS_LEFT, (names,)), (_CAPS_USED, columns), (_HEADS, (chains,))):
+            asked.append(driver.execute(translated(sql), values))
+    left, used, heads = (cursor.fetchall() for cursor in asked)
+    return Locked(
+        {account: int(fen) for account, fen in left},
+        {(programme, who, year): int(fen) for programme, who, year, fen in used},
+        {shard: (seq, bytes(head)) for shard, seq, head in heads},
+    )
+
+
+def may_unlock(connection: Connection) -> None:
+    """Remember what is locked and written now, for ``unlock`` (PostgreSQL)."""
+    with driver_of(connection, _SAVEPOINT) as driver:
+        driver.execute(_SAVEPOINT)
+
+
+def unlock(connection: Connection) -> None:
+    """Give up what was locked and written since ``may_unlock``."""
+    sql = f"ROLLBACK TO {_SAVEPOINT}"
+    with driver_of(connection, sql) as driver:
+        driver.execute(sql)
 
 
 def lock(

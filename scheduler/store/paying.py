@@ -4,15 +4,16 @@ Nothing is changed in the store here. Admission takes what it holds out of ``Mea
 before it judges the next run; a quote judges each for itself.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from quota.amounts import gross_fen
-from quota.calendar import natural_year
-from quota.charges import Binding, Left, Part, Quote, Refusal, Slice, Source
+from quota.calendar import natural_year, period_bounds
+from quota.charges import Binding, Left, Quote, Refusal, Source
 from quota.eligibility import Admitted, Outcome, eligible, order
 from quota.quoting import quote
 from quota.rules import CORRIDOR, Ask, Rule, Why
@@ -20,51 +21,50 @@ from quota.slices import Cuts, PriceFrom, Span, bounds_of, cut
 from quota.transfers import wallet_account
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.store import pricing, rule_facts
+from scheduler.store.judgements import NO_NEEDS, needs_of, still
+from scheduler.store.judgements import Judgement as Judgement
+from scheduler.store.judgements import Wanted as Wanted
 from scheduler.store.pricing import Own
 from scheduler.store.rule_facts import Contract
 
 #: Limits that depend on what accounts and caps have left.
 _SHORT: Final = frozenset((Binding.FUND, Binding.YEAR_CAP, Binding.VOUCHER, Binding.GRANT))
-
-
-class Wanted(NamedTuple):
-    """A run for which money is wanted, for its whole wall limit.
-
-    ``root`` is the array of an element, else the job itself: one contract may be used by one job,
-    and an array is one.
-    """
-
-    uid: int
-    attempt: int
-    center: str
-    flavor: str
-    enterprise: str
-    city: str
-    units: int
-    wall_limit_s: int
-    subsidy: str
-    self_pay_max_fen: int | None
-    contract: str = ""
-    project: str = ""
-    root: int = 0
+#: Why a rule gave nothing because of them, and behind which such a limit may hide.
+_NOTHING_LEFT: Final = frozenset((Why.FUND, Why.YEAR_CAP, Why.VOUCHER, Why.GRANT))
+_BY_WHAT_IS_LEFT: Final = _NOTHING_LEFT | {Why.MINIMUM, Why.EXCLUSIVE}
+#: So many plans, and so many sizes of each, are kept at most.
+_PLANS_MAX: Final = 50_000
+_QUOTES_MAX: Final = 64
 
 
 @dataclass(slots=True)
 class _Plan:
     """What is the same for all runs of one enterprise that are alike but for their size.
 
-    ``slices`` are those of one unit by wall limit; ``quotes`` what was judged, while it lasts.
+    It holds as long as what is asked of the enterprise is ``asked``. ``quotes`` are judgements by
+    units and wall limit on which what accounts and caps had left had no bearing: each holds for
+    runs that start in its span, while there is all that it draws.
     """
 
+    asked: tuple[object, ...]
     admitted: tuple[Admitted, ...]
     refused: tuple[Refusal, ...]
-    left: Left
+    sources: Mapping[str, tuple[Source, ...]]
     cuts: Cuts
-    slices: dict[int, tuple[Slice, ...]] = field(default_factory=dict)
-    quotes: dict[tuple[int, int], Quote] = field(default_factory=dict)
+    quotes: dict[tuple[int, int], tuple["Judgement", int, int]] = field(default_factory=dict)
 
 
+Givers = dict[Contract, dict[str, frozenset[int]]]
 _PlanKey = tuple[str, str, str, str, str, str, str, int]
+_Mine = tuple[tuple[str, tuple[Source, ...]], ...]
+
+
+class _Planned(NamedTuple):
+    """A plan, what there is left for it, and judgements that hold while that only becomes less."""
+
+    plan: _Plan
+    left: Left
+    quotes: dict[tuple[int, int], Judgement]
 
 
 @dataclass(slots=True)
@@ -80,11 +80,25 @@ class Means:
     caps: dict[tuple[str, str, int], int]
     now_ms: int
     own: Own = field(default_factory=Own)
-    givers: dict[Contract, dict[str, frozenset[int]]] = field(default_factory=dict)
-    _plans: dict[_PlanKey, _Plan] = field(default_factory=dict)
+    givers: Givers = field(default_factory=dict)
+    _plans: dict[_PlanKey, _Planned] = field(default_factory=dict)
     _caps_left: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
+    _mine: dict[str, _Mine] | None = None
 
-    def plan(self, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> _Plan:
+    def figures(self) -> tuple[dict[str, int], dict[tuple[str, str, int], int], Givers]:
+        """Return a copy of what ``take`` changes."""
+        givers = {contract: dict(roots) for contract, roots in self.givers.items()}
+        return dict(self.left), dict(self.caps), givers
+
+    def renew(
+        self, left: dict[str, int], caps: dict[tuple[str, str, int], int], givers: Givers
+    ) -> None:
+        """Take other figures for what there is."""
+        self.left, self.caps, self.givers = left, caps, givers
+        self._plans.clear()
+        self._caps_left.clear()
+
+    def plan(self, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> _Planned:
         """Return which rules admit a run, why others do not, and what they can give."""
         root = one.root if one.contract else 0
         key = (
@@ -93,7 +107,9 @@ class Means:
         )  # fmt: skip
         found = self._plans.get(key)
         if found is None:
-            found = self._plans[key] = self._planned(payer, price, one)
+            plan = self._kept(key, payer, price, one)
+            caps = self.caps_of(one.enterprise, [rule for rule, _, _ in plan.admitted])
+            found = self._plans[key] = _Planned(plan, Left(plan.sources, self.left, caps), {})
         return found
 
     def sources_of(self, enterprise: str, programme: str) -> tuple[Source, ...]:
@@ -101,9 +117,36 @@ class Means:
         own = self.own.sources.get((enterprise, programme), ())
         return own + tuple(self.money.funds.get(programme, ()))
 
-    def _planned(self, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> _Plan:
+    def _kept(
+        self, key: _PlanKey, payer: pricing.Payer, price: pricing.Price, one: Wanted
+    ) -> _Plan:
+        """Return the plan that was made before under the same terms, if it still is the same."""
+        mine = self._sources_of(one.enterprise)
+        if one.contract:  # which jobs got something of a contract changes with every admission
+            return self._planned(payer, price, one, mine)
+        asked = payer, mine
+        kept: dict[_PlanKey, _Plan] = self.money.memo
+        found = kept.get(key)
+        if found is None or found.asked != asked:
+            if len(kept) >= _PLANS_MAX:
+                kept.clear()
+            found = kept[key] = self._planned(payer, price, one, mine)
+        return found
+
+    def _sources_of(self, enterprise: str) -> _Mine:
+        """The vouchers and grants of an enterprise."""
+        if self._mine is None:
+            found: dict[str, list[tuple[str, tuple[Source, ...]]]] = {}
+            for (who, programme), sources in self.own.sources.items():
+                found.setdefault(who, []).append((programme, sources))
+            self._mine = {who: tuple(sorted(sources)) for who, sources in found.items()}
+        return self._mine.get(enterprise, ())
+
+    def _planned(
+        self, payer: pricing.Payer, price: pricing.Price, one: Wanted, mine: _Mine
+    ) -> _Plan:
         # The city is the job's, frozen at submission, whatever the enterprise's is by now.
-        rights = frozenset(of for who, of in self.own.sources if who == one.enterprise)
+        rights = frozenset(programme for programme, _ in mine)
         applicant = payer.applicant._replace(city=one.city, rights=rights)
         givers = self.givers.get((one.enterprise, one.contract), {})
         ask = Ask(
@@ -119,18 +162,18 @@ class Means:
             if one.subsidy == "NONE"
             else eligible(self.money.rules, applicant, ask)
         )
+        own = dict(mine)
         sources = {
             rule.programme: (
-                self.own.sources.get((one.enterprise, rule.programme), ())
+                own.get(rule.programme, ())
                 if rule.issue == "VOUCHER" or rule.unit != "FEN"
                 else self.money.funds.get(rule.programme, ())
             )
             for rule, _, _ in admitted
         }
-        caps = self.caps_of(one.enterprise, [rule for rule, _, _ in admitted])
-        bounds = bounds_of(source for mine in sources.values() for source in mine)
+        bounds = bounds_of(source for theirs in sources.values() for source in theirs)
         cuts = Cuts((PriceFrom(0, price.price_ufen, price.price_id),), bounds)
-        return _Plan(admitted, refused, Left(sources, self.left, caps), cuts)
+        return _Plan((payer, mine), admitted, refused, sources, cuts)
 
     def caps_of(self, enterprise: str, rules: Collection[Rule]) -> dict[tuple[str, int], int]:
         """What is left of yearly caps; one mapping for all plans of an enterprise."""
@@ -145,22 +188,19 @@ class Means:
 
     def take(self, one: Wanted, found: "Judgement") -> None:
         """Take what was judged out of what there is: it is held for the run."""
+        needs, left = found.needs, self.left
+        for account, amount in needs.takes:
+            left[account] -= amount
         caps = self._caps_left.get(one.enterprise, {})
-        gave = set()
-        for part in found.quote.parts:
-            for draw in part.draws:
-                gave.add(part.programme)
-                self.left[draw.account] -= draw.amount
-                if draw.cap_year is not None and not draw.cap_reserved:
-                    used = part.programme, one.enterprise, draw.cap_year
-                    self.caps[used] = self.caps.get(used, 0) + draw.amount
-                    cap = part.programme, draw.cap_year
-                    if cap in caps:
-                        caps[cap] -= draw.amount
-        if found.quote.wallet_fen:
-            self.left[wallet_account(one.enterprise)] -= found.quote.wallet_fen
-        if one.contract and gave:
-            self._note_givers(one, gave)
+        for (programme, year), amount in needs.caps:
+            used = programme, one.enterprise, year
+            self.caps[used] = self.caps.get(used, 0) + amount
+            if (programme, year) in caps:
+                caps[programme, year] -= amount
+        if one.contract:
+            gave = {part.programme for part in found.quote.parts if part.draws}
+            if gave:
+                self._note_givers(one, gave)
 
     def _note_givers(self, one: Wanted, gave: set[str]) -> None:
         contract = one.enterprise, one.contract
@@ -179,46 +219,6 @@ def _unwanted(rules: Collection[Rule], city: str) -> tuple[Refusal, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The price (None: there is none), who would pay what, and why it cannot be paid if so.
-
-    ``admitted`` are the rules with their rates, ``refused`` those whose conditions are not met.
-    """
-
-    price: pricing.Price | None
-    quote: Quote
-    reason: PendingReason | None
-    admitted: tuple[Admitted, ...] = ()
-    refused: tuple[Refusal, ...] = ()
-    cuts: Cuts | None = None
-
-    @property
-    def gross_fen(self) -> int:
-        """What the center gets."""
-        return self.quote.gross_fen
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """What the programmes give."""
-        return self.quote.parts
-
-    @property
-    def subsidy_fen(self) -> int:
-        """What the programmes give in sum."""
-        return self.quote.subsidy_fen
-
-    @property
-    def self_pay_fen(self) -> int:
-        """What the enterprise pays in the end."""
-        return self.quote.self_pay_fen
-
-    @property
-    def refusals(self) -> tuple[Refusal, ...]:
-        """Why each programme gives nothing that does not."""
-        return (*self.refused, *self.quote.refusals)
-
-
 def load(
     connection: Connection, enterprises: Collection[str], now_ms: int,
     contracts: Collection[Contract] = (),
@@ -229,7 +229,6 @@ def load(
     accounts = [source.account for mine in money.funds.values() for source in mine]
     accounts += [source.account for mine in own.sources.values() for source in mine]
     accounts += [wallet_account(enterprise) for enterprise in enterprises]
-    named = contracts if any(rule.contract_once for rule in money.rules) else ()
     return Means(
         money,
         rule_facts.load_payers(connection, enterprises, money.rules, now_ms),
@@ -237,25 +236,30 @@ def load(
         pricing.cap_used(connection, _capped(money), enterprises, natural_year(now_ms)),
         now_ms,
         own,
-        rule_facts.load_givers(connection, {one for one in named if one[1]}),
+        load_givers(connection, money, contracts),
     )
 
 
 def renew(
     connection: Connection, means: Means, enterprises: Collection[str],
     contracts: Collection[Contract] = (),
-) -> Means:  # fmt: skip
-    """Read again what others may have moved since ``load``, of means that judged nothing yet."""
-    named = contracts if any(rule.contract_once for rule in means.money.rules) else ()
-    return Means(
-        means.money,
-        means.payers,
+) -> None:  # fmt: skip
+    """Read again what others may have moved since ``load``; what was taken is forgotten."""
+    year = natural_year(means.now_ms)
+    means.renew(
         pricing.available(connection, means.left),
-        pricing.cap_used(connection, _capped(means.money), enterprises, natural_year(means.now_ms)),
-        means.now_ms,
-        means.own,
-        rule_facts.load_givers(connection, {one for one in named if one[1]}),
+        pricing.cap_used(connection, _capped(means.money), enterprises, year),
+        load_givers(connection, means.money, contracts),
     )
+
+
+def load_givers(
+    connection: Connection, money: pricing.Money, contracts: Collection[Contract]
+) -> Givers:
+    """Read which programmes gave something for jobs of contracts, if any rule asks for that."""
+    if not any(rule.contract_once for rule in money.rules):
+        return {}
+    return rule_facts.load_givers(connection, {one for one in contracts if one[1]})
 
 
 def _capped(money: pricing.Money) -> list[str]:
@@ -268,13 +272,9 @@ def judge(means: Means, one: Wanted) -> Judgement:
     price = means.money.prices.get(one.flavor)
     if payer is None or price is None or payer.blocked:
         return _barred(means, one, payer, price)
-    plan = means.plan(payer, price, one)
-    charge = _charge(means, plan, one)
-    found = Judgement(price, charge, None, plan.admitted, plan.refused, plan.cuts)
-    reason = _unsubsidized(one, found) or _unpaid(means, one, charge)
-    if reason is None:
-        return found
-    return Judgement(price, charge, reason, plan.admitted, plan.refused, plan.cuts)
+    found = _charged(means, payer, price, one)
+    reason = _unsubsidized(one, found) or _unpaid(means, one, found.quote)
+    return found if reason is None else replace(found, reason=reason)
 
 
 def _barred(
@@ -286,45 +286,57 @@ def _barred(
     else:
         reason = PendingReason(ReasonCode.MISCONFIGURED, f"centers/{one.center}", one.flavor)
     if payer is not None and price is not None:
-        refused = means.plan(payer, price, one).refused
+        refused = means.plan(payer, price, one).plan.refused
     gross = 0 if price is None else gross_fen(one.units, one.wall_limit_s, price.price_ufen)
-    return Judgement(price, Quote((gross,)), reason, (), refused)
+    return Judgement(price, Quote((gross,)), reason, NO_NEEDS, (), refused)
 
 
-def _charge(means: Means, plan: _Plan, one: Wanted) -> Quote:
-    """Quote a run; one like the last that was judged is charged alike while there is enough.
+def _charged(means: Means, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> Judgement:
+    """Quote a run; one like another that was judged is charged alike while there is enough.
 
-    What is left only becomes less while runs are judged, so a quote that nothing cut short holds
-    as long as all that it draws is there.
+    What was given to that one is given again as long as no account or cap cuts it short. Where
+    none had a bearing on it, that is so also for a run of another time that nothing cuts.
     """
-    size = one.units, one.wall_limit_s
+    plan, left, judged = means.plan(payer, price, one)
+    size, now_ms = (one.units, one.wall_limit_s), means.now_ms
     known = plan.quotes.get(size)
-    if known is not None and _still(known, plan.left):
-        return known
-    single = plan.slices.get(one.wall_limit_s)
-    if single is None:
-        span = Span(0, means.now_ms, means.now_ms + one.wall_limit_s * 1000, 1)
-        single = plan.slices[one.wall_limit_s] = cut([span], plan.cuts).slices
-    slices = [at._replace(unit_seconds=at.unit_seconds * one.units) for at in single]
-    found = quote(slices, plan.admitted, plan.left)
-    if all(part.binding not in _SHORT for part in found.parts):
-        plan.quotes[size] = found
+    if known is not None and known[1] <= now_ms <= known[2] and still(known[0].needs, left):
+        return known[0]
+    before = judged.get(size)
+    if before is not None and still(before.needs, left):
+        return before
+    end_ms = now_ms + one.wall_limit_s * 1000
+    slices = cut([Span(0, now_ms, end_ms, one.units)], plan.cuts).slices
+    charge = quote(slices, plan.admitted, left)
+    needs = needs_of(one.enterprise, charge)
+    found = Judgement(price, charge, None, needs, plan.admitted, plan.refused, plan.cuts)
+    if any(part.binding in _SHORT for part in charge.parts):
+        return found
+    judged[size] = found
+    if not any(refusal.why in _BY_WHAT_IS_LEFT for refusal in charge.refusals):
+        if len(plan.quotes) >= _QUOTES_MAX:
+            plan.quotes.clear()
+        # Where the run is one slice, so is any that ends before the next cut.
+        until_ms = now_ms
+        if len(slices) == 1:
+            until_ms = _next_cut_ms(plan.cuts, now_ms) - one.wall_limit_s * 1000
+        plan.quotes[size] = (found, now_ms, until_ms)
     return found
 
 
-def _still(known: Quote, left: Left) -> bool:
-    """Whether there is still all that a quote draws, each account and cap drawn once."""
-    needs: dict[str, int] = {}
-    capped: dict[tuple[str, int], int] = {}
-    for part in known.parts:
-        for draw in part.draws:
-            # The exact share of a funder may be a part of a fen above what it draws.
-            needs[draw.account] = needs.get(draw.account, 0) + draw.amount + 1
-            if draw.cap_year is not None and not draw.cap_reserved:
-                cap = part.programme, draw.cap_year
-                capped[cap] = capped.get(cap, 0) + draw.amount
-    return all(left.accounts.get(account, 0) >= fen for account, fen in needs.items()) and all(
-        left.caps.get(cap, fen) >= fen for cap, fen in capped.items()
+def _next_cut_ms(cuts: Cuts, at_ms: int) -> int:
+    new_year_ms, _ = period_bounds(str(natural_year(at_ms) + 1))
+    place = bisect_right(cuts.bounds, at_ms)
+    return min([new_year_ms, *cuts.bounds[place : place + 1]])
+
+
+def is_scarce(found: Judgement) -> bool:
+    """Whether a run got less, or nothing, because an account or a cap was short."""
+    if found.reason is not None and found.reason.code is ReasonCode.WALLET_SHORT:
+        return True
+    charge = found.quote
+    return any(part.binding in _SHORT for part in charge.parts) or any(
+        refusal.why in _NOTHING_LEFT for refusal in charge.refusals
     )
 
 

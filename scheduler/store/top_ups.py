@@ -20,7 +20,7 @@ from quota.transfers import wallet_account
 from scheduler.store import frozen, holds, leader, paying, pricing
 from scheduler.store.database import bulk_read
 from scheduler.store.frozen import Frozen
-from scheduler.store.paying import Judgement, Wanted
+from scheduler.store.judgements import Judgement, Wanted, needs_of
 
 RunKey = tuple[int, int]
 
@@ -170,7 +170,7 @@ def _judge(
     if charge.wallet_fen > means.left.get(wallet_account(run.enterprise), 0):
         return None
     price = pricing.Price(run.price_id, run.price_ufen)
-    return Judgement(price, charge, None, tuple(admitted))
+    return Judgement(price, charge, None, needs_of(run.enterprise, charge), tuple(admitted))
 
 
 def _capped(admitted: Sequence[Admitted], in_force: Sequence[Rule]) -> list[Admitted]:

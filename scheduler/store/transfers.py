@@ -1,20 +1,26 @@
 """Ledger entries appended to their shards' chains, set-based, in the caller's transaction."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from quota.transfers import GENESIS, Entry, Kind, Link, entry_hash
 from scheduler.store import money_locks
-from scheduler.store.database import bulk_execute, bulk_insert, bulk_read, bulk_stream
+from scheduler.store.database import bulk_read, bulk_stream
 from scheduler.store.tables import Transfer, table
+from scheduler.store.write_batch import WriteBatch
 
 _COLUMNS: Final = (
     "shard", "kind", "code", "debit_account", "credit_account", "amount_fen", "effective_ms",
     "idem_key", "job_uid", "attempt", "leg_id", "reverses", "ref_period", "actor", "reason",
     "ledger", "seq", "prev_hash", "hash",
 )  # fmt: skip
+_MOVE_HEADS: Final = (
+    "INSERT INTO ledger_shard (shard, seq, hash) SELECT v.column1, v.column2, v.column3"
+    " FROM {values} WHERE true ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq,"
+    " hash = excluded.hash"
+)
 _KINDS: Final = frozenset(Kind)
 _SELECT: Final = "SELECT " + ", ".join(_COLUMNS) + " FROM transfer"
 _NEWEST: Final = "ORDER BY effective_ms DESC, shard DESC, seq DESC"
@@ -22,10 +28,26 @@ _NEWEST: Final = "ORDER BY effective_ms DESC, shard DESC, seq DESC"
 Side = tuple[str, Sequence[object]]
 
 
+Head = tuple[int, bytes]
+
+
 def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
     """Chain entries after their shards' heads, in order; no two transactions to one head."""
     if not entries:
         return
+    batch = WriteBatch()
+    add(batch, entries, lock_heads(connection, {entry.shard for entry in entries}))
+    batch.write(connection)
+
+
+def lock_heads(connection: Connection, shards: Collection[str]) -> dict[str, Head]:
+    """Lock the heads of chains that get entries now, and return (seq, hash) of each."""
+    money_locks.lock_heads(connection, shards)
+    return _heads_of(connection, shards)
+
+
+def add(batch: WriteBatch, entries: Sequence[Entry], heads: Mapping[str, Head]) -> None:
+    """Add entries to a batch of writes, chained in order after the heads, which are locked."""
     by_shard: dict[str, list[Entry]] = {}
     for entry in entries:
         mine = by_shard.get(entry.shard)
@@ -33,8 +55,6 @@ def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
             by_shard[entry.shard] = [entry]
         else:
             mine.append(entry)
-    money_locks.lock_heads(connection, by_shard)
-    heads = _heads_of(connection, by_shard)
     rows: list[tuple[Any, ...]] = []
     moved: list[tuple[str, int, bytes]] = []
     for shard in sorted(by_shard):
@@ -45,16 +65,13 @@ def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
             rows.append((*entry, seq, head, digest))
             head = digest
         moved.append((shard, seq, head))
-    bulk_insert(connection, table(Transfer), _COLUMNS, rows)
-    bulk_execute(
-        connection,
-        "INSERT INTO ledger_shard (shard, seq, hash) VALUES (?, ?, ?)"
-        " ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
-        moved,
-    )
+    batch.insert(table(Transfer), _COLUMNS, rows)
+    batch.update(_MOVE_HEADS, moved, "a chain moved beside this transaction")
 
 
-def _heads_of(connection: Connection, shards: Collection[str]) -> dict[str, tuple[int, bytes]]:
+def _heads_of(connection: Connection, shards: Collection[str]) -> dict[str, Head]:
+    if not shards:
+        return {}
     marks = ", ".join(["?"] * len(shards))
     rows = connection.exec_driver_sql(
         f"SELECT shard, seq, hash FROM ledger_shard WHERE shard IN ({marks})", tuple(shards)

@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection
@@ -17,7 +18,16 @@ from quota.rules import Rule
 from quota.transfers import Entry, Kind
 from scheduler.domain.reports import Report
 from scheduler.placement.model import Start
-from scheduler.store import accounts, admission, funds, holds, ingest, money_locks, transfers
+from scheduler.store import (
+    accounts,
+    admission,
+    funds,
+    holds,
+    ingest,
+    money_locks,
+    paying,
+    transfers,
+)
 from scheduler.store.bookings import book
 from scheduler.store.database import Database, StoreFailure, bulk_insert, bulk_read
 from scheduler.store.paying import Wanted
@@ -133,6 +143,48 @@ def test_twelve_who_hold_at_once_decide_on_what_the_others_left(world: Hands) ->
         "SELECT sum(l.amount_fen) - (SELECT sum(amount_fen) FROM transfer WHERE code = 'HOLD')"
         " FROM hold_leg l"
     ) == [(0,)]
+
+
+def given_after_another(world: Hands, mine: Wanted, other: Wanted) -> int:
+    """What a run is given whose means were read before another run's money was held, in fen."""
+    at_ms = worlds.NOW_MS
+    contracts = [("w1", mine.contract)]
+    with world.db.engine.connect() as first, first.begin():
+        means = paying.load(first, {"w1"}, at_ms, contracts)
+        with world.db.engine.connect() as second, second.begin():
+            before = paying.load(second, {"w1"}, at_ms, contracts)
+            holds.hold(second, [other], before, at_ms)
+        found = holds.hold(first, [mine], means, at_ms)[mine.uid, mine.attempt]
+    assert isinstance(found, holds.Held)
+    return found.subsidy_fen
+
+
+@pytest.mark.parametrize(
+    ("cap", "fund", "given"),
+    [(None, 9_000, 200), (2_100, 9_000, 100), (None, 2_120, 120), (None, 2_000, 0)],
+    ids=["enough", "cap", "fund", "nothing"],
+)
+def test_what_another_left_is_what_a_run_is_given(
+    postgres: Postgres, cap: int | None, fund: int, given: int
+) -> None:
+    """Also if it was judged before: what is scarce then is seen under the lock."""
+    with inline_store.on(postgres):
+        rule = Rule("v", 1, "wuhan", 5000, year_cap_fen=cap)
+        it = Hands(worlds.build(rules=((rule, fund),)))
+        mine = Wanted(1, 1, "ai", NPU, "w1", "wuhan", 3, 600, "PREFERRED", None)
+        assert given_after_another(it, mine, mine._replace(uid=2, units=30)) == given
+
+
+def test_a_contract_that_another_used_meanwhile_is_used(postgres: Postgres) -> None:
+    with inline_store.on(postgres):
+        rule = Rule("v", 1, "wuhan", 5000, contract_once="JOB")
+        it = Hands(worlds.build(rules=((rule, FUND_FEN),), credit={"w1": CREDIT_FEN}))
+        uids = it.world.submit("w1", [replace(job(NPU, 1), contract="C-1")] * 2)
+        mine, other = (
+            Wanted(uid, 1, "ai", NPU, "w1", "wuhan", 1, 600, "PREFERRED", None, "C-1", root=uid)
+            for uid in uids
+        )
+        assert given_after_another(it, mine, other) == 0
 
 
 def test_what_is_held_is_settled_by_twelve_at_once(world: Hands) -> None:

@@ -51,8 +51,9 @@ RUNS = st.lists(
 
 def anew(means: Means) -> Means:
     """The same means, with nothing remembered."""
+    money = replace(means.money, memo={})
     return Means(
-        means.money, means.payers, dict(means.left), dict(means.caps), means.now_ms, means.own,
+        money, means.payers, dict(means.left), dict(means.caps), means.now_ms, means.own,
         {contract: dict(givers) for contract, givers in means.givers.items()},
     )  # fmt: skip
 
@@ -78,3 +79,41 @@ def test_what_is_remembered_of_runs_alike_changes_nothing(
         if found.reason is None:
             means.take(one, found)
         assert all(left >= 0 for left in means.left.values())
+
+
+@settings(max_examples=150)
+@given(
+    means_drawn(), st.lists(st.tuples(st.integers(0, 120), RUNS), min_size=2, max_size=4), st.data()
+)
+def test_what_is_remembered_of_other_batches_changes_nothing(
+    means: Means, batches: list[tuple[int, list[tuple[int, int, str]]]], data: st.DataObject
+) -> None:
+    """Batches of later instants, before and after a New Year, under the same terms."""
+    uid, now_ms = 0, NOW_MS
+    for later_s, runs in batches:
+        now_ms += later_s * 1000
+        left = {name: data.draw(st.integers(0, 400), name) for name in means.left}
+        batch = Means(means.money, means.payers, left, {}, now_ms, means.own)
+        for units, wall_s, contract in runs:
+            uid += 1
+            one = Wanted(
+                uid, 1, "c", "f", "e", "wuhan", units, wall_s, "PREFERRED", None, contract, "", uid
+            )
+            fresh = judge(anew(batch), one)
+            found = judge(batch, one)
+            assert told(found) == told(fresh)
+            if found.reason is None:
+                batch.take(one, found)
+
+
+def test_what_is_asked_of_an_enterprise_is_asked_again() -> None:
+    """A plan that was remembered goes when a fact about the enterprise is another."""
+    rule = Rule("p", 1, "wuhan", 5_000, startup_only=True)
+    money = Money({"f": Price("f@1", 1_000_000)}, (rule,), {"p": (Source("fund:p", "wuhan"),)})
+    one = Wanted(1, 1, "c", "f", "e", "wuhan", 1, 100, "PREFERRED", None)
+    gave = []
+    for startup in (True, False, True):
+        payer = Payer("e", Applicant("wuhan", "SMALL", "", startup), {})
+        means = Means(money, {"e": payer}, {"fund:p": 400, "wallet:e": 400}, {}, NOW_MS)
+        gave.append(judge(means, one).subsidy_fen)
+    assert gave == [50, 0, 50]
