@@ -124,7 +124,7 @@ def test_of_a_charge_of_nothing_nothing_is_lowered() -> None:
     it, uid = settled()
     correct(it, uid, 0)
     with pytest.raises(InvalidRequest, match="nothing of it is left to lower"):
-        correct(it, uid, 0)
+        correct(it, uid, 0, key="again")
 
 
 def test_the_same_request_again_changes_nothing_and_another_one_is_told_apart() -> None:
