@@ -1,11 +1,11 @@
 """Verification of a ledger from its entries alone: chains, balances, and every leg's fate."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from quota.transfers import GENESIS, Entry, Kind, Link, canonical, entry_hash
+from quota.transfers import GENESIS, Entry, Kind, Link, canonical, entry_hash, is_canonical
 
 _FIELDS: Final = len(Entry._fields)
 
@@ -65,15 +65,13 @@ class Auditor:
         """Check stored rows: the fields of an entry in their order, then seq, prev_hash and hash.
 
         Finds what ``take`` finds, at more than twice its speed: a row that is as it should be is
-        replayed here, any other is left to ``take``.
+        replayed at once, any other is left to ``take``.
         """
-        heads, balances, legs = self._heads, self._balances, self._open
+        heads = self._heads
         current, seq, head = "", 0, GENESIS
         for row in rows:
-            (
-                shard, kind, _, debit_account, credit_account, amount, _, _, _, _, leg, _, _, _, _,
-                _, number, prev, digest,
-            ) = row  # fmt: skip
+            shard, kind, _, debit, credit, amount, _, _, _, _, leg = row[:11]
+            number, prev, digest = row[_FIELDS:]
             if shard != current:
                 current = shard
                 seq, head = heads.get(shard, (0, GENESIS))
@@ -81,33 +79,74 @@ class Auditor:
                 sound = (
                     number == seq + 1
                     and prev == head
-                    and type(amount) is int
                     and sha256(prev + canonical(number, row[:_FIELDS]).encode()).digest() == digest
+                    and self._moves(kind, amount, debit, credit, leg)
                 )
-                debit, credit = balances[debit_account], balances[credit_account]
-                held = legs.get(leg)
-                sound = sound and (
-                    kind == "DIRECT" or _resolves(kind, amount, debit_account, credit_account, held)
-                )
-            except (KeyError, TypeError):
+            except TypeError:
                 sound = False
-            if not sound:
+            if sound:
+                self.count += 1
+                seq, head = heads[shard] = number, digest
+            else:
                 self.take(Link(Entry._make(row[:_FIELDS]), number, prev, digest))
                 seq, head = heads[shard]
-                continue
-            self.count += 1
-            seq, head = heads[shard] = number, digest
-            if kind == "PENDING":
-                legs[leg] = amount, debit_account, credit_account
-                debit[0] += amount
-                credit[2] += amount
-                continue
-            if held is not None and kind != "DIRECT":
-                del legs[leg]
-                debit[0] -= held[0]
-                credit[2] -= held[0]
-            debit[1] += amount
-            credit[3] += amount
+
+    def take_texts(self, rows: Iterable[tuple[Any, ...]], read: Callable[[str, int], Link]) -> None:
+        """Check entries whose text was put together where they are stored.
+
+        Rows are shard, seq, amount_fen, text, prev_hash and hash; the text is the canonical one,
+        but for what is to be escaped within. Finds what ``take`` finds, at three times its speed: a
+        row that is as it should be is replayed from the text that was hashed, of any other ``read``
+        gives the entry, which is left to ``take``.
+        """
+        heads = self._heads
+        current, seq, head = "", 0, GENESIS
+        for shard, number, amount, text, prev, digest in rows:
+            if shard != current:
+                current = shard
+                seq, head = heads.get(shard, (0, GENESIS))
+            sound = (
+                number == seq + 1
+                and prev == head
+                and is_canonical(text)
+                and sha256(prev + text.encode()).digest() == digest
+            )
+            if sound:
+                part = text.split('"', 14)
+                sound = self._moves(part[3], amount, part[7], part[9], part[13])
+            if sound:
+                self.count += 1
+                seq, head = heads[shard] = number, digest
+            else:
+                self.take(read(shard, number))
+                seq, head = heads[shard]
+
+    def _moves(
+        self, kind: str, amount: int, debit_account: str, credit_account: str, leg: str
+    ) -> bool:
+        """Replay an entry that does what it may between known accounts; no other does anything."""
+        debit, credit = self._balances.get(debit_account), self._balances.get(credit_account)
+        if debit is None or credit is None or type(amount) is not int:
+            return False
+        if kind == "PENDING":
+            if leg in self._open:
+                return False
+            self._open[leg] = amount, debit_account, credit_account
+            debit[0] += amount
+            credit[2] += amount
+            return True
+        if kind != "DIRECT":
+            held = self._open.get(leg)
+            if held is None or held[1] != debit_account or held[2] != credit_account:
+                return False
+            if not (0 <= amount <= held[0] if kind == "POST" else kind == "VOID" and not amount):
+                return False
+            del self._open[leg]
+            debit[0] -= held[0]
+            credit[2] -= held[0]
+        debit[1] += amount
+        credit[3] += amount
+        return True
 
     def _replay(self, where: str, link: Link) -> None:
         entry = link.entry
@@ -163,20 +202,6 @@ class Auditor:
         total = [sum(column) for column in zip(*self._balances.values(), strict=True)]
         if total and (total[0] != total[2] or total[1] != total[3]):
             self.problem(f"debits and credits differ: {total}")
-
-
-def _resolves(
-    kind: str, amount: int, debit_account: str, credit_account: str, held: OpenLeg | None
-) -> bool:
-    """Whether an entry of a known kind does to its leg what it may."""
-    if kind == "PENDING":
-        return held is None
-    return (
-        held is not None
-        and held[1] == debit_account
-        and held[2] == credit_account
-        and (0 <= amount <= held[0] if kind == "POST" else kind == "VOID" and not amount)
-    )
 
 
 def leg_id(job_uid: int, attempt: int, rev: int, leg: int) -> str:

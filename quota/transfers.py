@@ -13,6 +13,7 @@ from json.encoder import encode_basestring as quoted
 from typing import Any, Final, NamedTuple
 
 GENESIS: Final = bytes(32)
+_OWN_QUOTES: Final = 24  # of a canonical text: two for each of its twelve texts
 
 
 class Kind(StrEnum):
@@ -71,6 +72,14 @@ def canonical(seq: int, entry: "Entry | tuple[Any, ...]") -> str:
         f"{amount},{effective_ms},{quoted(idem_key)},{uid},{attempt},{quoted(leg_id)},"
         f"{quoted(reverses)},{quoted(ref_period)},{quoted(actor)},{quoted(reason)},{quoted(ledger)}]"
     )
+
+
+def is_canonical(text: str) -> bool:
+    """Whether a canonical text of which nothing was escaped is right: nothing was to be escaped.
+
+    As a JSON string it would be longer by a mark before each quote that is its own, and by two.
+    """
+    return len(quoted(text)) == len(text) + _OWN_QUOTES + 2
 
 
 def entry_hash(prev: bytes, seq: int, entry: Entry) -> bytes:

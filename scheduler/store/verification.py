@@ -5,9 +5,12 @@ same money must agree with them: legs and holds, caps, rated use at frozen price
 sums of jobs, rules and their digests. Each problem names the row that is wrong.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain, islice
 from typing import Final
 
 from sqlalchemy import Connection
@@ -17,10 +20,21 @@ from scheduler.store import (
     digests,
     transfers,
     verification_charges,
+    verification_entries,
     verification_funds,
     verification_holds,
+    verification_plain,
     verification_statements,
 )
+from scheduler.store.verification_runs import Runs
+
+#: The name of this transaction's snapshot, if another one can see all that it sees.
+_EXPORT: Final = (
+    "SELECT CASE WHEN current_setting('transaction_isolation') = 'repeatable read'"
+    " AND txid_current_if_assigned() IS NULL THEN pg_export_snapshot() END"
+)
+#: Whole tables are joined at once.
+_WORK: Final = "SET LOCAL work_mem = '64MB'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +53,47 @@ class Verification:
 
 
 def verify(connection: Connection) -> Verification:
-    """Replay every entry and compare with all other records of the same money."""
+    """Replay every entry and compare with all other records of the same money.
+
+    On PostgreSQL, of a snapshot, the two are done side by side.
+    """
     auditor = Auditor()
-    auditor.take_rows(transfers.stream_rows(connection))
+    with ThreadPoolExecutor(1, "corridor-verify") as beside, _also(connection) as other:
+        checking = None if other is None else beside.submit(_checked, other, auditor.problems_max)
+        verification_entries.audit(connection, auditor)
+        heads = transfers.read_heads(connection)
+        compare(connection, auditor, heads)
+        found = (
+            _checked(connection, auditor.problems_max) if checking is None else checking.result()
+        )
+    for text in found:
+        auditor.problem(text)
+    runs = connection.exec_driver_sql("SELECT count(*) FROM hold WHERE state <> 'HELD'")
+    return Verification(auditor.count, len(heads), int(runs.scalar_one()), tuple(auditor.problems))
+
+
+@contextmanager
+def _also(connection: Connection) -> Iterator[Connection | None]:
+    """A second connection to the same snapshot; None if there cannot be one.
+
+    SQLite does not say which snapshot a connection reads, and what a transaction has written
+    itself only it can see.
+    """
+    postgresql = connection.dialect.name != "sqlite"
+    snapshot = connection.exec_driver_sql(_EXPORT).scalar() if postgresql else None
+    if snapshot is None:
+        yield None
+        return
+    with connection.engine.connect() as other, other.begin():
+        other.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        other.exec_driver_sql(_WORK)
+        yield other
+
+
+def compare(
+    connection: Connection, auditor: Auditor, heads: Mapping[str, tuple[int, bytes]]
+) -> None:
+    """Compare what the entries come to with balances, heads and what is held."""
     run = connection.exec_driver_sql
     balances = {
         row[0]: Balance(*row[1:])
@@ -50,7 +102,6 @@ def verify(connection: Connection) -> Verification:
             " FROM account"
         )
     }
-    heads = transfers.read_heads(connection)
     open_legs = {
         leg_id(*row[:4]): row[4]
         for row in run(
@@ -60,11 +111,17 @@ def verify(connection: Connection) -> Verification:
         )
     }
     auditor.compare(balances, heads, open_legs)
-    for check in _CHECKS:
-        for text in check(connection):
-            auditor.problem(text)
-    runs = run("SELECT count(*) FROM hold WHERE state <> 'HELD'").scalar_one()
-    return Verification(auditor.count, len(heads), int(runs), tuple(auditor.problems))
+
+
+def _checked(connection: Connection, most: int) -> list[str]:
+    """What all records beside the entries have wrong, the first ``most`` of it."""
+    runs = verification_plain.others(connection)
+    looked = () if runs.keys == [] else OF_RUNS
+    found = (
+        *(check(connection, runs) for check in looked),
+        *(check(connection) for check in OF_ALL),
+    )
+    return list(islice(chain.from_iterable(found), most))
 
 
 def _rules(connection: Connection) -> Iterator[str]:
@@ -84,7 +141,8 @@ def _limits(connection: Connection) -> Iterator[str]:
         yield f"account {account}: is a {kind} without a limit"
 
 
-_CHECKS: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
+#: Of single runs; where ``verification_plain`` can tell, only of those that are not plainly right.
+OF_RUNS: Final[tuple[Callable[[Connection, Runs], Iterable[str]], ...]] = (
     verification_holds.legs,
     verification_holds.entries_without_legs,
     verification_holds.holds,
@@ -95,6 +153,9 @@ _CHECKS: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
     verification_charges.subsidies,
     verification_charges.corrections,
     verification_charges.debts,
+)
+OF_ALL: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
+    verification_charges.reversals,
     verification_charges.caps,
     verification_charges.jobs,
     verification_funds.decisions,

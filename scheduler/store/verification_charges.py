@@ -11,6 +11,7 @@ from quota.calendar import natural_year
 from scheduler.domain.ids import run_id
 from scheduler.store.database import bulk_stream
 from scheduler.store.usage_records import digest
+from scheduler.store.verification_runs import Runs
 
 _CHARGED: Final = "t.kind IN ('POST', 'DIRECT') AND t.code IN ('SETTLE', 'OVERRUN', 'CORRECT')"
 
@@ -44,7 +45,7 @@ class _Rated(NamedTuple):
         return f"rated_line {self.line}{revision} of run {run_id(self.uid, self.attempt)}"
 
 
-def rated(connection: Connection) -> Iterator[str]:
+def rated(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each line is the use that its center metered, at a price frozen for its run."""
     rows = bulk_stream(
         connection,
@@ -60,7 +61,7 @@ def rated(connection: Connection) -> Iterator[str]:
         " AND (l.price_id = h.price_id OR strpos(h.frozen, l.price_id) > 0)"
         " LEFT JOIN correction c ON c.job_uid = l.job_uid AND c.attempt = l.attempt"
         " AND c.revision = l.revision"
-        " ORDER BY l.job_uid, l.attempt, l.revision, l.line".replace(
+        f" WHERE {runs.has('l')} ORDER BY l.job_uid, l.attempt, l.revision, l.line".replace(
             "strpos", "instr" if connection.dialect.name == "sqlite" else "strpos"
         ),
     )
@@ -133,18 +134,19 @@ def _of_revision(lines: Sequence[_Rated]) -> Iterator[str]:
                 yield f"{one.where}: says {one.fen} fen, its use comes to {fen}"
 
 
-def usage_without_lines(connection: Connection) -> Iterator[str]:
+def usage_without_lines(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each record of use was rated in the revision that it came with."""
     for center, native_id, uid, attempt in connection.exec_driver_sql(
         "SELECT u.center, u.native_id, u.job_uid, u.attempt FROM usage_record u"
         " LEFT JOIN rated_line l ON l.job_uid = u.job_uid AND l.attempt = u.attempt"
         " AND l.segment = u.segment AND l.revision = u.charge_revision AND l.line >= 0"
-        " WHERE l.line IS NULL ORDER BY u.job_uid, u.attempt"
+        f" WHERE {runs.has('u')} AND l.line IS NULL"
+        " ORDER BY u.job_uid, u.attempt, u.center, u.native_id, u.submit_ms, u.segment, u.revision"
     ):
         yield f"usage_record {center} {native_id} of run {run_id(uid, attempt)}: was not rated"
 
 
-def evidence(connection: Connection) -> Iterator[str]:
+def evidence(connection: Connection, runs: Runs) -> Iterator[str]:
     """The entries of a run, and its corrections, carry the digest of the use they rest on."""
     rows = bulk_stream(
         connection,
@@ -154,7 +156,9 @@ def evidence(connection: Connection) -> Iterator[str]:
         " WHERE t.job_uid = u.job_uid AND t.attempt = u.attempt AND t.code = 'SETTLE')"
         " ELSE (SELECT c.basis FROM correction c WHERE c.job_uid = u.job_uid"
         " AND c.attempt = u.attempt AND c.revision = u.charge_revision) END FROM usage_record u"
-        " ORDER BY u.job_uid, u.attempt, u.charge_revision, u.segment, u.revision",
+        f" WHERE {runs.has('u')}"
+        " ORDER BY u.job_uid, u.attempt, u.charge_revision, u.segment, u.revision, u.center,"
+        " u.native_id, u.submit_ms",
     )
     for (uid, attempt), records in groupby(rows, key=lambda row: (row[0], row[1])):
         newest: dict[int, tuple[Any, ...]] = {}
@@ -169,28 +173,28 @@ def evidence(connection: Connection) -> Iterator[str]:
                 )
 
 
-def subsidies(connection: Connection) -> Iterator[str]:
+def subsidies(connection: Connection, runs: Runs) -> Iterator[str]:
     """What the lines say an account gave a run is what its entries took from it."""
     for uid, attempt, account, programmes, said, due in connection.exec_driver_sql(
         "SELECT job_uid, attempt, account, max(programme), sum(said), sum(due) FROM ("
-        "SELECT job_uid, attempt, account_id AS account, programme, amount_fen AS said, 0 AS due"
-        " FROM subsidy_line UNION ALL"
-        " SELECT t.job_uid, t.attempt, t.debit_account, '', 0, t.amount_fen FROM transfer t"
-        f" WHERE {_CHARGED} AND t.reverses = '' UNION ALL"
-        " SELECT t.job_uid, t.attempt, t.credit_account, '', 0, -t.amount_fen FROM transfer t"
-        f" WHERE {_CHARGED} AND t.reverses <> '') AS both_sides"
+        "SELECT s.job_uid, s.attempt, s.account_id AS account, s.programme, s.amount_fen AS said,"
+        f" 0 AS due FROM subsidy_line s WHERE {runs.has('s')} UNION ALL"
+        " SELECT t.job_uid, t.attempt, CASE WHEN t.reverses = '' THEN t.debit_account"
+        " ELSE t.credit_account END, '', 0, CASE WHEN t.reverses = '' THEN t.amount_fen"
+        f" ELSE -t.amount_fen END FROM transfer t WHERE {runs.has('t')} AND {_CHARGED})"
+        " AS both_sides"
         " WHERE account NOT LIKE 'wallet:%' AND account NOT LIKE 'receivable:%'"
         " GROUP BY job_uid, attempt, account HAVING sum(said) <> sum(due)"
         " ORDER BY job_uid, attempt, account"
     ):
         where = f"subsidy_line {programmes or account} of run {run_id(uid, attempt)}"
         yield f"{where}: the lines say that {account} gave {said}, its entries say {due}"
-    yield from _given_again(connection)
-    yield from _given_by(connection)
-    yield from _free(connection)
+    yield from _given_again(connection, runs)
+    yield from _given_by(connection, runs)
+    yield from _free(connection, runs)
 
 
-def _given_by(connection: Connection) -> Iterator[str]:
+def _given_by(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each line is of an account that its run held, and counts in its year's cap."""
     rows = bulk_stream(
         connection,
@@ -200,7 +204,7 @@ def _given_by(connection: Connection) -> Iterator[str]:
         " AND s.ledger = CASE WHEN l.kind = 'GRANT' THEN 'UNIT_S' ELSE 'CNY' END"
         " AND (l.debit_account = s.account_id OR s.revision > 0)) FROM subsidy_line s"
         " LEFT JOIN voucher v ON v.account_id = s.account_id"
-        " ORDER BY s.job_uid, s.attempt, s.revision, s.line",
+        f" WHERE {runs.has('s')} ORDER BY s.job_uid, s.attempt, s.revision, s.line",
     )
     for uid, attempt, programme, year, start_ms, issued, held in rows:
         if not held or year not in (None, issued, natural_year(start_ms)):
@@ -210,14 +214,16 @@ def _given_by(connection: Connection) -> Iterator[str]:
             )
 
 
-def _free(connection: Connection) -> Iterator[str]:
+def _free(connection: Connection, runs: Runs) -> Iterator[str]:
     """Unit-seconds that cost nothing are those that grants gave."""
     for uid, attempt, free, given in connection.exec_driver_sql(
         "SELECT job_uid, attempt, sum(free), sum(given) FROM ("
-        "SELECT job_uid, attempt, revision, free, 0 AS given FROM rated_line UNION ALL"
-        " SELECT job_uid, attempt, revision, 0, amount_fen FROM subsidy_line"
-        " WHERE ledger = 'UNIT_S') AS sums GROUP BY job_uid, attempt, revision"
-        " HAVING sum(free) <> sum(given) ORDER BY job_uid, attempt"
+        "SELECT l.job_uid, l.attempt, l.revision, l.free, 0 AS given FROM rated_line l"
+        f" WHERE {runs.has('l')} UNION ALL"
+        " SELECT s.job_uid, s.attempt, s.revision, 0, s.amount_fen FROM subsidy_line s"
+        f" WHERE {runs.has('s')} AND s.ledger = 'UNIT_S') AS sums"
+        " GROUP BY job_uid, attempt, revision"
+        " HAVING sum(free) <> sum(given) ORDER BY job_uid, attempt, revision"
     ):
         yield (
             f"rated_line of run {run_id(uid, attempt)}: {free} unit-seconds are free, grants gave"
@@ -225,17 +231,17 @@ def _free(connection: Connection) -> Iterator[str]:
         )
 
 
-def _given_again(connection: Connection) -> Iterator[str]:
+def _given_again(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each later revision takes back all lines of the one before it; rules must be there."""
     for uid, attempt, programme, revision in connection.exec_driver_sql(
         "SELECT s.job_uid, s.attempt, s.programme, s.revision FROM subsidy_line s"
         " LEFT JOIN rule_version r ON r.programme = s.programme AND r.version = s.rule_version"
         " LEFT JOIN subsidy_line b ON s.line < 0 AND b.job_uid = s.job_uid"
         " AND b.attempt = s.attempt AND b.revision = s.revision - 1 AND b.line = -1 - s.line"
-        " WHERE r.version IS NULL OR (s.line < 0 AND (b.line IS NULL"
+        f" WHERE {runs.has('s')} AND (r.version IS NULL OR (s.line < 0 AND (b.line IS NULL"
         " OR b.amount_fen <> -s.amount_fen OR b.programme <> s.programme"
         " OR coalesce(b.cap_year, 0) <> coalesce(s.cap_year, 0)))"
-        " OR (s.line >= 0 AND s.amount_fen <= 0)"
+        " OR (s.line >= 0 AND s.amount_fen <= 0))"
         " ORDER BY s.job_uid, s.attempt, s.revision, s.line"
     ):
         yield (
@@ -247,7 +253,8 @@ def _given_again(connection: Connection) -> Iterator[str]:
         " ON c.job_uid = s.job_uid AND c.attempt = s.attempt AND c.revision = s.revision + 1"
         " LEFT JOIN subsidy_line a ON a.job_uid = s.job_uid AND a.attempt = s.attempt"
         " AND a.revision = c.revision AND a.line = -1 - s.line"
-        " WHERE s.line >= 0 AND a.line IS NULL ORDER BY s.job_uid, s.attempt, s.line"
+        f" WHERE {runs.has('s')} AND s.line >= 0 AND a.line IS NULL"
+        " ORDER BY s.job_uid, s.attempt, s.line"
     ):
         yield (
             f"subsidy_line {programme} of run {run_id(uid, attempt)}: a correction does not take it"
@@ -255,7 +262,7 @@ def _given_again(connection: Connection) -> Iterator[str]:
         )
 
 
-def corrections(connection: Connection) -> Iterator[str]:
+def corrections(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each correction is what its lines come to, and the last one what the entries come to."""
     for row in connection.exec_driver_sql(
         "SELECT c.job_uid, c.attempt, c.revision, c.gross_fen, c.subsidy_fen, c.receivable_fen,"
@@ -266,7 +273,8 @@ def corrections(connection: Connection) -> Iterator[str]:
         " AND s.ledger = 'CNY'),"
         f" {_net('payable', 'credit', 'debit')}, {_net('receivable', 'debit', 'credit')},"
         " (SELECT max(n.revision) FROM correction n WHERE n.job_uid = c.job_uid"
-        " AND n.attempt = c.attempt) FROM correction c ORDER BY c.job_uid, c.attempt, c.revision"
+        " AND n.attempt = c.attempt) FROM correction c"
+        f" WHERE {runs.has('c')} ORDER BY c.job_uid, c.attempt, c.revision"
     ):
         uid, attempt, revision, gross, given, owed, lines, subsidies_, paid, debt, last = row
         where = f"correction {revision} of run {run_id(uid, attempt)}"
@@ -274,17 +282,24 @@ def corrections(connection: Connection) -> Iterator[str]:
             yield f"{where}: says {gross} fen, {given} of it subsidy; its lines say otherwise"
         if revision == last and (gross, owed) != (paid, debt):
             yield f"{where}: says {gross} fen, {owed} of it debt; the ledger says {paid} and {debt}"
-    for shard, seq in connection.exec_driver_sql(
-        "SELECT t.shard, t.seq FROM transfer t LEFT JOIN transfer o ON o.idem_key = t.reverses"
-        " WHERE t.reverses <> '' AND (o.idem_key IS NULL OR o.amount_fen <> t.amount_fen"
-        " OR o.job_uid <> t.job_uid OR o.attempt <> t.attempt OR o.reverses <> ''"
-        " OR o.credit_account <> t.debit_account) ORDER BY t.shard, t.seq"
+
+
+def reversals(connection: Connection) -> Iterator[str]:
+    """Each entry that reverses another one takes back all of it, once."""
+    again: dict[str, int] = {}
+    for shard, seq, key, wrong, count in connection.exec_driver_sql(
+        "SELECT shard, seq, reverses, wrong, times FROM (SELECT t.shard, t.seq, t.reverses,"
+        " (o.idem_key IS NULL OR o.amount_fen <> t.amount_fen OR o.job_uid <> t.job_uid"
+        " OR o.attempt <> t.attempt OR o.reverses <> '' OR o.credit_account <> t.debit_account)"
+        " AS wrong, count(*) OVER (PARTITION BY t.reverses) AS times FROM transfer t"
+        " LEFT JOIN transfer o ON o.idem_key = t.reverses WHERE t.reverses <> '') AS reversing"
+        " WHERE wrong OR times > 1 ORDER BY shard, seq"
     ):
-        yield f"transfer {shard}#{seq}: does not reverse the entry that it names"
-    for key, count in connection.exec_driver_sql(
-        "SELECT reverses, count(*) FROM transfer WHERE reverses <> '' GROUP BY reverses"
-        " HAVING count(*) > 1 ORDER BY reverses"
-    ):
+        if wrong:
+            yield f"transfer {shard}#{seq}: does not reverse the entry that it names"
+        if count > 1:
+            again[key] = count
+    for key, count in sorted(again.items()):
         yield f"transfer {key}: was reversed {count} times"
 
 
@@ -297,15 +312,15 @@ def _net(kind: str, plus: str, minus: str) -> str:
     )
 
 
-def debts(connection: Connection) -> Iterator[str]:
+def debts(connection: Connection, runs: Runs) -> Iterator[str]:
     """Nothing is written off that is not owed, nor clawed back that was not given."""
     for uid, attempt, off, owed in connection.exec_driver_sql(
         "SELECT job_uid, attempt, sum(gone), sum(owed) FROM ("
-        "SELECT t.job_uid, t.attempt, t.amount_fen AS gone, 0 AS owed FROM transfer t"
-        " WHERE t.code = 'WRITE_OFF' UNION ALL"
-        " SELECT t.job_uid, t.attempt, 0, CASE WHEN t.debit_account LIKE 'receivable:%'"
-        " THEN t.amount_fen ELSE -t.amount_fen END FROM transfer t WHERE t.code <> 'WRITE_OFF'"
-        " AND (t.debit_account LIKE 'receivable:%' OR t.credit_account LIKE 'receivable:%'))"
+        "SELECT t.job_uid, t.attempt, CASE WHEN t.code = 'WRITE_OFF' THEN t.amount_fen ELSE 0 END"
+        " AS gone, CASE WHEN t.code = 'WRITE_OFF' THEN 0"
+        " WHEN t.debit_account LIKE 'receivable:%' THEN t.amount_fen ELSE -t.amount_fen END AS owed"
+        f" FROM transfer t WHERE {runs.has('t')} AND (t.code = 'WRITE_OFF'"
+        " OR t.debit_account LIKE 'receivable:%' OR t.credit_account LIKE 'receivable:%'))"
         " AS sums WHERE job_uid <> 0 GROUP BY job_uid, attempt HAVING sum(gone) > sum(owed)"
         " ORDER BY job_uid, attempt"
     ):
@@ -313,9 +328,9 @@ def debts(connection: Connection) -> Iterator[str]:
     for uid, attempt, back, given in connection.exec_driver_sql(
         "SELECT job_uid, attempt, sum(back), sum(given) FROM ("
         "SELECT t.job_uid, t.attempt, t.amount_fen AS back, 0 AS given FROM transfer t"
-        " WHERE t.code = 'CLAWBACK' UNION ALL"
+        f" WHERE {runs.has('t')} AND t.code = 'CLAWBACK' UNION ALL"
         " SELECT s.job_uid, s.attempt, 0, s.amount_fen FROM subsidy_line s"
-        " WHERE s.ledger = 'CNY') AS sums GROUP BY job_uid, attempt"
+        f" WHERE {runs.has('s')} AND s.ledger = 'CNY') AS sums GROUP BY job_uid, attempt"
         " HAVING sum(back) > sum(given) ORDER BY job_uid, attempt"
     ):
         yield f"run {run_id(uid, attempt)}: {back} fen of its subsidies of {given} are clawed back"
@@ -358,10 +373,12 @@ def jobs(connection: Connection) -> Iterator[str]:
     """The sums that a job shows are those of its runs as they stand."""
     for uid, gross, subsidy, self_pay, charged, given in connection.exec_driver_sql(
         "SELECT uid, gross_fen, subsidy_fen, self_pay_fen, charged, given FROM (SELECT j.uid,"
-        " j.gross_fen, j.subsidy_fen, j.self_pay_fen,"
-        " (SELECT coalesce(sum(l.gross_fen), 0) FROM rated_line l WHERE l.job_uid = j.uid)"
-        " AS charged, (SELECT coalesce(sum(s.amount_fen), 0) FROM subsidy_line s"
-        " WHERE s.job_uid = j.uid AND s.ledger = 'CNY') AS given FROM job j"
+        " j.gross_fen, j.subsidy_fen, j.self_pay_fen, coalesce(l.charged, 0) AS charged,"
+        " coalesce(s.given, 0) AS given FROM job j"
+        " LEFT JOIN (SELECT job_uid, sum(gross_fen) AS charged FROM rated_line GROUP BY job_uid) l"
+        " ON l.job_uid = j.uid"
+        " LEFT JOIN (SELECT job_uid, sum(amount_fen) AS given FROM subsidy_line"
+        " WHERE ledger = 'CNY' GROUP BY job_uid) s ON s.job_uid = j.uid"
         " WHERE j.attempt > 0 OR j.gross_fen <> 0"
         ") AS sums WHERE gross_fen <> charged OR subsidy_fen <> given"
         " OR self_pay_fen <> gross_fen - subsidy_fen ORDER BY uid"

@@ -13,6 +13,7 @@ from scheduler.domain.ids import run_id
 from scheduler.store import frozen
 from scheduler.store.database import bulk_stream
 from scheduler.store.frozen import Frozen
+from scheduler.store.verification_runs import Runs
 
 _LEG: Final = "l.job_uid || '.' || l.attempt || '.' || l.rev || '.' || l.leg"
 _HELD_BY: Final = f"CASE WHEN l.rev = 0 THEN 'hold:' ELSE 'topup:' END || {_LEG}"
@@ -20,7 +21,7 @@ _HELD_BY: Final = f"CASE WHEN l.rev = 0 THEN 'hold:' ELSE 'topup:' END || {_LEG}
 _OF_GROSS: Final = "l.kind <> 'GRANT' AND l.credit_account NOT LIKE 'claim:%'"
 
 
-def legs(connection: Connection) -> Iterator[str]:
+def legs(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each leg is what its entries say: the one that held it and the one that resolved it."""
     for uid, attempt, rev, leg, state, amount, posted, held, resolved in connection.exec_driver_sql(
         "SELECT l.job_uid, l.attempt, l.rev, l.leg, h.state, l.amount_fen, l.posted_fen,"
@@ -28,12 +29,13 @@ def legs(connection: Connection) -> Iterator[str]:
         " LEFT JOIN hold h ON h.job_uid = l.job_uid AND h.attempt = l.attempt AND h.rev = l.rev"
         f" LEFT JOIN transfer p ON p.idem_key = {_HELD_BY}"
         f" LEFT JOIN transfer s ON s.idem_key = 'settle:' || {_LEG}"
-        " WHERE h.state IS NULL OR p.amount_fen IS NULL OR p.amount_fen <> l.amount_fen"
+        f" WHERE {runs.has('l')} AND (h.state IS NULL"
+        " OR p.amount_fen IS NULL OR p.amount_fen <> l.amount_fen"
         " OR p.debit_account <> l.debit_account OR p.credit_account <> l.credit_account"
         " OR (l.shard <> '' AND p.shard <> l.shard)"
         " OR p.ledger <> CASE WHEN l.kind = 'GRANT' THEN 'UNIT_S' ELSE 'CNY' END"
         " OR (h.state = 'HELD') <> (s.amount_fen IS NULL)"
-        " OR coalesce(s.amount_fen, 0) <> l.posted_fen"
+        " OR coalesce(s.amount_fen, 0) <> l.posted_fen)"
         " ORDER BY l.job_uid, l.attempt, l.rev, l.leg"
     ):
         yield (
@@ -43,17 +45,18 @@ def legs(connection: Connection) -> Iterator[str]:
         )
 
 
-def entries_without_legs(connection: Connection) -> Iterator[str]:
+def entries_without_legs(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each entry that holds money has its leg."""
     for shard, seq, leg in connection.exec_driver_sql(
-        "SELECT t.shard, t.seq, t.leg_id FROM transfer t WHERE t.kind = 'PENDING' AND NOT EXISTS"
+        f"SELECT t.shard, t.seq, t.leg_id FROM transfer t WHERE {runs.has('t')}"
+        " AND t.kind = 'PENDING' AND NOT EXISTS"
         " (SELECT 1 FROM hold_leg l WHERE l.job_uid = t.job_uid AND l.attempt = t.attempt"
         f" AND t.leg_id = {_LEG}) ORDER BY t.shard, t.seq"
     ):
         yield f"transfer {shard}#{seq}: there is no hold_leg {leg}"
 
 
-def holds(connection: Connection) -> Iterator[str]:
+def holds(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each hold is the sum of its legs at the price it froze, and belongs to a run."""
     priced = connection.exec_driver_sql("SELECT price_id, price_ufen FROM price_version")
     prices: dict[str, int] = {row[0]: row[1] for row in priced}
@@ -76,7 +79,7 @@ def holds(connection: Connection) -> Iterator[str]:
         " (SELECT min(t.reason) FROM transfer t WHERE t.job_uid = h.job_uid"
         " AND t.attempt = h.attempt AND t.code = 'HOLD')"
         " FROM hold h LEFT JOIN run r ON r.job_uid = h.job_uid AND r.attempt = h.attempt"
-        " ORDER BY h.job_uid, h.attempt, h.rev",
+        f" WHERE {runs.has('h')} ORDER BY h.job_uid, h.attempt, h.rev",
     )
     for (uid, attempt), found in groupby(rows, key=lambda row: (row[0], row[1])):
         yield from _of_run(f"hold of run {run_id(uid, attempt)}", list(found), prices)
@@ -103,7 +106,7 @@ def _of_run(where: str, revs: Sequence[Any], prices: dict[str, int]) -> Iterator
         try:
             kept = frozen.read(text, price_id, price)
             due = round_fen(_due(kept, units, wall_s, made_ms, free))
-        except (ValueError, TypeError, KeyError, IndexError):
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             yield f"{where}: what it froze cannot be read: {text!r}"
             continue
         if any(prices.get(one.price_id) != one.price_ufen for one in kept.prices):
@@ -137,17 +140,17 @@ def _due(kept: Frozen, units: int, wall_s: int, made_ms: int, free: int) -> int:
     return total
 
 
-def runs_without_holds(connection: Connection) -> Iterator[str]:
+def runs_without_holds(connection: Connection, runs: Runs) -> Iterator[str]:
     """Each run has its hold, and each entry of a run too."""
     for uid, attempt in connection.exec_driver_sql(
         "SELECT r.job_uid, r.attempt FROM run r LEFT JOIN hold h ON h.job_uid = r.job_uid"
         " AND h.attempt = r.attempt AND h.rev = 0"
-        " WHERE h.state IS NULL ORDER BY r.job_uid, r.attempt"
+        f" WHERE {runs.has('r')} AND h.state IS NULL ORDER BY r.job_uid, r.attempt"
     ):
         yield f"run {run_id(uid, attempt)}: has no hold"
     for shard, seq, uid, attempt in connection.exec_driver_sql(
         "SELECT t.shard, t.seq, t.job_uid, t.attempt FROM transfer t LEFT JOIN hold h"
         " ON h.job_uid = t.job_uid AND h.attempt = t.attempt AND h.rev = 0"
-        " WHERE t.job_uid <> 0 AND h.state IS NULL ORDER BY t.shard, t.seq"
+        f" WHERE {runs.has('t')} AND t.job_uid <> 0 AND h.state IS NULL ORDER BY t.shard, t.seq"
     ):
         yield f"transfer {shard}#{seq}: run {run_id(uid, attempt)} has no hold"

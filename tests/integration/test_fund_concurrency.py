@@ -166,7 +166,7 @@ def _problems(c: Connection) -> list[str]:
         " FROM account"
     )
     balances = {row[0]: Balance(*row[1:]) for row in rows}
-    legs = {leg: held.amount_fen for leg, held in auditor._open.items()}
+    legs = {leg: held[0] for leg, held in auditor._open.items()}
     auditor.compare(balances, transfers.read_heads(c), legs)
     return [*auditor.problems, *verification_funds.decisions(c)]
 

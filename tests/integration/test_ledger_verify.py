@@ -56,8 +56,7 @@ DELETED = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def sound() -> Hands:
+def eventful() -> Hands:
     """A ledger with holds, settlements, voids, an overrun, a retry and two segments."""
     it = Hands(
         worlds.build(
@@ -90,6 +89,12 @@ def sound() -> Hands:
     it.report(it.seen(uids[0], Phase.SUCCEEDED, 2, usage=[late]))
     it.verify()
     return it
+
+
+@pytest.fixture(scope="module")
+def sound() -> Hands:
+    """Books in which much has happened."""
+    return eventful()
 
 
 @pytest.fixture
