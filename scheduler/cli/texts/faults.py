@@ -295,6 +295,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "no token: set CORRIDOR_TOKEN, or keep one with `corridor profile set`",
         "没有令牌：请设置 CORRIDOR_TOKEN，或用 corridor profile set 保存",
     ),
+    "reason.INVALID_REQUEST": ("what is asked for is not in order", "请求内容有误"),
+    "reason.NOT_FOUND": ("there is no such thing that you may see", "没有此项，或您无权查看"),
+    "reason.WRONG_STATE": ("that cannot be done as things stand", "当前状态下不能这样做"),
+    "reason.ALREADY_EXISTS": ("it is there already", "已经存在"),
     "reason.TOKEN_UNKNOWN": (
         "the token is not known at {server}; check that it belongs to this service",
         "{server} 不认识该令牌；请确认令牌属于此服务",

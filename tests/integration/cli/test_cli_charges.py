@@ -49,6 +49,8 @@ def test_what_is_wrong_is_named_with_what_is_allowed(served: Any, run: str) -> N
     nothing = served.run("charge", "write-off", run, "1", "--reason", "x")
     assert (nothing.code, "nothing to write off" in nothing.err) == (2, True)
     assert served.run("charge", "show", "j1.1").code == 2
+    chinese = served.run("charge", "write-off", run, "1", "--reason", "x", CORRIDOR_LANG="zh")
+    assert "charge write-off: 请求内容有误（amount_fen: the enterprise owes" in chinese.err
     odd = served.run("charge", "correct", run, "0", "--code", "odd", "--reason", "x")
     assert (odd.code, "'--code': 'odd' is not one of 'center-fault'," in odd.err) == (2, True)
 
