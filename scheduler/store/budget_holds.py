@@ -17,7 +17,7 @@ from quota.calendar import period_bounds
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.store import budget_book, budget_openings, paying
 from scheduler.store.budget_tables import BudgetHold
-from scheduler.store.database import bulk_insert, bulk_read, bulk_update
+from scheduler.store.database import among, bulk_insert, bulk_read, bulk_update
 from scheduler.store.tables import table
 
 RunKey = tuple[int, int]
@@ -199,12 +199,12 @@ def _open_holds(
     connection: Connection, keys: Collection[RunKey]
 ) -> dict[RunKey, tuple[Wanted, list[Part]]]:
     holds: dict[RunKey, tuple[Wanted, list[Part]]] = {}
-    uids = ", ".join(str(uid) for uid in sorted({uid for uid, _ in keys}))
+    of_runs, values = among(connection, "job_uid", sorted({uid for uid, _ in keys}))
     for uid, attempt, city, enterprise, flavor, period, amount in bulk_read(
         connection,
         "SELECT job_uid, attempt, city, enterprise, flavor, period, unit_seconds FROM budget_hold"
-        f" WHERE job_uid IN ({uids}) AND used_unit_seconds IS NULL"
-        " ORDER BY job_uid, attempt, part",
+        f" WHERE {of_runs} AND used_unit_seconds IS NULL ORDER BY job_uid, attempt, part",
+        values,
     ):
         key = (uid, attempt)
         if key in keys:

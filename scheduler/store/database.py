@@ -24,7 +24,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import OperationalError as StoreFailure
 
-from scheduler.store.bulk import bulk_execute, bulk_insert, bulk_read, bulk_stream, bulk_update
+from scheduler.store.bulk import (
+    among,
+    bulk_execute,
+    bulk_insert,
+    bulk_read,
+    bulk_stream,
+    bulk_update,
+)
 from scheduler.store.engine import READERS, BadDatabase, open_engine
 
 log = structlog.get_logger()
@@ -255,6 +262,7 @@ __all__ = [
     "Connection",
     "Database",
     "StoreFailure",
+    "among",
     "bulk_execute",
     "bulk_insert",
     "bulk_read",

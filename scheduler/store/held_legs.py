@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from quota.charges import Leg
 from quota.transfers import wallet_shard
-from scheduler.store.database import bulk_read
+from scheduler.store.database import among, bulk_read
 
 RunKey = tuple[int, int]
 
@@ -41,13 +41,13 @@ def read(connection: Connection, uids: Sequence[int]) -> dict[RunKey, list[HeldL
     legs: dict[RunKey, list[HeldLeg]] = {}
     if not uids:
         return legs
-    listed = ", ".join(map(str, uids))
+    of_runs, values = among(connection, "job_uid", uids)
     rows = bulk_read(
         connection,
-        f"SELECT {_COLUMNS} FROM hold_leg WHERE job_uid IN ({listed})"
-        " ORDER BY job_uid, attempt, rev, leg",
+        f"SELECT {_COLUMNS} FROM hold_leg WHERE {of_runs} ORDER BY job_uid, attempt, rev, leg",
+        values,
     )
-    old = _Old(connection, listed) if any(not row[15] for row in rows) else None
+    old = _Old(connection, uids) if any(not row[15] for row in rows) else None
     for (
         uid, attempt, rev, number, kind, amount, programme, version, debit, credit, funder,
         from_ms, to_ms, year, reserved, shard,
@@ -73,9 +73,10 @@ def read(connection: Connection, uids: Sequence[int]) -> dict[RunKey, list[HeldL
 class _Old:
     """What legs of the first release leave out: shards of wallets by run, owners of programmes."""
 
-    def __init__(self, connection: Connection, listed: str) -> None:
+    def __init__(self, connection: Connection, uids: Sequence[int]) -> None:
+        of_runs, values = among(connection, "job_uid", uids)
         runs = bulk_read(
-            connection, f"SELECT job_uid, attempt, city FROM run WHERE job_uid IN ({listed})"
+            connection, f"SELECT job_uid, attempt, city FROM run WHERE {of_runs}", values
         )
         self.cities = {(uid, attempt): wallet_shard(city) for uid, attempt, city in runs}
         owners = bulk_read(connection, "SELECT code, city FROM programme")

@@ -12,7 +12,7 @@ from scheduler.domain.evicting import EvictCause
 from scheduler.domain.outcome import Order
 from scheduler.domain.spec_rules import Times
 from scheduler.domain.states import RUN_TERMINAL, JobState, RunState
-from scheduler.store.database import bulk_read
+from scheduler.store.database import among, bulk_read
 from scheduler.store.planner_jobs import options_of
 
 RunKey = tuple[int, int]
@@ -114,11 +114,11 @@ _JOB_STATES: Final = {str(state): state for state in JobState}
 
 def load_runs(connection: Connection, uids: Iterable[int]) -> dict[RunKey, RunNow]:
     """Load all runs of some jobs; at most the last of a job is active."""
-    listed = ", ".join(map(str, sorted(set(uids)))) or "0"
+    of_jobs, marks = among(connection, "r.job_uid", sorted(set(uids)) or [0])
     rows = bulk_read(
         connection,
-        f"SELECT {_COLUMNS} FROM run r JOIN job j ON j.uid = r.job_uid"
-        f" WHERE r.job_uid IN ({listed})",
+        f"SELECT {_COLUMNS} FROM run r JOIN job j ON j.uid = r.job_uid WHERE {of_jobs}",
+        marks,
     )
     runs: dict[RunKey, RunNow] = {}
     for row in rows:

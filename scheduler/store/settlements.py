@@ -29,7 +29,7 @@ from quota.transfers import (
 )
 from scheduler.store import budget_holds, charge_rows, frozen, held_legs, overruns, pricing
 from scheduler.store.charge_rows import ChargeRows, Run
-from scheduler.store.database import bulk_read, bulk_update
+from scheduler.store.database import among, bulk_read, bulk_update
 from scheduler.store.held_legs import HeldLeg
 from scheduler.store.usage_records import digest
 
@@ -163,13 +163,14 @@ def _held(
     connection: Connection, uids: Sequence[int]
 ) -> tuple[dict[RunKey, _Terms], dict[RunKey, list[int]]]:
     """Read what was frozen for each run that has an open hold, and the revisions of its hold."""
-    listed = ", ".join(map(str, uids))
+    of_runs, values = among(connection, "job_uid", uids)
     texts: dict[RunKey, tuple[str, str, int]] = {}
     revs: dict[RunKey, list[int]] = {}
     for uid, attempt, rev, price_id, price_ufen, text in bulk_read(
         connection,
         "SELECT job_uid, attempt, rev, price_id, price_ufen, frozen FROM hold"
-        f" WHERE job_uid IN ({listed}) AND state = 'HELD' ORDER BY job_uid, attempt, rev",
+        f" WHERE {of_runs} AND state = 'HELD' ORDER BY job_uid, attempt, rev",
+        values,
     ):
         if not rev:
             texts[uid, attempt] = (text, price_id, price_ufen)
