@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from quota.audit import leg_id
 from quota.calendar import natural_year
 from quota.charges import FOREVER_MS, Draw, Part
+from quota.molds import Cast, Mold
 from quota.transfers import (
     CNY,
     UNIT_S,
@@ -54,6 +55,7 @@ _LEG_COLUMNS: Final = (
     "shard", "programme", "rule_version", "cap_year", "funder", "from_ms", "to_ms",
     "cap_reserved",
 )  # fmt: skip
+_LEG_KEY: Final = 4  # columns that say which leg it is
 _OWN: Final = (None, None, None, "", 0, FOREVER_MS, False)
 _LEG_BEGINS: Final = {"posted_fen": "0"}
 
@@ -74,11 +76,16 @@ class Holding:
     scarce: bool = False
     holds: list[tuple[object, ...]] = field(default_factory=list)
     legs: list[tuple[object, ...]] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry | Cast] = field(default_factory=list)
     moves: accounts.Moves = field(default_factory=accounts.Moves)
     caps: dict[tuple[str, str, int], int] = field(default_factory=dict)
     #: Accounts of claims that may have to be opened: (id, kind, owner, city, limited, credit).
     claims: dict[str, tuple[str, str, str, str, bool, int]] = field(default_factory=dict)
+
+    @property
+    def noted(self) -> list[Entry]:
+        """The entries that were noted one by one."""
+        return [entry for entry in self.entries if isinstance(entry, Entry)]
 
     def shard_of(self, account: str) -> str:
         """Shard of the entries on an account of a programme."""
@@ -170,21 +177,74 @@ def _judge(holding: Holding, wanted: Sequence[Wanted]) -> dict[RunKey, Held | Pe
 
 def _hold_one(holding: Holding, one: Wanted) -> Held | PendingReason:
     found = paying.judge(holding.means, one)
-    holding.scarce = holding.scarce or paying.is_scarce(found)
     if found.reason is not None:
+        holding.scarce = holding.scarce or paying.is_scarce(found)
         return found.reason
+    stencil: _Stencil | None = found.memo.get(_STENCIL)
+    if stencil is None:
+        stencil = found.memo[_STENCIL] = _stencil(holding, one, found)
+    holding.scarce = holding.scarce or stencil.scarce
+    stencil.draw(holding, one)
+    holding.means.take(one, found)
+    return stencil.held
+
+
+_STENCIL: Final = "hold"
+
+
+class _Stencil(NamedTuple):
+    """What is the same for all runs that are judged alike: rows and entries but for the run."""
+
+    scarce: bool
+    held: Held
+    price: tuple[str, int]
+    kept: str
+    legs: tuple[tuple[tuple[object, ...], Mold], ...]
+    moves: tuple[tuple[str, str, int], ...]
+    caps: tuple[tuple[tuple[str, str, int], int], ...]
+    claims: dict[str, tuple[str, str, str, str, bool, int]]
+
+    def draw(self, holding: Holding, one: Wanted) -> None:
+        """Note the hold of a run."""
+        uid, attempt, now_ms = one.uid, one.attempt, holding.now_ms
+        holding.holds.append(
+            (
+                uid, attempt, 0, *self.price, self.kept, one.units, 0, one.wall_limit_s,
+                self.held.gross_fen, now_ms,
+            )
+        )  # fmt: skip
+        legs, entries, key = holding.legs, holding.entries, holding.key
+        for number, (leg, mold) in enumerate(self.legs):
+            name = leg_id(uid, attempt, 0, number)
+            legs.append((uid, attempt, 0, number, *leg))
+            entries.append(Cast(mold.shard, mold, now_ms, f"{key}:{name}", uid, attempt, name))
+        for debit, credit, amount in self.moves:
+            holding.moves.add(debit, credit, amount, 0)
+        for cap, amount in self.caps:
+            holding.caps[cap] = holding.caps.get(cap, 0) + amount
+        holding.claims.update(self.claims)
+
+
+def _stencil(holding: Holding, one: Wanted, found: Judgement) -> _Stencil:
+    """Note one hold by itself, and keep all but the run."""
     assert found.price is not None, "what has no price has a reason"
     assert found.cuts is not None, "nor has what no plan was made for"
     kept = frozen.write(found.cuts.prices, found.admitted, found.quote)
-    holding.holds.append(
-        (
-            one.uid, one.attempt, 0, found.price.price_id, found.price.price_ufen, kept, one.units,
-            0, one.wall_limit_s, found.gross_fen, holding.now_ms,
-        )
-    )  # fmt: skip
-    note(holding, one, 0, found, frozen.basis(kept))
-    holding.means.take(one, found)
-    return Held(found.gross_fen, found.subsidy_fen, found.self_pay_fen)
+    alone = Holding(holding.means, holding.now_ms, holding.vouchers, holding.code, holding.key)
+    note(alone, one, 0, found, frozen.basis(kept))
+    legs = [row[_LEG_KEY:] for row in alone.legs]
+    return _Stencil(
+        paying.is_scarce(found),
+        Held(found.gross_fen, found.subsidy_fen, found.self_pay_fen),
+        (found.price.price_id, found.price.price_ufen),
+        kept,
+        tuple(zip(legs, map(Mold.of, alone.noted), strict=True)),
+        tuple(
+            (entry.debit_account, entry.credit_account, entry.amount_fen) for entry in alone.noted
+        ),
+        tuple(alone.caps.items()),
+        alone.claims,
+    )
 
 
 def _hold_beside(

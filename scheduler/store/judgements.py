@@ -1,7 +1,7 @@
 """What one run wants, what it takes, and what is found when it is judged; see ``paying``."""
 
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from quota.charges import Left, Part, Quote, Refusal
 from quota.eligibility import Admitted
@@ -53,6 +53,7 @@ class Judgement:
     """The price (None: there is none), who would pay what, and why it cannot be paid if so.
 
     ``admitted`` are the rules with their rates, ``refused`` those whose conditions are not met.
+    ``memo`` is for what is derived from it: it may be that of many runs.
     """
 
     price: Price | None
@@ -62,6 +63,7 @@ class Judgement:
     admitted: tuple[Admitted, ...] = ()
     refused: tuple[Refusal, ...] = ()
     cuts: Cuts | None = None
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def gross_fen(self) -> int:

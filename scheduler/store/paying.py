@@ -313,7 +313,7 @@ def _charged(means: Means, payer: pricing.Payer, price: pricing.Price, one: Want
     if any(part.binding in _SHORT for part in charge.parts):
         return found
     judged[size] = found
-    if not any(refusal.why in _BY_WHAT_IS_LEFT for refusal in charge.refusals):
+    if not _depends_on_left(plan, charge):
         if len(plan.quotes) >= _QUOTES_MAX:
             plan.quotes.clear()
         # Where the run is one slice, so is any that ends before the next cut.
@@ -322,6 +322,18 @@ def _charged(means: Means, payer: pricing.Payer, price: pricing.Price, one: Want
             until_ms = _next_cut_ms(plan.cuts, now_ms) - one.wall_limit_s * 1000
         plan.quotes[size] = (found, now_ms, until_ms)
     return found
+
+
+def _depends_on_left(plan: _Plan, charge: Quote) -> bool:
+    """Whether a charge that nothing cut short may be another once there is more left.
+
+    What is behind a minimum or a better programme may have been cut short; and of vouchers that
+    are used one after another an earlier one may have been empty.
+    """
+    return any(refusal.why in _BY_WHAT_IS_LEFT for refusal in charge.refusals) or any(
+        (rule.issue == "VOUCHER" or rule.unit != "FEN") and len(plan.sources[rule.programme]) > 1
+        for rule, _, _ in plan.admitted
+    )
 
 
 def _next_cut_ms(cuts: Cuts, at_ms: int) -> int:

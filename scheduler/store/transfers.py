@@ -1,11 +1,13 @@
 """Ledger entries appended to their shards' chains, set-based, in the caller's transaction."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from quota.transfers import GENESIS, Entry, Kind, Link, entry_hash
+from quota.molds import Cast
+from quota.transfers import GENESIS, Entry, Kind, Link, canonical
 from scheduler.store import money_locks
 from scheduler.store.database import bulk_read, bulk_stream
 from scheduler.store.tables import Transfer, table
@@ -46,9 +48,9 @@ def lock_heads(connection: Connection, shards: Collection[str]) -> dict[str, Hea
     return _heads_of(connection, shards)
 
 
-def add(batch: WriteBatch, entries: Sequence[Entry], heads: Mapping[str, Head]) -> None:
+def add(batch: WriteBatch, entries: Sequence[Entry | Cast], heads: Mapping[str, Head]) -> None:
     """Add entries to a batch of writes, chained in order after the heads, which are locked."""
-    by_shard: dict[str, list[Entry]] = {}
+    by_shard: dict[str, list[Entry | Cast]] = {}
     for entry in entries:
         mine = by_shard.get(entry.shard)
         if mine is None:
@@ -61,8 +63,12 @@ def add(batch: WriteBatch, entries: Sequence[Entry], heads: Mapping[str, Head]) 
         seq, head = heads.get(shard, (0, GENESIS))
         for entry in by_shard[shard]:
             seq += 1
-            digest = entry_hash(head, seq, entry)
-            rows.append((*entry, seq, head, digest))
+            if type(entry) is Cast:
+                text, fields = entry.canonical(seq), entry.fields()
+            else:
+                text, fields = canonical(seq, entry), entry
+            digest = sha256(head + text.encode()).digest()
+            rows.append((*fields, seq, head, digest))
             head = digest
         moved.append((shard, seq, head))
     batch.insert(table(Transfer), _COLUMNS, rows)
