@@ -8,7 +8,7 @@ Run after every upgrade, over whatever tables there are by then. Doing it again 
 - The role ``corridor_service`` may do what the service does: it may add to those tables and never
   change them, and owns none, so that it cannot take the triggers away. It is made where the owner
   of the database may make roles; an administrator may make it before, without a login.
-- Pages of tables whose rows are written twice are filled by half. What a run comes to then lies
+- Pages of tables whose rows are written again are filled by half. What a run comes to then lies
   beside what was held for it, and no index need learn of it: a third of the work and of the log.
 """
 
@@ -32,6 +32,8 @@ _GUARDED: Final = (
 )
 #: Rows of these are changed once, at the end of a run, and are a little longer then.
 _WRITTEN_TWICE: Final = ("hold", "hold_leg", "budget_hold")
+#: Rows of these are changed by every charge.
+_HOT: Final = ("account", "cap_counter", "ledger_shard")
 _FILLED_PERCENT: Final = 45
 #: Texts that languages order otherwise than their code points do.
 _ORDERED: Final = "ARRAY['-a', 'B', 'Z', '_', 'a', 'b', 'é', '武汉']"
@@ -54,7 +56,7 @@ def set_up(connection: Connection) -> None:
             f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION {_REFUSE}('rows of {table} are kept')"
         )
-    for table in _WRITTEN_TWICE:
+    for table in (*_WRITTEN_TWICE, *_HOT):
         connection.exec_driver_sql(
             f"ALTER TABLE IF EXISTS {table} SET (fillfactor = {_FILLED_PERCENT})"
         )
