@@ -192,18 +192,20 @@ def _heads(connection: Connection, end_ms: int) -> list[tuple[str, int, bytes]]:
 def require_closed(connection: Connection, period: str) -> None:
     """Raise ``WrongState`` unless all months of a month, quarter or year are closed.
 
-    Raises ValueError for what is no period.
+    Months before the first of the books have none, and get none once that is closed: so the first
+    quarter and year can be stated, too. Raises ValueError for what is no period.
     """
     months = months_of(period)
-    marks = ", ".join("?" * len(months))
-    closed = {
-        month
-        for (month,) in connection.exec_driver_sql(
-            f"SELECT month FROM book_month WHERE state = 'CLOSED' AND month IN ({marks})",
-            tuple(months),
+    states = {one.month: one.state for one in list_months(connection)}
+    first = min(states, default="")
+    if not first or months[-1] < first:
+        begun = f"they begin with {first}" if first else "none have been kept yet"
+        raise WrongState(
+            f"there are no books of {period}: {begun}; `corridor period list` shows those there"
+            " are",
+            subject=f"books/{months[0]}",
         )
-    }
-    still_open = [month for month in months if month not in closed]
+    still_open = [one for one in months if one >= first and states.get(one) != "CLOSED"]
     if still_open:
         raise WrongState(
             f"the books of {', '.join(still_open)} are not closed; a statement is made of closed"

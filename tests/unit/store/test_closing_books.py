@@ -238,11 +238,12 @@ def test_nothing_is_booked_into_a_closed_month() -> None:
     it.db.do(lambda c: book_months.begin_due(c, it.clock.ms))
     it.clock.ms = NOVEMBER[0]
     close_month(it, "2026-10")
-    it.clock.ms = NOVEMBER[0] - 1
     before = it.codes()
-    with pytest.raises(IntegrityError, match="books are closed"):
-        it.pay("v", 1)
-    assert it.codes() == before
+    for at_ms in (NOVEMBER[0] - 1, period_bounds("2026-09")[0]):  # nor before the first month
+        it.clock.ms = at_ms
+        with pytest.raises(IntegrityError, match="books are closed"):
+            it.pay("v", 1)
+        assert it.codes() == before
     it.clock.ms = NOVEMBER[0]
     it.pay("v", 1)
 
@@ -265,5 +266,13 @@ def test_a_statement_wants_all_months_of_its_period_closed() -> None:
     it.clock.ms = DECEMBER[0]
     close_month(it, "2026-10")
     it.db.read_sync(lambda c: book_months.require_closed(c, "2026-10"))
-    with pytest.raises(WrongState, match="2026-11, 2026-12 are not closed"):
+    with pytest.raises(WrongState, match="of 2026-11, 2026-12 are not closed"):
         it.db.read_sync(lambda c: book_months.require_closed(c, "2026Q4"))
+    with pytest.raises(WrongState, match="no books of 2026Q3: they begin with 2026-10"):
+        it.db.read_sync(lambda c: book_months.require_closed(c, "2026Q3"))
+
+
+def test_without_books_there_is_no_statement() -> None:
+    it = MoneyHands()
+    with pytest.raises(WrongState, match="none have been kept yet"):
+        it.db.read_sync(lambda c: book_months.require_closed(c, "2026"))

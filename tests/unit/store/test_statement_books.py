@@ -245,10 +245,11 @@ def test_a_statement_of_nothing_has_files_too(books: Hands) -> None:
 @pytest.mark.parametrize(
     ("period", "said"),
     [
-        ("2026-10", "2026-10"),
-        ("2026Q3", "2026-07, 2026-08"),
-        ("2026", "2026-01"),
-        ("2027", "2027-01"),
+        ("2026-10", "books of 2026-10 are not closed"),
+        ("2026", "books of 2026-10, 2026-11, 2026-12 are not closed"),
+        ("2027", "books of 2027-01, 2027-02,"),
+        ("2026-08", "no books of 2026-08: they begin with 2026-09"),
+        ("2025", "no books of 2025: they begin with 2026-09"),
     ],
 )
 def test_no_statement_is_made_of_months_that_are_not_closed(
@@ -259,7 +260,15 @@ def test_no_statement_is_made_of_months_that_are_not_closed(
         use_cases.create(context_of(books), OPERATOR, Wanted("CITY", "wuhan", period)),
     )  # fmt: skip
     assert said in told
-    assert "closed" in told
+
+
+def test_the_first_quarter_of_the_books_is_stated_though_its_first_months_have_none(
+    books: Hands,
+) -> None:
+    for kind, owner in OWNERS:
+        month, quarter = (make(books, kind, owner, one) for one in (MONTH, "2026Q3"))
+        assert quarter.ranges == month.ranges
+        assert quarter.row.due_fen == month.row.due_fen
 
 
 @pytest.mark.parametrize(
