@@ -117,3 +117,18 @@ def test_what_is_asked_of_an_enterprise_is_asked_again() -> None:
         means = Means(money, {"e": payer}, {"fund:p": 400, "wallet:e": 400}, {}, NOW_MS)
         gave.append(judge(means, one).subsidy_fen)
     assert gave == [50, 0, 50]
+
+
+def test_a_voucher_that_was_empty_is_used_first_again() -> None:
+    """What a batch drew from the second voucher is no reason to do so when the first is filled."""
+    rule = Rule("p", 1, "wuhan", 5_000, issue="VOUCHER")
+    sources = tuple(Source(f"voucher:{at}", expire_ms=at) for at in range(2))
+    money = Money({"f": Price("f@1", 1_000_000)}, (rule,), {})
+    payer = Payer("e", Applicant("wuhan", "SMALL", "", False), {})
+    one = Wanted(1, 1, "c", "f", "e", "wuhan", 1, 100, "PREFERRED", None)
+    drawn = []
+    for first in (0, 400):
+        left = {"voucher:0": first, "voucher:1": 400, "wallet:e": 400}
+        means = Means(money, {"e": payer}, left, {}, NOW_MS, Own({("e", "p"): sources}))
+        drawn += [draw.account for part in judge(means, one).parts for draw in part.draws]
+    assert drawn == ["voucher:1", "voucher:0"]
