@@ -7,7 +7,7 @@ from sqlalchemy import Connection, event
 
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.store import alerts, fund_days, fund_figures, funds
-from scheduler.store.database import Database
+from scheduler.store.database import Database, bulk_update
 from tests.postgres import Postgres
 from tests.simulation import inline_store
 from tests.simulation import world as worlds
@@ -102,3 +102,33 @@ def test_figures_do_not_read_the_ledger(
     plan = plans(books, call)
     assert plan
     assert " on transfer" not in plan
+
+
+_LEGS = (
+    "INSERT INTO hold_leg (job_uid, attempt, rev, leg, kind, debit_account, credit_account,"
+    " amount_fen, posted_fen, shard) SELECT 1000000 + n / 3, 1, 0, n % 3, 'WALLET', 'wallet:w1',"
+    " 'payable:c', 9, 0, 'wallets:wuhan' FROM generate_series(0, 29999) n"
+)
+
+
+def test_legs_of_a_thousand_runs_are_settled_by_their_index(books: Database) -> None:
+    """If it knew how many they are, the planner would read the whole table for them."""
+    uids = range(1_002_000, 1_003_000)
+
+    def scans(connection: Connection) -> int:
+        run = connection.exec_driver_sql
+        run(_LEGS)
+        run("ANALYZE hold_leg")
+        counted = "SELECT pg_stat_get_xact_numscans('hold_leg'::regclass)"
+        before = run(counted).scalar_one()
+        rows = [(uid, 1, 0, leg, 5) for uid in uids for leg in range(3)]
+        settled = (
+            "UPDATE hold_leg SET posted_fen = v.column5 FROM {values} WHERE job_uid = v.column1"
+            " AND attempt = v.column2 AND rev = v.column3 AND leg = v.column4"
+        )
+        assert bulk_update(connection, settled, rows) == 3_000
+        after = run(counted).scalar_one()
+        connection.rollback()
+        return int(after - before)
+
+    assert books.write_future(scans).result() == 0
