@@ -9,6 +9,7 @@ array for each column, so that there is one statement whatever their number.
 import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, count
 from typing import Any, Final
 
@@ -38,8 +39,7 @@ def bulk_insert(
         return
     fixed = fixed or {}
     if connection.dialect.name != "sqlite":
-        names = ", ".join([*columns, *fixed])
-        _copy(connection, f"COPY {target.name} ({names}) FROM STDIN", rows, _plain(fixed))
+        _copy(connection, target, [*columns, *fixed], rows, _plain(fixed))
         return
     done = 0
     while done < len(rows):
@@ -62,11 +62,32 @@ def by_values(
 
 
 def _copy(
-    connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]], same: tuple[object, ...]
+    connection: Connection,
+    target: sa.Table,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    same: tuple[object, ...],
 ) -> None:
+    sql = f"COPY {target.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+    types = _binary_types(target, tuple(columns))
     with driver_of(connection, sql) as driver, driver.cursor() as cursor, cursor.copy(sql) as copy:
+        copy.set_types(types)
         for row in rows:
             copy.write_row((*row, *same))
+
+
+@lru_cache(maxsize=256)
+def _binary_types(target: sa.Table, columns: tuple[str, ...]) -> list[str]:
+    """What PostgreSQL calls the types of columns: numbers and texts are sent as they are kept."""
+    return [_binary_type(target.c[name].type) for name in columns]
+
+
+def _binary_type(kind: sa.types.TypeEngine[Any]) -> str:
+    if isinstance(kind, sa.types.TypeDecorator):
+        return _binary_type(kind.impl_instance)
+    if kind.python_type is int and not isinstance(kind, sa.BigInteger):
+        return "int4"
+    return _TYPES[kind.python_type]
 
 
 @contextlib.contextmanager
