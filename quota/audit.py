@@ -105,11 +105,12 @@ class Auditor:
             if shard != current:
                 current = shard
                 seq, head = heads.get(shard, (0, GENESIS))
+            hashed = text.encode()
             sound = (
                 number == seq + 1
                 and prev == head
-                and is_canonical(text)
-                and sha256(prev + text.encode()).digest() == digest
+                and sha256(prev + hashed).digest() == digest
+                and is_canonical(hashed)
             )
             if sound:
                 part = text.split('"', 14)

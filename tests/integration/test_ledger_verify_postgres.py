@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Connection
 
 from quota.rules import Rule
 from quota.transfers import Entry, Kind
@@ -81,3 +82,38 @@ def test_a_chain_longer_than_what_is_fetched_at_once_is_verified_whole(it: Hands
     beside.execute(ABOVE)
     beside.execute("UPDATE transfer SET actor = 'x' WHERE shard = 'wallets:wuhan' AND seq = 10001")
     assert it.db.read_sync(funds.verify).problems[0].startswith("transfer wallets:wuhan#10001")
+
+
+def test_entries_whose_texts_need_escapes_are_verified_as_they_were_hashed(it: Hands) -> None:
+    words = ('算力券 "A"', "a,b", "a\\b", "a\nb\x01", "'", "")
+    entries = [
+        Entry("wallets:wuhan", Kind.DIRECT, "WALLET_TOP_UP", "external", "wallet:w1", 1, 0, f"t{n}",
+              reason=word, actor=word)
+        for n, word in enumerate(words)
+    ]  # fmt: skip
+    it.db.do(lambda c: c.exec_driver_sql(
+        "INSERT INTO account (account_id, ledger, kind, owner, city, limited, credit_limit_fen,"
+        " debits_pending, debits_posted, credits_pending, credits_posted)"
+        " VALUES ('external', 'CNY', 'EXTERNAL', '', '', FALSE, 0, 0, 0, 0, 0)"
+        " ON CONFLICT DO NOTHING"
+    ))  # fmt: skip
+    it.db.do(lambda c: book(c, entries))
+    assert it.db.read_sync(funds.verify).problems == ()
+    beside = it.db.beside()
+    beside.execute(ABOVE)
+    beside.execute("UPDATE transfer SET reason = 'a\\' WHERE reason = 'a,b'")
+    (first, *_) = it.db.read_sync(funds.verify).problems
+    assert "was changed after it was written" in first
+
+
+def test_both_connections_of_a_verification_read_one_snapshot(it: Hands) -> None:
+    beside = it.db.beside()
+    beside.execute(ABOVE)
+
+    def verify(connection: Connection) -> tuple[str, ...]:
+        assert connection.exec_driver_sql("SELECT count(*) FROM rated_line").scalar_one()
+        beside.execute("UPDATE rated_line SET gross_fen = gross_fen + 1")
+        return funds.verify(connection).problems
+
+    assert it.db.read_sync(verify) == ()
+    assert it.db.read_sync(funds.verify).problems

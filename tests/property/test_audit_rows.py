@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quota.audit import Auditor, Balance
-from quota.transfers import GENESIS, Entry, Kind, Link, chain
+from quota.transfers import GENESIS, Entry, Kind, Link, canonical, chain, is_canonical
 
 _KINDS = (*Kind, "SEIZE")
 _ACCOUNTS = ("fund:a:2026", "payable:c", "wallet:e")
@@ -23,7 +23,7 @@ _entries = st.builds(
     effective_ms=st.just(1_000),
     idem_key=st.just("k"),
     leg_id=st.sampled_from(("1.1.0.0", "1.1.0.1", "")),
-    reason=st.sampled_from(("", '算力券 "quoted"')),
+    reason=st.sampled_from(("", '算力券 "quoted"', "a,b", "a\\", "a\nb\x01", "算力券")),
 )
 
 
@@ -78,3 +78,58 @@ def test_rows_are_judged_as_the_plain_audit_judges_them(rows: list[tuple[Any, ..
         plain.take(Link(Entry._make(entry), seq, prev, digest))
     quick.take_rows(rows)
     assert _findings(quick) == _findings(plain)
+
+
+def _typed(row: tuple[Any, ...]) -> bool:
+    """Whether a database that minds types could store a row."""
+    *entry, seq, _, _ = row
+    numbers = (seq, *(entry[Entry._fields.index(name)] for name in _NUMBERS))
+    texts = (one for name, one in zip(Entry._fields, entry, strict=True) if name not in _NUMBERS)
+    return all(type(one) is int for one in numbers) and all(isinstance(one, str) for one in texts)
+
+
+_NUMBERS = ("amount_fen", "effective_ms", "job_uid", "attempt")
+
+
+def _text(seq: int, entry: tuple[Any, ...]) -> str:
+    """A canonical text of which nothing is escaped."""
+    shown = (
+        f"{one}" if name in _NUMBERS else f'"{one}"'
+        for name, one in zip(Entry._fields, entry, strict=True)
+    )
+    return f"[{seq},{','.join(shown)}]"
+
+
+@given(_ledgers())
+@example(_chained(_HELD, _PAID._replace(amount_fen=3)))
+@example(_chained(_HELD, _PAID._replace(reason='a","b')))
+@example(_chained(_HELD, _PAID._replace(kind=Kind.VOID, amount_fen=0), _PAID))
+@example([*_chained(_HELD), *[(*_PAID, 2, bytes(32), bytes(32))]])
+def test_texts_are_judged_as_the_plain_audit_judges_their_entries(
+    rows: list[tuple[Any, ...]],
+) -> None:
+    rows = [row for row in rows if _typed(row)]
+    plain, quick = Auditor(), Auditor()
+    links = [Link(Entry._make(entry), *rest) for *entry, rest in ((*r[:16], r[16:]) for r in rows)]
+    for link in links:
+        plain.take(link)
+    left = iter(links)
+
+    def read(shard: str, seq: int) -> Link:
+        return next(one for one in left if (one.entry.shard, one.seq) == (shard, seq))
+
+    quick.take_texts(
+        (
+            (e.shard, seq, e.amount_fen, _text(seq, e), prev, digest)
+            for e, seq, prev, digest in links
+        ),
+        read,
+    )
+    assert _findings(quick) == _findings(plain)
+
+
+@given(_entries, st.text(st.characters(max_codepoint=0x2FF) | st.sampled_from('"\\算'), max_size=9))
+def test_a_text_is_canonical_if_nothing_in_it_was_to_be_escaped(one: Entry, word: str) -> None:
+    entry = one._replace(reason=word)
+    made = _text(7, entry)
+    assert is_canonical(made.encode()) == (made == canonical(7, entry))
