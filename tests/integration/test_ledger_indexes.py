@@ -111,7 +111,7 @@ _LEGS = (
 )
 
 
-def test_legs_of_a_thousand_runs_are_read_and_settled_by_their_index(books: Database) -> None:
+def test_legs_of_many_runs_are_read_and_settled_by_their_index(books: Database) -> None:
     """If it knew how many they are, the planner would read the whole table for them."""
     uids = range(1_002_000, 1_003_000)
 
@@ -121,7 +121,7 @@ def test_legs_of_a_thousand_runs_are_read_and_settled_by_their_index(books: Data
         run("ANALYZE hold_leg")
         counted = "SELECT pg_stat_get_xact_numscans('hold_leg'::regclass)"
         before = run(counted).scalar_one()
-        assert len(held_legs.read(connection, uids)) == 1_000
+        assert len(held_legs.read(connection, range(1_000_000, 1_005_000))) == 5_000
         rows = [(uid, 1, 0, leg, 5) for uid in uids for leg in range(3)]
         settled = (
             "UPDATE hold_leg SET posted_fen = v.column5 FROM {values} WHERE job_uid = v.column1"
