@@ -131,6 +131,7 @@ def _move(url: str, quick: bool) -> list[Figure]:
         mover = Mover(db)
         for first in range(0, count, size):
             mover.move(waiting[first : first + size])
+        _tidy(db)
         began_s, began_cpu_s = perf_counter(), process_time()
         found = db.read_sync(funds.verify)
         spent_s, cpu_s = perf_counter() - began_s, process_time() - began_cpu_s
@@ -149,6 +150,14 @@ def _move(url: str, quick: bool) -> list[Figure]:
             peer_value=cpu_s,
         ),
     ]  # fmt: skip
+
+
+def _tidy(db: Database) -> None:
+    """Do what a server does by itself minutes after so much was written; a ledger is older."""
+    with db.engine.connect() as connection:
+        alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+        alone.exec_driver_sql("VACUUM ANALYZE")
+        connection.invalidate()
 
 
 # --- dashboards -----------------------------------------------------------------------------------

@@ -119,6 +119,9 @@ def _agree(books: Hands, tampers: list[_Tamper]) -> bool:
 @settings(max_examples=25, deadline=None)
 @given(tampers=st.lists(_tampers, min_size=1, max_size=2))
 @example(tampers=[])
+@example(tampers=[("change", "hold_leg", 0, 0)])
+@example(tampers=[("change", "rated_line", 0, 5)])
+@example(tampers=[("delete", "subsidy_line", 0, 0)])
 def test_what_was_tampered_with_is_found_quickly_as_slowly(
     books: Hands, tampers: list[_Tamper]
 ) -> None:
