@@ -653,9 +653,9 @@ class Transfer(SQLModel, table=True):
         CheckConstraint("amount_fen >= 0", name="amount"),
         UniqueConstraint("idem_key", name="transfer_idem_key"),
         Index("transfer_job", "job_uid"),
-        Index("transfer_debit", "debit_account", "effective_ms", "shard", "seq"),
-        Index("transfer_credit", "credit_account", "effective_ms", "shard", "seq"),
-        Index("transfer_time", "effective_ms", "shard", "seq"),
+        Index("transfer_debit", "debit_account", "effective_ms"),
+        Index("transfer_credit", "credit_account", "effective_ms"),
+        Index("transfer_time", "effective_ms"),
         Index(
             "transfer_booked",
             "effective_ms",
