@@ -7,7 +7,7 @@ sums of jobs, rules and their digests. Each problem names the row that is wrong.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain, islice
@@ -27,6 +27,8 @@ from scheduler.store import (
     verification_statements,
 )
 from scheduler.store.verification_runs import Runs
+
+Part = Callable[[Connection], Iterable[str]]
 
 #: The name of this transaction's snapshot, if another one can see all that it sees.
 _EXPORT: Final = (
@@ -55,39 +57,43 @@ class Verification:
 def verify(connection: Connection) -> Verification:
     """Replay every entry and compare with all other records of the same money.
 
-    On PostgreSQL, of a snapshot, the two are done side by side.
+    On PostgreSQL, of a snapshot, entries, runs and all else are looked at side by side.
     """
     auditor = Auditor()
-    with ThreadPoolExecutor(1, "corridor-verify") as beside, _also(connection) as other:
-        checking = None if other is None else beside.submit(_checked, other, auditor.problems_max)
+    most = auditor.problems_max
+    with _also(connection) as others, ThreadPoolExecutor(2, "corridor-verify") as beside:
+        found = [
+            beside.submit(_first, part, other, most)
+            for part, other in zip(_PARTS, others, strict=False)
+        ]
         verification_entries.audit(connection, auditor)
         heads = transfers.read_heads(connection)
         compare(connection, auditor, heads)
-        found = (
-            _checked(connection, auditor.problems_max) if checking is None else checking.result()
-        )
-    for text in found:
+        told = [one.result() for one in found] or [_first(one, connection, most) for one in _PARTS]
+    for text in chain.from_iterable(told):
         auditor.problem(text)
     runs = connection.exec_driver_sql("SELECT count(*) FROM hold WHERE state <> 'HELD'")
     return Verification(auditor.count, len(heads), int(runs.scalar_one()), tuple(auditor.problems))
 
 
 @contextmanager
-def _also(connection: Connection) -> Iterator[Connection | None]:
-    """A second connection to the same snapshot; None if there cannot be one.
+def _also(connection: Connection) -> Iterator[list[Connection]]:
+    """A connection for each part to the same snapshot; none if there cannot be such.
 
     SQLite does not say which snapshot a connection reads, and what a transaction has written
     itself only it can see.
     """
     postgresql = connection.dialect.name != "sqlite"
     snapshot = connection.exec_driver_sql(_EXPORT).scalar() if postgresql else None
-    if snapshot is None:
-        yield None
-        return
-    with connection.engine.connect() as other, other.begin():
-        other.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-        other.exec_driver_sql(_WORK)
-        yield other
+    with ExitStack() as stack:
+        others = []
+        for _ in _PARTS if snapshot else ():
+            other = stack.enter_context(connection.engine.connect())
+            stack.enter_context(other.begin())
+            other.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+            other.exec_driver_sql(_WORK)
+            others.append(other)
+        yield others
 
 
 def compare(
@@ -113,15 +119,21 @@ def compare(
     auditor.compare(balances, heads, open_legs)
 
 
-def _checked(connection: Connection, most: int) -> list[str]:
-    """What all records beside the entries have wrong, the first ``most`` of it."""
+def _first(part: Part, connection: Connection, most: int) -> list[str]:
+    """The first of what a part of the records beside the entries has wrong."""
+    return list(islice(part(connection), most))
+
+
+def _of_runs(connection: Connection) -> Iterator[str]:
     runs = verification_plain.others(connection)
-    looked = () if runs.keys == [] else OF_RUNS
-    found = (
-        *(check(connection, runs) for check in looked),
-        *(check(connection) for check in OF_ALL),
-    )
-    return list(islice(chain.from_iterable(found), most))
+    if runs.keys != []:
+        for check in OF_RUNS:
+            yield from check(connection, runs)
+
+
+def _of_all(connection: Connection) -> Iterator[str]:
+    for check in OF_ALL:
+        yield from check(connection)
 
 
 def _rules(connection: Connection) -> Iterator[str]:
@@ -154,7 +166,7 @@ OF_RUNS: Final[tuple[Callable[[Connection, Runs], Iterable[str]], ...]] = (
     verification_charges.corrections,
     verification_charges.debts,
 )
-OF_ALL: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
+OF_ALL: Final[tuple[Part, ...]] = (
     verification_charges.reversals,
     verification_charges.caps,
     verification_charges.jobs,
@@ -167,3 +179,4 @@ OF_ALL: Final[tuple[Callable[[Connection], Iterable[str]], ...]] = (
     _limits,
     digests.problems,
 )
+_PARTS: Final[tuple[Part, ...]] = (_of_runs, _of_all)
