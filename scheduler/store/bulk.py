@@ -19,6 +19,9 @@ from sqlalchemy.exc import DBAPIError
 
 from scheduler.store.engine import translated
 
+#: A query with its values.
+Question = tuple[str, tuple[Any, ...]]
+Rows = Sequence[tuple[Any, ...]]
 _CURSORS: Final = count()
 _BLOCK_MAX: Final = 256  # rows of one INSERT
 _BLOCK_FREE: Final = 32  # below, a statement is of any size
@@ -150,6 +153,21 @@ def prompt_read(
         else:
             found = driver.execute(translated(sql), tuple(values)).fetchall()
     return found
+
+
+def prompt_reads(
+    connection: Connection, questions: Sequence[Question | None]
+) -> list[Sequence[tuple[Any, ...]]]:
+    """Return all rows of each of some queries, asked together; none for what is not asked."""
+    if connection.dialect.name == "sqlite":
+        return [[] if one is None else prompt_read(connection, *one) for one in questions]
+    if not connection.in_transaction():
+        connection.begin()
+    with driver_of(connection, "some questions") as driver, driver.pipeline():
+        asked = [
+            None if one is None else driver.execute(translated(one[0]), one[1]) for one in questions
+        ]
+    return [[] if cursor is None else cursor.fetchall() for cursor in asked]
 
 
 def bulk_stream(

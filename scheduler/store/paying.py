@@ -21,6 +21,7 @@ from quota.slices import Cuts, PriceFrom, Span, bounds_of, cut
 from quota.transfers import wallet_account
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.store import pricing, rule_facts
+from scheduler.store.bulk import prompt_reads
 from scheduler.store.judgements import NO_NEEDS, needs_of, still
 from scheduler.store.judgements import Judgement as Judgement
 from scheduler.store.judgements import Wanted as Wanted
@@ -229,11 +230,19 @@ def load(
     accounts = [source.account for mine in money.funds.values() for source in mine]
     accounts += [source.account for mine in own.sources.values() for source in mine]
     accounts += [wallet_account(enterprise) for enterprise in enterprises]
+    *payers, left, caps = prompt_reads(
+        connection,
+        [
+            *rule_facts.payers_asked(enterprises, money.rules, now_ms),
+            pricing.available_asked(accounts),
+            pricing.caps_asked(_capped(money), enterprises, natural_year(now_ms)),
+        ],
+    )
     return Means(
         money,
-        rule_facts.load_payers(connection, enterprises, money.rules, now_ms),
-        pricing.available(connection, accounts),
-        pricing.cap_used(connection, _capped(money), enterprises, natural_year(now_ms)),
+        rule_facts.payers_told(*payers),
+        pricing.available_told(left),
+        pricing.caps_told(caps),
         now_ms,
         own,
         load_givers(connection, money, contracts),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from quota.charges import FOREVER_MS, Source
 from quota.rules import Rule
-from scheduler.store.bulk import prompt_read
+from scheduler.store.bulk import Question, Rows, prompt_read, prompt_reads
 from scheduler.store.database import bulk_read
 from scheduler.store.rule_facts import Payer as Payer
 from scheduler.store.rule_facts import load_payers as load_payers
@@ -193,17 +193,25 @@ def available(connection: Connection, accounts: Iterable[str]) -> dict[str, int]
 
     What a lowered fund waits to take out is not there to be given.
     """
+    return available_told(*prompt_reads(connection, [available_asked(accounts)]))
+
+
+def available_asked(accounts: Iterable[str]) -> Question | None:
+    """Return the question for what accounts can still give."""
     names = sorted(set(accounts))
     if not names:
-        return {}
-    rows = bulk_read(
-        connection,
+        return None
+    return (
         "SELECT a.account_id, a.credits_posted + a.credit_limit_fen - a.debits_posted"
         " - a.debits_pending - coalesce(n.reducing_fen, 0) FROM account a"
         " LEFT JOIN fund_funder n ON n.account_id = a.account_id"
         f" WHERE a.account_id IN ({_marks(names)})",
         tuple(names),
     )
+
+
+def available_told(rows: Rows) -> dict[str, int]:
+    """Return the answer by account."""
     return {account: int(left) for account, left in rows}
 
 
@@ -211,15 +219,25 @@ def cap_used(
     connection: Connection, programmes: Collection[str], enterprises: Collection[str], year: int
 ) -> dict[tuple[str, str, int], int]:
     """Read what programmes gave and hold for enterprises in a natural year and the next."""
+    return caps_told(*prompt_reads(connection, [caps_asked(programmes, enterprises, year)]))
+
+
+def caps_asked(
+    programmes: Collection[str], enterprises: Collection[str], year: int
+) -> Question | None:
+    """Return the question for what was used of yearly caps."""
     if not programmes or not enterprises:
-        return {}
-    rows = bulk_read(
-        connection,
+        return None
+    return (
         "SELECT programme, enterprise, year, pending_fen + posted_fen FROM cap_counter"
         f" WHERE programme IN ({_marks(programmes)}) AND enterprise IN ({_marks(enterprises)})"
         f" AND year IN ({year}, {year + 1})",
         (*sorted(programmes), *sorted(enterprises)),
     )
+
+
+def caps_told(rows: Rows) -> dict[tuple[str, str, int], int]:
+    """Return the answer by programme, enterprise and natural year."""
     return {(programme, who, in_year): int(used) for programme, who, in_year, used in rows}
 
 

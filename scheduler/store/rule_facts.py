@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from quota.rules import Applicant, Rule
+from scheduler.store.bulk import Question, Rows, prompt_reads
 from scheduler.store.database import bulk_read
 
 #: (enterprise, contract number).
@@ -31,35 +32,53 @@ def load_payers(
     connection: Connection, enterprises: Iterable[str], rules: Iterable[Rule], now_ms: int
 ) -> dict[str, Payer]:
     """Read enterprises by code, with what these rules may ask of them at an instant."""
+    asked = payers_asked(enterprises, tuple(rules), now_ms)
+    return payers_told(*prompt_reads(connection, asked))
+
+
+def payers_asked(
+    enterprises: Iterable[str], rules: Collection[Rule], now_ms: int
+) -> list[Question | None]:
+    """Return the questions for enterprises: who, relations, listed projects, first support."""
     codes = tuple(sorted(set(enterprises)))
     if not codes:
-        return {}
-    asked = tuple(rules)
+        return [None] * 4
     marks = ", ".join(["?"] * len(codes))
     valid = f"valid_from_ms <= {now_ms} AND (valid_to_ms IS NULL OR valid_to_ms > {now_ms})"
-    related: dict[str, set[str]] = {}
-    for code, center in bulk_read(
-        connection,
-        f"SELECT enterprise, center FROM related_party WHERE enterprise IN ({marks}) AND {valid}",
-        codes,
-    ):
-        related.setdefault(code, set()).add(center)
-    lists: dict[str, dict[str, set[str]]] = {}
-    if any(rule.project_list or any(tier.project_list for tier in rule.tiers) for rule in asked):
-        for code, name, project in bulk_read(
-            connection,
+    lists = any(rule.project_list or any(one.project_list for one in rule.tiers) for rule in rules)
+    return [
+        (
+            "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
+            f" WHERE code IN ({marks})",
+            codes,
+        ),
+        (
+            "SELECT enterprise, center FROM related_party"
+            f" WHERE enterprise IN ({marks}) AND {valid}",
+            codes,
+        ),
+        (
             "SELECT enterprise, list_name, project FROM listed_project"
             f" WHERE enterprise IN ({marks}) AND {valid}",
             codes,
-        ):
-            lists.setdefault(code, {}).setdefault(project, set()).add(name)
-    since = _supported_since(connection, codes, asked, valid)
-    rows = bulk_read(
-        connection,
-        "SELECT code, city, size_class, sector, startup, blocked FROM enterprise"
-        f" WHERE code IN ({marks})",
-        codes,
-    )
+        )
+        if lists
+        else None,
+        _support_asked(codes, rules, valid),
+    ]  # fmt: skip
+
+
+def payers_told(rows: Rows, relations: Rows, listed: Rows, support: Rows) -> dict[str, Payer]:
+    """Return the answers by enterprise."""
+    related: dict[str, set[str]] = {}
+    for code, center in relations:
+        related.setdefault(code, set()).add(center)
+    lists: dict[str, dict[str, set[str]]] = {}
+    for code, name, project in listed:
+        lists.setdefault(code, {}).setdefault(project, set()).add(name)
+    since: dict[str, dict[str, int]] = {}
+    for code, programme, year in support:
+        since.setdefault(code, {})[programme] = int(year)
     return {
         code: Payer(
             code,
@@ -73,29 +92,23 @@ def load_payers(
     }  # fmt: skip
 
 
-def _supported_since(
-    connection: Connection, codes: tuple[str, ...], rules: Iterable[Rule], valid: str
-) -> dict[str, dict[str, int]]:
-    """The first natural year of support by enterprise and programme, in these books or before.
+def _support_asked(codes: tuple[str, ...], rules: Collection[Rule], valid: str) -> Question | None:
+    """The question for first natural years of support, in these books or before.
 
     ``valid`` is the condition on what was said of the time before.
     """
     programmes = sorted(rule.programme for rule in rules if rule.support_years is not None)
-    found: dict[str, dict[str, int]] = {}
     if not programmes:
-        return found
+        return None
     marks, names = ", ".join(["?"] * len(codes)), ", ".join(["?"] * len(programmes))
     where = f"enterprise IN ({marks}) AND programme IN ({names})"
-    for code, programme, year in bulk_read(
-        connection,
+    return (
         "SELECT enterprise, programme, min(year) FROM (SELECT enterprise, programme, year FROM"
         f" cap_counter WHERE {where} AND pending_fen + posted_fen > 0"
         " UNION ALL SELECT enterprise, programme, since_year FROM earlier_support"
         f" WHERE {where} AND {valid}) AS known GROUP BY enterprise, programme",
         (*codes, *programmes, *codes, *programmes),
-    ):
-        found.setdefault(code, {})[programme] = int(year)
-    return found
+    )
 
 
 def load_givers(
