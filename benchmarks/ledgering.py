@@ -6,7 +6,7 @@ printed. Writers are processes with a connection each, past the service's one wr
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from statistics import median
 from time import perf_counter, process_time
@@ -17,7 +17,7 @@ from benchmarks.moving import Mover
 from benchmarks.report import Figure
 from benchmarks.site import new_site
 from benchmarks.stored import fill, now_ms
-from benchmarks.writers import WRITERS, begun, spent_s, together
+from benchmarks.writers import WRITERS, Wrote, begun, spent_s, together
 from quota.calendar import natural_year
 from scheduler.control.settings import LoopSettings
 from scheduler.domain.principal import EVERYTHING, Scope
@@ -36,7 +36,7 @@ def run(quick: bool) -> list[Figure]:
     """Hold, settle, verify and look at books."""
     try:
         with running() as server:
-            figures = _contend(server.url(server.create()), quick)
+            figures = _contend(server.url(server.create()), server.url(server.create()), quick)
             figures += settling.figures(server.url(server.create()), quick)
             figures += _move(server.url(server.create()), quick)
             return figures + _look(server.url(server.create()), quick)
@@ -48,28 +48,33 @@ def run(quick: bool) -> list[Figure]:
 # --- many writers, one fund -----------------------------------------------------------------------
 
 
-def _contend(url: str, quick: bool) -> list[Figure]:
-    """Hold for enterprises of one city, all of its one fund."""
+def _contend(url: str, beside: str, quick: bool) -> list[Figure]:
+    """Hold for enterprises of one city: all of its one fund, then also of one of all cities.
+
+    A hold of the one fund is what was measured of the building blocks: a hold, a cap, two entries.
+    """
     single, batches = (20, 2) if quick else (250, 10)
-    with new_site(store__url=url):
+    with new_site(store__url=url, shared=False):
         one = together("benchmarks.ledgering", url, 0, single, 1)
         many = together("benchmarks.ledgering", url, 10**6, batches * 1_000, 1_000)
         overspent = _overspent(url)
+    with new_site(store__url=beside):
+        two = together("benchmarks.ledgering", beside, 0, batches * 1_000, 1_000)
+        overspent += _overspent(beside)
     return [
-        Figure(
-            "ledger", f"holds on one hot fund, {WRITERS} writers, each hold a transaction",
-            sum(w.done for w in one) / spent_s(one), "tx/s", 1_000, at_most=False,
-            peer="CPU s of the writers",
-            peer_value=sum(w.cpu_s for w in one),
-        ),
-        Figure(
-            "ledger", f"holds on one hot fund, {WRITERS} writers, 1,000 at once",
-            sum(w.done for w in many) / spent_s(many), "holds/s", 20_000, at_most=False,
-            peer="CPU s of the writers",
-            peer_value=sum(w.cpu_s for w in many),
-        ),
+        _held("each hold a transaction", one, "tx/s", 1_000),
+        _held("1,000 at once", many, "holds/s", 20_000),
+        _held("1,000 at once, a second fund for each", two, "holds/s"),
         Figure("ledger", "accounts that owe more than they were given", overspent, "", 0),
-    ]  # fmt: skip
+    ]
+
+
+def _held(how: str, wrote: Sequence[Wrote], unit: str, target: float | None = None) -> Figure:
+    return Figure(
+        "ledger", f"holds on one hot fund, {WRITERS} writers, {how}",
+        sum(one.done for one in wrote) / spent_s(wrote), unit, target, at_most=False,
+        peer="CPU s of the writers", peer_value=sum(one.cpu_s for one in wrote),
+    )  # fmt: skip
 
 
 def _overspent(url: str) -> int:

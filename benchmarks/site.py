@@ -41,16 +41,19 @@ class Site:
 
 
 @contextmanager
-def new_site(*, units: int = workload.POOL_UNITS, **more: object) -> Iterator[Site]:
+def new_site(
+    *, units: int = workload.POOL_UNITS, shared: bool = True, **more: object
+) -> Iterator[Site]:
     """Make a site whose flavors have ``units`` each; it is removed in the end.
 
+    Jobs are subsidized by their city, and if ``shared`` also by a programme of all cities.
     ``more`` are further settings, with ``__`` for the point: ``planner__ray="off"``.
     """
     directory = Path(tempfile.mkdtemp(prefix="corridor-bench-"))
     try:
         data = directory / "files"
         data.mkdir()
-        for name, rows in _files(units).items():
+        for name, rows in _files(units, shared).items():
             content = yaml.safe_dump({"sample": True, name: rows}, allow_unicode=True)
             (data / f"{name}.yaml").write_text(content, encoding="utf-8")
         shutil.copy(seed.DATA / "cities.yaml", data)
@@ -65,7 +68,7 @@ def new_site(*, units: int = workload.POOL_UNITS, **more: object) -> Iterator[Si
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _files(units: int) -> dict[str, list[dict[str, Any]]]:
+def _files(units: int, shared: bool) -> dict[str, list[dict[str, Any]]]:
     flavors = [workload.flavor(number) for number in range(workload.POOLS)]
     cities = sorted({city for _, city in workload.members()})
     return {
@@ -75,7 +78,7 @@ def _files(units: int) -> dict[str, list[dict[str, Any]]]:
             for name in flavors
         ],
         "programmes": [_programme(f"{city}-voucher", city, 3_000, 0) for city in cities]
-        + [_programme("corridor-shared", "corridor", 1_000, 10)],
+        + ([_programme("corridor-shared", "corridor", 1_000, 10)] if shared else []),
         "enterprises": [
             {
                 "enterprise": name,

@@ -255,14 +255,18 @@ def _hold_beside(
     holding = Holding(means, now_ms, voucher_shards(connection, means.left))
     result = _judge(holding, wanted)
     if not holding.scarce:
-        money_locks.may_unlock(connection)
         many = len(holding.legs) + len(holding.holds) > FEW_ROWS
+        early = many or bool(holding.claims)
+        if early:
+            money_locks.may_unlock(connection)
         if many:  # nobody waits while they are copied
             _add_holds(holding).write(connection)
         _open_claims(connection, holding)
         entries = holding.entries
         shards = {entry.shard for entry in entries}
-        locked = money_locks.lock_and_read(connection, holding.moves.sums, holding.caps, shards)
+        locked = money_locks.lock_and_read(
+            connection, holding.moves.sums, holding.caps, shards, unlockable=not early
+        )
         now_given = paying.load_givers(connection, means.money, _contracts(wanted))
         if now_given == givers and _is_there(holding, locked):
             missing = shards - locked.heads.keys()

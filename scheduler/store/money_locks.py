@@ -63,13 +63,23 @@ class Locked(NamedTuple):
 
 
 def lock_and_read(
-    connection: Connection, accounts: Iterable[str], caps: Iterable[CapKey], shards: Iterable[str]
+    connection: Connection,
+    accounts: Iterable[str],
+    caps: Iterable[CapKey],
+    shards: Iterable[str],
+    *,
+    unlockable: bool,
 ) -> Locked:
-    """Lock as ``lock`` does, and return what stands there: one question for all (PostgreSQL)."""
+    """Lock as ``lock`` does, and return what stands there: one question for all (PostgreSQL).
+
+    If ``unlockable``, ``unlock`` gives up what is locked here.
+    """
     names, keys, chains = sorted(set(accounts)), sorted(set(caps)), sorted(set(shards))
     columns = tuple(list(column) for column in zip(*keys, strict=True)) or ([], [], [])
     asked: list[Any] = []
     with driver_of(connection, "locks of money") as driver, driver.pipeline():
+        if unlockable:
+            driver.execute(_SAVEPOINT)
         for sql, values in ((_ACCOUNTS_LEFT, (names,)), (_CAPS_USED, columns), (_HEADS, (chains,))):
             asked.append(driver.execute(translated(sql), values))
     left, used, heads = (cursor.fetchall() for cursor in asked)

@@ -21,7 +21,7 @@ from quota.slices import Cuts, PriceFrom, Span, bounds_of, cut
 from quota.transfers import wallet_account
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.store import pricing, rule_facts
-from scheduler.store.bulk import prompt_reads
+from scheduler.store.bulk import Question, Rows, prompt_reads
 from scheduler.store.judgements import NO_NEEDS, needs_of, still
 from scheduler.store.judgements import Judgement as Judgement
 from scheduler.store.judgements import Wanted as Wanted
@@ -225,28 +225,42 @@ def load(
     contracts: Collection[Contract] = (),
 ) -> Means:  # fmt: skip
     """Read what there is for some enterprises and contracts, in the caller's transaction."""
-    money = pricing.load_money(connection, now_ms)
-    own = pricing.load_own(connection, money.rules, enterprises, now_ms)
-    accounts = [source.account for mine in money.funds.values() for source in mine]
-    accounts += [source.account for mine in own.sources.values() for source in mine]
-    accounts += [wallet_account(enterprise) for enterprise in enterprises]
-    *payers, left, caps = prompt_reads(
-        connection,
-        [
-            *rule_facts.payers_asked(enterprises, money.rules, now_ms),
-            pricing.available_asked(accounts),
-            pricing.caps_asked(_capped(money), enterprises, natural_year(now_ms)),
-        ],
-    )
+    money = pricing.kept_money(connection, now_ms)
+    answers = list[Rows]()
+    if money is not None:  # it may be in force: all is asked at once, and thrown away if it is not
+        asked = _asked(money, enterprises, now_ms)
+        stamps, *answers = prompt_reads(connection, [pricing.STAMP, *asked])
+        if not pricing.is_stamped(money, stamps):
+            money = None
+    if money is None:
+        money = pricing.load_money(connection, now_ms)
+        answers = prompt_reads(connection, _asked(money, enterprises, now_ms))
+    who, related, listed, support, vouchers, grants, left, caps = answers
+    own = pricing.own_told(vouchers, grants)
+    theirs = [source.account for mine in own.sources.values() for source in mine]
     return Means(
         money,
-        rule_facts.payers_told(*payers),
-        pricing.available_told(left),
+        rule_facts.payers_told(who, related, listed, support),
+        pricing.available_told(left) | pricing.available(connection, theirs),
         pricing.caps_told(caps),
         now_ms,
         own,
         load_givers(connection, money, contracts),
     )
+
+
+def _asked(
+    money: pricing.Money, enterprises: Collection[str], now_ms: int
+) -> list[Question | None]:
+    """The questions for enterprises, what they have of their own, funds, wallets and caps."""
+    accounts = [source.account for mine in money.funds.values() for source in mine]
+    accounts += [wallet_account(enterprise) for enterprise in enterprises]
+    return [
+        *rule_facts.payers_asked(enterprises, money.rules, now_ms),
+        *pricing.own_asked(money.rules, enterprises, now_ms),
+        pricing.available_asked(accounts),
+        pricing.caps_asked(_capped(money), enterprises, natural_year(now_ms)),
+    ]
 
 
 def renew(

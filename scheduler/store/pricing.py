@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine
 from quota.charges import FOREVER_MS, Source
 from quota.rules import Rule
 from scheduler.store.bulk import Question, Rows, prompt_read, prompt_reads
-from scheduler.store.database import bulk_read
 from scheduler.store.rule_facts import Payer as Payer
 from scheduler.store.rule_facts import load_payers as load_payers
 
@@ -77,17 +76,32 @@ _NEXT: Final = " UNION ALL ".join(
 )
 
 
+#: The question for the stamp of the terms.
+STAMP: Final[Question] = ("SELECT stamp FROM money_terms", ())
+
+
 def load_money(connection: Connection, now_ms: int) -> Money:
     """Return what is in force at ``now_ms``: what was read before, if that is still so."""
-    stamps = prompt_read(connection, "SELECT stamp FROM money_terms")
+    stamps = prompt_read(connection, *STAMP)
+    kept = kept_money(connection, now_ms)
+    if kept is not None and is_stamped(kept, stamps):
+        return kept
     if not stamps:  # somebody emptied the table: the next change of the terms makes a new one
         return _read_money(connection, now_ms, "")
-    stamp = stamps[0][0]
+    # What is read after its stamp is as new as the stamp says, or newer.
+    read = _KEPT[connection.engine] = _read_money(connection, now_ms, stamps[0][0])
+    return read
+
+
+def kept_money(connection: Connection, now_ms: int) -> Money | None:
+    """Return what was read before and may be in force; it is if it ``is_stamped``."""
     kept = _KEPT.get(connection.engine)
-    if kept is None or kept.stamp != stamp or not kept.from_ms <= now_ms < kept.until_ms:
-        # What is read after its stamp is as new as the stamp says, or newer.
-        kept = _KEPT[connection.engine] = _read_money(connection, now_ms, stamp)
-    return kept
+    return kept if kept is not None and kept.from_ms <= now_ms < kept.until_ms else None
+
+
+def is_stamped(kept: Money, stamps: Rows) -> bool:
+    """Whether what was kept has the stamp that stands in the database."""
+    return bool(stamps) and stamps[0][0] == kept.stamp
 
 
 def _read_money(connection: Connection, now_ms: int, stamp: str) -> Money:
@@ -161,30 +175,41 @@ def load_own(
     connection: Connection, rules: Iterable[Rule], enterprises: Collection[str], now_ms: int
 ) -> Own:
     """Read vouchers that are valid now, and grants of open periods, of some enterprises."""
-    asked = tuple(rules)
-    found: dict[tuple[str, str], list[Source]] = {}
+    asked = own_asked(tuple(rules), enterprises, now_ms)
+    return own_told(*prompt_reads(connection, asked))
+
+
+def own_asked(
+    rules: Collection[Rule], enterprises: Collection[str], now_ms: int
+) -> list[Question | None]:
+    """Return the questions for vouchers and for grants."""
     codes = tuple(sorted(enterprises))
-    if codes and any(rule.issue == "VOUCHER" for rule in asked):
-        for enterprise, programme, account, end_ms, year in bulk_read(
-            connection,
-            "SELECT enterprise, programme, account_id, end_ms, cap_year FROM voucher"
-            f" WHERE enterprise IN ({_marks(codes)}) AND state = 'ISSUED'"
-            f" AND valid_from_ms <= {now_ms} AND end_ms > {now_ms}",
-            codes,
-        ):
-            source = Source(account, expire_ms=end_ms, cap_year=year)
-            found.setdefault((enterprise, programme), []).append(source)
-    if codes and any(rule.unit == "UNIT_S" for rule in asked):
-        for enterprise, programme, account, start_ms, end_ms in bulk_read(
-            connection,
-            "SELECT g.enterprise, g.programme, g.account_id, f.start_ms, f.end_ms FROM unit_grant g"
-            " JOIN fund_period f ON f.programme = g.programme AND f.period = g.period"
-            f" WHERE g.enterprise IN ({_marks(codes)}) AND f.state = 'OPEN'"
-            f" AND f.end_ms > {now_ms}",
-            codes,
-        ):
-            source = Source(account, from_ms=start_ms, to_ms=end_ms)
-            found.setdefault((enterprise, programme), []).append(source)
+    marks = _marks(codes)
+    vouchers = (
+        "SELECT enterprise, programme, account_id, end_ms, cap_year FROM voucher"
+        f" WHERE enterprise IN ({marks}) AND state = 'ISSUED'"
+        f" AND valid_from_ms <= {now_ms} AND end_ms > {now_ms}"
+    )
+    grants = (
+        "SELECT g.enterprise, g.programme, g.account_id, f.start_ms, f.end_ms FROM unit_grant g"
+        " JOIN fund_period f ON f.programme = g.programme AND f.period = g.period"
+        f" WHERE g.enterprise IN ({marks}) AND f.state = 'OPEN' AND f.end_ms > {now_ms}"
+    )
+    return [
+        (vouchers, codes) if codes and any(rule.issue == "VOUCHER" for rule in rules) else None,
+        (grants, codes) if codes and any(rule.unit == "UNIT_S" for rule in rules) else None,
+    ]
+
+
+def own_told(vouchers: Rows, grants: Rows) -> Own:
+    """Return the answers as sources."""
+    found: dict[tuple[str, str], list[Source]] = {}
+    for enterprise, programme, account, end_ms, year in vouchers:
+        source = Source(account, expire_ms=end_ms, cap_year=year)
+        found.setdefault((enterprise, programme), []).append(source)
+    for enterprise, programme, account, start_ms, end_ms in grants:
+        source = Source(account, from_ms=start_ms, to_ms=end_ms)
+        found.setdefault((enterprise, programme), []).append(source)
     return Own({key: tuple(sources) for key, sources in found.items()})
 
 
