@@ -23,6 +23,8 @@ from scheduler.store.engine import translated
 
 #: More rows than these are faster copied, each table's by itself.
 FEW_ROWS: Final = 64
+#: A statement of more marks is taken apart anew each time by the driver.
+_MARKS: Final = 48
 
 
 class _Insert(NamedTuple):
@@ -81,8 +83,11 @@ class WriteBatch:
         with driver_of(connection, "a batch of writes") as driver, driver.pipeline():
             for step in self._steps:
                 if isinstance(step, _Insert):
-                    sql, values = by_values(*step)
-                    driver.execute(translated(sql), values)
+                    size = max(1, _MARKS // len(step.columns))
+                    for first in range(0, len(step.rows), size):
+                        some = step._replace(rows=step.rows[first : first + size])
+                        sql, values = by_values(*some)
+                        driver.execute(translated(sql), values)
                     continue
                 for sql, arrays in by_arrays(step.statement, step.rows):
                     told.append((driver.execute(translated(sql), arrays), step))
