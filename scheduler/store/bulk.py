@@ -161,6 +161,8 @@ def prompt_reads(
     """Return all rows of each of some queries, asked together; none for what is not asked."""
     if connection.dialect.name == "sqlite":
         return [[] if one is None else prompt_read(connection, *one) for one in questions]
+    if not any(questions):
+        return [[] for _ in questions]
     if not connection.in_transaction():
         connection.begin()
     with driver_of(connection, "some questions") as driver, driver.pipeline():
