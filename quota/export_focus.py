@@ -4,7 +4,7 @@ A charge is one row of ChargeCategory Usage; on an enterprise's statement each s
 deducted stands below it as a row of its own, ChargeCategory Credit, so that the sum of BilledCost
 by InvoiceId is what is due on the statement. A subsidy that is claimed afterwards is no part of
 what is billed; EffectiveCost shows what is left for the enterprise after it. A CITY statement bills
-the city its share, a CENTER statement the gross.
+the city its share, a CENTER statement the gross but for what was written off.
 
 ListCost is PricingQuantity x ListUnitPrice exactly, before it is rounded to a fen; corrections have
 no prices. Columns that FOCUS does not know begin with ``x_``. Instants are UTC, ends exclusive.
@@ -46,9 +46,13 @@ def utc_text(at_ms: int) -> str:
     return f"{_hour_text(hour)}{SECONDS[rest_ms // 1_000]}Z"
 
 
-def rows_of(kind: StatementKind, line: Line) -> list[list[str]]:
-    """Return the rows of a line, in the order of ``COLUMNS``; a name may be a formula."""
-    due = due_of(kind, line.gross_fen, line.share_fen, line.self_pay_fen, line.claim_fen)
+def rows_of(kind: StatementKind, line: Line, version: int) -> list[list[str]]:
+    """Return the rows of a line, in the order of ``COLUMNS``; a name may be a formula.
+
+    ``version`` is that of the statement's files.
+    """
+    off = line.written_off_fen if version > 1 else 0
+    due = due_of(kind, line.gross_fen, line.share_fen, line.self_pay_fen, line.claim_fen, off)
     if kind is not StatementKind.ENTERPRISE:
         return [_row(line, "Usage", due, due, line.share_fen)]
     deducted = line.share_fen + line.others_fen - line.claim_fen

@@ -123,14 +123,15 @@ class CsvFile:
 class FocusFile:
     """The lines as FOCUS has them."""
 
-    def __init__(self, kind: StatementKind) -> None:
-        self._kind = kind
+    def __init__(self, kind: StatementKind, version: int) -> None:
+        self._kind, self._version = kind, version
 
     def begin(self) -> bytes:
         return BOM + rows_bytes([export_focus.COLUMNS])
 
     def add(self, block: Block) -> bytes:
-        rows = [row for line in block.lines for row in export_focus.rows_of(self._kind, line)]
+        kind, version = self._kind, self._version
+        rows = [row for line in block.lines for row in export_focus.rows_of(kind, line, version)]
         plain = plain_bytes(rows)
         return rows_bytes(map(all_plain, rows)) if plain is None else plain
 
@@ -156,11 +157,11 @@ class XlsxFile:
         return self._book.end("汇总 Summary", summary(maker))
 
 
-def line_file(file_format: Format, kind: StatementKind) -> LineFile:
+def line_file(file_format: Format, kind: StatementKind, version: int) -> LineFile:
     """Return a file of lines to be made; not for evidence, which has more than lines."""
     if file_format is Format.XLSX:
         return XlsxFile()
-    return FocusFile(kind) if file_format is Format.FOCUS else CsvFile()
+    return FocusFile(kind, version) if file_format is Format.FOCUS else CsvFile()
 
 
 def summary(maker: Maker) -> list[tuple[str, str, bool]]:

@@ -44,11 +44,12 @@ MOVES: Final[Mapping[StatementState, frozenset[StatementState]]] = {
     StatementState.DISPUTED: frozenset(),
 }
 #: How files of statements are made now. A statement keeps the version with which it was made, so
-#: that its files are the same bytes for ever. 1: files do not say their version. 2: their names do,
-#: the summary of a workbook and the facts of a bundle.
+#: that its files are the same bytes for ever. 1: files do not say their version, and a center is
+#: due the gross. 2: their names do, the summary of a workbook and the facts of a bundle, and a
+#: center is not due what was written off.
 FORMAT_VERSION: Final = 2
 #: Accounts by the part of a charge that they bear: the first word of their names.
-SUBSIDY_KINDS: Final = frozenset({"fund", "voucher", "lapsed"})
+SUBSIDY_KINDS: Final = frozenset({"fund", "voucher", "lapsed", "forgone"})
 SELF_PAY_KINDS: Final = frozenset({"wallet", "receivable", "claim"})
 GRANT_KIND: Final = "grant"
 MONEY: Final = "CNY"
@@ -229,12 +230,14 @@ class Range:
     amount: int = 0
 
 
-def due_of(kind: StatementKind, gross: int, share: int, self_pay: int, claim: int) -> int:
+def due_of(
+    kind: StatementKind, gross: int, share: int, self_pay: int, claim: int, written_off: int
+) -> int:
     """Return what is to be paid on a statement, in fen.
 
     A city pays its share (to the center, or to the enterprise that claims it), an enterprise its
-    self-pay and what it advances, and a center gets the gross.
+    self-pay and what it advances, and a center gets the gross but for what was written off.
     """
     if kind is StatementKind.CITY:
         return share
-    return self_pay + claim if kind is StatementKind.ENTERPRISE else gross
+    return self_pay + claim if kind is StatementKind.ENTERPRISE else gross - written_off

@@ -177,7 +177,8 @@ class Maker:
         total.claim_fen += sum([line.claim_fen for line in made])
         total.written_off_fen += sums.written_off
         total.corrections += bool(made[0].correction)
-        total.due_fen += due_of(self.kind, sums.gross, share, sums.self_pay, sums.claim)
+        off = sums.written_off if self.format_version > 1 else 0
+        total.due_fen += due_of(self.kind, sums.gross, share, sums.self_pay, sums.claim, off)
         for shard, seq, digest, _, _, _, amount, ledger, _, _ in postings:
             found = self.ranges.get(shard)
             if found is None:

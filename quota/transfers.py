@@ -145,6 +145,11 @@ def write_off_account(center: str) -> str:
     return f"write_off:{center}"
 
 
+def forgone_account(programme: str, period: str, funder: str = "") -> str:
+    """What a fund clawed back and nobody pays, by funder as in ``fund_account``."""
+    return f"forgone:{programme}:{period}" + (f":{funder}" if funder else "")
+
+
 def suspense_account(center: str) -> str:
     """Differences with a center's own records until they are resolved."""
     return f"suspense:{center}"

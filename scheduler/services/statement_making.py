@@ -78,7 +78,7 @@ async def make_line_files(
     context: Context, source: Source, maker: Maker, formats: Sequence[Format]
 ) -> list[FileRow]:
     """Make files of lines all at once, keeping only their digests; the maker has the totals."""
-    files = {one: (line_file(one, source.kind), Digest()) for one in formats}
+    files = {one: (line_file(one, source.kind, maker.format_version), Digest()) for one in formats}
     for file, digest in files.values():
         digest.take(file.begin())
 
@@ -103,7 +103,7 @@ async def file_pieces(
         async for piece in _evidence(context, source, maker):
             yield piece
         return
-    file: LineFile = line_file(file_format, source.kind)
+    file: LineFile = line_file(file_format, source.kind, maker.format_version)
     yield file.begin()
 
     def use(connection: Connection, found: Sequence[Key]) -> bytes:
@@ -132,7 +132,7 @@ async def _evidence(context: Context, source: Source, maker: Maker) -> AsyncGene
     bundle, used = Bundle(), _Used()
     about = README.format(number=maker.number, owner=maker.owner, period=maker.period)
     yield bundle.begin("README.txt", about.encode())
-    lines_file = line_file(Format.CSV, source.kind)
+    lines_file = line_file(Format.CSV, source.kind, maker.format_version)
     yield bundle.begin("lines.csv", lines_file.begin())
 
     def state(connection: Connection, found: Sequence[Key]) -> bytes:

@@ -21,6 +21,7 @@ from scheduler.services.context import Context
 from scheduler.services.statement_making import Digest
 from scheduler.store import book_months, statement_payments, statement_rows, statements
 from scheduler.store.database import Connection
+from scheduler.store.payment_parts import Part
 from scheduler.store.statement_rows import Source
 from scheduler.store.statements import FileRow, Filter, Made, StatementRow
 
@@ -214,7 +215,7 @@ async def pay(
     if wrong:
         raise InvalidRequest(wrong)
 
-    def find(connection: Connection) -> list[statement_payments.Part]:
+    def find(connection: Connection) -> list[Part]:
         row = statements.get_statement(connection, caller.scope, number)
         return statement_payments.parts(connection, StatementKind(row.kind), row.owner, row.period)
 

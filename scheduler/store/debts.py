@@ -2,7 +2,9 @@
 
 A debt that nobody will pay is borne by its center's write-off account. A subsidy that was given
 wrongly goes back to its fund (or to what lapsed of it) and becomes the enterprise's debt; the
-enterprise is blocked. Neither changes what the run costs; its yearly caps stay used.
+enterprise is blocked. If that is written off, the fund's city bears it, not the center. Neither
+changes what the run costs; its yearly caps stay used. A debt whose part of a month was paid
+(``payment_parts``) is owed no more.
 """
 
 from collections.abc import Sequence
@@ -26,6 +28,7 @@ from scheduler.store import (
     funds_reduction,
     holds,
     lone_changes,
+    payment_parts,
     transfers,
 )
 from scheduler.store.change_requests import Act, Proposal, Request
@@ -83,10 +86,10 @@ def write_off(connection: Connection, order: WriteOff, act: Act, approvals: Appr
     charge = charge_orders.find(connection, act.actor.scope, order.run)
     if _made(connection, charge, "WRITE_OFF", order.key, order.amount_fen):
         return Settled(charge, change_requests.find(connection, order.key), True)
-    _check_debt(charge, order)
+    owed = sum(_owed(connection, charge).values())
+    _check_debt(owed, order)
     size = Size(ChangeKind.WRITE_OFF, f"runs/{order.run}", order.amount_fen, order.key)
     if lone_changes.needs_another(connection, size, act, approvals):
-        owed = _owed(charge)
         proposal = Proposal(
             size.kind,
             size.target,
@@ -108,8 +111,7 @@ def apply(connection: Connection, request: Request, act: Act) -> None:
     _give_up(connection, WriteOff(**request.payload), act, request.requester, request.reason)
 
 
-def _check_debt(charge: Charge, order: WriteOff) -> None:
-    owed = _owed(charge)
+def _check_debt(owed: int, order: WriteOff) -> None:
     if not 0 < order.amount_fen <= owed:
         most = f"write off ¥0.01 up to {yuan(owed)}" if owed else "there is nothing to write off"
         raise InvalidRequest(
@@ -124,28 +126,37 @@ def _check_debt(charge: Charge, order: WriteOff) -> None:
 
 
 def _give_up(connection: Connection, order: WriteOff, act: Act, actor: str, reason: str) -> None:
-    run = charge_orders.find(connection, EVERYTHING, order.run).run
-    account, debt = write_off_account(run.center), receivable_account(run.enterprise)
-    row = (account, "WRITE_OFF", run.center, "", False, 0)
-    bookings.open_accounts(connection, [row])
-    charge_rows.lock(connection, {account, debt}, (), {f"payables:{run.center}"})
     charge = charge_orders.find(connection, EVERYTHING, order.run)
-    _check_debt(charge, order)
-    entry = Entry(
-        f"payables:{run.center}", Kind.DIRECT, "WRITE_OFF", account, debt, order.amount_fen,
-        act.now_ms, f"{order.key}.0", run.uid, run.attempt, ref_period=_month(charge), actor=actor,
-        reason=reason,
-    )  # fmt: skip
-    bookings.book(connection, [entry])
-    owed = _owed(charge)
+    run, debt = charge.run, receivable_account(charge.run.enterprise)
+    bearers = _bearers(connection, charge)
+    bookings.open_accounts(connection, [row for _, row in bearers.values()])
+    shards = {shard for shard, _ in bearers.values()}
+    charge_rows.lock(connection, {debt, *bearers}, (), shards)
+    charge = charge_orders.find(connection, EVERYTHING, order.run)
+    owed = _owed(connection, charge)
+    total = sum(owed.values())
+    _check_debt(total, order)
+    entries, rest = list[Entry](), order.amount_fen
+    for account, fen in owed.items():
+        part = min(fen, rest)
+        rest -= part
+        if part:
+            entries.append(
+                Entry(
+                    bearers[account][0], Kind.DIRECT, "WRITE_OFF", account, debt, part, act.now_ms,
+                    f"{order.key}.{len(entries)}", run.uid, run.attempt,
+                    ref_period=_month(charge), actor=actor, reason=reason,
+                )
+            )  # fmt: skip
+    bookings.book(connection, entries)
     audit_trail.record(
         connection,
         act.actor,
         "DEBT_WRITTEN_OFF",
         f"runs/{order.run}",
         at_ms=act.wall_ms,
-        before={"owed_fen": owed},
-        after={"owed_fen": owed - order.amount_fen},
+        before={"owed_fen": total},
+        after={"owed_fen": total - order.amount_fen},
         reason=act.reason,
         city=run.city,
         enterprise=run.enterprise,
@@ -274,9 +285,42 @@ def _entries(connection: Connection, charge: Charge, order: Clawback, act: Act) 
 # --- shared ---------------------------------------------------------------------------------------
 
 
-def _owed(charge: Charge) -> int:
-    """What the enterprise owes for a run: never covered, or clawed back, and not written off."""
-    return charge.debt_fen + charge.clawed_back_fen - charge.written_off_fen
+def _owed(connection: Connection, charge: Charge) -> dict[str, int]:
+    """What the enterprise owes for a run and did not pay, in fen, by who would bear it.
+
+    First what was never covered, which its center bears, then what was clawed back.
+    """
+    run = charge.run
+    unpaid, written_off = payment_parts.owed(connection, (run.uid, run.attempt))
+    center = write_off_account(run.center)
+    most = charge.debt_fen + charge.clawed_back_fen - charge.written_off_fen
+    found: dict[str, int] = {}
+    for account in sorted(unpaid, key=lambda one: (one != center, one)):
+        fen = min(unpaid[account], most)
+        if account == center:  # some of it may have been paid and taken back
+            fen = min(fen, charge.debt_fen - written_off.get(center, 0))
+        found[account] = max(0, fen)
+        most -= found[account]
+    return found
+
+
+def _bearers(
+    connection: Connection, charge: Charge
+) -> dict[str, tuple[str, tuple[str, str, str, str, bool, int]]]:
+    """Shard and row of each account that may bear a debt of a run: its center's, and funds'."""
+    run = charge.run
+    unpaid, _ = payment_parts.owed(connection, (run.uid, run.attempt))
+    found = {}
+    for account in unpaid:
+        kind, owner, *place = account.split(":")
+        shard, city = f"payables:{owner}", ""
+        if kind == "forgone":
+            shard = bookings.fund_shard(owner, place[0])
+            (city,) = connection.exec_driver_sql(
+                "SELECT city FROM programme WHERE code = ?", (owner,)
+            ).one()
+        found[account] = (shard, (account, "WRITE_OFF", owner, city, False, 0))
+    return found
 
 
 def _month(charge: Charge) -> str:

@@ -11,7 +11,11 @@ them, under the part's own key, and the others find them paid. They may be paid 
                                        or RECEIVABLE, as far as it is owed: the rest was prepaid
     an enterprise to a fund (T13)      Dr EXTERNAL / Cr RECEIVABLE, Dr APPROPRIATION / Cr EXTERNAL
 
-A part below 0 (more was taken back than charged) goes the other way round.
+A part below 0 (more was taken back than charged) goes the other way round. What was written off of
+a part nobody pays: it is set against who bears it, under a key of its own for each run.
+
+    a debt to a center                 Dr CENTER_PAYABLE / Cr WRITE_OFF of the center
+    a debt to a fund (T13)             Dr APPROPRIATION / Cr WRITE_OFF of the fund
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,29 +33,13 @@ from quota.transfers import (
     fund_account,
     wallet_shard,
 )
-from scheduler.store import bookings, money_locks
+from scheduler.store import bookings, money_locks, payment_parts
 from scheduler.store.database import bulk_read
+from scheduler.store.payment_parts import FUNDS, OWN_MONEY, Part, RunKey, sides
 from scheduler.store.statement_rows import OWN_KINDS
 from scheduler.store.tables import BOOKED
 
-_FUNDS: Final = frozenset({"fund", "voucher", "lapsed"})
-_OWN_MONEY: Final = frozenset({"wallet", "receivable"})
 _BOOKED: Final = f"{BOOKED} AND amount_fen > 0 AND ledger = 'CNY'"
-_KEYS_AT_ONCE: Final = 500
-
-
-class Part(NamedTuple):
-    """What ``payer`` bore of what is due to ``payee`` in a month, in fen; below 0: takes back."""
-
-    month: str
-    payer: str
-    payee: str
-    fen: int
-
-    @property
-    def key(self) -> str:
-        """Under which it is paid once."""
-        return f"pay:{self.month}:{self.payer}>{self.payee}"
 
 
 def parts(connection: Connection, kind: StatementKind, owner: str, period: str) -> list[Part]:
@@ -69,22 +57,15 @@ def parts(connection: Connection, kind: StatementKind, owner: str, period: str) 
         mine = _mine(connection, kind, owner)
         sums: dict[tuple[str, str], int] = {}
         for debit, credit, fen in moved:
-            payer, payee, sign = _sides(debit, credit)
+            payer, payee, sign = sides(debit, credit)
             if payer and mine(payer, payee):
                 sums[payer, payee] = sums.get((payer, payee), 0) + sign * int(fen)
-        found += [Part(month, *pair, fen) for pair, fen in sorted(sums.items()) if fen]
+        found += [
+            Part(month, *pair, fen)
+            for pair, fen in sorted(sums.items())
+            if fen or kind_of(pair[0]) == "receivable"  # what one run owes, another may get back
+        ]
     return found
-
-
-def _sides(debit: str, credit: str) -> tuple[str, str, int]:
-    """Return (payer, payee, 1 or -1 for the reversal); no payer for what nobody pays."""
-    for payer, payee, sign in ((debit, credit, 1), (credit, debit, -1)):
-        paid, due = kind_of(payer), kind_of(payee)
-        if due in ("payable", "claim") and paid in _FUNDS | _OWN_MONEY:
-            return payer, payee, sign
-        if paid == "receivable" and due in _FUNDS:
-            return payer, payee, sign
-    return "", "", 0
 
 
 class _Mine(NamedTuple):
@@ -98,7 +79,7 @@ class _Mine(NamedTuple):
             return payee in self.accounts
         if self.kind is StatementKind.CITY:
             return payer in self.accounts
-        return payer in self.accounts and kind_of(payer) in _OWN_MONEY
+        return payer in self.accounts and kind_of(payer) in OWN_MONEY
 
 
 def _mine(connection: Connection, kind: StatementKind, owner: str) -> _Mine:
@@ -127,36 +108,43 @@ def pay(
         accounts=_accounts(found, vouchers),
         shards={*shards.values(), *(wallet_shard(city) for city in wallets.values())},
     )
-    paid = _paid(connection, [part.key for part in found])
+    paid = payment_parts.paid(connection, [part.key for part in found])
+    debts = payment_parts.debts(connection, payment_parts.written_off(connection, wallets))
     owed = _owed(connection, wallets)
     entries: list[Entry] = []
     for part in found:
         before = paid.get(part.key)
         if before is None:
             how = (now_ms, part.month, actor, reason)
-            entries += _entries(part, shards[part.key], vouchers, wallets, owed, how)
-        elif before != abs(part.fen):
+            off = debts.take(part) if part.payer in wallets else []
+            entries += _entries(part, off, shards[part.key], vouchers, wallets, owed, how)
+        elif before != abs(part.fen - debts.used.get(part.key, 0)):
             raise RuntimeError(f"{part.key} was paid with {before} fen, it is {part.fen} now")
     bookings.book(connection, entries)
     return sum(abs(part.fen) for part in found if part.key not in paid)
 
 
 def _entries(
-    part: Part, shard: str, vouchers: Mapping[str, str], wallets: Mapping[str, str],
-    owed: dict[str, int], how: tuple[int, str, str, str],
+    part: Part, off: Sequence[tuple[RunKey, int]], shard: str, vouchers: Mapping[str, str],
+    wallets: Mapping[str, str], owed: dict[str, int], how: tuple[int, str, str, str],
 ) -> list[Entry]:  # fmt: skip
     payer, payee = kind_of(part.payer), kind_of(part.payee)
-    source = EXTERNAL if payer in _OWN_MONEY else appropriation_of(part.payer, vouchers)
-    sides = (part.payee, source)
-    if payee in _FUNDS:  # what an enterprise gives back
-        sides = (appropriation_of(part.payee, vouchers), EXTERNAL)
-    if part.fen < 0:
-        sides = sides[::-1]
+    source = EXTERNAL if payer in OWN_MONEY else appropriation_of(part.payer, vouchers)
+    between = (part.payee, source)
+    if payee in FUNDS:  # what an enterprise gives back
+        between = (appropriation_of(part.payee, vouchers), EXTERNAL)
     code = "REDEEM" if payee == "claim" else "PAY"
-    made = [_entry(shard, code, sides, abs(part.fen), part.key, how)]
-    if payer not in _OWN_MONEY:
+    made = [
+        _entry(shard, code, (between[0], part.off_account), fen, part.off_key(run), how)
+        for run, fen in off
+    ]
+    rest = part.fen - sum(fen for _, fen in off)
+    if rest < 0:
+        between = between[::-1]
+    made.append(_entry(shard, code, between, abs(rest), part.key, how))  # of 0: that it is paid
+    if payer not in OWN_MONEY:
         return made
-    own = min(part.fen, max(0, owed[part.payer]))
+    own = min(rest, max(0, owed[part.payer]))
     if own > 0:
         owed[part.payer] -= own
         mine = wallet_shard(wallets[part.payer])
@@ -187,7 +175,7 @@ def _shard(part: Part, vouchers: Mapping[str, str]) -> str:
     payee = kind_of(part.payee)
     if payee == "payable":
         return f"payables:{part.payee.partition(':')[2]}"
-    fund = part.payee if payee in _FUNDS else part.payer
+    fund = part.payee if payee in FUNDS else part.payer
     fund = vouchers.get(fund, fund)
     return fund_account(*fund.split(":")[1:3])
 
@@ -196,9 +184,9 @@ def _accounts(found: Sequence[Part], vouchers: Mapping[str, str]) -> set[str]:
     names = {EXTERNAL}
     for part in found:
         for account in (part.payer, part.payee):
-            names.add(
-                appropriation_of(account, vouchers) if kind_of(account) in _FUNDS else account
-            )
+            names.add(appropriation_of(account, vouchers) if kind_of(account) in FUNDS else account)
+        if kind_of(part.payer) == "receivable":
+            names.add(part.off_account)
     return names
 
 
@@ -213,7 +201,7 @@ def _vouchers(connection: Connection, found: Iterable[Part]) -> dict[str, str]:
 
 def _wallets(connection: Connection, found: Iterable[Part]) -> dict[str, str]:
     """Return the city of each wallet and receivable among the payers, by account."""
-    used = {part.payer for part in found if kind_of(part.payer) in _OWN_MONEY}
+    used = {part.payer for part in found if kind_of(part.payer) in OWN_MONEY}
     if not used:
         return {}
     rows = bulk_read(
@@ -231,18 +219,3 @@ def _owed(connection: Connection, wallets: Mapping[str, str]) -> dict[str, int]:
         " WHERE kind IN ('WALLET', 'RECEIVABLE')",
     )
     return {account: int(fen) for account, fen in rows if account in wallets}
-
-
-def _paid(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
-    """Return the amounts of keys that were booked."""
-    found: dict[str, int] = {}
-    for first in range(0, len(keys), _KEYS_AT_ONCE):
-        some = keys[first : first + _KEYS_AT_ONCE]
-        marks = ", ".join("?" * len(some))
-        rows = bulk_read(
-            connection,
-            f"SELECT idem_key, amount_fen FROM transfer WHERE idem_key IN ({marks})",
-            some,
-        )
-        found.update((key, int(fen)) for key, fen in rows)
-    return found

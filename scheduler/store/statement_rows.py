@@ -23,8 +23,8 @@ from scheduler.store.tables import BOOKED
 
 #: Charges of a block.
 BLOCK: Final = 500
-#: Kinds of accounts whose gifts a city states.
-OWN_KINDS: Final = "('FUND', 'VOUCHER', 'LAPSED', 'GRANT')"
+#: Kinds of accounts whose gifts a city states; a write-off of its own is what a fund has forgone.
+OWN_KINDS: Final = "('FUND', 'VOUCHER', 'LAPSED', 'GRANT', 'WRITE_OFF')"
 _BOOKED: Final = (
     " AND ".join(f"t.{part}" for part in BOOKED.split(" AND ")) + " AND t.amount_fen > 0"
 )
@@ -125,7 +125,7 @@ class _Use(NamedTuple):
 
 _NOTHING: Final = _Use(0, None, (), None, None)
 #: Accounts whose names say the programme.
-_NAMED: Final = frozenset({"fund", "lapsed", "grant"})
+_NAMED: Final = frozenset({"fund", "lapsed", "grant", "forgone"})
 
 
 def _charge(

@@ -175,6 +175,7 @@ OF_ALL: Final[tuple[Part, ...]] = (
     verification_funds.closed_months,
     verification_statements.bounds,
     verification_statements.sums,
+    verification_statements.write_offs,
     _rules,
     _limits,
     digests.problems,

@@ -85,12 +85,20 @@ class Run:
     billed: bool = True
     revision: int = 0
     decided: bool = False
-    written_off: int = 0
     clawed: dict[str, int] = field(default_factory=dict)
     gross: int = 0
     lines: list[Line] = field(default_factory=list)
     wallet: int = 0
     debt: int = 0
+    #: What it added to what its enterprise owes, by month and payee.
+    debts: dict[tuple[str, str], int] = field(default_factory=dict)
+    #: What was written off, and what of it no payment used, by who bears it.
+    off: dict[str, int] = field(default_factory=dict)
+    off_left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def written_off(self) -> int:
+        return sum(self.off.values())
 
     @property
     def center(self) -> str:
@@ -99,3 +107,9 @@ class Run:
     @property
     def subsidy(self) -> int:
         return sum(one.amount for one in self.lines if not one.account.startswith("grant:"))
+
+
+def bearer(payee: str) -> str:
+    """Who bears what is written off of a debt: the center it is due to, or what a fund forgoes."""
+    kind, _, rest = payee.partition(":")
+    return f"write_off:{rest}" if kind == "payable" else f"forgone:{rest}"

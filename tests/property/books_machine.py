@@ -277,9 +277,12 @@ class Orders(RuleBasedStateMachine):
         assert (made.row.state, self.entries()) == ("DRAFT", before)
         assert made == make(), "a draft is made once"
         self.numbers[place] = made.row.number
+        assert made.row.due_fen == self.model.stated_due(*place)
         if whose[0] == "CENTER":
-            due = sum(fen for _, _, fen in self.model.parts(*place))
-            assert (made.row.gross_fen, made.row.due_fen) == (due, due)
+            gross = sum(fen for _, _, fen in self.model.parts(*place))
+            assert (made.row.gross_fen, made.row.due_fen) == (
+                gross, gross - made.row.written_off_fen,
+            )  # fmt: skip
         for to in then:
             self._advance(place, to)
 

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from quota.calendar import natural_year, period_bounds, period_of
 from tests.property import books_charges as charges
 from tests.property.books_charges import Charge, Leg, Line, Purse
-from tests.property.books_facts import CREDIT, RULE, RULES, Fund, PlainVoucher, Run, own_rules
+from tests.property.books_facts import (
+    CREDIT,
+    RULE,
+    RULES,
+    Fund,
+    PlainVoucher,
+    Run,
+    bearer,
+    own_rules,
+)
 from tests.simulation.world import PRICES
 
 
@@ -32,6 +41,8 @@ class Books:
     #: What payers bore of what is due to payees, by the month of the booking.
     flows: dict[tuple[str, str, str], int] = field(default_factory=dict)
     paid: set[tuple[str, str, str]] = field(default_factory=set)
+    #: What was written off, by month, who bears it and who owed it.
+    offs: dict[tuple[str, str, str], int] = field(default_factory=dict)
     #: When the use was of which somebody has to say what is right.
     differences: list[int] = field(default_factory=list)
 
@@ -51,11 +62,14 @@ class Books:
         limit = self.credit[account[7:]] if account.startswith("wallet:") else 0
         return limit + self.net.get(account, 0) - self.pending.get(account, 0)
 
-    def flow(self, payer: str, payee: str, amount: int) -> None:
+    def flow(self, run: Run, payer: str, payee: str, amount: int) -> None:
         """Post what a payer bears of what is due to a payee; below 0 gives it back."""
         if not amount:
             return
         self.move(payer, payee, amount)
+        if payer.startswith("receivable:"):
+            place = (period_of(self.now_ms, 1), payee)
+            run.debts[place] = run.debts.get(place, 0) + amount
         if not payer.startswith("grant"):
             key = (period_of(self.now_ms, 1), payer, payee)
             self.flows[key] = self.flows.get(key, 0) + amount
@@ -252,7 +266,7 @@ class Books:
             for one in found:
                 self._count(run, one, sign * one.amount)
         for (payer, payee), amount in changed.items():
-            self.flow(self.stand_in(payer), payee, amount)
+            self.flow(run, self.stand_in(payer), payee, amount)
             if amount and run.revision:
                 self._came_back(payer)
         run.gross, run.lines, run.wallet, run.debt = gross, lines, wallet, debt
@@ -318,12 +332,34 @@ class Books:
         self.revise(run, gross, lines, wallet, debt + run.written_off)
         return ""
 
+    def owed(self, run: Run) -> dict[str, int]:
+        """What is owed for a run and was not paid, by who would bear it: first its center."""
+        center, due = f"write_off:{run.center}", dict[str, int]()
+        for (month, payee), fen in run.debts.items():
+            paid = (month, f"receivable:{run.who}", payee) in self.paid
+            due[bearer(payee)] = due.get(bearer(payee), 0) + (0 if paid else fen)
+        most, found = run.debt + sum(run.clawed.values()) - run.written_off, dict[str, int]()
+        for account in sorted(due, key=lambda one: (one != center, one)):
+            fen = min(due[account] - run.off_left.get(account, 0), most)
+            if account == center:
+                fen = min(fen, run.debt - run.off.get(center, 0))
+            found[account] = max(0, fen)
+            most -= found[account]
+        return found
+
     def write_off(self, run: Run, amount: int) -> str:
         """A debt is given up."""
-        if not 0 < amount <= run.debt + sum(run.clawed.values()) - run.written_off:
+        owed = self.owed(run)
+        if not 0 < amount <= sum(owed.values()):
             return "InvalidRequest"
-        run.written_off += amount
-        self.move(f"write_off:{run.center}", f"receivable:{run.who}", amount)
+        for account, fen in owed.items():
+            part = min(fen, amount)
+            amount -= part
+            run.off[account] = run.off.get(account, 0) + part
+            run.off_left[account] = run.off_left.get(account, 0) + part
+            place = (period_of(self.now_ms, 1), account, run.who)
+            self.offs[place] = self.offs.get(place, 0) + part
+            self.move(account, f"receivable:{run.who}", part)
         return ""
 
     def claw_back(self, run: Run, programme: str, amount: int) -> str:
@@ -342,7 +378,7 @@ class Books:
                 run.clawed[account] = run.clawed.get(account, 0) + part
                 voucher = self.vouchers.get(account[8:])
                 fund = account if voucher is None else f"fund:n:{voucher.period}"
-                self.flow(f"receivable:{run.who}", self.stand_in(fund), part)
+                self.flow(run, f"receivable:{run.who}", self.stand_in(fund), part)
         self.blocked.add(run.who)
         self.eat()
         return ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from quota.calendar import months_of, period_bounds, period_of
-from tests.property.books_facts import CITY, RULE, Fund, PlainVoucher
+from tests.property.books_facts import CITY, RULE, Fund, PlainVoucher, Run, bearer
 from tests.property.books_model import Books
 
 CITY_OF_CENTER = {"ai": "", "sc": ""}
@@ -229,8 +229,30 @@ class Ordered(Books):
         return [
             (payer, payee, fen)
             for (at, payer, payee), fen in sorted(self.flows.items())
-            if at == month and fen and self._is_mine(kind, owner, payer, payee)
+            if at == month
+            and (fen or payer.startswith("receivable:"))
+            and self._is_mine(kind, owner, payer, payee)
         ]
+
+    def stated_due(self, kind: str, owner: str, month: str) -> int:
+        """What a statement says is due: what its owner bears, or gets, but for what nobody pays."""
+        due = sum(fen for _, _, fen in self.parts(kind, owner, month))
+        offs = [(by, who, fen) for (at, by, who), fen in self.offs.items() if at == month]
+        if kind == "CENTER":
+            return due - sum(fen for by, _, fen in offs if by == f"write_off:{owner}")
+        if kind == "ENTERPRISE":
+            return due - sum(fen for _, who, fen in offs if who == owner)
+        back = sum(
+            fen
+            for (at, payer, payee), fen in self.flows.items()
+            if at == month and payer.startswith("receivable:") and self._gave(payee, owner)
+        )
+        return due - back + sum(fen for by, _, fen in offs if self._gave(by, owner))
+
+    def _gave(self, account: str, city: str) -> bool:
+        """Whether a fund's account, or what it forgoes, is of a city."""
+        kind, _, rest = account.partition(":")
+        return kind in ("fund", "lapsed", "forgone") and RULE[rest.split(":")[0]].city == city
 
     def _is_mine(self, kind: str, owner: str, payer: str, payee: str) -> bool:
         if kind == "CENTER":
@@ -256,10 +278,24 @@ class Ordered(Books):
             debit, credit = payee, "external" if own else self.home_of(payer)
             if payee.startswith(("fund:", "lapsed:", "voucher:")):
                 debit, credit = self.home_of(payee), "external"
+            for run in self.runs.values():
+                if payer == f"receivable:{run.who}":
+                    off = self._use(run, month, payee)
+                    self.move(debit, bearer(payee), off)
+                    fen -= off
             self.move(debit, credit, fen)
             owed = min(fen, max(0, -self.net.get(payer, 0))) if own else 0
             if owed > 0:
                 self.move("external", payer, owed)
+
+    def _use(self, run: Run, month: str, payee: str) -> int:
+        """Use what was written off of a run for a part that is paid."""
+        account = bearer(payee)
+        left = run.off_left.get(account, 0)
+        off = max(0, min(run.debts.get((month, payee), 0), left))
+        if off:
+            run.off_left[account] = left - off
+        return off
 
 
 def month_of(now_ms: int) -> str:

@@ -33,7 +33,7 @@ from scheduler.store import (
     top_ups,
 )
 from scheduler.store.charge_orders import Code
-from tests.property.books_facts import Run
+from tests.property.books_facts import Run, bearer
 from tests.property.books_machine import (
     ALONE,
     DAY_MS,
@@ -209,7 +209,7 @@ class Books(Orders):
         """A debt is given up."""
         owing = [one for one in self.model.runs.values() if one.debt + sum(one.clawed.values())]
         one = owing[number % len(owing)] if owing else self.some(number, "SETTLED")
-        fen %= one.debt + sum(one.clawed.values()) + 3
+        fen %= sum(self.model.owed(one).values()) + 3
         run = run_id(one.uid, 1)
         order = debts.WriteOff(run, fen, key)
         self.once(
@@ -293,6 +293,28 @@ class Books(Orders):
             for one in self.model.runs.values()
             if one.gross
         }
+
+    @invariant()
+    def nobody_pays_what_was_written_off(self) -> None:
+        """The bank moved what was paid in, and of parts paid what was not written off of them."""
+        bearers = dict(
+            self.it.db.rows(
+                "SELECT account_id, debits_posted - credits_posted FROM account"
+                " WHERE kind = 'WRITE_OFF'"
+            )
+        )
+        model = self.model
+        for one in model.runs.values():
+            for account, left in one.off_left.items():
+                bearers[account] -= left
+                unpaid = sum(
+                    max(0, fen)
+                    for (month, payee), fen in one.debts.items()
+                    if bearer(payee) == account
+                    and (month, f"receivable:{one.who}", payee) not in model.paid
+                )
+                assert left <= unpaid, "nobody could use it any more"
+        assert not any(bearers.values())
 
     @invariant()
     def the_ledger_verifies(self) -> None:
@@ -391,6 +413,7 @@ def test_a_winter_of_all_orders_is_that_of_the_model(each_store: str) -> None:
         it.balances_are_those_of_the_model()
         it.caps_are_those_of_the_model()
         it.runs_are_charged_as_in_the_model()
+        it.nobody_pays_what_was_written_off()
         it.the_ledger_verifies()
     states = {fund.state for (_, year), fund in it.model.funds.items() if year == "2026"}
     assert states == {"CLOSED"}

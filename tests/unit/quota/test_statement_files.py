@@ -73,7 +73,7 @@ def made(
 ) -> bytes:
     """A file, made in blocks."""
     it = maker(kind, "w1" if kind == "ENTERPRISE" else "wuhan", version=version)
-    file = line_file(file_format, it.kind)
+    file = line_file(file_format, it.kind, it.format_version)
     pieces = [file.begin()]
     for first in range(0, len(charges), block):
         pieces.append(file.add(Block(it.lines(charges[first : first + block]))))
@@ -285,7 +285,7 @@ def test_what_focus_bills_is_what_is_due_whatever_is_charged(
         for at, (a, b, c, d) in enumerate(found, 1)
     ]  # fmt: skip
     it = maker("ENTERPRISE", "w1")
-    rows = [row for line in it.lines(some) for row in export_focus.rows_of(it.kind, line)]
+    rows = [row for line in it.lines(some) for row in export_focus.rows_of(it.kind, line, 2)]
     assert export_focus.billed_fen(rows) == it.totals.due_fen
     effective = export_focus.COLUMNS.index("EffectiveCost")
     kept = sum(int(row[effective].replace(".", "")) for row in rows)

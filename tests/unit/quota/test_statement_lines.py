@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quota import export_focus
 from quota.calendar import period_bounds
 from quota.statements import (
     MOVES,
@@ -128,7 +129,17 @@ def test_what_is_written_off_and_what_is_owed_is_told_apart() -> None:
         posting(WRITE_OFF, PAYABLE, 100), posting(DEBT, PAYABLE, 50), posting(WALLET, PAYABLE, 7)
     ))  # fmt: skip
     assert (line.gross_fen, line.self_pay_fen, line.written_off_fen) == (157, 57, 100)
-    assert made.totals.written_off_fen == 100
+    assert (made.totals.written_off_fen, made.totals.due_fen) == (100, 57)
+
+
+@pytest.mark.parametrize(("version", "due"), [(1, 50), (2, 20)])
+def test_a_center_is_not_due_what_was_written_off_since_version_2(version: int, due: int) -> None:
+    made = maker("CENTER", "ai", version=version)
+    [line] = made.lines(
+        [charge(posting(DEBT, PAYABLE, 50), posting(WRITE_OFF, DEBT, 30, code="WRITE_OFF"))]
+    )
+    assert made.totals.due_fen == due
+    assert export_focus.billed_fen(export_focus.rows_of(made.kind, line, version)) == due
 
 
 def test_free_unit_seconds_are_counted_beside_the_money() -> None:
@@ -216,7 +227,8 @@ def test_each_line_and_the_totals_are_the_sums_of_the_entries(
     gross = -sum(fen for account, fen in sides if account == PAYABLE)
     paid = sum(fen for account, fen in sides if account in (WALLET, DEBT))
     assert made.totals.gross_fen == gross == sum(one.gross_fen for one in lines)
-    assert made.totals.due_fen == (gross if kind is StatementKind.CENTER else paid)
+    off = sum(fen for account, fen in sides if account == WRITE_OFF)
+    assert made.totals.due_fen == (gross - off if kind is StatementKind.CENTER else paid)
     assert sum(one.entries for one in made.ranges.values()) == sum(len(s.postings) for s in found)
 
 
