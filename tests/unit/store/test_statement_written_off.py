@@ -14,7 +14,7 @@ from quota.transfers import Entry, Kind
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import run_id
 from scheduler.errors import InvalidRequest
-from scheduler.store import book_months, bookings, debts, verification
+from scheduler.store import book_months, bookings, debts, fund_closing, verification
 from scheduler.store.change_requests import Act
 from scheduler.store.debts import Clawback, WriteOff
 from tests.simulation import world as worlds
@@ -138,18 +138,18 @@ def test_what_is_written_off_after_its_month_is_stated_then_and_used_where_it_is
     assert settled(it) == {}
 
 
-@pytest.mark.parametrize("months", [(MONTH, NEXT), (NEXT, MONTH)])
-def test_what_two_months_owe_is_written_off_once(months: tuple[str, str]) -> None:
+@pytest.mark.parametrize("periods", [(MONTH, NEXT), (NEXT, MONTH), ("2026",)])
+def test_what_two_months_owe_is_written_off_once(periods: tuple[str, ...]) -> None:
     it = founded()
     uid = owing(it)
     close(it, MONTH)
     meter(it, uid, 120)  # 27 fen: the fund gives 8, the wallet 10, and 5 more are owed
     write_off(it, uid, 6)
-    close(it, NEXT)
+    close(it, NEXT, "2026-11", "2026-12")
     assert dues(it, NEXT) == {"CITY": (6, 2), "ENTERPRISE": (6, -1), "CENTER": (6, 1)}
-    for month in months:
+    for period in periods:
         for one in ALL:
-            pay(it, issued(it, *one, month))
+            pay(it, issued(it, *one, period))
     assert banked(it) == (10 + 3, 10 + 3)
     assert settled(it) == {}
 
@@ -182,6 +182,26 @@ def test_the_city_bears_what_was_clawed_back_and_written_off(
     assert banked(it) == (10 + 3, 10 + 3)
     assert settled(it) == {}
     assert money(it)[FUND] == 10_000, "all of it is there again"
+
+
+def test_of_a_closed_fund_it_is_forgone_too() -> None:
+    it = founded()
+    uid = owing(it)
+    close(it, MONTH, NEXT, "2026-11", "2026-12")
+    for one in ALL:
+        pay(it, issued(it, *one))
+    assert banked(it) == (14, 14)
+    it.db.do(lambda c: fund_closing.close(c, "v", "2026", act(it)))
+    claw_back(it, uid, 6)
+    write_off(it, uid, 6)
+    close(it, "2027-01")
+    assert dues(it, "2027-01") == {"CITY": (0, 0), "ENTERPRISE": (0, 0), "CENTER": (0, 0)}
+    for one in ALL:
+        pay(it, issued(it, *one, "2027-01"))
+    it.verify()
+    assert banked(it) == (14, 14)
+    left = {account: fen for account, fen in money(it).items() if fen}
+    assert left == {"lapsed:v:2026": 10_000, SOURCE: -10_000}
 
 
 def test_each_center_bears_its_own() -> None:
