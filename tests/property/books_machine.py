@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
 )
@@ -31,7 +32,7 @@ from scheduler.store import (
 )
 from scheduler.store.change_requests import Act
 from scheduler.store.vouchers import NewVoucher
-from tests.property.books_facts import CREDIT, FIRST, RULE, RULES, Run
+from tests.property.books_facts import CREDIT, FIRST, RULE, RULES, Run, bearer
 from tests.property.books_orders import Ordered, month_of
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
@@ -307,3 +308,25 @@ class Orders(RuleBasedStateMachine):
             assert self.entries() == before
         else:
             assert awaited(call()).row.state == to
+
+    @invariant()
+    def nobody_pays_what_was_written_off(self) -> None:
+        """The bank moved what was paid in, and of parts paid what was not written off of them."""
+        bearers = dict(
+            self.it.db.rows(
+                "SELECT account_id, debits_posted - credits_posted FROM account"
+                " WHERE kind = 'WRITE_OFF'"
+            )
+        )
+        model = self.model
+        for one in model.runs.values():
+            for account, left in one.off_left.items():
+                bearers[account] -= left
+                unpaid = sum(
+                    max(0, fen)
+                    for (month, payee), fen in one.debts.items()
+                    if bearer(payee) == account
+                    and (month, f"receivable:{one.who}", payee) not in model.paid
+                )
+                assert left <= unpaid, "nobody could use it any more"
+        assert not any(bearers.values())
