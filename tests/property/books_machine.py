@@ -311,7 +311,7 @@ class Orders(RuleBasedStateMachine):
 
     @invariant()
     def nobody_pays_what_was_written_off(self) -> None:
-        """The bank moved what was paid in, and of parts paid what was not written off of them."""
+        """What write-offs hold is what no payment used, and lies in parts that are not paid."""
         bearers = dict(
             self.it.db.rows(
                 "SELECT account_id, debits_posted - credits_posted FROM account"
