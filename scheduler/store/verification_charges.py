@@ -1,6 +1,7 @@
 """Verification of charges: use at frozen prices, subsidies, corrections, caps, and sums of jobs."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -207,11 +208,18 @@ def _given_by(connection: Connection, runs: Runs) -> Iterator[str]:
         f" WHERE {runs.has('s')} ORDER BY s.job_uid, s.attempt, s.revision, s.line",
     )
     for uid, attempt, programme, year, start_ms, issued, held in rows:
-        if not held or year not in (None, issued, natural_year(start_ms)):
+        if not held or year not in (None, issued, _year_of(start_ms)):
             yield (
                 f"subsidy_line {programme} of run {run_id(uid, attempt)}: is of nothing that was"
                 f" held for it, or of the cap of {year}"
             )
+
+
+def _year_of(at_ms: int) -> int | None:
+    """The natural year at an instant; None if what is said is none."""
+    with suppress(ValueError, OverflowError, OSError, TypeError):
+        return natural_year(at_ms)
+    return None
 
 
 def _free(connection: Connection, runs: Runs) -> Iterator[str]:
@@ -237,20 +245,25 @@ def _given_again(connection: Connection, runs: Runs) -> Iterator[str]:
         "SELECT s.job_uid, s.attempt, s.programme, s.revision FROM subsidy_line s"
         " LEFT JOIN rule_version r ON r.programme = s.programme AND r.version = s.rule_version"
         " LEFT JOIN subsidy_line b ON s.line < 0 AND b.job_uid = s.job_uid"
-        " AND b.attempt = s.attempt AND b.revision = s.revision - 1 AND b.line = -1 - s.line"
-        f" WHERE {runs.has('s')} AND (r.version IS NULL OR (s.line < 0 AND (b.line IS NULL"
-        " OR b.amount_fen <> -s.amount_fen OR b.programme <> s.programme"
+        " AND b.attempt = s.attempt AND b.revision = CAST(s.revision AS bigint) - 1"
+        " AND b.line = -1 - s.line"
+        " LEFT JOIN correction c ON c.job_uid = s.job_uid AND c.attempt = s.attempt"
+        " AND c.revision = s.revision"
+        f" WHERE {runs.has('s')} AND (r.version IS NULL OR (s.revision <> 0 AND c.revision IS NULL)"
+        " OR (s.line < 0 AND (b.line IS NULL"
+        " OR b.amount_fen <> -CAST(s.amount_fen AS numeric) OR b.programme <> s.programme"
         " OR coalesce(b.cap_year, 0) <> coalesce(s.cap_year, 0)))"
         " OR (s.line >= 0 AND s.amount_fen <= 0))"
         " ORDER BY s.job_uid, s.attempt, s.revision, s.line"
     ):
         yield (
             f"subsidy_line {programme} of run {run_id(uid, attempt)}: of revision {revision}, has"
-            " no rule, gives nothing, or takes back what was not given"
+            " no rule or correction, gives nothing, or takes back what was not given"
         )
     for uid, attempt, programme in connection.exec_driver_sql(
         "SELECT s.job_uid, s.attempt, s.programme FROM subsidy_line s JOIN correction c"
-        " ON c.job_uid = s.job_uid AND c.attempt = s.attempt AND c.revision = s.revision + 1"
+        " ON c.job_uid = s.job_uid AND c.attempt = s.attempt"
+        " AND c.revision = CAST(s.revision AS bigint) + 1"
         " LEFT JOIN subsidy_line a ON a.job_uid = s.job_uid AND a.attempt = s.attempt"
         " AND a.revision = c.revision AND a.line = -1 - s.line"
         f" WHERE {runs.has('s')} AND s.line >= 0 AND a.line IS NULL"

@@ -231,6 +231,17 @@ def test_a_row_that_was_added_is_found(
     assert any(name in text for text in found for name in names(table, row)), found
 
 
+@pytest.mark.parametrize("start_ms", [2**62, -(2**62), "then"])
+def test_a_subsidy_from_no_instant_of_any_year_is_named(
+    books: InlineDatabase, start_ms: int | str
+) -> None:
+    row = next(row for row in rows_of(books, "subsidy_line") if row["cap_year"])
+    where = f"WHERE rowid = {row['row_number']}"
+    books._raw.execute(f"UPDATE subsidy_line SET start_ms = ? {where}", (start_ms,))
+    [found] = problems(books)
+    assert f"{row['programme']} of run {run_id(row['job_uid'], row['attempt'])}" in found
+
+
 def test_a_wallet_whose_limit_was_taken_off_is_named(books: InlineDatabase) -> None:
     books._raw.execute("UPDATE account SET limited = FALSE WHERE account_id = 'wallet:w1'")
     assert problems(books) == ("account wallet:w1: is a WALLET without a limit",)
