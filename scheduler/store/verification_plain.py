@@ -55,6 +55,7 @@ entry AS (SELECT job_uid, attempt,
     count(*) FILTER (WHERE NOT holds) AS resolved,
     bit_or(bit) FILTER (WHERE NOT holds) AS resolved_legs,
     bool_or(posted_fen > 0) AS posted,
+    count(*) FILTER (WHERE posts AND gives) AS giving,
     bit_or(bit) FILTER (WHERE posts AND gives) AS giving_legs,
     sum(amount_fen) FILTER (WHERE holds AND of_gross) AS held_fen,
     sum(amount_fen) FILTER (WHERE holds AND free) AS held_free,
@@ -133,13 +134,14 @@ _PLAIN: Final = f"""
     AND (coalesce(held_for, '') = '' OR held_for = basis)
     AND posted_fen = coalesce(paid_fen, 0) AND posted_fen = coalesce(line_fen, 0)
     AND (state = 'SETTLED') = (posted_fen <> 0 OR posted IS TRUE)
-    AND coalesce(gifts, 0) <= {_BITS} AND coalesce(gift_legs, 0) = coalesce(giving_legs, 0)
+    AND coalesce(gifts, 0) <= {_BITS} AND coalesce(gifts, 0) = coalesce(giving, 0)
+    AND coalesce(gift_legs, 0) = coalesce(giving_legs, 0)
     AND coalesce(gift_lines, 0) = (1::bigint << coalesce(gifts, 0)::int) - 1
     AND coalesce(given_free, 0) = coalesce(free, 0)
     AND CASE WHEN segment IS NULL AND line_segment IS NULL THEN settled_for IS NULL
         ELSE line_segment = segment AND line_start_ms = start_ms AND line_end_ms = end_ms
             AND line_units = used_units AND line_price = price_id AND end_ms >= start_ms
-            AND seconds = (end_ms - start_ms) / 1000
+            AND seconds = div(end_ms::numeric - start_ms, 1000)
             AND free BETWEEN 0 AND line_units * seconds::numeric
             AND line_fen = CASE WHEN billed THEN {_RATED} ELSE 0 END
             AND (settled_for IS NULL OR settled_for = digest)
