@@ -33,10 +33,11 @@ def bounds(connection: Connection) -> Iterator[str]:
 def sums(connection: Connection) -> Iterator[str]:
     """What a statement says of money adds up, and its revisions follow each other."""
     for (number,) in connection.exec_driver_sql(
-        "SELECT s.number FROM statement s WHERE s.gross_fen <> s.share_fen + s.others_fen"
-        " + s.self_pay_fen + s.written_off_fen OR (s.revision > 1 AND NOT EXISTS (SELECT 1"
-        " FROM statement b WHERE b.kind = s.kind AND b.owner = s.owner AND b.period = s.period"
-        " AND b.revision = s.revision - 1 AND b.state = 'DISPUTED')) ORDER BY s.number"
+        "SELECT s.number FROM statement s WHERE s.gross_fen <> CAST(s.share_fen AS numeric)"
+        " + s.others_fen + s.self_pay_fen + s.written_off_fen OR (s.revision > 1 AND NOT EXISTS"
+        " (SELECT 1 FROM statement b WHERE b.kind = s.kind AND b.owner = s.owner"
+        " AND b.period = s.period AND b.revision = CAST(s.revision AS bigint) - 1"
+        " AND b.state = 'DISPUTED')) ORDER BY s.number"
     ):
         yield f"statement {number}: its sums do not add up, or no disputed one came before it"
 
