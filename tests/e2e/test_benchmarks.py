@@ -17,7 +17,7 @@ FIGURES = {
     "start": 4,
     "plan": 8,
     "move": 6,
-    "ledger": 14,
+    "ledger": 15,
     "statement": 6,
     "replay": 3,
 }
