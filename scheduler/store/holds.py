@@ -270,7 +270,7 @@ def _hold_beside(
         now_given = paying.load_givers(connection, means.money, _contracts(wanted))
         if now_given == givers and _is_there(holding, locked):
             missing = shards - locked.heads.keys()
-            heads = transfers.lock_heads(connection, missing) if missing else {}
+            heads = money_locks.lock_heads(connection, missing)
             batch = WriteBatch() if many else _add_holds(holding)
             _add_money(batch, holding, locked.heads | heads)
             batch.write(connection)
@@ -380,7 +380,7 @@ def write(connection: Connection, holding: Holding) -> None:
     _open_claims(connection, holding)
     shards = {entry.shard for entry in holding.entries}
     batch = _add_holds(holding)
-    _add_money(batch, holding, transfers.lock_heads(connection, shards))
+    _add_money(batch, holding, money_locks.lock_heads(connection, shards))
     batch.write(connection)
 
 
@@ -396,7 +396,7 @@ def _add_holds(holding: Holding) -> WriteBatch:
     return batch
 
 
-def _add_money(batch: WriteBatch, holding: Holding, heads: Mapping[str, tuple[int, bytes]]) -> None:
+def _add_money(batch: WriteBatch, holding: Holding, heads: Mapping[str, money_locks.Head]) -> None:
     accounts.add(batch, holding.moves)
     limits = {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
     counted = sorted(holding.caps.items())

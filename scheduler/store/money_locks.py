@@ -16,6 +16,8 @@ from scheduler.store.engine import translated
 
 #: Programme, enterprise, natural year.
 CapKey = tuple[str, str, int]
+#: (seq, hash) of a chain's last entry.
+Head = tuple[int, bytes]
 
 # Byte order is the order of Python, whatever the collation of the database.
 _ACCOUNTS: Final = (
@@ -23,7 +25,7 @@ _ACCOUNTS: Final = (
     ' ORDER BY account_id COLLATE "C" FOR UPDATE'
 )
 _CAPS: Final = (
-    "SELECT c.year FROM cap_counter c"
+    "SELECT c.programme, c.enterprise, c.year, c.pending_fen + c.posted_fen FROM cap_counter c"
     " JOIN unnest(?::text[], ?::text[], ?::int[]) AS v(programme, enterprise, year)"
     " ON c.programme = v.programme AND c.enterprise = v.enterprise AND c.year = v.year"
     ' ORDER BY c.programme COLLATE "C", c.enterprise COLLATE "C", c.year FOR UPDATE OF c'
@@ -32,22 +34,20 @@ _MISSING_SHARDS: Final = (
     "INSERT INTO ledger_shard (shard, seq, hash) SELECT v.shard, 0, ?"
     " FROM unnest(?::text[]) AS v(shard) ON CONFLICT (shard) DO NOTHING"
 )
-_SHARDS: Final = (
-    'SELECT shard FROM ledger_shard WHERE shard = ANY(?) ORDER BY shard COLLATE "C" FOR UPDATE'
-)
+_HEADS: Final = "SELECT shard, seq, hash FROM ledger_shard WHERE shard"
+_SHARDS: Final = f'{_HEADS} = ANY(?) ORDER BY shard COLLATE "C" FOR UPDATE'
 
-#: The same locks, with what stands in the rows. Who waited for a row sees it as it is by then.
-#: What a fund waits to give up is not there to be given; it grows only where nothing is left.
-_ACCOUNTS_LEFT: Final = (
+#: What accounts can still give. What a fund waits to give up is not there to be given.
+ACCOUNTS_LEFT: Final = (
     "SELECT a.account_id, a.credits_posted + a.credit_limit_fen - a.debits_posted"
     " - a.debits_pending - coalesce(n.reducing_fen, 0) FROM account a"
-    " LEFT JOIN fund_funder n ON n.account_id = a.account_id"
-    ' WHERE a.account_id = ANY(?) ORDER BY a.account_id COLLATE "C" FOR UPDATE OF a'
+    " LEFT JOIN fund_funder n ON n.account_id = a.account_id WHERE a.account_id"
 )
-_CAPS_USED: Final = _CAPS.replace(
-    "SELECT c.year", "SELECT c.programme, c.enterprise, c.year, c.pending_fen + c.posted_fen"
+#: Who waited for a row sees it as it is by then; what a fund waits to give up is seen as it was,
+#: but that grows only where nothing is left.
+_ACCOUNTS_LOCKED: Final = (
+    f'{ACCOUNTS_LEFT} = ANY(?) ORDER BY a.account_id COLLATE "C" FOR UPDATE OF a'
 )
-_HEADS: Final = _SHARDS.replace("SELECT shard", "SELECT shard, seq, hash")
 _SAVEPOINT: Final = "SAVEPOINT before_locks"
 
 
@@ -59,7 +59,7 @@ class Locked(NamedTuple):
 
     left: dict[str, int]
     caps: dict[CapKey, int]
-    heads: dict[str, tuple[int, bytes]]
+    heads: dict[str, Head]
 
 
 def lock_and_read(
@@ -80,7 +80,7 @@ def lock_and_read(
     with driver_of(connection, "locks of money") as driver, driver.pipeline():
         if unlockable:
             driver.execute(_SAVEPOINT)
-        for sql, values in ((_ACCOUNTS_LEFT, (names,)), (_CAPS_USED, columns), (_HEADS, (chains,))):
+        for sql, values in ((_ACCOUNTS_LOCKED, (names,)), (_CAPS, columns), (_SHARDS, (chains,))):
             asked.append(driver.execute(translated(sql), values))
     left, used, heads = (cursor.fetchall() for cursor in asked)
     return Locked(
@@ -126,10 +126,15 @@ def lock(
         run(_SHARDS, (names,)).close()
 
 
-def lock_heads(connection: Connection, shards: Iterable[str]) -> None:
-    """Lock heads of chains that get entries now; one that is not there yet begins."""
-    if connection.dialect.name == "sqlite":
-        return
+def lock_heads(connection: Connection, shards: Iterable[str]) -> dict[str, Head]:
+    """Lock heads of chains that get entries now, and return them; a new chain begins."""
     names = sorted(set(shards))
-    connection.exec_driver_sql(_MISSING_SHARDS, (GENESIS, names))
-    connection.exec_driver_sql(_SHARDS, (names,)).close()
+    if not names:
+        return {}
+    run = connection.exec_driver_sql
+    if connection.dialect.name == "sqlite":
+        rows = run(f"{_HEADS} IN ({', '.join('?' * len(names))})", tuple(names))
+    else:
+        run(_MISSING_SHARDS, (GENESIS, names))
+        rows = run(_SHARDS, (names,))
+    return {shard: (seq, bytes(head)) for shard, seq, head in rows}

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from quota.charges import FOREVER_MS, Source
 from quota.rules import Rule
 from scheduler.store.bulk import Question, Rows, prompt_read, prompt_reads
+from scheduler.store.money_locks import ACCOUNTS_LEFT
 from scheduler.store.rule_facts import Payer as Payer
 from scheduler.store.rule_facts import load_payers as load_payers
 
@@ -226,13 +227,7 @@ def available_asked(accounts: Iterable[str]) -> Question | None:
     names = sorted(set(accounts))
     if not names:
         return None
-    return (
-        "SELECT a.account_id, a.credits_posted + a.credit_limit_fen - a.debits_posted"
-        " - a.debits_pending - coalesce(n.reducing_fen, 0) FROM account a"
-        " LEFT JOIN fund_funder n ON n.account_id = a.account_id"
-        f" WHERE a.account_id IN ({_marks(names)})",
-        tuple(names),
-    )
+    return f"{ACCOUNTS_LEFT} IN ({_marks(names)})", tuple(names)
 
 
 def available_told(rows: Rows) -> dict[str, int]:

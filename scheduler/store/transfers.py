@@ -1,6 +1,6 @@
 """Ledger entries appended to their shards' chains, set-based, in the caller's transaction."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -30,25 +30,18 @@ _NEWEST: Final = "ORDER BY effective_ms DESC, shard DESC, seq DESC"
 Side = tuple[str, Sequence[object]]
 
 
-Head = tuple[int, bytes]
-
-
 def append_transfers(connection: Connection, entries: Sequence[Entry]) -> None:
     """Chain entries after their shards' heads, in order; no two transactions to one head."""
     if not entries:
         return
     batch = WriteBatch()
-    add(batch, entries, lock_heads(connection, {entry.shard for entry in entries}))
+    add(batch, entries, money_locks.lock_heads(connection, {entry.shard for entry in entries}))
     batch.write(connection)
 
 
-def lock_heads(connection: Connection, shards: Collection[str]) -> dict[str, Head]:
-    """Lock the heads of chains that get entries now, and return (seq, hash) of each."""
-    money_locks.lock_heads(connection, shards)
-    return _heads_of(connection, shards)
-
-
-def add(batch: WriteBatch, entries: Sequence[Entry | Cast], heads: Mapping[str, Head]) -> None:
+def add(
+    batch: WriteBatch, entries: Sequence[Entry | Cast], heads: Mapping[str, money_locks.Head]
+) -> None:
     """Add entries to a batch of writes, chained in order after the heads, which are locked."""
     by_shard: dict[str, list[Entry | Cast]] = {}
     for entry in entries:
@@ -73,16 +66,6 @@ def add(batch: WriteBatch, entries: Sequence[Entry | Cast], heads: Mapping[str, 
         moved.append((shard, seq, head))
     batch.insert(table(Transfer), _COLUMNS, rows)
     batch.update(_MOVE_HEADS, moved, "a chain moved beside this transaction")
-
-
-def _heads_of(connection: Connection, shards: Collection[str]) -> dict[str, Head]:
-    if not shards:
-        return {}
-    marks = ", ".join(["?"] * len(shards))
-    rows = connection.exec_driver_sql(
-        f"SELECT shard, seq, hash FROM ledger_shard WHERE shard IN ({marks})", tuple(shards)
-    )
-    return {shard: (seq, bytes(digest)) for shard, seq, digest in rows}
 
 
 def read_heads(connection: Connection) -> dict[str, tuple[int, bytes]]:
