@@ -89,24 +89,24 @@ class Debts:
     """What runs added to parts that their enterprises owe, and what of it was written off.
 
     ``left`` is what no payment used yet, by run and the account that bears it. ``used`` is what
-    payments used, by the key of the part.
+    payments used, by the key of the part. ``by_key`` is what each run added, by the same.
     """
 
     parts: dict[RunKey, list[Part]] = field(default_factory=dict)
     written_off: dict[tuple[RunKey, str], int] = field(default_factory=dict)
     left: dict[tuple[RunKey, str], int] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
+    by_key: dict[str, list[tuple[RunKey, int]]] = field(default_factory=dict)
 
     def take(self, part: Part) -> list[tuple[RunKey, int]]:
         """Use what was written off of a part; returns how many fen of which runs."""
         taken: list[tuple[RunKey, int]] = []
-        for run, parts in self.parts.items():
+        for run, added in self.by_key.get(part.key, ()):
             place = (run, part.off_account)
-            for one in parts:
-                fen = min(one.fen, self.left.get(place, 0)) if one[:3] == part[:3] else 0
-                if fen > 0:
-                    self.left[place] -= fen
-                    taken.append((run, fen))
+            fen = min(added, self.left.get(place, 0))
+            if fen > 0:
+                self.left[place] -= fen
+                taken.append((run, fen))
         return taken
 
 
@@ -124,7 +124,9 @@ def debts(connection: Connection, runs: Collection[RunKey]) -> Debts:
             where = (run, period_of(at_ms, 1), payer, payee)
             sums[where] = sums.get(where, 0) + sign * int(fen)
     for (run, month, payer, payee), fen in sorted(sums.items()):
-        found.parts.setdefault(run, []).append(Part(month, payer, payee, fen))
+        part = Part(month, payer, payee, fen)
+        found.parts.setdefault(run, []).append(part)
+        found.by_key.setdefault(part.key, []).append((run, fen))
     keys = {one.off_key(run): (run, one) for run, parts in found.parts.items() for one in parts}
     found.left.update(found.written_off)
     for key, fen in paid(connection, keys).items():
