@@ -39,7 +39,7 @@ class Cast(NamedTuple):
     leg_id: str
 
     def canonical(self, seq: int) -> str:
-        """Return what ``quota.transfers.canonical`` returns of the entry, with a third of the work.
+        """Return what ``quota.transfers.canonical`` returns of the entry.
 
         The key and the leg are of letters, digits, points and colons: nothing of them is escaped.
         """

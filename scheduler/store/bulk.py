@@ -142,8 +142,8 @@ def prompt_read(
 ) -> Sequence[tuple[Any, ...]]:
     """Return all rows of a query of few rows, past the engine's own work for each statement.
 
-    For what is asked while others wait for a lock: half of the time of such a question would be
-    spent there. Nothing that listens to the engine sees it.
+    For what is asked often, or while others wait for a lock. Nothing that listens to the engine
+    sees it.
     """
     if not connection.in_transaction():
         connection.begin()

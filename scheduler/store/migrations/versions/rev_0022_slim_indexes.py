@@ -1,6 +1,6 @@
 """Indexes of the ledger by time alone: entries of one instant are put in order when they are read.
 
-Many entries are booked at the same instant. An index that says their place too is four times as
+Many entries are booked at the same instant. An index that says their place too is many times as
 large, and takes longer to write than the entry.
 """
 
