@@ -8,6 +8,7 @@ from adapters.contract import (
     CenterAdapter,
     Observation,
     Phase,
+    RunRef,
     RunRequest,
     Usage,
 )
@@ -91,25 +92,25 @@ async def eventually(
     raise Nonconformance(f"{what}: not within {PATIENCE_STEPS_MAX} steps")
 
 
-async def in_phase(subject: Subject, run_id: str, phases: Iterable[Phase]) -> Observation:
+async def in_phase(subject: Subject, run: RunRef, phases: Iterable[Phase]) -> Observation:
     wanted = frozenset(phases)
 
     async def look() -> Observation | None:
-        seen = (await subject.adapter.find([run_id])).get(run_id)
+        seen = (await subject.adapter.find([run])).get(run.run_id)
         return seen if seen is not None and seen.phase in wanted else None
 
-    return await eventually(subject, look, f"run {run_id} in {', '.join(sorted(wanted))}")
+    return await eventually(subject, look, f"run {run.run_id} in {', '.join(sorted(wanted))}")
 
 
-async def ended(subject: Subject, run_id: str) -> Observation:
-    return await in_phase(subject, run_id, set(Phase) - ACTIVE_PHASES)
+async def ended(subject: Subject, run: RunRef) -> Observation:
+    return await in_phase(subject, run, set(Phase) - ACTIVE_PHASES)
 
 
-async def metered(subject: Subject, run_id: str) -> tuple[Usage, ...]:
+async def metered(subject: Subject, run: RunRef) -> tuple[Usage, ...]:
     async def look() -> tuple[Usage, ...] | None:
-        return (await subject.adapter.usage([run_id])).get(run_id)
+        return (await subject.adapter.usage([run])).get(run.run_id)
 
-    return await eventually(subject, look, f"metered use of {run_id}")
+    return await eventually(subject, look, f"metered use of {run.run_id}")
 
 
 async def active(subject: Subject) -> list[Observation]:

@@ -52,6 +52,9 @@ class FlavorCapacity:
     units: int
     units_per_node: int
     architecture: str  # "aarch64" or "x86_64"
+    #: Held now by all users of the center, and runs in its own queue; None where it does not tell.
+    used_units: int | None = None
+    waiting_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class RunRequest:
 
     ``name`` is the idempotency key and the mark by which the run is found again; it derives from
     the run id alone. ``units`` is ``units_per_node * nodes``, a gang: all of it or nothing.
-    ``epoch`` is the fencing epoch of the leader that sent it.
+    ``epoch`` is the fencing epoch of the leader that sent it. ``fresh`` says that nobody ever
+    called a center for this run, so that it need not be looked up before it is sent.
     """
 
     run_id: str
@@ -103,11 +107,31 @@ class RunRequest:
     inputs: tuple[DataRef, ...] = ()
     outputs: tuple[DataRef, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+
+    @property
+    def ref(self) -> "RunRef":
+        """The run, of which no answer is known yet."""
+        return RunRef(self.run_id, self.name)
 
     @property
     def units(self) -> int:
         """Units the run occupies as a whole."""
         return self.units_per_node * self.nodes
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A run as its scheduler knows it, by which a center finds it again.
+
+    ``native_id`` and ``submit_ms`` are what the center answered; empty and 0 if no answer arrived.
+    A native id alone is no identity: centers give theirs out again.
+    """
+
+    run_id: str
+    name: str
+    native_id: str = ""
+    submit_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +149,7 @@ class Observation:
 
     ``sequence`` grows with every change the center makes to the run, so that an older observation
     which arrives late is known as such. ``failure`` is set exactly when ``phase`` is FAILED or
-    PREEMPTED.
+    PREEMPTED. ``queue_position`` is the place in the center's own queue, 1 for the next.
     """
 
     run_id: str
@@ -138,6 +162,7 @@ class Observation:
     failure: FailureClass | None = None
     exit_code: int | None = None
     message: str = ""
+    queue_position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +170,8 @@ class Usage:
     """The metered use of one run: the final word on what is billed.
 
     A segment is one uninterrupted stretch on the center's nodes; ``revision`` counts corrections
-    by the center. ``raw_sha256`` is the digest of the center's own record.
+    by the center. ``raw_sha256`` is the digest of the center's own record. ``failure`` is what cut
+    the stretch off, if its program was to go on: a run that its center starts again has several.
     """
 
     run_id: str
@@ -158,6 +184,7 @@ class Usage:
     units: int
     raw_sha256: str
     source: str
+    failure: FailureClass | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +223,18 @@ class CenterAdapter(Protocol):
     async def submit(self, request: RunRequest) -> Accepted:
         """Start a run; a second call with the same name returns the first one's answer.
 
-        Raises ``OutcomeUnknown`` when the center may have taken it: look it up, never retry blind.
+        A request that is not ``fresh`` may have been taken in an earlier call, by another process:
+        a center that takes one name twice is asked for it first. Raises ``OutcomeUnknown`` when
+        the center may have taken it: look it up, never retry blind.
         """
         ...
 
-    async def find(self, run_ids: Sequence[str]) -> Mapping[str, Observation]:
-        """Observations of those runs that the center knows, by our name; others are left out.
+    async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Observation]:
+        """Observations of those runs that the center knows, by run id; others are left out.
 
-        A run left out is absent only if the center answered in full and the settle window since
-        its last possible submission has passed (``settle_s``).
+        A run left out is absent once the settle window since its last possible submission has
+        passed (``settle_s``): the center has no record of it, neither among what waits and runs
+        nor in its accounting. Raises ``Unavailable`` if the center can be asked only in part.
         """
         ...
 
@@ -212,11 +242,11 @@ class CenterAdapter(Protocol):
         """All runs with our mark that have not ended, in pages, for level-triggered following."""
         ...
 
-    async def cancel(self, run_id: str) -> None:
+    async def cancel(self, run: RunRef) -> None:
         """Ask for the run's end; idempotent; the end is confirmed by a later observation."""
         ...
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
+    async def notify(self, run: RunRef, grace_s: int) -> None:
         """Tell the run's program that it will be ended in ``grace_s`` seconds of its time.
 
         The program may save its work and exit; it is ended by a ``cancel`` after the grace, never
@@ -225,11 +255,18 @@ class CenterAdapter(Protocol):
         """
         ...
 
-    async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """Metered segments of ended runs; a run not metered yet is left out."""
         ...
 
-    async def logs(self, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def acknowledge(self, run_ids: Sequence[str]) -> None:
+        """Hear that ends and use of these runs are kept durably elsewhere and not asked for again.
+
+        What was kept of them here may be let go of. Runs that are unknown here are no error.
+        """
+        ...
+
+    async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         """At most ``limit`` bytes of the run's log from ``offset``."""
         ...
 
@@ -248,4 +285,12 @@ class CenterAdapter(Protocol):
     @property
     def settle_s(self) -> float:
         """Seconds after a submission before "not found" means that the center never took it."""
+        ...
+
+    @property
+    def provisional_s(self) -> float:
+        """Seconds for which the center may still forget a run that it has accepted; often 0.
+
+        A run that was accepted, never seen to run and is absent was forgotten, and is sent again.
+        """
         ...

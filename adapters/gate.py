@@ -21,6 +21,7 @@ from adapters.contract import (
     LogChunk,
     Observation,
     Page,
+    RunRef,
     RunRequest,
     Usage,
 )
@@ -211,6 +212,11 @@ class Gate:
         """That of the center."""
         return self.inner.settle_s
 
+    @property
+    def provisional_s(self) -> float:
+        """That of the center."""
+        return self.inner.provisional_s
+
     async def describe(self) -> CenterDescription:
         """See ``CenterAdapter``."""
         with _Passage(self, "describe"):
@@ -221,35 +227,39 @@ class Gate:
         with _Passage(self, "submit"):
             return await self.inner.submit(request)
 
-    async def find(self, run_ids: Sequence[str]) -> Mapping[str, Observation]:
+    async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Observation]:
         """See ``CenterAdapter``."""
         with _Passage(self, "find"):
-            return await self.inner.find(run_ids)
+            return await self.inner.find(runs)
 
     async def list_active(self, page_token: str = "") -> Page:
         """See ``CenterAdapter``."""
         with _Passage(self, "list_active"):
             return await self.inner.list_active(page_token)
 
-    async def cancel(self, run_id: str) -> None:
+    async def cancel(self, run: RunRef) -> None:
         """See ``CenterAdapter``."""
         with _Passage(self, "cancel"):
-            await self.inner.cancel(run_id)
+            await self.inner.cancel(run)
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
+    async def notify(self, run: RunRef, grace_s: int) -> None:
         """See ``CenterAdapter``."""
         with _Passage(self, "notify"):
-            await self.inner.notify(run_id, grace_s)
+            await self.inner.notify(run, grace_s)
 
-    async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """See ``CenterAdapter``."""
         with _Passage(self, "usage"):
-            return await self.inner.usage(run_ids)
+            return await self.inner.usage(runs)
 
-    async def logs(self, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def acknowledge(self, run_ids: Sequence[str]) -> None:
+        """Passed on: nothing is asked of the center by it."""
+        await self.inner.acknowledge(run_ids)
+
+    async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         """See ``CenterAdapter``."""
         with _Passage(self, "logs"):
-            return await self.inner.logs(run_id, offset, limit)
+            return await self.inner.logs(run, offset, limit)
 
     async def health(self) -> Health:
         """The center's own word; while the breaker is open, why it is not asked.

@@ -17,6 +17,7 @@ from adapters.contract import (
     Observation,
     Page,
     Phase,
+    RunRef,
     RunRequest,
     Usage,
 )
@@ -79,11 +80,16 @@ class SimulatedCenter:
         """Real seconds; a taken run is seen at once, so this only has to be positive."""
         return self.settings.settle_s
 
+    @property
+    def provisional_s(self) -> float:
+        """Nothing that was taken is forgotten, but for runs set to vanish."""
+        return 0.0
+
     async def describe(self) -> CenterDescription:
-        """Flavors and capacity as set."""
+        """Flavors and capacity as set, with what runs hold of it now and how many wait for it."""
         self._answer()
-        settings = self.settings
-        return CenterDescription(settings.center, KIND, API_VERSION, True, settings.flavors)
+        flavors = tuple(lane.now() for lane in self._cluster.lanes.values())
+        return CenterDescription(self.settings.center, KIND, API_VERSION, True, flavors)
 
     async def submit(self, request: RunRequest) -> Accepted:
         """Take a run into the queue of its flavor; idempotent on its name."""
@@ -103,14 +109,12 @@ class SimulatedCenter:
             raise OutcomeUnknown(f"{self.settings.center}: simulated loss of an answer")
         return Accepted(run.run_id, run.native_id, run.submit_ms)
 
-    async def find(self, run_ids: Sequence[str]) -> Mapping[str, Observation]:
+    async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Observation]:
         """Observations of the runs known here."""
         self._answer()
-        runs = ((run_id, self._cluster.by_run_id.get(run_id)) for run_id in run_ids)
+        known = (self._cluster.by_run_id.get(run.run_id) for run in runs)
         return {
-            run_id: run.observation()
-            for run_id, run in runs
-            if run is not None and not run.vanished
+            run.run_id: run.observation() for run in known if run is not None and not run.vanished
         }
 
     async def list_active(self, page_token: str = "") -> Page:
@@ -134,57 +138,60 @@ class SimulatedCenter:
             last = serial
         return Page(tuple(page))
 
-    async def cancel(self, run_id: str) -> None:
+    async def cancel(self, run: RunRef) -> None:
         """End a waiting run at once, a running one after ``cancel_delay_s``; else nothing."""
         now_ms = self._answer()
-        run = self._cluster.by_run_id.get(run_id)
-        if run is None or run.phase not in ACTIVE_PHASES:
+        mine = self._cluster.by_run_id.get(run.run_id)
+        if mine is None or mine.phase not in ACTIVE_PHASES:
             return
-        self._calls[run.name] += 1
-        if draw_call(self.settings, run.name, self._calls[run.name]).unavailable:
+        self._calls[mine.name] += 1
+        if draw_call(self.settings, mine.name, self._calls[mine.name]).unavailable:
             raise Unavailable(f"{self.settings.center}: simulated refusal of a call")
-        if not run.cancelled:
-            self._happen({"event": "cancel", "name": run.name, "at_ms": now_ms})
+        if not mine.cancelled:
+            self._happen({"event": "cancel", "name": mine.name, "at_ms": now_ms})
             self._news.set()
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
+    async def notify(self, run: RunRef, grace_s: int) -> None:
         """Tell a running run; one with a checkpoint label saves and exits if it has the time."""
         now_ms = self._answer()
-        run = self._cluster.by_run_id.get(run_id)
-        if run is None or run.phase is not Phase.RUNNING:
+        mine = self._cluster.by_run_id.get(run.run_id)
+        if mine is None or mine.phase is not Phase.RUNNING:
             return
-        self._calls[run.name] += 1
-        if draw_call(self.settings, run.name, self._calls[run.name]).unavailable:
+        self._calls[mine.name] += 1
+        if draw_call(self.settings, mine.name, self._calls[mine.name]).unavailable:
             raise Unavailable(f"{self.settings.center}: simulated refusal of a call")
-        if run.notice_ms is None:
+        if mine.notice_ms is None:
             grace = {"grace_s": grace_s}
-            self._happen({"event": "notice", "name": run.name, "at_ms": now_ms, **grace})
+            self._happen({"event": "notice", "name": mine.name, "at_ms": now_ms, **grace})
             self._news.set()
 
-    async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """One segment for each ended run that ever started, none for one that did not."""
         now_ms = self._answer()
         delay_ms = round(self.settings.usage_delay_s * 1000)
         metered = {}
-        for run_id in run_ids:
-            run = self._cluster.by_run_id.get(run_id)
-            if run is None or run.vanished or run.end_ms is None:
+        for run in runs:
+            mine = self._cluster.by_run_id.get(run.run_id)
+            if mine is None or mine.vanished or mine.end_ms is None:
                 continue
-            if run.end_ms + delay_ms <= now_ms:
-                metered[run_id] = _metered(self.settings.center, run)
+            if mine.end_ms + delay_ms <= now_ms:
+                metered[run.run_id] = _metered(self.settings.center, mine)
         return metered
 
-    async def logs(self, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def acknowledge(self, run_ids: Sequence[str]) -> None:
+        """Nothing: what happened stays in the journal."""
+
+    async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         """A few lines that say what was simulated. Raises ``Rejected`` for a run unknown here."""
         self._answer()
-        run = self._cluster.by_run_id.get(run_id)
-        if run is None or run.vanished:
-            raise Rejected(f"{self.settings.center} knows no run {run_id!r}", "UNKNOWN_RUN")
-        text = _log_text(self.settings.center, run)
+        mine = self._cluster.by_run_id.get(run.run_id)
+        if mine is None or mine.vanished:
+            raise Rejected(f"{self.settings.center} knows no run {run.run_id!r}", "UNKNOWN_RUN")
+        text = _log_text(self.settings.center, mine)
         start = min(max(offset, 0), len(text))
         data = text[start : start + max(limit, 0)]
         after = start + len(data)
-        return LogChunk(data, start, after, run.end_ms is not None and after == len(text))
+        return LogChunk(data, start, after, mine.end_ms is not None and after == len(text))
 
     async def health(self) -> Health:
         """Not ok during an outage."""

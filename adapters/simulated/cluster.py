@@ -7,7 +7,7 @@ first served, a gang starts when its units are free, nobody overtakes.
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from adapters.contract import (
@@ -95,6 +95,12 @@ class Lane:
     at_ms: int = 0
     waiting: deque[SimulatedRun] = field(default_factory=deque)
     ends: list[tuple[int, int, SimulatedRun]] = field(default_factory=list)
+
+    def now(self) -> FlavorCapacity:
+        """The capacity, what of it is held now, and how many runs wait."""
+        waiting = sum(run.phase is Phase.WAITING for run in self.waiting)
+        used = self.capacity.units - self.free
+        return replace(self.capacity, used_units=used, waiting_runs=waiting)
 
     def head(self) -> SimulatedRun | None:
         """The run whose turn it is."""

@@ -1,7 +1,7 @@
 """Settings of a simulated center, read from a plain mapping and checked by name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import cast
 
@@ -116,7 +116,7 @@ def _flavor(key: str, value: object) -> FlavorCapacity:
         return value
     if not isinstance(value, Mapping):
         raise ValueError(f"{key!r} must be a mapping, not {value!r}")
-    names = {each.name for each in fields(FlavorCapacity)}
+    names = {each.name for each in fields(FlavorCapacity) if each.default is MISSING}
     wrong = sorted(names.symmetric_difference(value))
     if wrong:
         what = "is missing" if wrong[0] in names else "is unknown"

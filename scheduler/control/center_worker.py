@@ -16,6 +16,7 @@ from adapters.contract import (
     CenterAdapter,
     LogChunk,
     Observation,
+    RunRef,
     RunRequest,
     Usage,
 )
@@ -27,6 +28,7 @@ from scheduler.control.settings import LoopSettings
 from scheduler.control.tracked import Outbox, Roster
 from scheduler.control.tracked import Tracked as Tracked
 from scheduler.domain.evicting import EvictCause
+from scheduler.domain.ids import center_name
 from scheduler.domain.reports import Report, observed, silent, vanished
 from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.services.context import CenterStatus
@@ -135,7 +137,7 @@ class CenterWorker:
         """How the center answers."""
         return CenterStatus(self.reachable, self.detail, self.last_answer_ms)
 
-    async def read_logs(self, run: str, offset: int, limit: int) -> LogChunk:
+    async def read_logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         """A piece of a run's log."""
         return await self.adapter.logs(run, offset, limit)
 
@@ -220,7 +222,7 @@ class CenterWorker:
         thought = {key: run for key, run in self.tracked.items() if not run.in_flight}
         try:
             active = await self._sweep()
-            missing = [key for key in thought if key not in active]
+            missing = [run.ref for key, run in thought.items() if key not in active]
             found = dict(await self._find(missing))
         except AdapterError as error:
             if not isinstance(error, Throttled):
@@ -237,7 +239,11 @@ class CenterWorker:
     ) -> None:
         """Report what is new of the runs we follow; the center was asked from ``asked_ms`` on."""
         usage = await self._usage(
-            [key for key in thought if key in seen_now and seen_now[key].phase not in ACTIVE_PHASES]
+            [
+                run.ref
+                for key, run in thought.items()
+                if key in seen_now and seen_now[key].phase not in ACTIVE_PHASES
+            ]
         )
         news = [
             (run, seen_now[key])
@@ -277,12 +283,12 @@ class CenterWorker:
             if not token:
                 return seen
 
-    async def _find(self, missing: Sequence[str]) -> Mapping[str, Observation]:
+    async def _find(self, missing: Sequence[RunRef]) -> Mapping[str, Observation]:
         if not missing:
             return {}
         return await self._patiently(lambda: self.adapter.find(missing))
 
-    async def _usage(self, ended: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def _usage(self, ended: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """What was metered; a center that cannot say yet keeps no end from being reported."""
         if not ended:
             return {}
@@ -328,7 +334,7 @@ class CenterWorker:
             if key in self.tracked:
                 continue
             if key in dead:
-                await self._ender.cancel(key)
+                await self._ender.cancel(RunRef(key, center_name(key)))
             elif key not in self._orphans:
                 self._orphans.add(key)
                 self.on_orphan(self.center, key)

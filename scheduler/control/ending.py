@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from adapters.contract import CenterAdapter, Observation, Phase
+from adapters.contract import CenterAdapter, Observation, Phase, RunRef
 from adapters.errors import AdapterError
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
@@ -63,7 +63,7 @@ class Ender:
 
         async def end(run: Tracked) -> None:
             async with limit:
-                if await self.cancel(run.run_id):
+                if await self.cancel(run.ref):
                     run.cancel_ms = now_ms
 
         async def tell(run: Tracked) -> Tracked | None:
@@ -98,17 +98,17 @@ class Ender:
         """Tell once; what fails is told at the next look."""
         grace_s = -(-run.grace_ms // 1000)
         try:
-            await self._patiently(lambda: self._adapter.notify(run.run_id, grace_s))
+            await self._patiently(lambda: self._adapter.notify(run.ref, grace_s))
         except AdapterError as error:
             log.warning("notice_failed", center=self._center, run=run.run_id, error=str(error))
             return False
         return True
 
-    async def cancel(self, run: str) -> bool:
+    async def cancel(self, run: RunRef) -> bool:
         """Ask once; what fails is asked again at the next look."""
         try:
             await self._patiently(lambda: self._adapter.cancel(run))
         except AdapterError as error:
-            log.warning("cancel_failed", center=self._center, run=run, error=str(error))
+            log.warning("cancel_failed", center=self._center, run=run.run_id, error=str(error))
             return False
         return True

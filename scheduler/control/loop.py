@@ -209,6 +209,7 @@ class ControlLoop:
             tracked.cancel, tracked.taken = run.cancel, run.taken
             tracked.order, tracked.grace_ms = run.cause, run.grace_ms
             tracked.deadline_ms = run.deadline_ms
+            tracked.native_id, tracked.submit_ms = run.native_id, run.submit_ms
             worker.track([tracked])
 
     # --- planning ---------------------------------------------------------------------------------

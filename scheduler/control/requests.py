@@ -31,6 +31,7 @@ def request_of(run: ToSend, spec: JobSpec, epoch: int) -> RunRequest:
         inputs=spec.inputs,
         outputs=spec.outputs,
         labels=spec.labels,
+        fresh=run.fresh,
     )
 
 

@@ -141,7 +141,8 @@ class Sender:
         for run, report in known:
             run.in_flight, run.missing_ms = False, None
             if report.kind is ReportKind.ACCEPTED:
-                run.state, run.taken = RunState.ACCEPTED, True
+                run.state = RunState.ACCEPTED
+                run.took(report.native_id, report.submit_ms)
             elif report.kind is ReportKind.SILENT:
                 run.state = RunState.UNKNOWN
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapters.contract import Observation, Phase
+from adapters.contract import Observation, Phase, RunRef
 from scheduler.clock import Clock
 from scheduler.domain.evicting import EvictCause
-from scheduler.domain.ids import run_id
+from scheduler.domain.ids import center_name, run_id
 from scheduler.domain.states import RunState
 
 STATE_OF: Final = {
@@ -30,7 +30,8 @@ class Tracked:
     ``taken`` says that the center once had it: then it is never sent again. ``in_flight`` runs
     wait to be sent or are being sent, and are not followed meanwhile. ``missing_ms`` is since when
     the center, asked again and again, did not have it. ``order`` is why the platform ends it, with
-    the grace; its program was told if ``deadline_ms`` says when it is ended.
+    the grace; its program was told if ``deadline_ms`` says when it is ended. ``native_id`` and
+    ``submit_ms`` are what its center answered.
     """
 
     uid: int
@@ -48,6 +49,8 @@ class Tracked:
     order: EvictCause | None = None
     grace_ms: int = 0
     deadline_ms: int | None = None
+    native_id: str = ""
+    submit_ms: int = 0
     #: The run's id in text.
     run_id: str = field(init=False)
 
@@ -58,6 +61,11 @@ class Tracked:
     def unwanted(self) -> bool:
         """Whether it is to end: by its user's wish or by order of the platform."""
         return self.cancel or self.order is not None
+
+    @property
+    def ref(self) -> RunRef:
+        """What its center finds it by."""
+        return RunRef(self.run_id, center_name(self.run_id), self.native_id, self.submit_ms)
 
     def is_news(self, seen: Observation) -> bool:
         """Whether an observation says more than is stored already."""
@@ -70,7 +78,12 @@ class Tracked:
 
     def saw(self, seen: Observation) -> None:
         """Note an observation that is stored by now."""
-        self.reported, self.state, self.taken = seen, STATE_OF[seen.phase], True
+        self.reported, self.state = seen, STATE_OF[seen.phase]
+        self.took(seen.native_id, seen.submit_ms)
+
+    def took(self, native_id: str, submit_ms: int) -> None:
+        """Note that the center has it, under this id since then."""
+        self.taken, self.native_id, self.submit_ms = True, native_id, submit_ms
 
 
 class Roster:

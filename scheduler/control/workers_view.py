@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from adapters.contract import LogChunk, Usage
+from adapters.contract import LogChunk, RunRef, Usage
 from adapters.errors import AdapterError
 from scheduler.control.center_worker import CenterWorker
 from scheduler.errors import TemporarilyAway
@@ -30,19 +30,19 @@ class WorkersView:
             if worker.reachable and worker.last_answer_ms
         ]
 
-    async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def read_logs(self, center: str, run: RunRef, offset: int, limit: int) -> LogChunk:
         """A piece of a run's log; ``TemporarilyAway`` if the center cannot be asked."""
         worker = self._workers.get(center)
         if worker is None:
             raise TemporarilyAway(f"no adapter is configured for {center} in this service")
-        return await worker.read_logs(run_id, offset, limit)
+        return await worker.read_logs(run, offset, limit)
 
-    async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, center: str, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """What the center metered of runs; ``TemporarilyAway`` if it cannot be asked."""
         worker = self._workers.get(center)
         if worker is None:
             raise TemporarilyAway(f"no adapter is configured for {center} in this service")
         try:
-            return await worker.adapter.usage(run_ids)
+            return await worker.adapter.usage(runs)
         except AdapterError as error:
             raise TemporarilyAway(f"{center} does not tell of its runs: {error}") from error

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from adapters.contract import LogChunk, Usage
+from adapters.contract import LogChunk, RunRef, Usage
 from scheduler.clock import Clock
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
@@ -48,11 +48,11 @@ class CentersView(Protocol):
         """Whether the center answers."""
         ...
 
-    async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def read_logs(self, center: str, run: RunRef, offset: int, limit: int) -> LogChunk:
         """A piece of a run's log."""
         ...
 
-    async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, center: str, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """What the center metered of runs; those that it cannot tell of are left out."""
         ...
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapters.contract import LogChunk
+from adapters.contract import LogChunk, RunRef
 from adapters.errors import AdapterError, Rejected, Throttled, Unauthorized
-from scheduler.domain.ids import job_id, run_id
+from scheduler.domain.ids import center_name, job_id, run_id
 from scheduler.domain.principal import Principal
 from scheduler.domain.reasons import PendingReason
 from scheduler.domain.states import JobState
@@ -109,7 +109,8 @@ async def read_logs(
     run = _attempt(row, runs, attempt)
     name = run_id(uid, run.attempt)
     try:
-        return await context.centers.read_logs(run.center, name, offset, limit)
+        ref = RunRef(name, center_name(name), run.native_id, run.accept_ms or 0)
+        return await context.centers.read_logs(run.center, ref, offset, limit)
     except Rejected as error:
         raise NotFound(f"{run.center} has no log of run {name}: {error}") from error
     except AdapterError as error:

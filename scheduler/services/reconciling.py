@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapters.contract import Usage
+from adapters.contract import RunRef, Usage
 from quota.reconciling import Tolerance, Window
-from scheduler.domain.ids import center_name
 from scheduler.domain.principal import Principal
 from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.services import checks
@@ -101,13 +100,12 @@ async def _ask(context: Context, wish: Wish) -> list[CenterRecord]:
     runs = await context.db.read(
         lambda c: reconciliations.settled_runs(c, wish.center, wish.window)
     )
-    names = sorted(runs)
     found: list[CenterRecord] = []
-    for first in range(0, len(names), _ASKED_MAX):
-        part = names[first : first + _ASKED_MAX]
+    for first in range(0, len(runs), _ASKED_MAX):
+        part = runs[first : first + _ASKED_MAX]
         answer = await context.centers.usage(wish.center, part)
         for run in part:
-            found += [_record(run, one) for one in _newest(answer.get(run, ()))]
+            found += [_record(run, one) for one in _newest(answer.get(run.run_id, ()))]
     return found
 
 
@@ -120,9 +118,9 @@ def _newest(usage: Sequence[Usage]) -> list[Usage]:
     return list(newest.values())
 
 
-def _record(run: str, one: Usage) -> CenterRecord:
+def _record(run: RunRef, one: Usage) -> CenterRecord:
     return CenterRecord(
-        center_name(run), one.native_id, one.submit_ms, one.start_ms, one.end_ms, one.units,
+        run.name, one.native_id, one.submit_ms, one.start_ms, one.end_ms, one.units,
         one.units,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from adapters.contract import RunRef
 from quota.reconciling import Comparison, Difference, Tolerance, UseRecord, Window, compare
 from scheduler.domain.ids import center_name, run_id
 from scheduler.domain.principal import Principal
@@ -95,16 +96,19 @@ class _Sides(NamedTuple):
 # --- comparing ------------------------------------------------------------------------------------
 
 
-def settled_runs(connection: Connection, center: str, window: Window) -> dict[str, str]:
-    """Return the runs of a center that ended in a window and are settled: unit by run id."""
+def settled_runs(connection: Connection, center: str, window: Window) -> list[RunRef]:
+    """Return the runs of a center that ended in a window and are settled, in order."""
     rows = bulk_read(
         connection,
-        "SELECT r.job_uid, r.attempt, f.unit FROM run r JOIN flavor f ON f.code = r.flavor"
+        "SELECT r.job_uid, r.attempt, r.native_id, coalesce(r.accept_ms, 0) FROM run r"
         f" WHERE r.center = ? AND r.end_ms >= {window.from_ms} AND r.end_ms < {window.to_ms}"
         " AND r.settled_ms IS NOT NULL AND r.start_ms IS NOT NULL ORDER BY r.job_uid, r.attempt",
         (center,),
     )
-    return {run_id(uid, attempt): unit for uid, attempt, unit in rows}
+    return [
+        RunRef(run_id(uid, attempt), center_name(run_id(uid, attempt)), native_id or "", submit_ms)
+        for uid, attempt, native_id, submit_ms in rows
+    ]
 
 
 def preview(connection: Connection, order: Order) -> tuple[Reconciliation, list[DifferenceRow]]:

@@ -1,7 +1,7 @@
 """Runs on their way to a center: what is still to be sent, what is to be followed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -22,7 +22,8 @@ _SENDABLE = frozenset({RunState.PENDING, RunState.SUBMITTING, RunState.UNKNOWN})
 class ToSend:
     """A run whose intent is durable, with what its center must be told; ``spec`` as submitted.
 
-    Of an element: its array's spec and uid, its index, and how many elements there are.
+    Of an element: its array's spec and uid, its index, and how many elements there are. ``fresh``
+    says that no intent to send it was ever made durable before.
     """
 
     uid: int
@@ -38,14 +39,16 @@ class ToSend:
     array_uid: int | None = None
     array_index: int = 0
     array_size: int = 0
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
     """A run that has not ended or is not settled: what a worker takes over at its start.
 
-    ``taken`` says that its center once had it. ``cause`` is that of the platform's order to end
-    it, its grace, and when it is due, None until its program was told.
+    ``taken`` says that its center once had it, under ``native_id`` since ``submit_ms``. ``cause``
+    is that of the platform's order to end it, its grace, and when it is due, None until its
+    program was told.
     """
 
     uid: int
@@ -58,6 +61,8 @@ class OpenRun:
     cause: EvictCause | None = None
     grace_ms: int = 0
     deadline_ms: int | None = None
+    native_id: str = ""
+    submit_ms: int = 0
 
 
 def mark_submitting(
@@ -98,7 +103,11 @@ def mark_submitting(
             if run.state is RunState.PENDING
         ],
     )  # fmt: skip
-    return _to_send(connection, [run.key for run in going]), ended
+    fresh = {run.key for run in going if run.state is RunState.PENDING}
+    return [
+        replace(one, fresh=(one.uid, one.attempt) in fresh)
+        for one in _to_send(connection, [run.key for run in going])
+    ], ended
 
 
 def _to_send(connection: Connection, keys: Sequence[RunKey]) -> list[ToSend]:
@@ -121,7 +130,8 @@ def open_runs(connection: Connection) -> list[OpenRun]:
     """Return all runs that have not ended or are not settled, oldest first."""
     rows = connection.exec_driver_sql(
         "SELECT r.job_uid, r.attempt, r.center, r.state, r.sequence, r.accept_ms IS NOT NULL,"
-        " j.cancel_requested, r.evict_cause, r.evict_grace_ms, r.evict_deadline_ms"
+        " j.cancel_requested, r.evict_cause, r.evict_grace_ms, r.evict_deadline_ms, r.native_id,"
+        " coalesce(r.accept_ms, 0)"
         " FROM run r JOIN job j ON j.uid = r.job_uid"
         " WHERE r.settled_ms IS NULL ORDER BY r.job_uid, r.attempt"
     )
@@ -130,11 +140,13 @@ def open_runs(connection: Connection) -> list[OpenRun]:
 
 def _open_run(
     uid: int, attempt: int, center: str, state: str, sequence: int, taken: int, cancel: int,
-    cause: str | None, grace_ms: int | None, deadline_ms: int | None,
+    cause: str | None, grace_ms: int | None, deadline_ms: int | None, native_id: str | None,
+    submit_ms: int,
 ) -> OpenRun:  # fmt: skip
     return OpenRun(
         uid, attempt, center, RunState(state), sequence, bool(taken), bool(cancel),
-        EvictCause(cause) if cause else None, grace_ms or 0, deadline_ms,
+        EvictCause(cause) if cause else None, grace_ms or 0, deadline_ms, native_id or "",
+        submit_ms,
     )  # fmt: skip
 
 

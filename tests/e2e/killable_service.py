@@ -24,7 +24,7 @@ from typing import Any
 import uvloop
 from sqlalchemy import Connection
 
-from adapters.contract import Accepted, CenterAdapter, Observation, RunRequest, Usage
+from adapters.contract import Accepted, CenterAdapter, Observation, RunRef, RunRequest, Usage
 from adapters.errors import OutcomeUnknown
 from adapters.gate import Gate, GateSettings
 from scheduler import bootstrap, logs, openers
@@ -102,25 +102,25 @@ class KillableCenter(Gate):
             raise OutcomeUnknown("the test lost this answer")
         return answer
 
-    async def cancel(self, run_id: str) -> None:
+    async def cancel(self, run: RunRef) -> None:
         self._killer.passed("cancel", "before")
-        await super().cancel(run_id)
+        await super().cancel(run)
         self._killer.passed("cancel", "after")
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
+    async def notify(self, run: RunRef, grace_s: int) -> None:
         self._killer.passed("notify", "before")
-        await super().notify(run_id, grace_s)
+        await super().notify(run, grace_s)
         self._killer.passed("notify", "after")
 
-    async def find(self, run_ids: Sequence[str]) -> Mapping[str, Observation]:
+    async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Observation]:
         self._killer.passed("find", "before")
-        answer = await super().find(run_ids)
+        answer = await super().find(runs)
         self._killer.passed("find", "after")
         return answer
 
-    async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         self._killer.passed("usage", "before")
-        answer = await super().usage(run_ids)
+        answer = await super().usage(runs)
         self._killer.passed("usage", "after")
         return answer
 

@@ -19,7 +19,7 @@ from corridor.v1 import (
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from adapters.contract import LogChunk, Usage
+from adapters.contract import LogChunk, RunRef, Usage
 from scheduler.auth import tokens
 from scheduler.config import SimulationSettings
 from scheduler.control.simulations import Simulations
@@ -69,10 +69,10 @@ class QuietCenters:
     def status(self, center: str) -> CenterStatus:
         return CenterStatus(True, f"{center} is well", NOW_MS - 1000)
 
-    async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, center: str, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         return {}
 
-    async def read_logs(self, center: str, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def read_logs(self, center: str, run: RunRef, offset: int, limit: int) -> LogChunk:
         return LogChunk(b"", offset, offset, True)
 
 

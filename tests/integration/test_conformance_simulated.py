@@ -18,7 +18,7 @@ from adapters.conformance import (
     submits_once_per_name,
 )
 from adapters.conformance_ending import tells_before_it_ends
-from adapters.contract import Accepted, CenterAdapter, RunRequest
+from adapters.contract import Accepted, CenterAdapter, RunRef, RunRequest
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import SimulatedCenter, SimulatedSettings, accepted_names
 from adapters.simulated.fate import CHECKPOINT_LABEL
@@ -128,8 +128,8 @@ async def test_the_suite_notices_a_broken_adapter(subject: SimulatedSubject) -> 
 class Hasty(SimulatedCenter):
     """A broken center: it ends whom it should only tell."""
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
-        await self.cancel(run_id)
+    async def notify(self, run: RunRef, grace_s: int) -> None:
+        await self.cancel(run)
 
 
 async def test_the_suite_notices_a_notice_that_ends(subject: SimulatedSubject) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from adapters.contract import RunRef
 from quota.reconciling import Tolerance, Window
 from scheduler.domain.ids import center_name, run_id
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.errors import NotFound, WrongState
-from scheduler.store import differences, reconciliations
+from scheduler.store import differences, jobs, reconciliations
 from scheduler.store.differences import Decision, DifferenceRow
 from scheduler.store.reconciliations import CenterRecord, Order, Reconciliation
 from tests.simulation import world as worlds
@@ -199,6 +200,9 @@ def test_the_adapter_is_asked_for_what_was_settled(hands: Hands) -> None:
     window = Window(worlds.NOW_MS - 1_000, hands.clock.ms + 1)
     found = hands.db.do(lambda c: reconciliations.settled_runs(c, "ai", window))
     assert len(found) == 3
-    assert hands.db.do(lambda c: reconciliations.settled_runs(c, "sc", window)) == {
-        run_id(uid, 1): "card"
-    }
+    (mine,) = hands.db.do(lambda c: reconciliations.settled_runs(c, "sc", window))
+    (row,) = hands.db.do(lambda c: jobs.runs_of(c, uid))
+    name = run_id(uid, 1)
+    assert mine == RunRef(name, center_name(name), row.native_id, row.accept_ms or 0)
+    assert mine.native_id
+    assert mine.submit_ms

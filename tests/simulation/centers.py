@@ -14,6 +14,7 @@ from adapters.contract import (
     LogChunk,
     Observation,
     Page,
+    RunRef,
     RunRequest,
     Usage,
 )
@@ -119,6 +120,11 @@ class MortalCenter:
         """That of the center."""
         return self.inner.settle_s
 
+    @property
+    def provisional_s(self) -> float:
+        """See ``CenterAdapter``."""
+        return self.inner.provisional_s
+
     def _point(self, point: str) -> None:
         if self._dies(point):
             raise Crash
@@ -142,35 +148,35 @@ class MortalCenter:
         self._point("after submit")
         return answer
 
-    async def find(self, run_ids: Sequence[str]) -> Mapping[str, Observation]:
+    async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Observation]:
         """See ``CenterAdapter``."""
         self._point("before find")
-        found = await self.inner.find(run_ids)
-        for run_id in run_ids:
-            if run_id not in found:
-                self._book.is_absent(run_id, self.settle_s)
+        found = await self.inner.find(runs)
+        for run in runs:
+            if run.run_id not in found:
+                self._book.is_absent(run.run_id, self.settle_s)
         return found
 
     async def list_active(self, page_token: str = "") -> Page:
         """See ``CenterAdapter``."""
         return await self.inner.list_active(page_token)
 
-    async def cancel(self, run_id: str) -> None:
+    async def cancel(self, run: RunRef) -> None:
         """See ``CenterAdapter``."""
         self._point("before cancel")
-        await self.inner.cancel(run_id)
-        self._book.cancelled.add(run_id)
+        await self.inner.cancel(run)
+        self._book.cancelled.add(run.run_id)
         self._point("after cancel")
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
+    async def notify(self, run: RunRef, grace_s: int) -> None:
         """See ``CenterAdapter``."""
         self._point("before notify")
-        await self.inner.notify(run_id, grace_s)
+        await self.inner.notify(run, grace_s)
         self._point("after notify")
 
-    async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """See ``CenterAdapter``."""
-        found = await self.inner.usage(run_ids)
+        found = await self.inner.usage(runs)
         if self._rng is None:
             return found
         return {run: self._odd(segments) for run, segments in found.items()}
@@ -192,9 +198,13 @@ class MortalCenter:
             case _:
                 return (early, one)
 
-    async def logs(self, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def acknowledge(self, run_ids: Sequence[str]) -> None:
         """See ``CenterAdapter``."""
-        return await self.inner.logs(run_id, offset, limit)
+        await self.inner.acknowledge(run_ids)
+
+    async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
+        """See ``CenterAdapter``."""
+        return await self.inner.logs(run, offset, limit)
 
     async def health(self) -> Health:
         """See ``CenterAdapter``."""

@@ -11,7 +11,7 @@ from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from adapters.contract import CenterAdapter, LogChunk
+from adapters.contract import CenterAdapter, LogChunk, RunRef
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import SimulatedCenter, SimulatedSettings
 from scheduler import bootstrap
@@ -200,10 +200,10 @@ class SlowLogs(Gate):
         finally:
             self.waiting -= 1
 
-    async def logs(self, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         self.asked.set()
         await self.may_answer.wait()
-        return await super().logs(run_id, offset, limit)
+        return await super().logs(run, offset, limit)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from adapters.contract import CenterDescription, RunRequest
 from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unauthorized, Unavailable
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import SimulatedCenter, SimulatedSettings
+from tests.refs import ref, refs
 
 FLAVOR = {"flavor": "f", "units": 8, "units_per_node": 8, "architecture": "aarch64"}
 
@@ -204,12 +205,12 @@ async def test_the_gate_passes_everything_through(run: Callable[..., RunRequest]
     with pytest.raises(Rejected, match="no flavor"):
         await bench.gate.submit(run())
     assert (await bench.gate.list_active()).observations == ()
-    assert await bench.gate.find(["j1.1"]) == {}
-    assert await bench.gate.usage(["j1.1"]) == {}
+    assert await bench.gate.find(refs("j1.1")) == {}
+    assert await bench.gate.usage(refs("j1.1")) == {}
     assert not await bench.gate.wait_for_change(0)
     assert (await bench.gate.health()).ok
     assert bench.gate.settle_s == bench.center.settle_s
-    await bench.gate.cancel("j1.1")
+    await bench.gate.cancel(ref("j1.1"))
     with pytest.raises(Rejected, match="knows no run"):
-        await bench.gate.logs("j1.1", 0, 1)
+        await bench.gate.logs(ref("j1.1"), 0, 1)
     await bench.gate.close()

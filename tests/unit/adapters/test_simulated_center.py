@@ -14,6 +14,7 @@ from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unavailable
 from adapters.simulated import SimulatedCenter
 from adapters.simulated.fate import CHECKPOINT_LABEL
 from adapters.simulated.journal import read_events
+from tests.refs import ref, refs
 
 Run = Callable[..., RunRequest]
 
@@ -30,12 +31,12 @@ class World(Protocol):
 
 async def seen(center: SimulatedCenter, run_id: str) -> Observation:
     """The one observation of a run that must be known."""
-    return (await center.find([run_id]))[run_id]
+    return (await center.find(refs(run_id)))[run_id]
 
 
 async def phases(center: SimulatedCenter, *run_ids: str) -> list[Phase]:
     """The phases of runs that must be known."""
-    found = await center.find(run_ids)
+    found = await center.find(refs(*run_ids))
     return [found[run_id].phase for run_id in run_ids]
 
 
@@ -68,7 +69,7 @@ async def test_first_come_first_served_within_capacity(world: World, run: Run) -
         Phase.WAITING,
     ]
     world.let_pass(1000)
-    found = await center.find(["j1.1", "j2.1", "j3.1"])
+    found = await center.find(refs("j1.1", "j2.1", "j3.1"))
     assert found["j2.1"].start_ms == found["j1.1"].end_ms
     assert found["j3.1"].start_ms == found["j2.1"].end_ms
 
@@ -115,10 +116,10 @@ async def test_a_lost_run_leaves_no_trace(world: World, run: Run) -> None:
     await center.submit(run(outcome="LOST"))
     assert await phases(center, "j1.1") == [Phase.RUNNING]
     world.let_pass(10)
-    assert await center.find(["j1.1"]) == {}
-    assert await center.usage(["j1.1"]) == {}
+    assert await center.find(refs("j1.1")) == {}
+    assert await center.usage(refs("j1.1")) == {}
     with pytest.raises(Rejected):
-        await center.logs("j1.1", 0, 100)
+        await center.logs(ref("j1.1"), 0, 100)
 
 
 async def test_refusals_say_why(world: World, run: Run) -> None:
@@ -141,11 +142,11 @@ async def test_usage_is_of_the_stretch_on_the_nodes(world: World, run: Run) -> N
     center = world.open(units=8, usage_delay_s=5)
     await center.submit(run("j1"))
     await center.submit(run("j2"))
-    await center.cancel("j2.1")  # never started
+    await center.cancel(ref("j2.1"))  # never started
     world.let_pass(10)
-    assert await center.usage(["j1.1"]) == {}
+    assert await center.usage(refs("j1.1")) == {}
     world.let_pass(5)
-    metered = await center.usage(["j1.1", "j2.1", "j9.1"])
+    metered = await center.usage(refs("j1.1", "j2.1", "j9.1"))
     (segment,) = metered["j1.1"]
     assert (segment.end_ms - segment.start_ms, segment.units) == (10_000, 8)
     assert segment.source == "simulated"
@@ -159,13 +160,13 @@ async def test_a_running_run_is_cancelled_after_a_while(world: World, run: Run) 
     await center.submit(run("j1"))
     await center.submit(run("j2"))
     world.let_pass(1)
-    await center.cancel("j1.1")
+    await center.cancel(ref("j1.1"))
     world.let_pass(1)
-    await center.cancel("j1.1")  # asked again: the first wish counts
+    await center.cancel(ref("j1.1"))  # asked again: the first wish counts
     assert await phases(center, "j1.1", "j2.1") == [Phase.RUNNING, Phase.WAITING]
     world.let_pass(3)
     assert await phases(center, "j1.1", "j2.1") == [Phase.CANCELLED, Phase.RUNNING]
-    (segment,) = (await center.usage(["j1.1"]))["j1.1"]
+    (segment,) = (await center.usage(refs("j1.1")))["j1.1"]
     assert segment.end_ms - segment.start_ms == 5000
 
 
@@ -174,7 +175,7 @@ async def test_a_run_that_ends_before_its_cancellation_is_not_cancelled(
 ) -> None:
     center = world.open(cancel_delay_s=20)
     await center.submit(run(runtime_s=10))
-    await center.cancel("j1.1")
+    await center.cancel(ref("j1.1"))
     world.let_pass(30)
     assert await phases(center, "j1.1") == [Phase.SUCCEEDED]
 
@@ -184,7 +185,7 @@ async def test_runs_go_on_during_an_outage(world: World, run: Run) -> None:
     await center.submit(run())
     world.let_pass(5)
     assert not (await center.health()).ok
-    for call in (center.find(["j1.1"]), center.list_active(), center.cancel("j1.1")):
+    for call in (center.find(refs("j1.1")), center.list_active(), center.cancel(ref("j1.1"))):
         with pytest.raises(Unavailable):
             await call
     with pytest.raises(Unavailable):
@@ -193,7 +194,18 @@ async def test_runs_go_on_during_an_outage(world: World, run: Run) -> None:
     assert (await center.health()).ok
     ended = await seen(center, "j1.1")
     assert (ended.phase, ended.end_ms) == (Phase.SUCCEEDED, world.now_ms - 10_000)
-    assert await center.find(["j2.1"]) == {}
+    assert await center.find(refs("j2.1")) == {}
+
+
+async def test_what_is_held_and_what_waits_is_told(world: World, run: Run) -> None:
+    center = world.open(units=16)
+    await center.submit(run("j1", units=8, runtime_s=10))
+    await center.submit(run("j2", units=8, nodes=2, runtime_s=10))
+    (told,) = (await center.describe()).flavors
+    assert (told.units, told.used_units, told.waiting_runs) == (16, 8, 1)
+    world.let_pass(1000)
+    (told,) = (await center.describe()).flavors
+    assert (told.units, told.used_units, told.waiting_runs) == (16, 0, 0)
 
 
 async def test_an_outage_can_be_switched(world: World) -> None:
@@ -224,7 +236,7 @@ async def test_a_lost_answer_was_taken_and_a_lost_call_was_not(world: World, run
         await center.submit(run("j1"))
     with pytest.raises(OutcomeUnknown):
         await center.submit(run("j2"))
-    assert set(await center.find(["j1.1", "j2.1"])) == {"j1.1"}
+    assert set(await center.find(refs("j1.1", "j2.1"))) == {"j1.1"}
     first = await center.submit(run("j1"))
     await center.submit(run("j2"))
     assert await center.submit(run("j1")) == first
@@ -248,11 +260,11 @@ async def test_many_active_runs_come_in_pages(world: World, run: Run) -> None:
 async def test_logs_grow_and_say_that_they_are_simulated(world: World, run: Run) -> None:
     center = world.open()
     await center.submit(run())
-    early = await center.logs("j1.1", 0, 10_000)
+    early = await center.logs(ref("j1.1"), 0, 10_000)
     assert early.data.startswith(b"[simulated]")
     assert not early.end
     world.let_pass(10)
-    late = await center.logs("j1.1", early.next_offset, 10_000)
+    late = await center.logs(ref("j1.1"), early.next_offset, 10_000)
     assert b"SUCCEEDED" in late.data
     assert late.end
 
@@ -304,7 +316,7 @@ async def test_draws_depend_on_seed_and_name_not_on_order(world: World, run: Run
         began_ms = world.now_ms
         calls = await outcomes(center, order)
         world.let_pass(1000)
-        found = await center.find([one.run_id for one in requests])
+        found = await center.find([one.ref for one in requests])
         ends = {
             key: (one.phase, one.failure, (one.end_ms or 0) - began_ms)
             for key, one in found.items()
@@ -323,16 +335,16 @@ async def test_a_call_lost_once_is_not_lost_forever(world: World, run: Run) -> N
         except OutcomeUnknown:
             continue
         break
-    assert set(await center.find(["j1.1"])) == {"j1.1"}
+    assert set(await center.find(refs("j1.1"))) == {"j1.1"}
 
 
 async def test_a_told_program_saves_its_work_and_exits(world: World, run: Run) -> None:
     center = world.open()
     await center.submit(with_checkpoint(run("j1", runtime_s=50), 4))
     world.let_pass(5)
-    await center.notify("j1.1", 30)
+    await center.notify(ref("j1.1"), 30)
     world.let_pass(2)
-    await center.notify("j1.1", 30)  # told again: the first notice counts
+    await center.notify(ref("j1.1"), 30)  # told again: the first notice counts
     world.let_pass(20)
     ended = await seen(center, "j1.1")
     assert (ended.phase, ended.failure, ended.exit_code) == (
@@ -341,7 +353,7 @@ async def test_a_told_program_saves_its_work_and_exits(world: World, run: Run) -
         75,
     )
     assert (ended.end_ms or 0) - (ended.start_ms or 0) == 9_000
-    log = (await center.logs("j1.1", 0, 4096)).data.decode()
+    log = (await center.logs(ref("j1.1"), 0, 4096)).data.decode()
     assert "told: 30 s left" in log
     assert "checkpoint saved" in log
 
@@ -354,7 +366,7 @@ async def test_a_notice_ends_nothing_that_does_not_save_in_time(
     request = run("j1", runtime_s=runtime_s)
     await center.submit(with_checkpoint(request, checkpoint_s) if checkpoint_s else request)
     world.let_pass(1)
-    await center.notify("j1.1", 30)
+    await center.notify(ref("j1.1"), 30)
     world.let_pass(60)
     assert (await seen(center, "j1.1")).phase is Phase.SUCCEEDED
 
@@ -362,7 +374,7 @@ async def test_a_notice_ends_nothing_that_does_not_save_in_time(
 async def test_a_waiting_run_is_told_nothing(world: World, run: Run) -> None:
     center = world.open(start_delay_s=5)
     await center.submit(with_checkpoint(run("j1", runtime_s=10), 1))
-    await center.notify("j1.1", 30)
+    await center.notify(ref("j1.1"), 30)
     world.let_pass(60)
     assert (await seen(center, "j1.1")).phase is Phase.SUCCEEDED
 
@@ -371,7 +383,7 @@ async def test_a_notice_outlives_the_process(world: World, run: Run, journal: Pa
     first = world.open(journal=str(journal))
     await first.submit(with_checkpoint(run("j1", runtime_s=50), 4))
     world.let_pass(1)
-    await first.notify("j1.1", 30)
+    await first.notify(ref("j1.1"), 30)
     second = world.open(journal=str(journal))
     world.let_pass(60)
     assert (await seen(second, "j1.1")).exit_code == 75

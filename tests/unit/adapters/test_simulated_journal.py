@@ -12,6 +12,7 @@ import pytest
 from adapters.contract import Phase, RunRequest
 from adapters.errors import OutcomeUnknown, Unavailable
 from adapters.simulated import SimulatedCenter, accepted_names
+from tests.refs import ref, refs
 
 Run = Callable[..., RunRequest]
 
@@ -31,15 +32,15 @@ async def test_runs_go_on_while_the_process_is_dead(world: World, run: Run, jour
     first = await center.submit(run("j1"))
     await center.submit(run("j2"))
     await center.submit(run("j3"))
-    await center.cancel("j3.1")
+    await center.cancel(ref("j3.1"))
     world.let_pass(4)
-    before = await center.find(["j1.1", "j2.1", "j3.1"])
+    before = await center.find(refs("j1.1", "j2.1", "j3.1"))
     del center  # abruptly: nothing is closed
     again = world.open(units=8, journal=str(journal))
-    assert await again.find(["j1.1", "j2.1", "j3.1"]) == before
+    assert await again.find(refs("j1.1", "j2.1", "j3.1")) == before
     assert await again.submit(run("j1")) == first
     world.let_pass(100)
-    found = await again.find(["j1.1", "j2.1"])
+    found = await again.find(refs("j1.1", "j2.1"))
     assert found["j1.1"].end_ms == first.submit_ms + 10_000
     assert found["j2.1"].start_ms == found["j1.1"].end_ms
     assert (await again.submit(run("j4"))).native_id == "sim-000004"
@@ -58,12 +59,12 @@ async def test_a_story_is_the_same_with_and_without_a_restart(
         for job in range(40):
             await center.submit(run(f"j{job}", units=1 + job % 8, runtime_s=None))
             if job % 7 == 6:
-                await center.cancel(f"j{job - 3}.1")
+                await center.cancel(ref(f"j{job - 3}.1"))
             if restarts:
                 center = world.open(units=16, journal=str(journal), **settings)
             world.let_pass(5)
         world.let_pass(10_000)
-        found = await center.find([f"j{job}.1" for job in range(40)])
+        found = await center.find([ref(f"j{job}.1") for job in range(40)])
         stories.append(
             {
                 key: (one.phase, one.sequence, (one.start_ms or 0) - began_ms)
@@ -81,7 +82,7 @@ async def test_a_lost_answer_is_in_the_journal(world: World, run: Run, journal: 
     with pytest.raises(OutcomeUnknown):
         await center.submit(run())
     again = world.open(journal=str(journal))
-    assert "j1.1" in await again.find(["j1.1"])
+    assert "j1.1" in await again.find(refs("j1.1"))
     await again.submit(run())
     assert accepted_names(journal) == {"corridor-j1.1": 1}
 
@@ -94,7 +95,7 @@ async def test_a_torn_last_line_is_ignored_and_cut_off(
     await center.submit(run("j2"))
     journal.write_bytes(journal.read_bytes()[:-20])
     again = world.open(journal=str(journal))
-    assert set(await again.find(["j1.1", "j2.1"])) == {"j1.1"}
+    assert set(await again.find(refs("j1.1", "j2.1"))) == {"j1.1"}
     await again.submit(run("j2"))
     for line in journal.read_text().splitlines():
         json.loads(line)
@@ -105,10 +106,10 @@ async def test_a_cancellation_outlives_the_process(world: World, run: Run, journ
     center = world.open(journal=str(journal), cancel_delay_s=2)
     await center.submit(run())
     await center.list_active()
-    await center.cancel("j1.1")
+    await center.cancel(ref("j1.1"))
     again = world.open(journal=str(journal), cancel_delay_s=2)
     world.let_pass(2)
-    seen = (await again.find(["j1.1"]))["j1.1"]
+    seen = (await again.find(refs("j1.1")))["j1.1"]
     assert (seen.phase, seen.end_ms) == (Phase.CANCELLED, world.now_ms)
 
 
@@ -147,6 +148,6 @@ async def test_what_cannot_be_written_did_not_happen(world: World, run: Run, jou
     with pytest.raises(Unavailable, match="journal"):
         await center.submit(run())
     journal.rmdir()
-    assert await center.find(["j1.1"]) == {}
+    assert await center.find(refs("j1.1")) == {}
     await center.submit(run())
     assert accepted_names(journal) == {"corridor-j1.1": 1}

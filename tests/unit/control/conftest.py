@@ -13,6 +13,7 @@ from adapters.contract import (
     Observation,
     Page,
     Phase,
+    RunRef,
     RunRequest,
     Usage,
 )
@@ -45,8 +46,10 @@ class ScriptedCenter:
     submitted: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     told: list[tuple[str, int]] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
     throttled: int = 0
     settle_s: float = 5.0
+    provisional_s: float = 0.0
 
     def has(self, run: str, phase: Phase = Phase.WAITING, sequence: int = 1) -> None:
         """The center has this run, and it stands so."""
@@ -75,31 +78,34 @@ class ScriptedCenter:
             raise answer
         return Accepted(request.run_id, "n", 1)
 
-    async def find(self, run_ids: Sequence[str]) -> Mapping[str, Observation]:
+    async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Observation]:
         self._answer()
-        return {run: self.runs[run] for run in run_ids if run in self.runs}
+        return {run.run_id: self.runs[run.run_id] for run in runs if run.run_id in self.runs}
 
     async def list_active(self, page_token: str = "") -> Page:
         self._answer()
         active = (Phase.WAITING, Phase.RUNNING)
         return Page(tuple(seen for seen in self.runs.values() if seen.phase in active))
 
-    async def cancel(self, run_id: str) -> None:
+    async def cancel(self, run: RunRef) -> None:
         if self.cancel_error is not None:
             raise self.cancel_error
-        self.cancelled.append(run_id)
+        self.cancelled.append(run.run_id)
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
+    async def notify(self, run: RunRef, grace_s: int) -> None:
         if self.notify_error is not None:
             raise self.notify_error
-        self.told.append((run_id, grace_s))
+        self.told.append((run.run_id, grace_s))
 
-    async def usage(self, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
+    async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         if self.usage_error is not None:
             raise self.usage_error
-        return {run: self.metered[run] for run in run_ids if run in self.metered}
+        return {run.run_id: self.metered[run.run_id] for run in runs if run.run_id in self.metered}
 
-    async def logs(self, run_id: str, offset: int, limit: int) -> LogChunk:
+    async def acknowledge(self, run_ids: Sequence[str]) -> None:
+        self.acknowledged += run_ids
+
+    async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         raise AssertionError("nobody asks")
 
     async def health(self) -> Health:

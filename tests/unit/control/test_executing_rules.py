@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.contract import RunRef
 from adapters.errors import Unavailable
 from adapters.simulated import SimulatedCenter
 from scheduler.placement.model import Eviction, EvictionRefused, Plan
@@ -136,7 +137,7 @@ def state(scene: Scene, center: str, word: str) -> None:
 class DeafCenter(MortalCenter):
     """Never hears a notice."""
 
-    async def notify(self, run_id: str, grace_s: int) -> None:
+    async def notify(self, run: RunRef, grace_s: int) -> None:
         raise Unavailable("no")
 
 

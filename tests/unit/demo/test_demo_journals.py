@@ -12,6 +12,7 @@ from adapters.simulated.journal import Event, read_events
 from adapters.simulated.settings import SimulatedSettings
 from scheduler.demo.journals import Stay, stays
 from scheduler.domain.ids import center_name, run_id
+from tests.refs import ref
 
 
 def request(uid: int, runtime_s: int, outcome: str = "SUCCEEDED") -> RunRequest:
@@ -30,12 +31,12 @@ async def test_a_journal_read_from_outside_says_what_the_center_metered(tmp_path
     center = SimulatedCenter(settings, lambda: now_ms, lambda ms: ms / 1000)
     for uid, runtime_s, outcome in ((1, 10, "SUCCEEDED"), (2, 20, "NODE"), (3, 30, "SUCCEEDED")):
         await center.submit(request(uid, runtime_s, outcome))
-    await center.cancel(run_id(3, 1))  # it waits: two cards are free for nobody
+    await center.cancel(ref(run_id(3, 1)))  # it waits: two cards are free for nobody
     now_ms = 6_500
-    await center.notify(run_id(1, 1), 60)
-    await center.cancel(run_id(1, 1))  # it runs
+    await center.notify(ref(run_id(1, 1)), 60)
+    await center.cancel(ref(run_id(1, 1)))  # it runs
     now_ms = 60_000
-    metered = await center.usage([run_id(uid, 1) for uid in (1, 2, 3)])
+    metered = await center.usage([ref(run_id(uid, 1)) for uid in (1, 2, 3)])
     await center.close()
 
     found = {stay.uid: stay for stay in stays("c", read_events(tmp_path / "c.journal"))}
