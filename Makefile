@@ -16,7 +16,7 @@ IN := .
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow test-postgres mutants lint proto native bench bench-quality lock clean
+.PHONY: help setup setup-dev demo test test-slow test-centers test-postgres testbed testbed-stop mutants lint proto native bench bench-quality lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,14 +29,23 @@ demo: $(READY) ## Run the whole service on a 3-day workload; ARGS=--serve leaves
 	@$(BIN)/corridor demo $(ARGS)
 
 test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not centers" $(ARGS)
 
 test-slow: $(READY_DEV) ## Run the slow tests
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m "slow and not centers" $(ARGS)
+
+test-centers: $(READY_DEV) ## Run the tests with a real Slurm and a ModelArts center (root)
+	@$(BIN)/python -m pytest -m centers $(ARGS)
 
 test-postgres: $(READY_DEV) ## Run the tests of the store with all worlds on PostgreSQL
 	@CORRIDOR_WORLDS=postgresql $(BIN)/python -m pytest -m "not slow and not sqlite" \
 		tests/unit/store $(ARGS)
+
+testbed: ## Start a whole real Slurm on loopback (root) and say how to use it
+	@tests/testbed/slurm/up.sh $(ARGS)
+
+testbed-stop: ## Stop it; ARGS="DIR --purge" removes what it wrote as well
+	@tests/testbed/slurm/down.sh $(ARGS)
 
 mutants: $(READY_DEV) ## Seed faults in copies of the tree and see their tests fail; ARGS chooses
 	@$(BIN)/python -m tests.mutants $(ARGS)
