@@ -9,7 +9,7 @@ import contextlib
 import os
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -34,9 +34,10 @@ from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import ServingServer
 from scheduler.services import identity
 from scheduler.services.context import Context
-from scheduler.store import centers, migrate, newest, seed
+from scheduler.store import center_file, centers, migrate, newest, seed
 from scheduler.store.centers import CenterRow
 from scheduler.store.database import Database
+from scheduler.store.seed_centers import SeedCenter
 
 log = structlog.get_logger()
 
@@ -125,10 +126,13 @@ async def start_service(
         db = _open_database(settings, database, opened)
         newest_ms, newest_uid = await db.read(lambda c: (newest.newest_ms(c), newest.newest_uid(c)))
         time = openers.clock(settings, newest_ms) if clock is None else clock
-        rows = await db.read(lambda c: centers.list_centers(c, time.now_ms()))
+        given = openers.centers_of_file(settings)
+        rows = await db.read(lambda c: center_file.planned(c, given, time.now_ms()))
         metrics = Metrics()
-        if adapters is None:
-            adapters = openers.adapters(settings, rows, time, metrics)
+        if adapters is None:  # before the store is changed: what cannot be opened is not stored
+            named = {one.center for one in given}
+            adapters = openers.adapters(settings, rows, time, metrics, named)
+        rows = await _apply_centers(settings, db, given, time)
         loop = ControlLoop(
             db=db,
             clock=time,
@@ -176,6 +180,25 @@ async def start_service(
         )  # fmt: skip
     _say_serving(service, rows, tls=credentials is not None)
     return service
+
+
+async def _apply_centers(
+    settings: Settings, db: Database, given: Sequence[SeedCenter], time: Clock
+) -> list[CenterRow]:
+    """Bring the store in line with the file of centers, if there is one; returns all centers."""
+    source = settings.centers.file
+    if source:
+        applied = await db.write(
+            lambda c: center_file.apply(c, given, source, time.now_ms(), wall_ms())
+        )
+        log.info(
+            "centers_applied",
+            file=source,
+            added=applied.added,
+            changed=applied.changed,
+            only_stored=applied.only_stored,
+        )
+    return await db.read(lambda c: centers.list_centers(c, time.now_ms()))
 
 
 def _open_database(

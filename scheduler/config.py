@@ -41,6 +41,13 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CentersSettings:
+    """``file`` says what centers are made of, in the form of ``centers.yaml``; empty: the store."""
+
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     """Where Prometheus scrapes; an empty ``listen`` serves no metrics."""
 
@@ -152,6 +159,7 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    centers: CentersSettings = field(default_factory=CentersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -30,10 +30,14 @@ from scheduler.placement.model import PolicySettings
 from scheduler.signing import BadKey, Signer
 from scheduler.store.centers import CenterRow
 from scheduler.store.lock import DataLock
+from scheduler.store.seed_centers import SeedCenter
+from scheduler.store.seed_centers import read_file as read_centers
 
 log = structlog.get_logger()
 
 _HOUR_MS: Final = 3_600_000
+#: By so much the time of a real center may differ from ours.
+_SKEW_MAX_MS: Final = 60_000
 
 
 def wall_ms() -> int:
@@ -185,16 +189,47 @@ def clock(settings: Settings, newest_ms: int | None) -> Clock:
     return WallClock()
 
 
+def centers_of_file(settings: Settings) -> list[SeedCenter]:
+    """Return the centers that ``centers.file`` names, none without one. Raises ``BadSeed``."""
+    name = settings.centers.file
+    return read_centers(Path(name)) if name else []
+
+
+def _check_clock(row: CenterRow, time_of: Clock) -> None:
+    """Raise ``BadConfig`` if a real center would be given a time that is not real."""
+    if row.simulated:
+        return
+    if isinstance(time_of, ScaledClock) and time_of.speed != 1:
+        raise BadConfig(
+            f"center {row.center} is real (kind {row.kind}), and clock.speed is"
+            f" {time_of.speed:g}: real centers need clock.speed 1"
+        )
+    ahead_ms = time_of.now_ms() - wall_ms()
+    if ahead_ms > _SKEW_MAX_MS:
+        raise BadConfig(
+            f"center {row.center} is real (kind {row.kind}), and the time of this database is"
+            f" {ahead_ms // 1000} s ahead of the clock, for faster time was used on it: begin with"
+            " a new store.data_dir or store.url for real centers"
+        )
+
+
 def adapters(
-    settings: Settings, rows: Sequence[CenterRow], time_of: Clock, metrics: Metrics
+    settings: Settings,
+    rows: Sequence[CenterRow],
+    time_of: Clock,
+    metrics: Metrics,
+    of_file: Collection[str] = (),
 ) -> dict[str, CenterAdapter]:
     """Open the adapter of each center behind a gate of its own.
+
+    Errors in settings of the centers ``of_file`` name ``centers.file``.
 
     ``gate`` among a center's settings sets its gate. A simulated center keeps a journal, unless
     its settings say otherwise, so that its runs survive the service as those of a real one would.
     """
     opened: dict[str, CenterAdapter] = {}
     for row in rows:
+        _check_clock(row, time_of)
         given: dict[str, Any] = json.loads(row.settings)
         gate = given.pop("gate", {})
         if row.kind == "simulated":
@@ -206,7 +241,10 @@ def adapters(
                 row.kind, row.center, given, time_of.now_ms, time_of.real_s
             )
         except (ValueError, TypeError) as error:
-            raise BadConfig(f"center {row.center}: its settings cannot be used: {error}") from error
+            where = f" in {settings.centers.file}" if row.center in of_file else ""
+            raise BadConfig(
+                f"center {row.center}: its settings{where} cannot be used: {error}"
+            ) from error
 
         def on_call(method: str, error: str, seconds: float, center: str = row.center) -> None:
             metrics.adapter_call(center, method, error, seconds)

@@ -33,6 +33,10 @@ def serve(
     ] = None,
     data_dir: DataDir = None,
     database: Database = None,
+    centers: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What the centers are made of (docs/centers.md)."),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where Prometheus scrapes; empty for nowhere."),
@@ -74,6 +78,7 @@ def serve(
             "server.insecure": insecure or None,
             "store.data_dir": data_dir,
             "store.url": database,
+            "centers.file": centers,
             "metrics.listen": metrics,
             "log.format": log_format,
             "log.level": log_level,

@@ -85,6 +85,16 @@ def list_centers(connection: Connection, now_ms: int) -> list[CenterRow]:
     ]
 
 
+def active_runs(connection: Connection, center: str) -> int:
+    """Return how many runs at a center have not ended."""
+    over = ", ".join(f"'{state}'" for state in sorted(RUN_TERMINAL))
+    found = connection.execute(
+        text(f"SELECT count(*) FROM run WHERE center = :center AND state NOT IN ({over})"),
+        {"center": center},
+    )
+    return int(found.scalar_one())
+
+
 def get_center(connection: Connection, center: str, now_ms: int) -> CenterRow:
     """Return one center; ``NotFound`` names those there are."""
     rows = list_centers(connection, now_ms)

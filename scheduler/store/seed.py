@@ -107,7 +107,7 @@ def _load_centers(connection: Connection, seed: Seed) -> tuple[int, int]:
                 "kind": one.kind,
                 "simulated": one.simulated,
                 "state": "OPEN",
-                "settings": _settings(one),
+                "settings": settings_json(one),
             }
             for one in new
         ],
@@ -125,7 +125,7 @@ def _load_centers(connection: Connection, seed: Seed) -> tuple[int, int]:
     return len(new), _insert(connection, table(Flavor), rows)
 
 
-def _settings(center: SeedCenter) -> str:
+def settings_json(center: SeedCenter) -> str:
     """Return the adapter's settings; a simulated center is given its flavors unless it has some."""
     settings = dict(center.settings)
     if center.kind == "simulated":

@@ -3,39 +3,23 @@
 Every error names the file and the place in it, as ``centers.yaml: centers[0].flavors[1].unit``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Any
 
 from scheduler.domain import uscc
 from scheduler.domain.links import Link
-from scheduler.store import quotas_flavors, seed_rules
-from scheduler.store.catalog import CityRow, FlavorRow
+from scheduler.store import quotas_flavors, seed_centers, seed_rules
+from scheduler.store.catalog import CityRow
 from scheduler.store.identity import NewEnterprise
 from scheduler.store.quota_tables import RECLAIM_MODES
 from scheduler.store.quotas_flavors import Reclaim
+from scheduler.store.seed_centers import SeedCenter as SeedCenter
 from scheduler.store.seed_part import BadSeed as BadSeed
 from scheduler.store.seed_part import Part
 from scheduler.store.seed_rules import EnterpriseFacts
 from scheduler.store.seed_rules import SeedProgramme as SeedProgramme
-
-_DAY_S: Final = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class SeedCenter:
-    """A center with what its adapter is built from."""
-
-    center: str
-    name_zh: str
-    name_en: str
-    kind: str
-    simulated: bool
-    settings: Mapping[str, object]
-    flavors: tuple[FlavorRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +71,7 @@ def read(directory: Path) -> Seed:
     seed = Seed()
     readers: dict[str, tuple[list[Any], Callable[[Part, bool], Any]]] = {
         "cities": (seed.cities, lambda part, _: _city(part)),
-        "centers": (seed.centers, lambda part, _: _center(part)),
+        "centers": (seed.centers, lambda part, _: seed_centers.center(part)),
         "quotas": (seed.quotas, lambda part, _: _quota(part)),
         "prices": (seed.prices, lambda part, _: _price(part)),
         "programmes": (seed.programmes, seed_rules.programme),
@@ -102,7 +86,7 @@ def read(directory: Path) -> Seed:
             known = ", ".join(f"{name}.yaml" for name in readers)
             raise BadSeed(f"{path.name}: is no data file; known are {known}")
         rows, reader = readers[path.stem]
-        part = Part(path.name, _document(path))
+        part = Part(path.name, seed_centers.document(path))
         sample = part.flag("sample", False)
         rows += part.each(path.stem, lambda one, r=reader, s=sample: r(one, s))  # type: ignore[misc]
         if path.stem == "quotas" and part.has("flavors"):
@@ -111,57 +95,9 @@ def read(directory: Path) -> Seed:
     return seed
 
 
-def _document(path: Path) -> object:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = 0 if error.problem_mark is None else error.problem_mark.line + 1
-        raise BadSeed(f"{path.name}: line {line}: {error.problem}") from error
-    except (OSError, UnicodeError) as error:
-        raise BadSeed(f"{path.name}: cannot be read: {error}") from error
-
-
 def _city(part: Part) -> CityRow:
     return CityRow(
         part.text("city"), part.text("name_zh"), part.text("name_en"), part.whole("weight", least=1)
-    )
-
-
-def _center(part: Part) -> SeedCenter:
-    center = part.text("center")
-    return SeedCenter(
-        center,
-        part.text("name_zh"),
-        part.text("name_en"),
-        part.text("kind"),
-        part.flag("simulated", False),
-        part.mapping("settings"),
-        tuple(part.each("flavors", lambda one: _flavor(one, center))),
-    )
-
-
-def _flavor(part: Part, center: str) -> FlavorRow:
-    flavor = part.text("flavor")
-    if not flavor.startswith(f"{center}/"):
-        raise part.bad("flavor", f"must begin with {center}/, not {flavor!r}")
-    unit = part.text("unit")
-    if unit not in ("card", "core"):
-        raise part.bad("unit", f"must be card or core, not {unit!r}")
-    architecture = part.text("architecture")
-    if architecture not in ("aarch64", "x86_64"):
-        raise part.bad("architecture", f"must be aarch64 or x86_64, not {architecture!r}")
-    return FlavorRow(
-        flavor,
-        center,
-        part.text("name_zh"),
-        part.text("name_en"),
-        unit,
-        architecture,
-        part.whole("capacity_units", least=1),
-        part.whole("units_per_node", least=1),
-        part.whole("wall_limit_max_days", least=1) * _DAY_S,
-        part.whole("memory_mib_per_node", 0),
-        part.flag("domestic", False),
     )
 
 
