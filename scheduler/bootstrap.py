@@ -158,11 +158,7 @@ async def start_service(
             simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
             version=__version__,
             simulator=simulations,
-            approvals=Approvals(
-                settings.approvals.threshold_fen,
-                settings.approvals.two_person,
-                settings.approvals.window_days,
-            ),
+            approvals=_approvals(settings),
         )
         serving = _build_server(settings, context, metrics, credentials)
         metrics_address = ""
@@ -180,6 +176,11 @@ async def start_service(
         )  # fmt: skip
     _say_serving(service, rows, tls=credentials is not None)
     return service
+
+
+def _approvals(settings: Settings) -> Approvals:
+    given = settings.approvals
+    return Approvals(given.threshold_fen, given.two_person, given.window_days)
 
 
 async def _apply_centers(
