@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
+from adapters.checking import Finding
 from adapters.contract import (
     ACTIVE_PHASES,
     Accepted,
@@ -22,6 +23,7 @@ from adapters.contract import (
     Usage,
 )
 from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unavailable
+from adapters.simulated.checking import findings
 from adapters.simulated.cluster import Cluster, SimulatedRun
 from adapters.simulated.fate import draw, draw_call
 from adapters.simulated.journal import Event, Journal
@@ -198,6 +200,10 @@ class SimulatedCenter:
         if self._is_out():
             return Health(False, "simulated outage")
         return Health(True, "simulated")
+
+    async def check(self) -> tuple[Finding, ...]:
+        """What is to be known of it before it is used; see ``adapters.checking``."""
+        return findings(self.settings)
 
     async def wait_for_change(self, timeout_s: float) -> bool:
         """Wake at the next start or end that is due, or when a run is submitted or cancelled."""
