@@ -11,6 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# How many processes run tests at a time; 0: this one alone, as --pdb and -s want it.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 # Which packages are measured: those of the tree.
 IN := .
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -29,16 +32,16 @@ demo: $(READY) ## Run the whole service on a 3-day workload; ARGS=--serve leaves
 	@$(BIN)/corridor demo $(ARGS)
 
 test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
-	@$(BIN)/python -m pytest -m "not slow and not centers" $(ARGS)
+	@$(PYTEST) -m "not slow and not centers" $(ARGS)
 
 test-slow: $(READY_DEV) ## Run the slow tests
-	@$(BIN)/python -m pytest -m "slow and not centers" $(ARGS)
+	@$(PYTEST) -m "slow and not centers" $(ARGS)
 
 test-centers: $(READY_DEV) ## Run the tests with a real Slurm and a ModelArts center (root)
 	@$(BIN)/python -m pytest -m centers $(ARGS)
 
 test-postgres: $(READY_DEV) ## Run the tests of the store with all worlds on PostgreSQL
-	@CORRIDOR_WORLDS=postgresql $(BIN)/python -m pytest -m "not slow and not sqlite" \
+	@CORRIDOR_WORLDS=postgresql $(PYTEST) -m "not slow and not sqlite" \
 		tests/unit/store $(ARGS)
 
 testbed: ## Start a whole real Slurm on loopback (root) and say how to use it

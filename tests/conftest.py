@@ -1,16 +1,19 @@
-"""What all tests share: how long properties search, databases, no silent skips in CI."""
+"""What all tests share: how long properties search, databases, where and how tests run in CI."""
 
 import os
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from tests import memory
 from tests import postgres as postgresql
 from tests.postgres import NoServer, Postgres
 from tests.simulation import inline_store
+from tests.spreading import by_file
 from tests.stores import PostgresStores, SqliteStores, Stores
 
 # No deadlines: a machine that other work slows down must not fail a test.
@@ -27,6 +30,10 @@ hypothesis.settings.register_profile(
 _PROFILE = "fault" if os.environ.get("CORRIDOR_FAULT") else "ci"
 hypothesis.settings.load_profile(_PROFILE if os.environ.get("CORRIDOR_CI") else "dev")
 
+if (_memory := memory.folder()) is not None:
+    # Where pytest makes the folders of ``tmp_path``, unless whoever runs it said where.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))
+
 
 @pytest.fixture
 def database_path(tmp_path: Path) -> Path:
@@ -38,18 +45,22 @@ def database_path(tmp_path: Path) -> Path:
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for the whole run; a test that needs one is skipped where none is."""
     try:
-        with postgresql.running() as server:
+        with postgresql.running(memory.folder()) as server:
             yield server
     except NoServer as missing:
         pytest.skip(str(missing))
 
 
 @pytest.fixture(params=("sqlite", "postgresql"))
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     """Where databases are made: the test runs once on files of SQLite, once on PostgreSQL."""
+    made: Stores
     if request.param == "sqlite":
-        return SqliteStores(tmp_path)
-    return PostgresStores(request.getfixturevalue("postgres"))
+        made = SqliteStores(tmp_path)
+    else:
+        made = PostgresStores(request.getfixturevalue("postgres"))
+    yield made
+    made.remove()
 
 
 @pytest.fixture(params=("sqlite", "postgresql"))
@@ -62,11 +73,12 @@ def each_store(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _worlds(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With CORRIDOR_WORLDS=postgresql put the worlds of all tests there (`make test-postgres`)."""
-    if os.environ.get("CORRIDOR_WORLDS") != "postgresql":
-        yield
-        return
-    with inline_store.on(request.getfixturevalue("postgres")):
+    """Close a test's worlds after it: each is a database with threads.
+
+    With CORRIDOR_WORLDS=postgresql put the worlds of all tests there (`make test-postgres`).
+    """
+    is_there = os.environ.get("CORRIDOR_WORLDS") == "postgresql"
+    with inline_store.on(request.getfixturevalue("postgres") if is_there else None):
         yield
 
 
@@ -92,3 +104,9 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} must not be skipped in CI: {reason}"
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Any:
+    """Where tests run in several processes, spread them by file."""
+    return by_file(config, log)

@@ -1,5 +1,9 @@
 """A real PostgreSQL server for tests: on a socket of its own, with fsync on, gone after the run.
 
+Its files may lie in memory (``tests/memory.py``): then a commit waits for no disk, and all else is
+as on a disk. No test cuts the power of the machine, which alone would show the difference; what
+processes that are killed had committed is there in both.
+
 It needs the server's programs on this machine (``tests/testbed/install.sh`` installs them), and an
 unprivileged user if the tests run as root, for the server refuses to run as root.
 """
@@ -75,6 +79,11 @@ class Postgres:
         self._copy(template, name, made)
         return name
 
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        with self.session() as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
     def migrated(self) -> str:
         """Make a database with this version's schema and nothing in it; returns its name."""
         if not self._migrated:
@@ -107,10 +116,12 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Postgres]:
-    """Start a server of one's own and stop it at the end. Raises ``NoServer``."""
+def running(parent: Path | None = None) -> Iterator[Postgres]:
+    """Start a server of one's own and stop it at the end; its files lie in a folder of ``parent``,
+    or of the system's own for temporary files. Raises ``NoServer``.
+    """
     programs, account = _programs(), _account()
-    folder = Path(tempfile.mkdtemp(prefix="corridor-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="corridor-pg-", dir=parent))
     data = folder / "data"
 
     def run(program: str, *arguments: str) -> None:

@@ -25,6 +25,9 @@ class Stores(Protocol):
     def copy_of(self, url: str) -> str:
         """URL of a new copy of one that nobody is connected to."""
 
+    def remove(self) -> None:
+        """Remove all that was made, whoever is still connected to it."""
+
 
 class SqliteStores:
     """Files in a folder."""
@@ -50,6 +53,9 @@ class SqliteStores:
         shutil.copyfile(url.removeprefix("sqlite:///"), copy.removeprefix("sqlite:///"))
         return copy
 
+    def remove(self) -> None:
+        """The folder's owner removes it."""
+
 
 class PostgresStores:
     """Databases of one server."""
@@ -58,13 +64,22 @@ class PostgresStores:
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
+        self._made: list[str] = []
 
     def empty(self) -> str:
-        return self._server.url(self._server.create())
+        return self._url(self._server.create())
 
     def migrated(self) -> str:
-        return self._server.url(self._server.migrated())
+        return self._url(self._server.migrated())
 
     def copy_of(self, url: str) -> str:
         name = url.partition("@/")[2].partition("?")[0]
-        return self._server.url(self._server.create(name))
+        return self._url(self._server.create(name))
+
+    def remove(self) -> None:
+        while self._made:
+            self._server.drop(self._made.pop())
+
+    def _url(self, name: str) -> str:
+        self._made.append(name)
+        return self._server.url(name)

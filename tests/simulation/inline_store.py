@@ -66,8 +66,8 @@ class InlineDatabase(Database):
         self.dies: Callable[[str], bool] = _never
         self.write_count = 0
         self._beside: psycopg.Connection[Any] | None = None
+        _where.opened.append(self)
         if server is not None:
-            _where.opened.append(self)
             return
         with self.engine.connect() as connection:
             raw = connection.connection.driver_connection
