@@ -122,12 +122,11 @@ async def _look_inside(
         found.add(
             Level.OK, Topic.RUNS, f"{len(page.observations)}{more} active runs carry our mark"
         )
-    found.add(
-        Level.OK,
-        Topic.LIMIT,
-        f"a run not found is taken for absent after {adapter.settle_s:g} s, an acceptance for"
-        f" kept after {adapter.provisional_s:g} s",
-    )
+    kept = "an acceptance holds at once"
+    if adapter.provisional_s:
+        kept = f"an acceptance may be forgotten within {adapter.provisional_s:g} s"
+    absent = f"a run not found for {adapter.settle_s:g} s is absent"
+    found.add(Level.OK, Topic.LIMIT, f"{absent}, {kept}")
 
 
 async def _asked(

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from scheduler.cli.texts.alerts import TEXTS as ALERTS
 from scheduler.cli.texts.budgets import TEXTS as BUDGETS
+from scheduler.cli.texts.centers import TEXTS as CENTERS
 from scheduler.cli.texts.charges import TEXTS as CHARGES
 from scheduler.cli.texts.digests import TEXTS as DIGESTS
 from scheduler.cli.texts.dry_runs import TEXTS as DRY_RUNS
@@ -28,6 +29,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **SCREENS,
     **ALERTS,
     **BUDGETS,
+    **CENTERS,
     **CHARGES,
     **DIGESTS,
     **DRY_RUNS,

@@ -4,6 +4,7 @@ from typing import Final
 
 from scheduler.cli.texts.alerts import HELP as ALERTS
 from scheduler.cli.texts.budgets import HELP as BUDGETS
+from scheduler.cli.texts.centers import HELP as CENTERS
 from scheduler.cli.texts.charges import HELP as CHARGES
 from scheduler.cli.texts.digests import HELP as DIGESTS
 from scheduler.cli.texts.dry_runs import HELP as DRY_RUNS
@@ -16,6 +17,7 @@ from scheduler.cli.texts.terms import HELP as TERMS
 HELP: Final[dict[str, str]] = {
     **ALERTS,
     **BUDGETS,
+    **CENTERS,
     **CHARGES,
     **FACTS,
     **FUNDS,

@@ -20,6 +20,7 @@ from corridor.v1 import (
     voucher_pb2,
 )
 
+from adapters.checking import Level, Topic
 from quota.alerting import AlertKind
 from quota.charges import Binding
 from quota.rules import Why
@@ -92,6 +93,8 @@ MADE = {
     },
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
+    "found.": {str(level) for level in Level},
+    "topic.": {str(topic) for topic in Topic},
     "mode.": {
         name.removeprefix("BUDGET_MODE_")
         for name, number in budget_pb2.BudgetMode.items()
