@@ -97,10 +97,10 @@ ENDS = {
 class Zygote:
     """The program that forks services; at most one lives at a time."""
 
-    def __init__(self, errors: Path) -> None:
+    def __init__(self, errors: Path, program: Path = PROGRAM) -> None:
         self._errors_path, self._errors = errors, errors.open("w")
         self._process = subprocess.Popen(
-            [sys.executable, str(PROGRAM)],
+            [sys.executable, str(program)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvloop
@@ -156,7 +156,7 @@ def child(order: Mapping[str, Any]) -> None:
         runner.run(serve(settings, killer, order["hasty"]))
 
 
-def main() -> None:
+def main(child: Callable[[Mapping[str, Any]], None] = child) -> None:
     """Fork a service for each order, and tell how it ended."""
     die_with_parent()
     for line in sys.stdin:

@@ -24,6 +24,8 @@ Stall              nothing is answered until the client gives up (or ``release``
 Answer             an answer of our own, before the center hears it or after it acted;
                    ``throttled``, ``failing``, ``broken_json``, ``html`` make usual ones
 SkewDate           the center's ``Date`` is moved by so many seconds
+Act                something of yours is done before the center hears it, or after it
+                   acted and before the client is told (a server killed, say)
 =================  ===================================================================
 
 ``refuse`` closes the port, so that connections are refused as by a machine whose server is gone,
@@ -31,6 +33,7 @@ SkewDate           the center's ``Date`` is moved by so many seconds
 ``requests``, ``forwarded``, ``refused`` (times that ``refuse`` was called) and ``upstream_down``;
 ``peak`` is the largest number of requests that were under way at once, ``seen`` the last requests
 with the fault done to each, and ``quiet`` waits until all clients hung up and nothing is under way.
+``on_answer`` sees all that the center answered, before harm is done to it.
 """
 
 import asyncio
@@ -39,7 +42,7 @@ import random
 import re
 import ssl
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Literal, Self
@@ -94,7 +97,18 @@ class SkewDate:
     seconds: int
 
 
-Fault = DropRequest | DropAnswer | CutAnswer | Stall | Answer | SkewDate
+Deed = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Do something ``before`` the center hears the request, or ``after`` it acted."""
+
+    before: Deed | None = None
+    after: Deed | None = None
+
+
+Fault = DropRequest | DropAnswer | CutAnswer | Stall | Answer | SkewDate | Act
 
 
 def throttled(retry_after_s: int | str = 1, *, forward: bool = False) -> Answer:
@@ -174,6 +188,8 @@ class FaultProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
+        #: Told of each request that the center answered, before any harm to the answer.
+        self.on_answer: Callable[[Message, Message], None] | None = None
         self.peak = 0
         self.counts: Counter[str] = Counter()
         self.seen: deque[tuple[str, str, str]] = deque(maxlen=10_000)
@@ -317,6 +333,16 @@ class FaultProxy:
             case SkewDate(seconds=seconds):
                 answer = await self._ask(center, request)
                 return _skewed(answer, seconds) if answer is not None else None
+            case Act():
+                return await self._act(fault, request, center)
+
+    async def _act(self, fault: Act, request: Message, center: Upstream) -> Message | None:
+        if fault.before is not None:
+            await fault.before()
+        answer = await self._ask(center, request)
+        if fault.after is not None:
+            await fault.after()
+        return answer
 
     async def _stall(
         self, fault: Stall, request: Message, reader: asyncio.StreamReader, center: Upstream
@@ -342,6 +368,8 @@ class FaultProxy:
             answer = None
         if answer is None:
             self.counts["upstream_down"] += 1
+        elif self.on_answer is not None:
+            self.on_answer(request, answer)
         return answer
 
 

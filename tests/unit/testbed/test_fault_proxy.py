@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.testbed.fault_proxy import (
+    Act,
     Answer,
     CutAnswer,
     DropAnswer,
@@ -244,3 +245,19 @@ async def test_a_seed_strikes_the_same_every_time(center: Center) -> None:
             told.append([(await client.get("/")).status_code for _ in range(40)])
     assert told[0] == told[1] != told[2]
     assert 5 < told[0].count(503) < 30
+
+
+async def test_deeds_are_done_before_and_after(center: Center) -> None:
+    told: list[tuple[str, int]] = []
+
+    async def before() -> None:
+        told.append(("before", len(center.heard)))
+
+    async def after() -> None:
+        told.append(("after", len(center.heard)))
+
+    async with between(center) as (proxy, client):
+        proxy.on_answer = lambda request, answer: told.append((request.path, answer.status))
+        proxy.inject(Act(before, after))
+        assert (await client.get("/a")).content == BODY
+        assert told == [("before", 0), ("/a", 200), ("after", 1)]
