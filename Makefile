@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+READY_CENTERS := $(VENV)/.ready-centers
 # How many processes run tests at a time; 0: this one alone, as --pdb and -s want it.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
@@ -37,7 +38,7 @@ test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
 test-slow: $(READY_DEV) ## Run the slow tests
 	@$(PYTEST) -m "slow and not centers" $(ARGS)
 
-test-centers: $(READY_DEV) ## Run the tests with a real Slurm and a ModelArts center (root)
+test-centers: $(READY_CENTERS) ## Run the tests with a real Slurm and a ModelArts center (root)
 	@$(BIN)/python -m pytest -m centers $(ARGS)
 
 test-postgres: $(READY_DEV) ## Run the tests of the store with all worlds on PostgreSQL
@@ -77,7 +78,7 @@ bench-quality: $(READY) ## Judge the planner's decisions beside EASY and others;
 
 lock: ## Write requirements.lock with the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv --clear build/lock
-	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[server,dev]'
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[server,dev,centers]'
 	@{ sed -n '/^#/p' requirements.lock; \
 	   build/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip; \
 	 } > build/lock/lock
@@ -109,4 +110,9 @@ $(READY): pyproject.toml requirements.lock | $(BIN)/python
 $(READY_DEV): $(READY)
 	@echo "installing what tests and checks need" >&2
 	@$(INSTALL) -c requirements.lock -e '.[server,dev]'
+	@touch $@
+
+$(READY_CENTERS): $(READY_DEV)
+	@echo "installing what tests of centers need" >&2
+	@$(INSTALL) -c requirements.lock -e '.[server,dev,centers]'
 	@touch $@

@@ -116,7 +116,7 @@ async def change(service: Service, request: Request, job_id: str) -> Response:
             raise illegal("priority is a whole number of 1 to 3")
         job.priority = policy["priority"]
     service.machine.change(job)
-    return json_response(job_json(job, service.machine))
+    return Response(200)
 
 
 async def names(service: Service, request: Request) -> Response:
