@@ -1,11 +1,8 @@
 """What every adapter must do, as checks that run against any center, real or faithful.
 
 A test gives a ``Subject``, the few things that differ from center to center, and runs each of
-``CHECKS`` on a fresh one::
-
-    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-    async def test_conformance(check, subject):
-        await check(subject)
+``CHECKS`` on a fresh one. ``adapters.pytest_conformance`` does so with pytest: it is a plugin that
+is there wherever Corridor is installed. Nothing here needs pytest.
 
 A check raises ``Nonconformance`` if the adapter fails, ``NotApplicable`` if the subject cannot
 bring about the situation (the test turns that into a skip, which says so).
@@ -72,6 +69,16 @@ async def submits_once_per_name(subject: Subject) -> None:
     tools.expect(again == first, "the name alone is the key, not the rest of the request")
     listed = [one for one in await tools.active(subject) if one.run_id == request.run_id]
     tools.expect(len(listed) == 1, f"submitted three times, active {len(listed)} times")
+
+
+async def submits_what_is_fresh_once(subject: Subject) -> None:
+    """A fresh run needs no look-up; sent again by one who cannot know, it is still the first."""
+    request = subject.request(LONG_S)
+    first = await subject.adapter.submit(replace(request, fresh=True))
+    again = await subject.adapter.submit(replace(request, fresh=False))
+    tools.expect(again == first, "a run that was sent before is looked up by its name")
+    listed = [one for one in await tools.active(subject) if one.run_id == request.run_id]
+    tools.expect(len(listed) == 1, f"submitted twice, active {len(listed)} times")
 
 
 async def submits_once_after_the_end(subject: Subject) -> None:
@@ -166,6 +173,23 @@ async def meters_after_the_end(subject: Subject) -> None:
     tools.expect(await tools.metered(subject, request.ref) == segments, "metered use is final")
 
 
+async def hears_what_is_kept_elsewhere(subject: Subject) -> None:
+    """Told that an end is kept elsewhere, it lets go at most of that; the unknown is no error."""
+    done, going = subject.request(1), subject.request(LONG_S)
+    await subject.adapter.submit(done)
+    await subject.adapter.submit(going)
+    ended = await tools.ended(subject, done.ref)
+    await tools.metered(subject, done.ref)
+    for _ in range(2):
+        await subject.adapter.acknowledge([done.run_id, subject.request(1).run_id])
+    await subject.adapter.acknowledge([])
+    found = await subject.adapter.find([done.ref, going.ref])
+    tools.expect(found.get(done.run_id, ended) == ended, "an end that is kept does not change")
+    tools.expect(going.run_id in found, "runs of which nothing was said stay known")
+    listed = {one.run_id for one in await tools.active(subject)}
+    tools.expect(listed == {going.run_id}, f"active is the other run alone, not {sorted(listed)}")
+
+
 async def rejects_what_can_never_run(subject: Subject) -> None:
     """An unknown flavor and a run larger than the center are refused for good, with a reason."""
     request = subject.request(1)
@@ -257,6 +281,7 @@ async def is_healthy(subject: Subject) -> None:
     health = await subject.adapter.health()
     tools.expect(health.ok, f"health: {health.detail}")
     tools.expect(subject.adapter.settle_s >= 0, "the settle window is not negative")
+    tools.expect(subject.adapter.provisional_s >= 0, "nor is how long an acceptance may not hold")
 
 
 async def wakes_on_change(subject: Subject) -> None:
@@ -269,6 +294,7 @@ async def wakes_on_change(subject: Subject) -> None:
 CHECKS: tuple[Check, ...] = (
     describes_itself,
     submits_once_per_name,
+    submits_what_is_fresh_once,
     submits_once_after_the_end,
     finds_by_our_name,
     lists_all_active_runs,
@@ -281,6 +307,7 @@ CHECKS: tuple[Check, ...] = (
     lets_a_told_run_save,
     meters_after_the_end,
     meters_a_cancelled_run,
+    hears_what_is_kept_elsewhere,
     rejects_what_can_never_run,
     finds_after_a_lost_answer,
     keeps_runs_over_a_crash,
