@@ -18,11 +18,11 @@ from adapters.conformance import NotApplicable, Nonconformance
 def conformance_subject():
     @contextlib.asynccontextmanager
     async def subject():
-        print("opened")
+        print("it opens")
         try:
             yield object()
         finally:
-            print("closed")
+            print("it closes")
     return subject
 """
 TEST = "def test_mine(conformance_check):\n    conformance_check()\n"
@@ -78,7 +78,7 @@ def test_each_check_has_a_subject_of_its_own_which_is_closed(
 ) -> None:
     pytester.makepyfile(SUBJECT + TEST)
     said = outcome(pytester, "-s", "--tb=no").stdout.str()
-    assert (said.count("opened"), said.count("closed")) == (3, 3)
+    assert (said.count("it opens"), said.count("it closes")) == (3, 3)
 
 
 def test_other_tests_are_left_alone(pytester: pytest.Pytester) -> None:
