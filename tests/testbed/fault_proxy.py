@@ -102,10 +102,14 @@ Deed = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Do something ``before`` the center hears the request, or ``after`` it acted."""
+    """Do something ``before`` the center hears the request, or ``after`` it acted.
+
+    Whose answer is ``lost`` gets none, but a reset.
+    """
 
     before: Deed | None = None
     after: Deed | None = None
+    lost: bool = False
 
 
 Fault = DropRequest | DropAnswer | CutAnswer | Stall | Answer | SkewDate | Act
@@ -342,7 +346,7 @@ class FaultProxy:
         answer = await self._ask(center, request)
         if fault.after is not None:
             await fault.after()
-        return answer
+        return None if fault.lost else answer
 
     async def _stall(
         self, fault: Stall, request: Message, reader: asyncio.StreamReader, center: Upstream

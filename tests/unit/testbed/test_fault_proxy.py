@@ -261,3 +261,7 @@ async def test_deeds_are_done_before_and_after(center: Center) -> None:
         proxy.inject(Act(before, after))
         assert (await client.get("/a")).content == BODY
         assert told == [("before", 0), ("/a", 200), ("after", 1)]
+        proxy.inject(Act(before, lost=True))
+        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+            await client.get("/b")
+        assert told[3:] == [("before", 1), ("/b", 200)]
