@@ -20,6 +20,9 @@ cd "$1" || exit 1
 /bin/bash ./script >>"$3" 2>&1 </dev/null
 echo "$?" >exit
 """
+#: First line of each script.
+_STARTED = ": >started\n"
+_START_POLL_S = 0.01
 _NOBODY = "center"
 
 #: (folder of the task, exit status or None if nobody knows it any more)
@@ -40,7 +43,7 @@ class Processes:
         claim = self._free_claim(folder)
         if claim is None:
             return self.adopt(folder)
-        (folder / "script").write_text(script, encoding="utf-8")
+        (folder / "script").write_text(_STARTED + script, encoding="utf-8")
         pid = os.posix_spawn(
             "/bin/sh",
             ["sh", "-c", _WRAPPER, "corridor-task", str(folder), claim, str(log)],
@@ -62,9 +65,17 @@ class Processes:
         return None
 
     def signal(self, folder: Path, number: int) -> None:
-        """Send a signal to all processes of a task; nothing if it has ended."""
+        """Send a signal to all processes of a task; nothing if it has ended.
+
+        A shell that has forked and not yet become the next program loses SIGTERM, so that waits
+        until the script runs.
+        """
         watched = self._watched.get(folder)
-        if watched is not None:
+        if watched is None:
+            return
+        if number != signal.SIGKILL and not (folder / "started").exists():
+            asyncio.get_running_loop().call_later(_START_POLL_S, self.signal, folder, number)
+        else:
             self._signalled[folder] = number
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(watched[0], number)

@@ -40,6 +40,15 @@ def start(sdk: Sdk, tmp_path: Path) -> Iterator[StartRig]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def shared_rig(sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """One center for all tests of a module that leave nothing at it."""
+    with CenterProcess(CenterSettings(tmp_path_factory.mktemp("center"))) as center:
+        rig = Rig(sdk, center)
+        yield rig
+        rig.client.close()
+
+
 @pytest.fixture
 def rig(start: StartRig) -> Rig:
     """A center with the settings that are its default."""
