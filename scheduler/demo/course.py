@@ -26,6 +26,8 @@ _STUCK_S: Final = 5.0
 #: Nothing happened for so long, in real seconds and in scheduling time: something hangs.
 _PATIENCE_S: Final = 60.0
 _PATIENCE_MS: Final = 3 * 86_400_000
+#: The same for real centers, where a second is one.
+_REAL_PATIENCE_S: Final = 120.0
 _SHOW_S: Final = 0.2
 _SCRAPE_S: Final = 1.0
 _HANGING_SHOWN: Final = 10
@@ -35,6 +37,14 @@ class Hangs(CorridorError):
     """Jobs that do not end; the message says which, and why as far as the service knows."""
 
     reason = "HANGS"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How time goes: ``speed`` None is real time, ``start_ms`` None begins at once."""
+
+    speed: float | None = None
+    start_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -48,6 +58,7 @@ class Course:
     texts: Texts
     tally: Tally
     progress: Progress
+    pace: Pace
     _hurried: bool = False
     _starts: int = 0
     _started_s: float = 0.0
@@ -95,10 +106,15 @@ class Course:
                 changed.clear()
                 moved_s = time.monotonic()
             quiet_s = time.monotonic() - moved_s
-            if quiet_s > max(_PATIENCE_S, self.service.clock.real_s(_PATIENCE_MS)):
+            if quiet_s > self._patience_s():
                 raise await self._hanging(quiet_s)
             await self._hurry()
             self._show()
+
+    def _patience_s(self) -> float:
+        if self.pace.speed is None:
+            return _REAL_PATIENCE_S
+        return max(_PATIENCE_S, self.service.clock.real_s(_PATIENCE_MS))
 
     def _all_ended(self) -> bool:
         acknowledged = len(self.driver.driven.acknowledged)
@@ -106,7 +122,7 @@ class Course:
 
     async def _hurry(self) -> None:
         """Turn the clock up when only runs are left, whose use the centers meter anyhow."""
-        if self._hurried or self.driver.submitting:
+        if self.pace.speed is None or self._hurried or self.driver.submitting:
             return
         now_s, starts = time.monotonic(), self.tally.kinds["ADMITTED"]
         if starts != self._starts:

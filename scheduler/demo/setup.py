@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -115,10 +115,13 @@ class Site:
                 yield "dashboard", deploy / file
 
 
-def set_up(directory: Path, *, ray: str, seed_number: int, serve_speed: float) -> Site:
+def set_up(
+    directory: Path, *, ray: str, start_ms: int, speed: float, change: Callable[[Path], None]
+) -> Site:
     """Make a new site in ``directory``, which must be empty or not there yet.
 
-    Raises ``DirectoryInUse``, ``OSError``.
+    ``change`` may change the file of the centers; the clock starts at ``start_ms``, ``speed`` is
+    the one that the settings say. Raises ``DirectoryInUse``, ``OSError``.
     """
     if directory.exists() and any(directory.iterdir()):
         raise DirectoryInUse(f"{directory} is not empty; give a new one with --dir")
@@ -126,16 +129,14 @@ def set_up(directory: Path, *, ray: str, seed_number: int, serve_speed: float) -
     data.mkdir(parents=True)
     for file in sorted(seed.DATA.glob("*.yaml")):
         shutil.copy(file, data)
-    _misbehave(data / "centers.yaml", seed_number)
+    change(data / "centers.yaml")
     _limit(data)
     config.write_text(
-        _SETTINGS.format(
-            config=config, data_dir=json.dumps(str(directory)), ray=ray, speed=serve_speed
-        ),
+        _SETTINGS.format(config=config, data_dir=json.dumps(str(directory)), ray=ray, speed=speed),
         encoding="utf-8",
     )
     settings = load_settings(config, {}, {})
-    made = bootstrap.initialize(settings, data=data, now_ms=START_MS, subject="demonstration")
+    made = bootstrap.initialize(settings, data=data, now_ms=start_ms, subject="demonstration")
     files = seed_files.read(data)
     flavors = [flavor for center in files.centers for flavor in center.flavors]
     return Site(
@@ -155,7 +156,7 @@ def set_up(directory: Path, *, ray: str, seed_number: int, serve_speed: float) -
     )  # fmt: skip
 
 
-def _misbehave(file: Path, seed_number: int) -> None:
+def misbehave(file: Path, seed_number: int) -> None:
     """Let the simulated centers of a data file lose calls and answers."""
     content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     for index, center in enumerate(content["centers"]):

@@ -41,10 +41,14 @@ def _table(title: str) -> Table:
 
 
 def jobs_table(
-    texts: Texts, groups: Mapping[tuple[str, str], Jobs], cities: Mapping[str, str]
+    texts: Texts,
+    groups: Mapping[tuple[str, str], Jobs],
+    cities: Mapping[str, str],
+    *,
+    title: str = "by_center",
 ) -> Table:
     """Jobs by outcome and waits, by city and center; ``cities`` has names for people."""
-    table = _table(texts("by_center"))
+    table = _table(texts(title))
     for key in ("city", "center"):
         table.add_column(texts(key), no_wrap=True)
     for key in ("jobs", "succeeded", "failed", "cancelled", "other", "median", "p95"):
@@ -79,7 +83,11 @@ def _cells(jobs: Jobs) -> list[str]:
 
 
 def use_table(
-    texts: Texts, uses: Mapping[tuple[str, str], Use], cities: Mapping[str, str]
+    texts: Texts,
+    uses: Mapping[tuple[str, str], Use],
+    cities: Mapping[str, str],
+    *,
+    digits: int = 0,
 ) -> Table:
     """Unit-hours, quota and money, by center and flavor, and of each by city."""
     table = _table(texts("by_flavor"))
@@ -89,26 +97,28 @@ def use_table(
     for (flavor, city), use in uses.items():
         if city == EVERYONE:
             table.add_section()
-            table.add_row(flavor, *_use_cells(use), style="bold")
+            table.add_row(flavor, *_use_cells(use, digits), style="bold")
         else:
-            table.add_row(f"  {cities.get(city, city)}", *_use_cells(use))
+            table.add_row(f"  {cities.get(city, city)}", *_use_cells(use, digits))
     table.add_section()
     total = Use()
     for (_, city), use in uses.items():
         if city == EVERYONE:
             total.subsidy_fen += use.subsidy_fen
             total.self_pay_fen += use.self_pay_fen
-    table.add_row(texts("all"), "", "", *_money(total), style="bold")
+    table.add_row(texts("all"), "", "", *_money(total, digits), style="bold")
     return table
 
 
-def _use_cells(use: Use) -> list[str]:
+def _use_cells(use: Use, digits: int) -> list[str]:
     quota = f"{use.peak_units:,}/{use.nominal_units:,}"
-    return [f"{use.unit_hours:,.0f}", quota, *_money(use)]
+    return [f"{use.unit_hours:,.{digits}f}", quota, *_money(use, digits)]
 
 
-def _money(use: Use) -> list[str]:
-    return [f"{fen / 100:,.0f}" for fen in (use.gross_fen, use.subsidy_fen, use.self_pay_fen)]
+def _money(use: Use, digits: int) -> list[str]:
+    return [
+        f"{fen / 100:,.{digits}f}" for fen in (use.gross_fen, use.subsidy_fen, use.self_pay_fen)
+    ]
 
 
 def print_checks(console: Console, texts: Texts, checks: Sequence[Check]) -> None:
