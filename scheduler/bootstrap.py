@@ -29,6 +29,7 @@ from scheduler.domain.ids import IdGenerator
 from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
 from scheduler.rpc import server
+from scheduler.rpc.adapter_servicer import Agents
 from scheduler.rpc.job_servicer import JobServicer
 from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import ServingServer
@@ -160,7 +161,8 @@ async def start_service(
             simulator=simulations,
             approvals=_approvals(settings),
         )
-        serving = _build_server(settings, context, metrics, credentials)
+        agents = openers.agents(adapters, loop, metrics)
+        serving = _build_server(settings, context, metrics, credentials, agents)
         metrics_address = ""
         if settings.metrics.listen:
             metrics_address, close = openers.metrics_endpoint(settings.metrics.listen, metrics)
@@ -228,6 +230,7 @@ def _build_server(
     context: Context,
     metrics: Metrics,
     credentials: grpc.ServerCredentials | None,
+    agents: Agents,
 ) -> ServingServer:
     def on_submitted(city: str, count: int) -> None:
         metrics.submitted.labels(city).inc(count)
@@ -239,6 +242,7 @@ def _build_server(
             listen=settings.server.listen,
             on_call=metrics.rpc,
             credentials=credentials,
+            agents=agents,
         )
     except OSError as error:
         raise BadConfig(f"server.listen: {error}") from error

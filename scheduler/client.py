@@ -190,6 +190,15 @@ def _channel(
     return make_secure(target, grpc.ssl_channel_credentials(roots), options=chosen)
 
 
+def open_channel(
+    address: str, tls_ca: str | Path | None = None, options: Sequence[tuple[str, Any]] = ()
+) -> grpc.aio.Channel:
+    """Return a channel as ``AsyncClient`` has it, without a token: plain text to loopback only."""
+    return _channel(  # type: ignore[no-any-return]
+        grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, False, options
+    )
+
+
 def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:
     return () if not token else (("authorization", f"Bearer {token}"),)
 

@@ -177,6 +177,9 @@ class Metrics:
             "adapter_call_seconds", "Time of calls to centers.", _CALL_BUCKETS, "center", "method"
         )
         self._reachable = gauge("center_reachable", "1 if the center answers.", "center")
+        self._agent = gauge("agent_connected", "1 if the center's agent is connected.", "center")
+        self._sessions = counter("agent_sessions_total", "Sessions of agents begun.", "center")
+        self._reports = counter("agent_reports_total", "Runs that agents told of.", "center")
         self._orphans = counter(
             "orphans_total",
             "Runs at a center with our mark that the store does not know.",
@@ -352,6 +355,17 @@ class Metrics:
         self._call_seconds.labels(center, method).observe(seconds)
         if error:
             self._errors.labels(center, method, error).inc()
+
+    def agent(self, center: str, event: str, number: int) -> None:
+        """A center's agent came, went or told of runs; ``known`` names one that may come."""
+        match event:
+            case "connected":
+                self._agent.labels(center).set(1)
+                self._sessions.labels(center).inc(number)
+            case "reports":
+                self._reports.labels(center).inc(number)
+            case _:
+                self._agent.labels(center).set(0)
 
     def rpc(self, method: str, code: str, seconds: float) -> None:
         """One API call."""

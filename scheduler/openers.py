@@ -6,7 +6,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ import prometheus_client
 import structlog
 
 from adapters import registry
+from adapters.agent.remote import KIND as AGENT
+from adapters.agent.remote import RemoteCenter
 from adapters.contract import CenterAdapter
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import journal
@@ -23,10 +26,13 @@ from scheduler.clock import Clock, ScaledClock, WallClock
 from scheduler.config import BadConfig, Settings
 from scheduler.control.bookkeeping import BookDesk
 from scheduler.control.digesting import DigestDesk
+from scheduler.control.loop import ControlLoop
 from scheduler.control.settings import LoopSettings
+from scheduler.control.settled_runs import SettledRuns
 from scheduler.control.webhook import Webhook
 from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
+from scheduler.rpc.adapter_servicer import Agents
 from scheduler.signing import BadKey, Signer
 from scheduler.store.centers import CenterRow
 from scheduler.store.lock import DataLock
@@ -235,6 +241,9 @@ def adapters(
         if row.kind == "simulated":
             path = Path(settings.store.data_dir) / "centers" / f"{row.center}.journal"
             given.setdefault("journal", str(path))
+        if row.kind == AGENT:
+            # Only the agent calls the center, and has a gate of its own before it.
+            gate.setdefault("failures_max", 0)
         try:
             limits = GateSettings(**gate)
             adapter = registry.open_adapter(
@@ -251,6 +260,23 @@ def adapters(
 
         opened[row.center] = Gate(adapter, limits, time.monotonic, on_call)
     return opened
+
+
+def agents(opened: Mapping[str, CenterAdapter], loop: ControlLoop, metrics: Metrics) -> Agents:
+    """Return the centers that are reached through their agents, for who serves those.
+
+    Agents are welcome while ``loop`` leads, and told what its store is done with.
+    """
+    found: dict[str, RemoteCenter] = {}
+    for center, adapter in opened.items():
+        while isinstance(adapter, Gate):
+            adapter = adapter.inner
+        if isinstance(adapter, RemoteCenter):
+            adapter.settled = SettledRuns(loop.db)
+            adapter.on_event = partial(metrics.agent, center)
+            metrics.agent(center, "known", 1)
+            found[center] = adapter
+    return Agents(found, lambda: None if loop.fenced.is_set() else loop.epoch or None)
 
 
 def metrics_endpoint(listen: str, metrics: Metrics) -> tuple[str, Callable[[], None]]:

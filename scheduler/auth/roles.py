@@ -14,6 +14,7 @@ _ALL: Final = frozenset(Role)
 _PEOPLE: Final = frozenset(Role) - {Role.AGENT}
 _ENTERPRISE: Final = frozenset({Role.ENTERPRISE_MEMBER, Role.ENTERPRISE_ADMIN})
 _OPERATOR: Final = frozenset({Role.OPERATOR})
+_AGENT: Final = frozenset({Role.AGENT})
 _CITY_ADMIN: Final = frozenset({Role.CITY_ADMIN})
 _CITY: Final = frozenset({Role.CITY_ADMIN, Role.OPERATOR})
 _CITY_AND_AUDIT: Final = frozenset({Role.CITY_ADMIN, Role.OPERATOR, Role.AUDITOR})
@@ -128,6 +129,9 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ListPrices": _PEOPLE,
             "SetPrices": _OPERATOR,
             "SetFlavorDomestic": _OPERATOR,
+        },
+        "AdapterService": {
+            "Connect": _AGENT,
         },
         "IdentityService": {
             "WhoAmI": _ALL,

@@ -85,6 +85,11 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ),
             ("serve", "serve_cmd", "Run the service: API, planner, control loop, metrics."),
             (
+                "agent",
+                "agent_cmd",
+                "Work near one center: the service reaches it without a port that is open to it.",
+            ),
+            (
                 "init",
                 "init_cmd",
                 "Make the database, load the data files, print the first operator's token.",

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import grpc
 from corridor.v1 import (
+    adapter_service_pb2,
+    adapter_service_pb2_grpc,
     center_service_pb2,
     center_service_pb2_grpc,
     identity_service_pb2,
@@ -22,6 +24,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from scheduler.auth.verifier import Verifier
+from scheduler.rpc.adapter_servicer import AdapterServicer, Agents
 from scheduler.rpc.center_servicer import CenterServicer
 from scheduler.rpc.identity_servicer import IdentityServicer
 from scheduler.rpc.interceptors import CallInterceptor, OnCall
@@ -55,6 +58,7 @@ SERVICES: Final[Mapping[str, Any]] = {
         subsidy_service_pb2,
         center_service_pb2,
         identity_service_pb2,
+        adapter_service_pb2,
     )
     for descriptor in module.DESCRIPTOR.services_by_name.values()
 }
@@ -93,11 +97,13 @@ def build(
     listen: str,
     on_call: OnCall,
     credentials: grpc.ServerCredentials | None = None,
+    agents: Agents | None = None,
 ) -> ServingServer:
     """Return a server of all services bound to ``listen`` (``host:port``, port 0 for a free one).
 
-    Without ``credentials`` it speaks plain text: for loopback, or where the operator said so.
-    Raises ``OSError`` if the address cannot be bound.
+    ``agents`` are the centers reached through agents, by default none. Without ``credentials`` it
+    speaks plain text: for loopback, or where the operator said so. Raises ``OSError`` if the
+    address cannot be bound.
     """
     verifier = Verifier(identity.token_lookup(context), context.wall_ms)
     calls = CallInterceptor(verifier, on_call)
@@ -108,6 +114,9 @@ def build(
     center_service_pb2_grpc.add_CenterServiceServicer_to_server(CenterServicer(context), server)
     identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(
         IdentityServicer(context, verifier.forget), server
+    )
+    adapter_service_pb2_grpc.add_AdapterServiceServicer_to_server(
+        AdapterServicer(context, agents or Agents()), server
     )
     serving = health.aio.HealthServicer()  # type: ignore[attr-defined, unused-ignore]
     health_pb2_grpc.add_HealthServicer_to_server(serving, server)

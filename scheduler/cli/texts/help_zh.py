@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from scheduler.cli.texts.agents import HELP as AGENTS
 from scheduler.cli.texts.alerts import HELP as ALERTS
 from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.centers import HELP as CENTERS
@@ -15,6 +16,7 @@ from scheduler.cli.texts.statements import HELP as STATEMENTS
 from scheduler.cli.texts.terms import HELP as TERMS
 
 HELP: Final[dict[str, str]] = {
+    **AGENTS,
     **ALERTS,
     **BUDGETS,
     **CENTERS,

@@ -1,5 +1,6 @@
 import pytest
 from corridor.v1 import (
+    adapter_service_pb2,
     center_service_pb2,
     identity_service_pb2,
     job_service_pb2,
@@ -17,6 +18,7 @@ _MODULES = (
     subsidy_service_pb2,
     center_service_pb2,
     identity_service_pb2,
+    adapter_service_pb2,
 )
 
 
@@ -71,3 +73,12 @@ def test_an_unlisted_method_is_forbidden_to_all() -> None:
     for role in Role:
         with pytest.raises(Forbidden):
             roles.check("/corridor.v1.JobService/DropEverything", role)
+
+
+def test_only_an_agent_speaks_as_one() -> None:
+    for role in Role:
+        if role is Role.AGENT:
+            roles.check("/corridor.v1.AdapterService/Connect", role)
+        else:
+            with pytest.raises(Forbidden):
+                roles.check("/corridor.v1.AdapterService/Connect", role)
