@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 _HEAD_MAX: Final = 1 << 16
@@ -184,8 +184,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be ready."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self._open = transport, True
+        # No check: uvloop's transports are none of asyncio's classes.
+        self._transport, self._open = cast(asyncio.Transport, transport), True
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
