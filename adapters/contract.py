@@ -9,10 +9,19 @@ Times are epoch milliseconds UTC as the center's clock gave them; quantities are
 (cards or cores).
 """
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_s() -> float:
+    """Return real seconds since the machine began; they go on while it, or we, are suspended."""
+    return time.clock_gettime(_BOOT_CLOCK)
 
 
 class FailureClass(StrEnum):
@@ -87,7 +96,9 @@ class RunRequest:
     ``name`` is the idempotency key and the mark by which the run is found again; it derives from
     the run id alone. ``units`` is ``units_per_node * nodes``, a gang: all of it or nothing.
     ``epoch`` is the fencing epoch of the leader that sent it. ``fresh`` says that nobody ever
-    called a center for this run, so that it need not be looked up before it is sent.
+    called a center for this run, so that it need not be looked up before it is sent. After
+    ``send_by_s`` on the clock of ``boot_s`` no center is to be called for it any more: who is late,
+    as the process was stopped meanwhile, raises ``Unavailable``. Another leader may have sent it.
     """
 
     run_id: str
@@ -108,6 +119,7 @@ class RunRequest:
     outputs: tuple[DataRef, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
+    send_by_s: float = math.inf
 
     @property
     def ref(self) -> "RunRef":

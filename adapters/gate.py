@@ -1,14 +1,15 @@
 """A gate before a center: no more calls than agreed, none at all while it does not answer.
 
 ``Gate`` is itself a ``CenterAdapter``, so that every adapter gets the same manners. A token bucket
-holds the rate; a circuit breaker opens after ``failures_max`` calls in a row which the center left
-unanswered, and lets a single probe through after each pause. A refused call never reaches the
-center, so that it certainly had no effect.
+holds the rate, a limit the calls at once, for which others wait; a circuit breaker opens after
+``failures_max`` calls in a row which the center left unanswered, and lets a single probe through
+after each pause. A refused call never reaches the center, so that it certainly had no effect.
 """
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -24,6 +25,7 @@ from adapters.contract import (
     RunRef,
     RunRequest,
     Usage,
+    boot_s,
 )
 from adapters.errors import OutcomeUnknown, Throttled, Unavailable
 
@@ -36,13 +38,15 @@ def _ignore(method: str, error_class: str, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """``calls_per_s`` (0 = no limit) with bursts of ``burst`` calls; the breaker opens after
-    ``failures_max`` unanswered calls in a row (0 = never), for ``pause_s`` real seconds."""
+    """``calls_per_s`` (0 = no limit) with bursts of ``burst`` calls, at most ``concurrency_max`` at
+    once (0 = no limit); the breaker opens after ``failures_max`` unanswered calls in a row
+    (0 = never), for ``pause_s`` real seconds."""
 
     calls_per_s: float = 0.0
     burst: int = 1
     failures_max: int = 5
     pause_s: float = 10.0
+    concurrency_max: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.calls_per_s < math.inf:
@@ -51,6 +55,8 @@ class GateSettings:
             raise ValueError(f"'burst' must be at least 1, not {self.burst}")
         if self.failures_max < 0:
             raise ValueError(f"'failures_max' must be at least 0, not {self.failures_max}")
+        if self.concurrency_max < 0:
+            raise ValueError(f"'concurrency_max' must be at least 0, not {self.concurrency_max}")
         if not 0 < self.pause_s < math.inf:
             raise ValueError(f"'pause_s' must be positive, not {self.pause_s}")
 
@@ -146,23 +152,38 @@ class Breaker:
                 self._open_until_s = now_s + self._pause_s
 
 
-class _Passage(AbstractContextManager[None]):
-    """One call through the gate, measured and judged."""
+class _Passage(AbstractAsyncContextManager[None]):
+    """One call through the gate, once there is room for it: measured and judged.
 
-    def __init__(self, gate: "Gate", method: str) -> None:
-        self._gate, self._method = gate, method
+    After ``by_s`` on the clock of ``boot_s`` it is not made any more.
+    """
+
+    def __init__(self, gate: "Gate", method: str, by_s: float = math.inf) -> None:
+        self._gate, self._method, self._by_s = gate, method, by_s
         self._probe, self._began_s = False, 0.0
 
-    def __enter__(self) -> None:
-        self._began_s = self._gate.now()
-        self._probe = self._gate.admit(self._method, self._began_s)
+    async def __aenter__(self) -> None:
+        slots = self._gate.slots
+        if slots is not None:
+            await slots.acquire()
+        try:
+            if boot_s() >= self._by_s:
+                raise Unavailable("not called: by now another leader may have sent it")
+            self._began_s = self._gate.now()
+            self._probe = self._gate.admit(self._method, self._began_s)
+        except BaseException:
+            if slots is not None:
+                slots.release()
+            raise
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._gate.slots is not None:
+            self._gate.slots.release()
         now_s = self._gate.now()
         if isinstance(error, Throttled):
             self._gate.bucket.hold(now_s + error.retry_after_s)
@@ -188,6 +209,9 @@ class Gate:
         self.inner, self.now, self.on_call = inner, now, on_call
         self.bucket = TokenBucket(settings.calls_per_s, settings.burst, now())
         self.breaker = Breaker(settings.failures_max, settings.pause_s)
+        most = settings.concurrency_max
+        #: Room for calls at once, None for any number.
+        self.slots = asyncio.Semaphore(most) if most else None
 
     def admit(self, method: str, now_s: float) -> bool:
         """Let a call through; whether it is a probe. Raises ``Unavailable``, ``Throttled``."""
@@ -219,37 +243,37 @@ class Gate:
 
     async def describe(self) -> CenterDescription:
         """See ``CenterAdapter``."""
-        with _Passage(self, "describe"):
+        async with _Passage(self, "describe"):
             return await self.inner.describe()
 
     async def submit(self, request: RunRequest) -> Accepted:
-        """See ``CenterAdapter``."""
-        with _Passage(self, "submit"):
+        """See ``CenterAdapter``; not made if there was no room for it in time."""
+        async with _Passage(self, "submit", request.send_by_s):
             return await self.inner.submit(request)
 
     async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Observation]:
         """See ``CenterAdapter``."""
-        with _Passage(self, "find"):
+        async with _Passage(self, "find"):
             return await self.inner.find(runs)
 
     async def list_active(self, page_token: str = "") -> Page:
         """See ``CenterAdapter``."""
-        with _Passage(self, "list_active"):
+        async with _Passage(self, "list_active"):
             return await self.inner.list_active(page_token)
 
     async def cancel(self, run: RunRef) -> None:
         """See ``CenterAdapter``."""
-        with _Passage(self, "cancel"):
+        async with _Passage(self, "cancel"):
             await self.inner.cancel(run)
 
     async def notify(self, run: RunRef, grace_s: int) -> None:
         """See ``CenterAdapter``."""
-        with _Passage(self, "notify"):
+        async with _Passage(self, "notify"):
             await self.inner.notify(run, grace_s)
 
     async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         """See ``CenterAdapter``."""
-        with _Passage(self, "usage"):
+        async with _Passage(self, "usage"):
             return await self.inner.usage(runs)
 
     async def acknowledge(self, run_ids: Sequence[str]) -> None:
@@ -258,7 +282,7 @@ class Gate:
 
     async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         """See ``CenterAdapter``."""
-        with _Passage(self, "logs"):
+        async with _Passage(self, "logs"):
             return await self.inner.logs(run, offset, limit)
 
     async def health(self) -> Health:

@@ -6,6 +6,7 @@ looked up by name and adopted, or sent again under the same name; never sent bli
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -19,9 +20,12 @@ from adapters.contract import (
     RunRef,
     RunRequest,
     Usage,
+    boot_s,
 )
-from adapters.errors import AdapterError, Throttled
+from adapters.errors import AdapterError, Throttled, Unauthorized
 from scheduler.clock import Clock
+from scheduler.control import absence
+from scheduler.control.backoff import Backoff
 from scheduler.control.ending import Ender
 from scheduler.control.sending import Sender
 from scheduler.control.settings import LoopSettings
@@ -29,7 +33,7 @@ from scheduler.control.tracked import Outbox, Roster
 from scheduler.control.tracked import Tracked as Tracked
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import center_name
-from scheduler.domain.reports import Report, observed, silent, vanished
+from scheduler.domain.reports import Report, observed, silent
 from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.services.context import CenterStatus
 from scheduler.store.leader import Fenced
@@ -74,7 +78,8 @@ class CenterWorker:
     """Sends, follows and cancels runs at one center.
 
     Between ``start`` and ``stop`` it does so by itself; ``send_once`` and ``follow_once`` are its
-    single steps. ``pause`` waits for real seconds, for those who throttle us.
+    single steps. ``pause`` waits for real seconds, for those who throttle us; ``draw`` gives
+    numbers in [0, 1) for jitter, ``now_s`` real seconds that pass while the process is stopped.
     """
 
     def __init__(
@@ -86,6 +91,8 @@ class CenterWorker:
         settings: LoopSettings,
         on_orphan: Callable[[str, str], None] = _nobody,
         pause: Pause = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
+        now_s: Callable[[], float] = boot_s,
     ) -> None:
         self.center, self.adapter, self.port = center, adapter, port
         self.clock, self.settings, self.on_orphan = clock, settings, on_orphan
@@ -96,7 +103,9 @@ class CenterWorker:
         self.last_answer_ms = 0
         self._pause_s = pause
         self._outbox = Outbox(clock)
-        self._sender = Sender(center, adapter, port, clock, settings, self._outbox)
+        self._sender = Sender(center, adapter, port, clock, settings, self._outbox, draw, now_s)
+        self._backoff = Backoff(settings.retry_s, settings.follow_pause_max_s, draw)
+        self._draw = draw
         self._ender = Ender(center, adapter, port, clock, settings, self._patiently)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -174,14 +183,21 @@ class CenterWorker:
             began_s = loop.time()
             try:
                 await self.follow_once()
+                self._backoff.reset()
             except Fenced:
                 return
-            except AdapterError:
-                await asyncio.sleep(self.settings.retry_s)
+            except AdapterError as error:
+                await asyncio.sleep(self._until_asked_again_s(error))
             except Exception:
                 log.exception("follow_failed", center=self.center)
                 await asyncio.sleep(self.settings.retry_s)
             await self._until_change(loop.time() - began_s)
+
+    def _until_asked_again_s(self, error: AdapterError) -> float:
+        """Real seconds for which a center that failed a look is left alone."""
+        if isinstance(error, Unauthorized):
+            return self.settings.unauthorized_pause_s * (1 + self._draw()) / 2
+        return self._backoff.next_s()
 
     async def _until_change(self, spent_s: float) -> None:
         """Wait for a hint of change, new work or the poll interval; never less than a tick.
@@ -256,13 +272,26 @@ class CenterWorker:
         for key, run in thought.items():
             if key in seen_now:
                 run.missing_ms = None
-        reports += self._absent(
-            [run for key, run in thought.items() if key not in seen_now], asked_ms
-        )
+        absent = absence.judge(
+            [run for key, run in thought.items() if key not in seen_now],
+            asked_ms, self.clock, self.adapter.settle_s, self.adapter.provisional_s,
+        )  # fmt: skip
+        reports += absent.reports
+        self._outbox.put(absent.never_took)
         if reports:
             await self.port.report(reports)
         for run, seen in news:  # only now: what could not be stored is reported again
             run.saw(seen)
+        self._send_forgotten(absent.forgot)
+
+    def _send_forgotten(self, runs: Sequence[Tracked]) -> None:
+        """Send again what the center forgot, as the store knows by now."""
+        for run in runs:
+            log.warning(
+                "run_forgotten", center=self.center, run=run.run_id, native_id=run.native_id
+            )
+            run.forgot()
+        self._outbox.put(runs)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call of following again when the center says that it is too early."""
@@ -297,30 +326,6 @@ class CenterWorker:
         except AdapterError as error:
             log.warning("usage_unknown", center=self.center, runs=len(ended), error=str(error))
             return {}
-
-    def _absent(self, missing: Sequence[Tracked], asked_ms: int) -> list[Report]:
-        """Runs that the center did not have at any look through its settle window.
-
-        Those that it once had are gone; those that it certainly never took are sent again, under
-        the same name. What counts is when the center was asked: an answer that is old by now, for
-        other calls of the look had to wait, says nothing of the time since.
-        """
-        reports: list[Report] = []
-        never_taken: list[Tracked] = []
-        for run in missing:
-            if run.state in RUN_TERMINAL:
-                continue
-            if run.missing_ms is None:
-                run.missing_ms = asked_ms
-            if self.clock.real_s(asked_ms - run.missing_ms) < self.adapter.settle_s:
-                continue
-            if run.taken:
-                reports.append(vanished(run.uid, run.attempt))
-            else:
-                run.missing_ms = None
-                never_taken.append(run)
-        self._outbox.put(never_taken)
-        return reports
 
     # --- orphans ----------------------------------------------------------------------------------
 

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 import structlog
 
-from adapters.contract import CenterAdapter, RunRequest
+from adapters.contract import CenterAdapter, RunRequest, boot_s
 from scheduler.clock import Clock
 from scheduler.control.bookkeeping import BookDesk, Bookkeeping
 from scheduler.control.capacity_watch import CapacityWatch
-from scheduler.control.center_worker import CenterWorker, Pause, RunKey, Tracked
+from scheduler.control.center_worker import CenterWorker, Pause, RunKey
 from scheduler.control.executing import Executor
 from scheduler.control.follower import Follower
 from scheduler.control.housekeeping import Housekeeping
@@ -29,6 +29,7 @@ from scheduler.control.planner import PlannerHost
 from scheduler.control.reason_keeper import ReasonKeeper
 from scheduler.control.requests import request_of
 from scheduler.control.settings import LoopSettings
+from scheduler.control.tracked import taken_over
 from scheduler.control.workers_view import WorkersView
 from scheduler.domain.ids import parse_run_id, run_id
 from scheduler.domain.reports import Report
@@ -59,7 +60,8 @@ class ControlLoop:
     """Runs between ``start`` and ``stop``; ``fenced`` is set if another leader took over.
 
     ``decode_spec`` turns a stored spec into data; ``holder`` names this process in the leader row;
-    ``pause`` waits real seconds for centers that ask. After ``lead`` and ``load``, ``cycle``,
+    ``pause`` waits real seconds for centers that ask, ``now_s`` are seconds in which a stopped
+    process grows old. After ``lead`` and ``load``, ``cycle``,
     ``housekeeping`` and the steps of the workers move the loop by hand, beside ``ingest_forever``.
     """
 
@@ -75,12 +77,15 @@ class ControlLoop:
         holder: str,
         rng: random.Random,
         pause: Pause = asyncio.sleep,
+        now_s: Callable[[], float] = boot_s,
         books: BookDesk | None = None,
     ) -> None:
         self.db, self.clock, self.metrics, self.settings = db, clock, metrics, settings
         self._decode, self._holder, self._rng = decode_spec, holder, rng
         self.workers = {
-            center: CenterWorker(center, adapter, self, clock, settings, self._orphan, pause)
+            center: CenterWorker(
+                center, adapter, self, clock, settings, self._orphan, pause, rng.random, now_s
+            )
             for center, adapter in adapters.items()
         }
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
@@ -205,12 +210,7 @@ class ControlLoop:
             if worker is None:
                 log.error("run_without_center", center=run.center, job=run.uid)
                 continue
-            tracked = Tracked(run.uid, run.attempt, run.state, run.sequence, now_ms)
-            tracked.cancel, tracked.taken = run.cancel, run.taken
-            tracked.order, tracked.grace_ms = run.cause, run.grace_ms
-            tracked.deadline_ms = run.deadline_ms
-            tracked.native_id, tracked.submit_ms = run.native_id, run.submit_ms
-            worker.track([tracked])
+            worker.track([taken_over(run, now_ms)])
 
     # --- planning ---------------------------------------------------------------------------------
 

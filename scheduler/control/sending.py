@@ -5,15 +5,18 @@ that may have had an effect makes the run UNKNOWN, and following finds out by it
 """
 
 import asyncio
+import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
-from adapters.contract import CenterAdapter, RunRequest
+from adapters.contract import CenterAdapter, RunRequest, boot_s
 from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unauthorized, Unavailable
 from scheduler.clock import Clock
+from scheduler.control.backoff import Backoff
 from scheduler.control.settings import LoopSettings
 from scheduler.control.tracked import Outbox, Tracked
 from scheduler.domain.reports import (
@@ -29,6 +32,7 @@ from scheduler.domain.states import RunState
 log = structlog.get_logger()
 
 _BACKOFF_MAX = 32  # times the first pause
+_SETTLE_PART = 0.5  # of a settle window that an intent may be old
 _HOLD_MIN_S = 0.001
 
 
@@ -55,7 +59,11 @@ class Sender:
         clock: Clock,
         settings: LoopSettings,
         outbox: Outbox,
+        draw: Callable[[], float] = random.random,
+        now_s: Callable[[], float] = boot_s,
     ) -> None:
+        self._draw, self._now_s = draw, now_s
+        self._backoff = Backoff(settings.retry_s, _BACKOFF_MAX * settings.retry_s, draw)
         self._center, self._adapter, self._port = center, adapter, port
         self._clock, self._settings, self._outbox = clock, settings, outbox
         #: A busy center is sent as many as it took the last time, else twice as many.
@@ -67,6 +75,7 @@ class Sender:
         batch = [run for key, run in taken.items() if tracked.get(key) is run]
         if not batch:
             return bool(taken)
+        send_by_s = self._now_s() + self._intent_s
         try:
             requests = await self._port.mark_submitting(
                 self._center, [(run.uid, run.attempt) for run in batch]
@@ -82,7 +91,7 @@ class Sender:
                 run.in_flight, run.taken = False, True
             else:
                 run.state, run.sent_ms = RunState.SUBMITTING, self._clock.now_ms()
-                ready.append((run, request))
+                ready.append((run, replace(request, send_by_s=send_by_s)))
         await self._send_all(ready)
         if self._outbox.held_s <= 0:
             self._most = min(self._settings.send_batch, 2 * self._most)
@@ -90,6 +99,11 @@ class Sender:
             put_back = sum(run.in_flight for run, _ in ready)
             self._most = max(1, len(ready) - put_back)
         return True
+
+    @property
+    def _intent_s(self) -> float:
+        """How old an intent may be when its call is made: another leader waits for longer."""
+        return min(self._settings.intent_max_age_s, _SETTLE_PART * self._adapter.settle_s)
 
     async def _send_all(self, ready: list[tuple[Tracked, RunRequest]]) -> None:
         """Call for each run, several at once, and report what is known while others go on."""
@@ -148,8 +162,9 @@ class Sender:
 
     async def _submit(self, run: Tracked, request: RunRequest) -> Report | None:
         """Call the center once; None if the run waits to be sent again."""
-        if run.unwanted or self._outbox.held_s > 0:
-            # To end unsent, as it was asked for since; or to wait until the center has time.
+        if run.unwanted or self._outbox.held_s > 0 or self._now_s() >= request.send_by_s:
+            # To end unsent, as it was asked for since; to wait until the center has time; or to
+            # have the intent made durable anew, which fails if another leads by now.
             self._outbox.put([run])
             return None
         try:
@@ -160,7 +175,12 @@ class Sender:
             self._outbox.hold(max(error.retry_after_s, _HOLD_MIN_S))
             self._outbox.put([run])
             return None
-        except (Unavailable, Unauthorized) as error:
+        except Unauthorized as error:  # no failure of the run: it waits until we are let in
+            log.error("unauthorized", center=self._center, error=str(error))
+            self._outbox.hold(self._settings.unauthorized_pause_s * (1 + self._draw()) / 2)
+            self._outbox.put([run])
+            return None
+        except Unavailable as error:
             return self._send_later(run, str(error))
         except OutcomeUnknown as error:
             return self._unknown(run, str(error))
@@ -180,6 +200,5 @@ class Sender:
             return never_taken(
                 run.uid, run.attempt, f"not taken after {run.tries} tries: {message}"
             )
-        pause_s = self._settings.retry_s * min(2 ** (run.tries - 1), _BACKOFF_MAX)
-        self._outbox.put_later(run, pause_s)
+        self._outbox.put_later(run, self._backoff.after_s(run.tries - 1))
         return None

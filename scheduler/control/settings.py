@@ -30,6 +30,11 @@ class LoopSettings:
     #: After so many calls that had no effect the job is queued again.
     send_tries_max: int = 8
     retry_s: float = 0.5
+    #: An intent to send is made durable anew before it is so old, and before half its center's
+    #: settle window: another leader may send what this process, stopped meanwhile, meant to.
+    intent_max_age_s: float = 5.0
+    #: A center that does not let us in is left alone for so long; its runs wait.
+    unauthorized_pause_s: float = 60.0
     #: A run whose end was asked for, and which goes on, is asked again after so long.
     cancel_again_s: float = 30.0
     #: A run that its center took and has not begun for so long is taken back.
@@ -43,6 +48,11 @@ class LoopSettings:
     #: A center is looked at when it hints at a change, and at least so often.
     follow_s: float = 2.0
     follow_tick_s: float = 0.01
+    #: A center that does not answer is asked again after pauses that grow up to so many seconds.
+    follow_pause_max_s: float = 8.0
+    #: Centers hear so often which runs are over and settled, at most so many at once.
+    acknowledge_s: float = 5.0
+    acknowledge_batch: int = 1_000
     #: A center is asked so often how much it has.
     describe_s: float = 15.0
     #: A center silent for so long makes its runs UNKNOWN.

@@ -12,6 +12,7 @@ from scheduler.clock import Clock
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import center_name, run_id
 from scheduler.domain.states import RunState
+from scheduler.store.runs import OpenRun
 
 STATE_OF: Final = {
     Phase.WAITING: RunState.ACCEPTED,
@@ -31,7 +32,7 @@ class Tracked:
     wait to be sent or are being sent, and are not followed meanwhile. ``missing_ms`` is since when
     the center, asked again and again, did not have it. ``order`` is why the platform ends it, with
     the grace; its program was told if ``deadline_ms`` says when it is ended. ``native_id`` and
-    ``submit_ms`` are what its center answered.
+    ``submit_ms`` are what its center answered; ``begun`` says that it was ever seen to run there.
     """
 
     uid: int
@@ -51,6 +52,7 @@ class Tracked:
     deadline_ms: int | None = None
     native_id: str = ""
     submit_ms: int = 0
+    begun: bool = False
     #: The run's id in text.
     run_id: str = field(init=False)
 
@@ -79,11 +81,26 @@ class Tracked:
     def saw(self, seen: Observation) -> None:
         """Note an observation that is stored by now."""
         self.reported, self.state = seen, STATE_OF[seen.phase]
+        self.begun = self.begun or seen.phase is not Phase.WAITING
         self.took(seen.native_id, seen.submit_ms)
 
     def took(self, native_id: str, submit_ms: int) -> None:
         """Note that the center has it, under this id since then."""
         self.taken, self.native_id, self.submit_ms = True, native_id, submit_ms
+
+    def forgot(self) -> None:
+        """Note that the center has no record of it any more: as if it had never answered."""
+        self.state, self.taken, self.native_id, self.submit_ms = RunState.UNKNOWN, False, "", 0
+        self.reported = self.missing_ms = self.cancel_ms = None
+
+
+def taken_over(run: OpenRun, now_ms: int) -> Tracked:
+    """Return what is stored of a run. Another leader may have called for it until now."""
+    return Tracked(
+        run.uid, run.attempt, run.state, run.sequence, now_ms, cancel=run.cancel, taken=run.taken,
+        order=run.cause, grace_ms=run.grace_ms, deadline_ms=run.deadline_ms,
+        native_id=run.native_id, submit_ms=run.submit_ms, begun=run.begun,
+    )  # fmt: skip
 
 
 class Roster:

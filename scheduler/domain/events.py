@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     RUN_ACCEPTED = "RUN_ACCEPTED"
     RUN_STARTED = "RUN_STARTED"
     RUN_UNKNOWN = "RUN_UNKNOWN"
+    RUN_FORGOTTEN = "RUN_FORGOTTEN"  # its center took it and lost it; it is sent again
     HOLD_ALARM = "HOLD_ALARM"  # unknown for so long that somebody must look at what it holds
     EVICTION_ORDERED = "EVICTION_ORDERED"
     EVICTION_NOTICED = "EVICTION_NOTICED"

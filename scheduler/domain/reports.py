@@ -20,6 +20,7 @@ class ReportKind(StrEnum):
     REFUSED = "REFUSED"  # the center will never take it
     NEVER_TAKEN = "NEVER_TAKEN"  # every call certainly had no effect; we stopped trying
     VANISHED = "VANISHED"  # the center had it and has it no more, without a word of its end
+    FORGOTTEN = "FORGOTTEN"  # the center took it, did not begin it, and has no record of it left
     SILENT = "SILENT"  # not known: the answer was lost or the center does not speak
 
 
@@ -76,6 +77,18 @@ def vanished(uid: int, attempt: int) -> Report:
     """The center has it no more."""
     message = "the center has no such run any more"
     return Report(uid, attempt, ReportKind.VANISHED, message=message)
+
+
+def forgotten(uid: int, attempt: int, native_id: str, submit_ms: int) -> Report:
+    """The center forgot what it took under this id; both are empty if nobody knows them."""
+    return Report(
+        uid,
+        attempt,
+        ReportKind.FORGOTTEN,
+        native_id=native_id,
+        submit_ms=submit_ms,
+        message="its center took it and has forgotten it; it is sent again",
+    )
 
 
 def silent(uid: int, attempt: int, message: str) -> Report:

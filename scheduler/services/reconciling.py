@@ -14,6 +14,7 @@ from scheduler.store import centers, differences, reconciliations, revised_use
 from scheduler.store.differences import Decision, DifferenceRow
 from scheduler.store.reconciliations import CenterRecord, Order, Reconciliation
 from scheduler.store.revised_use import Taken
+from scheduler.store.usage_records import is_billed
 
 #: How a difference can be resolved.
 HOW: Final = ("OURS", "THEIRS", "CORRECTED", "EXPLAINED")
@@ -115,7 +116,7 @@ def _newest(usage: Sequence[Usage]) -> list[Usage]:
         key = (one.native_id, one.submit_ms, one.segment)
         if key not in newest or newest[key].revision < one.revision:
             newest[key] = one
-    return list(newest.values())
+    return [one for one in newest.values() if is_billed(one)]
 
 
 def _record(run: RunRef, one: Usage) -> CenterRecord:

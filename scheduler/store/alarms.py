@@ -15,10 +15,10 @@ from scheduler.store.database import bulk_read
 
 _NEWEST: Final = (
     "(SELECT max(e.seq) FROM event e WHERE e.job_uid = r.job_uid AND e.attempt = r.attempt"
-    " AND e.kind = '{kind}')"
+    " AND e.kind IN ({kinds}))"
 )
-_UNKNOWN: Final = _NEWEST.format(kind=EventKind.RUN_UNKNOWN)
-_ALARM: Final = _NEWEST.format(kind=EventKind.HOLD_ALARM)
+_UNKNOWN: Final = _NEWEST.format(kinds=f"'{EventKind.RUN_UNKNOWN}', '{EventKind.RUN_FORGOTTEN}'")
+_ALARM: Final = _NEWEST.format(kinds=f"'{EventKind.HOLD_ALARM}'")
 
 
 class Aged(NamedTuple):

@@ -26,6 +26,7 @@ from scheduler.store.usage_records import sound
 __all__ = ["Ingested", "RunKey", "end_unsent", "ingest"]
 
 _MESSAGE_MAX = 500
+_FORGETTABLE = frozenset({RunState.ACCEPTED, RunState.UNKNOWN})
 #: What a run that the platform ended says of it.
 _BY_ORDER = {
     EvictCause.RECLAIM: "ended to give lent units back; it is not billed",
@@ -102,6 +103,8 @@ class _Reader:
                 self._fail(run, FailureClass.CENTER, report.message, taken=False)
             case ReportKind.VANISHED:
                 self._fail(run, FailureClass.LOST, report.message)
+            case ReportKind.FORGOTTEN:
+                self._forgotten(run, report)
             case ReportKind.SILENT:
                 self._silent(run, report)
 
@@ -143,12 +146,15 @@ class _Reader:
         run.sequence = seen.sequence
         if run.accept_ms is None:
             self._accept(run, report)
-        if seen.phase is Phase.WAITING:
+        elif (run.native_id, run.accept_ms) != (report.native_id, report.submit_ms):
+            # What the center has is the run, whatever it was called when it was taken.
+            run.native_id, run.accept_ms, run.changed = report.native_id, report.submit_ms, True
+        if seen.phase is Phase.WAITING and run.start_ms is None:
             self._move(run, RunState.ACCEPTED)
             return
         if seen.start_ms is not None and run.start_ms is None:
             self._started(run, seen.start_ms)
-        if seen.phase in ACTIVE_PHASES:
+        if seen.phase in ACTIVE_PHASES:  # also if its center queued it again: it is no step back
             self._move(run, RunState.RUNNING)
             return
         run.end_ms = seen.end_ms
@@ -196,6 +202,27 @@ class _Reader:
             cause=run.evict_cause,
             end_ms=str(run.evict_deadline_ms),
         )
+
+    def _forgotten(self, run: RunNow, report: Report) -> None:
+        """The center has no record of what it took: as if it had never answered.
+
+        Nothing of a run that was seen to begin is forgotten, nor of one that was taken again since.
+        """
+        known = run.native_id, run.accept_ms
+        if run.state not in _FORGETTABLE or run.start_ms is not None or run.accept_ms is None:
+            return
+        if report.native_id and (report.native_id, report.submit_ms) != known:
+            return
+        run.state, run.message, run.changed = RunState.UNKNOWN, report.message[:_MESSAGE_MAX], True
+        self._changes.event(
+            run,
+            EventKind.RUN_FORGOTTEN,
+            self._changes.now_ms,
+            center=run.center,
+            native_id=run.native_id,
+        )
+        self._changes.result.forgotten.append(run.center)
+        run.native_id, run.accept_ms, run.sequence = "", None, 0
 
     def _silent(self, run: RunNow, report: Report) -> None:
         if self._move(run, RunState.UNKNOWN):

@@ -31,6 +31,8 @@ class Ingested:
     #: (city, center, job state) of jobs that ended, and runs that ended badly by class.
     ended: list[tuple[str, str, str]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    #: Centers that forgot runs which they had taken, once for each run.
+    forgotten: list[str] = field(default_factory=list)
     #: Cities into whose funds or wallets money came back.
     cities: set[str] = field(default_factory=set)
     #: (flavor, cause, ms since its program was told) of runs ended by order.

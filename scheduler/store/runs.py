@@ -46,9 +46,9 @@ class ToSend:
 class OpenRun:
     """A run that has not ended or is not settled: what a worker takes over at its start.
 
-    ``taken`` says that its center once had it, under ``native_id`` since ``submit_ms``. ``cause``
-    is that of the platform's order to end it, its grace, and when it is due, None until its
-    program was told.
+    ``taken`` says that its center once had it, under ``native_id`` since ``submit_ms``, ``begun``
+    that it was seen to run there. ``cause`` is that of the platform's order to end it, its grace,
+    and when it is due, None until its program was told.
     """
 
     uid: int
@@ -63,6 +63,7 @@ class OpenRun:
     deadline_ms: int | None = None
     native_id: str = ""
     submit_ms: int = 0
+    begun: bool = False
 
 
 def mark_submitting(
@@ -71,9 +72,10 @@ def mark_submitting(
     """Make the intent to send durable; runs that are to end meanwhile do so unsent.
 
     The caller gives runs that are certainly not at the center: never sent, or sent without effect,
-    or looked up and proven absent; the last two are sent again under the same name. A run that its
-    center once had is never sent again, whatever the caller thinks. Gives what to send, and what
-    ended; ``done`` of it also names runs that are over anyhow. Raises ``leader.Fenced``.
+    or looked up and proven absent; the last two are sent again under the same name, not ``fresh``.
+    A run that its center has, by what is stored, is never sent again, whatever the caller thinks:
+    what a center forgot is reported before. Gives what to send, and what ended; ``done`` of it
+    also names runs that are over anyhow. Raises ``leader.Fenced``.
     """
     leader.check(connection, epoch)
     runs = load_runs(connection, {uid for uid, _ in keys})
@@ -131,7 +133,7 @@ def open_runs(connection: Connection) -> list[OpenRun]:
     rows = connection.exec_driver_sql(
         "SELECT r.job_uid, r.attempt, r.center, r.state, r.sequence, r.accept_ms IS NOT NULL,"
         " j.cancel_requested, r.evict_cause, r.evict_grace_ms, r.evict_deadline_ms, r.native_id,"
-        " coalesce(r.accept_ms, 0)"
+        " coalesce(r.accept_ms, 0), r.start_ms IS NOT NULL"
         " FROM run r JOIN job j ON j.uid = r.job_uid"
         " WHERE r.settled_ms IS NULL ORDER BY r.job_uid, r.attempt"
     )
@@ -141,12 +143,12 @@ def open_runs(connection: Connection) -> list[OpenRun]:
 def _open_run(
     uid: int, attempt: int, center: str, state: str, sequence: int, taken: int, cancel: int,
     cause: str | None, grace_ms: int | None, deadline_ms: int | None, native_id: str | None,
-    submit_ms: int,
+    submit_ms: int, begun: int,
 ) -> OpenRun:  # fmt: skip
     return OpenRun(
         uid, attempt, center, RunState(state), sequence, bool(taken), bool(cancel),
         EvictCause(cause) if cause else None, grace_ms or 0, deadline_ms, native_id or "",
-        submit_ms,
+        submit_ms, bool(begun),
     )  # fmt: skip
 
 

@@ -1,29 +1,38 @@
 """What a center metered, checked before money follows from it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import structlog
 
 from adapters.contract import Usage
+from scheduler.domain.states import NOT_BILLED
 
 log = structlog.get_logger()
+
+
+def is_billed(one: Usage) -> bool:
+    """Whether a stretch is billed: not if the center's fault cut it off; it is not kept either."""
+    return one.failure not in NOT_BILLED
 
 
 def sound(run: tuple[int, int], usage: Sequence[Usage]) -> tuple[Usage, ...] | None:
     """Return the records to bill, the newest revision of each segment in order of time.
 
-    None, as if nothing was metered yet, if they make no sense: a segment that ends before it
-    begins, has no units, or overlaps another one. The run stays unsettled with its hold, until its
-    center says something that can be billed or an operator decides.
+    What the center's fault cut off is left out. None, as if nothing was metered yet, if they make
+    no sense: a segment that ends before it begins, has no units, or overlaps another one. The run
+    stays unsettled with its hold, until its center says something that can be billed or an operator
+    decides.
     """
     newest: dict[int, Usage] = {}
     for one in usage:
         other = newest.get(one.segment)
         if other is None or other.revision < one.revision:
             newest[one.segment] = one
-    records = sorted(newest.values(), key=lambda one: (one.start_ms, one.segment))
+    billed = (replace(one, failure=None) for one in newest.values() if is_billed(one))
+    records = sorted(billed, key=lambda one: (one.start_ms, one.segment))
     before_ms: int | None = None
     for one in records:
         if one.units <= 0 or one.end_ms < one.start_ms:

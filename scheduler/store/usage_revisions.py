@@ -35,7 +35,7 @@ from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.frozen import Frozen
 from scheduler.store.held_legs import HeldLeg
 from scheduler.store.tables import table
-from scheduler.store.usage_records import digest, sound
+from scheduler.store.usage_records import digest, is_billed, sound
 
 RunKey = tuple[int, int]
 #: Who corrects a charge by what its center states.
@@ -61,12 +61,14 @@ def take(
     fresh: dict[RunKey, list[Usage]] = {}
     for key, charge in charges.items():
         for said in stated[key]:
-            one = replace(said, run_id="")
-            stored = known.get(key, {}).get((one.segment, one.revision))
-            if stored is None:
+            one = replace(said, run_id="", failure=None)
+            mine = known.get(key, {})
+            stored = mine.get((one.segment, one.revision))
+            if not is_billed(said):
+                differing += _no_more_billed(charge, one, mine, now_ms)
+            elif stored is None:
                 newer = any(
-                    segment == one.segment and revision > one.revision
-                    for segment, revision in known.get(key, {})
+                    segment == one.segment and revision > one.revision for segment, revision in mine
                 )
                 if not newer:  # else a newer one came first: it says nothing any more
                     fresh.setdefault(key, []).append(one)
@@ -75,6 +77,20 @@ def take(
     corrected = _correct(connection, charges, known, fresh, differing, now_ms)
     note_differences(connection, differing)
     return corrected
+
+
+def _no_more_billed(
+    charge: Charge, one: Usage, mine: Mapping[tuple[int, int], Usage], now_ms: int
+) -> list[tuple[object, ...]]:
+    """Return a difference if what the center's fault cut off, it says by now, was billed here.
+
+    The center bills nothing of it: no second of it is theirs.
+    """
+    billed = [stored for (segment, _), stored in mine.items() if segment == one.segment]
+    if not billed:
+        return []
+    here = _json(max(billed, key=lambda stored: stored.revision))
+    return [_difference(charge, replace(one, end_ms=one.start_ms), here, now_ms)]
 
 
 def note_differences(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:

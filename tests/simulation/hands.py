@@ -82,12 +82,13 @@ class Hands:
         segment: int = 0,
         revision: int = 0,
         attempt: int | None = None,
+        failure: FailureClass | None = None,
     ) -> Usage:
         """What the center metered of a run."""
         which = attempt or self.attempt(uid)
         return Usage(
             run_id(uid, which), f"{native(uid)}-{which}", start_ms, segment, revision, start_ms,
-            end_ms, units, "00", "test",
+            end_ms, units, "00", "test", failure,
         )  # fmt: skip
 
     def run(self, *uids: int) -> None:

@@ -95,7 +95,7 @@ class Process:
         self.loop = RecordingLoop(
             db=world.db, clock=world.clock, adapters=adapters, metrics=self.metrics,
             settings=SETTINGS, decode_spec=worlds.decode, holder=name, rng=rng,
-            pause=world.clock.pause,
+            pause=world.clock.pause, now_s=lambda: world.clock.ms / 1000,
         )  # fmt: skip
         self.loop.heard = heard
         executor = WatchedExecutor(

@@ -44,6 +44,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "event.RUN_ACCEPTED": ("center accepted", "中心已接受"),
     "event.RUN_STARTED": ("started", "已开始"),
     "event.RUN_UNKNOWN": ("center is silent", "中心无应答"),
+    "event.RUN_FORGOTTEN": ("forgotten by its center, sent again", "中心丢失了记录，重新派发"),
     "event.HOLD_ALARM": (
         "outcome unknown for long; its money stays held",
         "结果长时间未知，资金继续冻结",

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from adapters.contract import CenterDescription, RunRequest
+from adapters.contract import CenterDescription, RunRequest, boot_s
 from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unauthorized, Unavailable
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import SimulatedCenter, SimulatedSettings
@@ -138,6 +139,70 @@ async def test_a_probe_given_up_makes_way_for_the_next() -> None:
     assert await bench.outcome() == ""
 
 
+async def under_way(bench: Bench, calls: int) -> list[asyncio.Task[str]]:
+    """Calls that the center holds back; those for which there is room have reached it."""
+    bench.center.held = asyncio.Event()
+    tasks = [asyncio.create_task(bench.outcome()) for _ in range(calls)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_no_more_calls_at_once_than_agreed_and_the_others_wait() -> None:
+    bench = Bench(concurrency_max=3)
+    tasks = await under_way(bench, 8)
+    assert bench.center.calls == 3
+    tasks[0].cancel()  # who gives up makes room
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert bench.center.calls == 4
+    assert bench.center.held is not None
+    bench.center.held.set()
+    assert await asyncio.gather(*tasks[1:]) == [""] * 7
+    bench.center.error = Unavailable("away")
+    for _ in range(9):  # nor is room lost with calls that fail, or that the gate refuses
+        await bench.outcome(Unavailable("away"))
+    bench.now_s += 10
+    await bench.outcome()
+    tasks = await under_way(bench, 8)
+    assert bench.center.calls == 8 + 5 + 1 + 3
+    bench.center.held.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_waited_while_the_breaker_opened_does_not_call() -> None:
+    bench = Bench(concurrency_max=1, failures_max=1)
+    tasks = await under_way(bench, 5)
+    bench.center.error = Unavailable("away")
+    assert bench.center.held is not None
+    bench.center.held.set()
+    assert await asyncio.gather(*tasks) == ["Unavailable"] * 5
+    assert bench.center.calls == 1
+
+
+async def test_of_many_that_wait_one_alone_probes() -> None:
+    bench = Bench(concurrency_max=4, failures_max=1)
+    await bench.outcome(Unavailable("away"))
+    bench.now_s += 10
+    tasks = await under_way(bench, 8)
+    assert bench.center.calls == 2
+    assert bench.center.held is not None
+    bench.center.held.set()
+    assert sorted(await asyncio.gather(*tasks)) == [""] + ["Unavailable"] * 7
+
+
+async def test_a_request_that_is_late_does_not_reach_the_center(
+    run: Callable[..., RunRequest],
+) -> None:
+    bench = Bench(failures_max=1)
+    late = replace(run(), send_by_s=boot_s())
+    with pytest.raises(Unavailable, match="another leader"):
+        await bench.gate.submit(late)
+    assert await bench.gate.find([late.ref]) == {}, "that is no failure of the center"
+    in_time = replace(late, flavor="f", send_by_s=boot_s() + 1_000)
+    assert (await bench.gate.submit(in_time)).native_id
+
+
 async def test_a_late_answer_does_not_close_an_open_breaker() -> None:
     bench = Bench(failures_max=1, pause_s=10)
     bench.center.held = asyncio.Event()
@@ -193,7 +258,13 @@ async def test_the_gate_takes_no_probe_without_a_token() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("calls_per_s", -1), ("burst", 0), ("failures_max", -1), ("pause_s", 0)],
+    [
+        ("calls_per_s", -1),
+        ("burst", 0),
+        ("failures_max", -1),
+        ("pause_s", 0),
+        ("concurrency_max", -1),
+    ],
 )
 def test_a_wrong_setting_is_named(key: str, value: float) -> None:
     with pytest.raises(ValueError, match=key):

@@ -168,6 +168,8 @@ class Bench:
     clock: HandClock
     worker: CenterWorker
     orphans: list[str] = field(default_factory=list)
+    #: Real seconds that passed while the process was stopped.
+    stopped_s: float = 0.0
 
     def track(
         self, uid: int = 1, state: RunState = RunState.PENDING, *, taken: bool = False
@@ -187,9 +189,11 @@ def bench() -> Bench:
     """A worker at rest."""
     center, loop, clock, orphans = ScriptedCenter(), Notes(), HandClock(), list[str]()
     worker = CenterWorker(
-        "ai", center, loop, clock, SETTINGS, lambda _, run: orphans.append(run), clock.pause
-    )
-    return Bench(center, loop, clock, worker, orphans)
+        "ai", center, loop, clock, SETTINGS, lambda _, run: orphans.append(run), clock.pause,
+        lambda: 1.0, lambda: clock.ms / 1000 + made.stopped_s,
+    )  # fmt: skip
+    made = Bench(center, loop, clock, worker, orphans)
+    return made
 
 
 __all__ = ["Bench", "Notes", "ScriptedCenter"]

@@ -12,6 +12,7 @@ from scheduler.control.tracked import Outbox, Tracked
 from scheduler.domain.reports import ReportKind
 from scheduler.domain.states import RunState
 from tests.simulation.world import HandClock
+from tests.unit.control.conftest import SETTINGS
 
 SILENT, ACCEPTED, OBSERVED = ReportKind.SILENT, ReportKind.ACCEPTED, ReportKind.OBSERVED
 
@@ -95,12 +96,9 @@ async def test_the_settle_window_begins_anew_when_the_center_has_it_after_all(be
     assert not await bench.worker.send_once()
 
 
-@pytest.mark.parametrize("error", [Unavailable("no"), Unauthorized("no")])
-async def test_a_call_without_effect_is_made_again_after_growing_pauses(
-    bench: Any, error: Exception
-) -> None:
+async def test_a_call_without_effect_is_made_again_after_growing_pauses(bench: Any) -> None:
     bench.track()
-    bench.center.answers = [error] * 4
+    bench.center.answers = [Unavailable("no")] * 4
     made_at = []
     for _ in range(80):
         if await bench.worker.send_once():
@@ -109,6 +107,21 @@ async def test_a_call_without_effect_is_made_again_after_growing_pauses(
     pauses = [round((b - a) / 1000, 1) for a, b in itertools.pairwise(made_at)]
     assert pauses == [1.0, 2.0, 4.0]
     assert bench.loop.told() == [ReportKind.NEVER_TAKEN]
+
+
+async def test_who_is_not_let_in_does_not_hammer_and_gives_no_run_back(bench: Any) -> None:
+    runs = [bench.track(uid) for uid in range(1, 200)]
+    bench.center.answers = [Unauthorized("no")] * 1_000
+    for _ in range(600):  # ten minutes
+        await bench.worker.send_once()
+        bench.wait(1.0)
+    assert len(bench.center.submitted) <= 10 * SETTINGS.send_concurrency
+    assert bench.loop.told() == [], "runs wait until we are let in"
+    bench.center.answers.clear()
+    for _ in range(120):
+        await bench.worker.send_once()
+        bench.wait(1.0)
+    assert bench.loop.told() == [ACCEPTED] * len(runs)
 
 
 async def test_a_busy_center_is_waited_for_however_often_it_asks(bench: Any) -> None:
