@@ -69,12 +69,19 @@ class Center:
             raise KeyError(name)
         return jobs[-1]
 
-    async def until_phase(self, name: str, *phases: str) -> Job:
-        """Wait until the job of a name is in one of these phases."""
-        await self.machine.until(
-            lambda: any(job.name == name and job.phase in phases for job in self.all_jobs())
-        )
-        return next(job for job in self.all_jobs() if job.name == name and job.phase in phases)
+    async def until_phase(self, name: str, *phases: str, stretches: int = 0) -> Job:
+        """Wait until a job of a name is in one of these phases and had so many stretches."""
+
+        def there() -> Job | None:
+            for job in self.machine.all_jobs.values():
+                if job.name == name and job.phase in phases and len(job.records) >= stretches:
+                    return job
+            return None
+
+        await self.machine.until(lambda: there() is not None)
+        job = there()
+        assert job is not None
+        return job
 
     def all_jobs(self) -> list[Job]:
         """Every job that was ever made here, oldest first, deleted ones too."""

@@ -29,6 +29,10 @@ class Control:
         """End all faults."""
         self._post("clear", {})
 
+    def wipe(self) -> None:
+        """Make the center as it was when it was new: no jobs, no faults, a right clock."""
+        self._post("wipe", {})
+
     def set_node(self, number: int, *, broken: bool) -> str:
         """Take a node of the first pool out of service, or put it back; returns its name."""
         return str(self._post("node", {"number": number, "broken": broken})["node"])
@@ -42,9 +46,14 @@ class Control:
         jobs: list[Json] = self._post("jobs", {})["jobs"]
         return jobs
 
-    def until(self, name: str, *phases: str) -> Json:
-        """Wait until a job is in one of these phases."""
-        return self._post("until", {"name": name, "phases": phases})
+    def stated(self) -> list[Json]:
+        """The same as ModelArts shows each, whatever searches hide; deleted ones too."""
+        jobs: list[Json] = self._post("stated", {})["jobs"]
+        return jobs
+
+    def until(self, name: str, *phases: str, stretches: int = 0) -> Json:
+        """Wait until a job is in one of these phases and was started so many times."""
+        return self._post("until", {"name": name, "phases": phases, "stretches": stretches})
 
     def skew(self, skew_s: float) -> None:
         """Set the gateway's clock wrong by so many seconds."""

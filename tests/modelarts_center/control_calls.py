@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.modelarts_center.faults import Fault
 from tests.modelarts_center.gateway import CALL_NAMES
 from tests.modelarts_center.model import Job
+from tests.modelarts_center.rendering import job_json
 from tests.modelarts_center.wire import Json, Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ class ControlCalls:
             "/fired": self._fired,
             "/release": self._release,
             "/clear": self._clear,
+            "/wipe": self._wipe,
             "/node": self._node,
             "/job": self._job,
             "/jobs": self._jobs,
+            "/stated": self._stated,
             "/until": self._until,
             "/clock": self._clock,
             "/searches": self._searches,
@@ -65,6 +68,15 @@ class ControlCalls:
         self._center.faults.clear()
         return {}
 
+    async def _wipe(self, given: Json) -> Json:
+        center = self._center
+        center.faults.clear()
+        center.skew_s = center.service.search_lag_s = 0.0
+        center.service.hidden = set()
+        await center.machine.wipe()
+        center.gateway.calls.clear()
+        return {}
+
     async def _node(self, given: Json) -> Json:
         machine, pool = self._center.machine, given.get("pool", self._center.settings.pools[0].name)
         node = machine.nodes(pool)[given["number"]]
@@ -80,8 +92,13 @@ class ControlCalls:
     async def _jobs(self, given: Json) -> Json:
         return {"jobs": [_told(job) for job in self._center.all_jobs()]}
 
+    async def _stated(self, given: Json) -> Json:
+        machine = self._center.machine
+        return {"jobs": [job_json(job, machine) for job in self._center.all_jobs()]}
+
     async def _until(self, given: Json) -> Json:
-        return _told(await self._center.until_phase(given["name"], *given["phases"]))
+        name, phases, stretches = given["name"], given["phases"], given.get("stretches", 0)
+        return _told(await self._center.until_phase(name, *phases, stretches=stretches))
 
     async def _clock(self, given: Json) -> Json:
         self._center.skew_s = float(given["skew_s"])

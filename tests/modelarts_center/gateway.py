@@ -1,6 +1,7 @@
 """The API gateway: which calls there are, who may make them, how many, and what goes wrong."""
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from tests.modelarts_center.service import Service
 from tests.modelarts_center.wire import Request, Response
 
 Call = Callable[..., Awaitable[Response]]
+_log = logging.getLogger(__name__)
 
 _JOBS = "/v2/{p}/training-jobs"
 _POOLS = "/v2/{p}/pools"
@@ -126,6 +128,9 @@ class Gateway:
             return error_response(401, refused.code, str(refused))
         except ApiError as error:
             return error_response(error.status, error.code, str(error))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            _log.exception("the center failed in %s %s", request.method, request.path)
+            return gateway_error(500)
 
     def _authenticate(self, request: Request) -> None:
         token = request.header("X-Auth-Token")

@@ -171,6 +171,17 @@ class Machine:
             job.phase = job.secondary = m.TERMINATING
         self._close(job, PREEMPTED, signal.SIGTERM)
 
+    async def wipe(self) -> None:
+        """End and forget all jobs, as if there never was one, and put all nodes in service."""
+        for pool, node in list(self._broken):
+            self.set_node(pool, node, broken=False)
+        for job in self._active.values():
+            job.phase = job.secondary = m.TERMINATING
+            self._close(job, STOPPED, signal.SIGKILL)
+        await self.until(lambda: not self._active)
+        self._store.forget_jobs()
+        self.all_jobs.clear()
+
     # -- the course of things ---------------------------------------------------------------------
 
     def load(self) -> None:

@@ -46,6 +46,11 @@ class Store:
             (job.id, job.create_ms, job_to_text(job)),
         )
 
+    def forget_jobs(self) -> None:
+        """Delete all jobs and changed quotas."""
+        self._db.execute("DELETE FROM job")
+        self._db.execute("DELETE FROM quota")
+
     def broken_nodes(self) -> set[tuple[str, str]]:
         """Nodes that are out of service, as (pool, node)."""
         return set(self._db.execute("SELECT pool, node FROM broken_node"))

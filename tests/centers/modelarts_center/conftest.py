@@ -40,9 +40,9 @@ def start(sdk: Sdk, tmp_path: Path) -> Iterator[StartRig]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_rig(sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """One center for all tests of a module that leave nothing at it."""
+    """One center with the settings that are its default, for all tests that need no others."""
     with CenterProcess(CenterSettings(tmp_path_factory.mktemp("center"))) as center:
         rig = Rig(sdk, center)
         yield rig
@@ -50,6 +50,7 @@ def shared_rig(sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 
 
 @pytest.fixture
-def rig(start: StartRig) -> Rig:
-    """A center with the settings that are its default."""
-    return start()
+def rig(shared_rig: Rig) -> Rig:
+    """A center with the settings that are its default, as it is when it is new."""
+    shared_rig.control.wipe()
+    return shared_rig

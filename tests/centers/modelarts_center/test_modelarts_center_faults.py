@@ -169,18 +169,16 @@ def wrong(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         lambda body: body.update(kind="hetero_job"),
     ],
 )
-def test_a_wrong_body_makes_no_job(
-    shared_rig: Rig, change: Callable[[dict[str, Any]], object]
-) -> None:
-    reply = shared_rig.raw("POST", JOBS, wrong(change))
+def test_a_wrong_body_makes_no_job(rig: Rig, change: Callable[[dict[str, Any]], object]) -> None:
+    reply = rig.raw("POST", JOBS, wrong(change))
     assert (reply.status, reply.json["error_code"][:10]) == (400, "ModelArts.")
-    assert made(shared_rig) == set()
+    assert made(rig) == set()
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"metadata": 3}'])
-def test_what_is_no_job_at_all_makes_none(shared_rig: Rig, body: bytes) -> None:
-    assert shared_rig.raw("POST", JOBS, body).status == 400
-    assert made(shared_rig) == set()
+def test_what_is_no_job_at_all_makes_none(rig: Rig, body: bytes) -> None:
+    assert rig.raw("POST", JOBS, body).status == 400
+    assert made(rig) == set()
 
 
 def test_a_name_is_taken_in_its_workspace_alone(start: StartRig) -> None:
