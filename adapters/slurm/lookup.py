@@ -1,0 +1,108 @@
+"""Finds runs by their name when their native id is not known or not to be trusted.
+
+Only accounting can be asked for a name: the controller has no such call, and its whole list takes
+22 s and 8 GB on a big site. Accounting learns of a job up to 5 s after the controller (a thread of
+its own sends new jobs every 5 s), later while its database is away. What both mean for "there is no
+such job" is all in here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.contract import RunRef
+from adapters.errors import Unavailable
+from adapters.slurm.client import SlurmClient
+from adapters.slurm.clock import CenterClock
+from adapters.slurm.identity import Identity, Stretches, by_native, named, preferred
+
+#: Longer than accounting lags behind the controller while both are well.
+LAG_S: Final = 8.0
+#: So many messages wait at a busy controller that is well.
+_QUEUE_MAX: Final = 100
+_NAMES_MAX: Final = 100
+_DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What accounting has under a run's name: native jobs, the one that is the run first."""
+
+    run: RunRef
+    jobs: tuple[Stretches, ...]
+
+
+class Lookup:
+    """Asks accounting, and remembers since when it has been well. ``now_s`` is monotonic."""
+
+    def __init__(
+        self,
+        client: SlurmClient,
+        clock: CenterClock,
+        identity: Identity,
+        accounting_days: int,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._client, self._clock, self._identity = client, clock, identity
+        self._days, self._now_s = accounting_days, now_s
+        self._trouble_s = -LAG_S
+        self._absent: dict[str, float] = {}
+
+    async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Found]:
+        """What accounting has of runs, by run id; raises ``Unavailable`` if it does not answer."""
+        found: dict[str, Found] = {}
+        for start in range(0, len(runs), _NAMES_MAX):
+            chunk = runs[start : start + _NAMES_MAX]
+            try:
+                records = await self._client.history(
+                    {
+                        "job_name": ",".join(run.name for run in chunk),
+                        "start_time": f"uts{self._clock.now_s() - self._days * _DAY_S}",
+                        "end_time": f"uts{self._clock.now_s() + _DAY_S}",
+                    }
+                )
+            except Unavailable:
+                self.trouble()
+                raise
+            by_name = named(records, self._identity)
+            for run in chunk:
+                jobs = preferred(run, by_native(by_name.get(run.name, ())))
+                if jobs:
+                    found[run.run_id] = Found(run, tuple(jobs))
+        return found
+
+    async def absent(self, runs: Sequence[RunRef]) -> None:
+        """Note that neither the controller nor accounting has these runs.
+
+        Raises ``Unavailable`` if that cannot be known: the controller must answer, and accounting
+        must have been told everything.
+        """
+        said = await self._client.diagnosis()
+        self._clock.heard(said.at_s)
+        if said.accounting_queue > _QUEUE_MAX:
+            self.trouble()
+            raise Unavailable(
+                f"accounting lags behind: {said.accounting_queue} messages wait at the controller"
+            )
+        now_s = self._now_s()
+        well_s = now_s - self._trouble_s
+        if well_s < LAG_S:
+            raise Unavailable(
+                f"accounting is back since {well_s:.1f} s only: it may not know of all jobs yet"
+            )
+        for run in runs:
+            self._absent.setdefault(run.run_id, now_s)
+
+    def absent_for_s(self, run_id: str) -> float:
+        """For how long a run has been absent at every look; 0.0 if it was not looked for."""
+        since_s = self._absent.get(run_id)
+        return 0.0 if since_s is None else self._now_s() - since_s
+
+    def present(self, run_id: str) -> None:
+        """It is there, or may be there from now on."""
+        self._absent.pop(run_id, None)
+
+    def trouble(self) -> None:
+        """Accounting did not answer, or lags: what was absent before may only have been late."""
+        self._trouble_s = self._now_s()
+        self._absent.clear()
