@@ -83,7 +83,7 @@ class Dialect(Protocol):
         ...
 
 
-_OFFERED: Final = re.compile(rb'"/slurm/v0\.0\.(\d{1,3})/ping')
+_OFFERED: Final = re.compile(rb'"\\?/slurm\\?/v0\.0\.(\d{1,3})\\?/ping')
 
 
 def offered_versions(openapi: bytes) -> tuple[int, ...]:
