@@ -1,6 +1,6 @@
 """Which waiting jobs start on which nodes: gangs, priorities, preemption. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -34,7 +34,7 @@ class Plan:
     preempted: tuple[str, ...]
 
 
-def plan(capacity: Mapping[str, int], queue: Sequence[Want], holdings: Sequence[Holding]) -> Plan:
+def plan(capacity: Mapping[str, int], queue: Iterable[Want], holdings: Sequence[Holding]) -> Plan:
     """Start the queue strictly in its order: a gang that does not fit holds up all behind it.
 
     ``capacity`` is the cards of each node in service. If the first that does not fit could start

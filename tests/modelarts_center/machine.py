@@ -217,7 +217,8 @@ class Machine:
     def _step(self) -> int | None:
         """Do all that is due; the epoch ms at which more will be, if time alone brings it."""
         now = self.now_ms()
-        dues = [due for job in list(self._active.values()) if (due := self._advance(job, now))]
+        moving = [job for job in self._active.values() if job.phase != m.PENDING or job.closing]
+        dues = [due for job in moving if (due := self._advance(job, now))]
         for pool in self.pools:
             self._allocate(pool)
         return min(dues, default=None)
@@ -267,7 +268,7 @@ class Machine:
             for node in self.nodes(pool)
             if not self.broken(pool, node)
         }
-        wants = [Want(job.id, job.node_count, job.cards, job.priority) for job in queue]
+        wants = (Want(job.id, job.node_count, job.cards, job.priority) for job in queue)
         plan = allocation.plan(capacity, wants, self.holdings(pool))
         for job_id, nodes in plan.starts:
             self._start(self.all_jobs[job_id], list(nodes))
