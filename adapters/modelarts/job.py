@@ -60,16 +60,20 @@ class Job:
     raw: Mapping[str, Any]
 
     @property
+    def submit_ms(self) -> int:
+        """When it was created, in whole seconds like its beginning, which is never before it."""
+        return self.create_ms // 1000 * 1000
+
+    @property
     def begin_ms(self) -> int:
         """When it first was on its nodes; 0 if it never was.
 
-        In whole seconds, down, as records state it, so that both ways to state it agree; but
-        never before it was created.
+        In whole seconds, down, as records state it, so that both ways to state it agree.
         """
         firsts = [one.start_ms for one in self.records if one.start_ms]
         if self.start_ms:
             firsts.append(self.start_ms // 1000 * 1000)
-        return max(min(firsts), self.create_ms) if firsts else 0
+        return min(firsts, default=0)
 
     @property
     def finish_ms(self) -> int:

@@ -16,6 +16,7 @@ ENVIRONMENT_MAX: Final = 100
 DESCRIPTION_MAX: Final = 256
 _HOUR_S: Final = 3600
 _WHOLE_NODE: Final = 8
+_RETRIES: Final = "fault-tolerance/job-retry-num"
 _SCRIPT_FILE: Final = "/tmp/corridor-script"
 
 
@@ -44,13 +45,16 @@ def create_body(request: RunRequest, settings: ModelArtsSettings) -> dict[str, A
         spec["volumes"] = volumes
     if settings.log_url:
         spec["log_export_path"] = {"obs_url": settings.log_url}
+    metadata: dict[str, Any] = {
+        "name": name,
+        "workspace_id": settings.workspace_id,
+        "description": _description(request),
+    }
+    if settings.job_retries:
+        metadata["annotations"] = {_RETRIES: str(settings.job_retries)}
     return {
         "kind": "job",
-        "metadata": {
-            "name": name,
-            "workspace_id": settings.workspace_id,
-            "description": _description(request),
-        },
+        "metadata": metadata,
         "algorithm": _algorithm(request, pool),
         "spec": spec,
     }

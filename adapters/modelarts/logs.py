@@ -17,11 +17,11 @@ _LINES: Final = 500
 _CURSORS_MAX: Final = 100
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Cursor:
-    """Which line begins at which byte."""
+    """After which line, counted from 1, which byte comes."""
 
-    line: str
+    line: int
     offset: int
 
 
@@ -57,14 +57,14 @@ class LogReader:
         """A piece out of lines, which are counted from the log's first; None if there are none."""
         cursor = self._cursors.pop(job_id, None)
         if cursor is None or cursor.offset > offset:
-            cursor = _Cursor("1", 0)
+            cursor = _Cursor(0, 0)
         while True:
             line = cursor.line
             answer = await self._capabilities.ask(
                 Feature.LINES,
-                lambda line=line: self._client.lines(job_id, task, line, _LINES),  # type: ignore[misc]
+                lambda line=line: self._client.lines(job_id, task, str(line), _LINES),  # type: ignore[misc]
             )
-            text, following = _lines(answer)
+            text, last = _lines(answer, line)
             if not text:
                 return None
             if offset < cursor.offset + len(text):
@@ -72,7 +72,7 @@ class LogReader:
                 start = offset - cursor.offset
                 data = text[start : start + max(limit, 0)]
                 return LogChunk(data, offset, offset + len(data), False)
-            cursor = _Cursor(following, cursor.offset + len(text))
+            cursor = _Cursor(last, cursor.offset + len(text))
 
     def _keep(self, job_id: str, cursor: _Cursor) -> None:
         self._cursors[job_id] = cursor
@@ -80,11 +80,23 @@ class LogReader:
             self._cursors.popitem(last=False)
 
 
-def _lines(answer: Mapping[str, Any] | None) -> tuple[bytes, str]:
-    """The text of an answer and the number of the line that follows it."""
+def _lines(answer: Mapping[str, Any] | None, after: int) -> tuple[bytes, int]:
+    """The text of an answer behind a line, and its last line.
+
+    Whether an answer begins with the line asked for or with the next is not documented; it says
+    itself with which one it does.
+    """
     if answer is None:
-        return b"", ""
-    content, last = answer.get("content"), str(answer.get("end_line", ""))
-    if not isinstance(content, str) or not last.isascii() or not last.isdigit():
-        return b"", ""
-    return content.encode(), str(int(last) + 1)
+        return b"", after
+    content = answer.get("content")
+    first, last = (_number(answer.get(key)) for key in ("start_line", "end_line"))
+    if not isinstance(content, str) or first is None or last is None or last <= after:
+        return b"", after
+    known = max(0, after + 1 - first)
+    parts = content.encode().split(b"\n", known)
+    return parts[known] if len(parts) > known else b"", last
+
+
+def _number(value: object) -> int | None:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() else None

@@ -122,7 +122,7 @@ class Dispatcher:
     def _accepted(self, request: RunRequest, job: Job) -> Accepted:
         self._forget(request.run_id)
         self._finder.learn(request.run_id, job.native_id)
-        return Accepted(request.run_id, job.native_id, job.create_ms)
+        return Accepted(request.run_id, job.native_id, job.submit_ms)
 
     def _forget(self, run_id: str) -> None:
         self._maybe.pop(run_id, None)

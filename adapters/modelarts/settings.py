@@ -13,6 +13,7 @@ from adapters.secrets import SecretRef
 ARCHITECTURES: Final = ("aarch64", "x86_64")
 OFFSET_MODES: Final = ("auto", "record", "page")
 PRIORITIES_MAX: Final = 3
+RETRIES_MAX: Final = 128
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -66,7 +67,10 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True)
 class ModelArtsSettings:
-    """One center. Durations ``_s`` are real seconds; ``calls_per_s`` 0 means no limit."""
+    """One center. Durations ``_s`` are real seconds; ``calls_per_s`` 0 means no limit.
+
+    ``job_retries`` is how often the center starts a job again by itself after a fault of a node.
+    """
 
     center: str
     endpoint: str
@@ -78,6 +82,7 @@ class ModelArtsSettings:
     log_url: str = ""
     priority: int = 1
     preemptible: bool = False
+    job_retries: int = 0
     offset_mode: str = "auto"
     connect_s: float = 3.0
     read_s: float = 20.0
@@ -102,6 +107,7 @@ class ModelArtsSettings:
             log_url=_obs(fields, "log_url"),
             priority=fields.whole("priority", 1, least=1, most=PRIORITIES_MAX),
             preemptible=fields.flag("preemptible", False),
+            job_retries=fields.whole("job_retries", 0, most=RETRIES_MAX),
             offset_mode=fields.choice("offset_mode", OFFSET_MODES, "auto"),
             connect_s=fields.number("connect_s", 3.0, least=0.1),
             read_s=fields.number("read_s", 20.0, least=0.1),

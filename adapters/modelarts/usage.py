@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from adapters.contract import Usage
@@ -26,7 +26,7 @@ class Metered:
 def metered(job: Job, run_id: str, units: int) -> Metered | None:
     """Return what an ended job used; None if the center has not stated it yet.
 
-    Records state whole seconds: where all of them together are none, the duration says more.
+    Records state whole seconds: where the only one states none, the duration says more.
     """
     if not is_final(job):
         return None
@@ -35,7 +35,7 @@ def metered(job: Job, run_id: str, units: int) -> Metered | None:
         return Metered(())
     if records and all(one.end_ms >= one.start_ms for one in records):
         stated_ms = sum(one.end_ms - one.start_ms for one in records)
-        if stated_ms or not job.duration_ms:
+        if stated_ms or len(records) > 1 or not job.duration_ms:
             apart_ms = _apart_ms(stated_ms, job.duration_ms, len(records))
             source = f"{RECORDS}; duration {job.duration_ms} ms" if apart_ms else RECORDS
             return Metered(
@@ -47,7 +47,8 @@ def metered(job: Job, run_id: str, units: int) -> Metered | None:
     if not job.duration_ms:
         return None
     start_ms = job.start_ms or job.begin_ms
-    whole = Record(start_ms, start_ms + job.duration_ms)
+    last = records[-1] if records else Record(0, 0)
+    whole = replace(last, start_ms=start_ms, end_ms=start_ms + job.duration_ms)
     return Metered((_usage(job, run_id, units, 1, whole, DURATION),))
 
 
@@ -61,15 +62,14 @@ def _apart_ms(stated_ms: int, duration_ms: int, records: int) -> int:
 
 
 def _usage(job: Job, run_id: str, units: int, segment: int, record: Record, source: str) -> Usage:
-    start_ms = max(record.start_ms, job.create_ms)  # seconds are rounded down
     return Usage(
         run_id=run_id,
         native_id=job.native_id,
-        submit_ms=job.create_ms,
+        submit_ms=job.submit_ms,
         segment=segment,
         revision=1,
-        start_ms=start_ms,
-        end_ms=max(record.end_ms, start_ms),
+        start_ms=record.start_ms,
+        end_ms=record.end_ms,
         units=units,
         raw_sha256=digest(job),
         source=source,
