@@ -3,18 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from scheduler.cli.exits import ERROR, USAGE, end
+from scheduler.cli.exits import ERROR, UNAVAILABLE, USAGE, end
 from scheduler.cli.extras import server_packages
-
-if TYPE_CHECKING:
-    from scheduler.demo.run import Options
 
 _INTERRUPTED = 130
 
@@ -24,6 +21,13 @@ class Ray(StrEnum):
 
     AUTO = "auto"
     OFF = "off"
+
+
+class Centers(StrEnum):
+    """Which centers the demonstration has."""
+
+    SIMULATED = "simulated"
+    REAL = "real"
 
 
 class Language(StrEnum):
@@ -40,6 +44,10 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     ctx: typer.Context,
+    centers: Annotated[
+        Centers,
+        typer.Option(help="Simulated ones, or a real Slurm and a test server of ModelArts (root)."),
+    ] = Centers.SIMULATED,
     serve: Annotated[
         bool, typer.Option("--serve", help="Leave the service up afterwards, until Ctrl-C.")
     ] = False,
@@ -71,16 +79,33 @@ def demo(
     Starts the real service in a new directory and drives the workload through the public API with
     tokens of enterprises of all five cities. Ends with tables by city and center and with checks:
     exit code 0 only if all of them held.
+
+    With --centers real a few dozen small real programs run at a real Slurm of this machine and at a
+    test server of ModelArts, in real time; exit code 5 if those cannot be started here.
     """
     with server_packages("demo"):
-        from scheduler.demo.run import Options
+        from scheduler.demo.real_run import RealDemonstration, RealOptions
+        from scheduler.demo.run import Demonstration, Options
     if directory is not None and directory.exists() and any(directory.iterdir()):
         end("demo", f"--dir {directory}: is not empty; give a new directory", USAGE)
     language = _language(ctx, lang)
+    if centers is Centers.REAL:
+        _refuse_given(ctx, "speed", "days", "serve_speed")
+        real = RealOptions(directory, jobs, seed, ray.value, serve, language, remove)
+        raise typer.Exit(run(RealDemonstration(real).run))
     options = Options(
         directory, speed, days, jobs, seed, ray.value, serve, serve_speed, language, remove
     )
-    raise typer.Exit(run(options))
+    raise typer.Exit(run(Demonstration(options).run))
+
+
+def _refuse_given(ctx: typer.Context, *names: str) -> None:
+    """Refuse options that mean nothing among real centers, where time is real."""
+    for name in names:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = f"--{name.replace('_', '-')}"
+            end("demo", f"{option} is for simulated centers: real ones run in real time", USAGE)
 
 
 def _language(ctx: typer.Context, lang: Language | None) -> str:
@@ -91,13 +116,13 @@ def _language(ctx: typer.Context, lang: Language | None) -> str:
     return given if given in set(Language) else Language.EN.value
 
 
-def run(options: "Options") -> int:
+def run(demonstration: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run a demonstration in this process; returns the exit code."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     import grpc
 
     from scheduler.client import problem_of
-    from scheduler.demo.run import Demonstration
+    from scheduler.demo.real_centers import NoRealCenters
     from scheduler.errors import CorridorError
 
     async def until_ended() -> int:
@@ -106,20 +131,24 @@ def run(options: "Options") -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
-            return await Demonstration(options).run()
+            return await demonstration()
         except asyncio.CancelledError:
             return _INTERRUPTED
 
     failures: list[str] = []
+    code = ERROR
     try:
         return asyncio.run(until_ended())
+    except* NoRealCenters as group:
+        failures += [error.message for error in _flat(group) if isinstance(error, NoRealCenters)]
+        code = UNAVAILABLE
     except* CorridorError as group:
         failures += [error.message for error in _flat(group) if isinstance(error, CorridorError)]
     except* grpc.RpcError as group:
         failures += [
             problem_of(error).message for error in _flat(group) if isinstance(error, grpc.RpcError)
         ]
-    return end("demo", failures[0], ERROR)
+    return end("demo", failures[0], code)
 
 
 def _flat(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

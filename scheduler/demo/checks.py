@@ -364,6 +364,26 @@ def none_lost(acknowledged: Mapping[str, tuple[str, int]], seen: Sequence[Seen])
     return Check("lost", {"acknowledged": len(acknowledged), "ended": len(seen)}, wrong.all())
 
 
+# --- ends -----------------------------------------------------------------------------------------
+
+
+def ended_as_meant(meant: Mapping[str, str], seen: Sequence[Seen]) -> Check:
+    """Every job ended as its program does; ``meant`` has the state by the job's number."""
+    wrong = _Problems()
+    states: Counter[str] = Counter()
+    for job in seen:
+        states[job.state] += 1
+        if meant.get(job.number) != job.state:
+            wrong(f"{job.job_id} is {job.state}, its program ends as {meant.get(job.number)}")
+    counts = {
+        "jobs": len(seen),
+        "succeeded": states["SUCCEEDED"],
+        "failed": states["FAILED"],
+        "cancelled": states["CANCELLED"],
+    }
+    return Check("meant", counts, wrong.all())
+
+
 # --- the service's own log ------------------------------------------------------------------------
 
 

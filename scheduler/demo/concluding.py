@@ -16,7 +16,7 @@ from scheduler.demo.texts import Texts
 from scheduler.store import evidence
 
 
-def _nothing_more(said: Said, runs: Sequence[evidence.RunRow]) -> list[Check]:
+def _nothing_more(said: Said) -> list[Check]:
     return []
 
 
@@ -24,15 +24,15 @@ def _nothing_more(said: Said, runs: Sequence[evidence.RunRow]) -> list[Check]:
 class Conclusion:
     """Concludes one demonstration.
 
-    ``stays`` reads what the centers wrote down, ``more`` makes the checks of this demonstration
-    alone. Amounts and hours are shown with so many ``digits``.
+    ``stays`` reads what the centers wrote down of the store's runs, ``more`` makes the checks of
+    this demonstration alone. Amounts and hours are shown with so many ``digits``.
     """
 
     console: Console
     texts: Texts
     site: Site
-    stays: Callable[[], list[Stay]]
-    more: Callable[[Said, Sequence[evidence.RunRow]], list[Check]] = _nothing_more
+    stays: Callable[[Sequence[evidence.RunRow]], list[Stay]]
+    more: Callable[[Said], list[Check]] = _nothing_more
     title: str = "by_center"
     digits: int = 0
 
@@ -43,7 +43,7 @@ class Conclusion:
         scrape = await asyncio.to_thread(scraping.fetch, course.service.metrics)
         site.metrics.write_text(scrape, encoding="utf-8")
         rows = await asyncio.to_thread(evidence.read_file, site.database_url)
-        stayed = await asyncio.to_thread(self.stays)
+        stayed = await asyncio.to_thread(self.stays, rows.runs)
         held_units = checks.holdings(rows.runs, stayed)
         nominal = {key: limits.nominal for key, limits in said.limits.items()}
         uses = report.use_by_city(rows.runs, stayed, rows.transfers, held_units, nominal)
@@ -57,7 +57,7 @@ class Conclusion:
             self._ledger(said, rows, stayed),
             checks.quota_kept(held_units, said.limits, said.capacities),
             _with(checks.none_lost(driven.acknowledged, said.seen), driven.differing),
-            *self.more(said, rows.runs),
+            *self.more(said),
             checks.nothing_went_wrong(site.log.read_text("utf-8", "replace").splitlines()),
         ]
         tables.print_checks(console, texts, found)

@@ -42,6 +42,11 @@ class Progress:
         return max(0, self.now_ms - self.start_ms) // 86_400_000 + 1
 
     @property
+    def pace(self) -> str:
+        """Key of the text that says what time it is and how fast it goes."""
+        return "real_time" if self.speed == 1 else "day"
+
+    @property
     def clock(self) -> str:
         """Time of day in the five cities."""
         return datetime.fromtimestamp(self.now_ms / 1000, SHANGHAI).strftime("%H:%M")
@@ -103,7 +108,7 @@ def line(texts: Texts, progress: Progress) -> str:
     )
     scraped = progress.scraped
     return (
-        f"{texts('day', day=progress.day, clock=progress.clock, speed=progress.speed)}:"
+        f"{texts(progress.pace, day=progress.day, clock=progress.clock, speed=progress.speed)}:"
         f" {texts('submitted')} {progress.submitted:,}/{progress.jobs:,}"
         f" {texts('waiting')} {progress.waiting:,} {texts('running')} {progress.active:,}"
         f" {texts('ended')} {progress.ended:,};"
@@ -127,7 +132,7 @@ def table(texts: Texts, progress: Progress) -> Group:
     for flavor, used, capacity in progress.pools():
         bar = ProgressBar(total=capacity, completed=min(used, capacity), width=_BAR_CELLS)
         bars.add_row(flavor, bar, f"{used:,} / {capacity:,}")
-    day = texts("day", day=progress.day, clock=progress.clock, speed=progress.speed)
+    day = texts(progress.pace, day=progress.day, clock=progress.clock, speed=progress.speed)
     counts = (
         f"{texts('waiting')} {progress.waiting:,}   {texts('running')} {progress.active:,}  "
         f" {texts('planner')} {texts(scraped.backend) if scraped.backend else '-'}"

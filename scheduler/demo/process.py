@@ -48,13 +48,16 @@ class ServiceProcess:
 
     @classmethod
     async def start(
-        cls, config: Path, log: Path, *, start_ms: int, speed: float
+        cls, config: Path, log: Path, *, start_ms: int | None, speed: float
     ) -> "ServiceProcess":
-        """Start it and wait until it takes calls. Raises ``ServiceDied``."""
+        """Start it and wait until it takes calls. Raises ``ServiceDied``.
+
+        ``start_ms`` None gives it the machine's clock, whose speed is 1.
+        """
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "scheduler.demo.service", str(config), str(start_ms),
-                str(speed),
+                sys.executable, "-m", "scheduler.demo.service", str(config),
+                str(start_ms or 0), str(speed),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=file,
                 start_new_session=True,  # Ctrl-C is for us alone: we tell it when to stop
             )  # fmt: skip

@@ -81,7 +81,8 @@ def jobs_by_city(jobs: Iterable[EndedJob], runs: Sequence[RunRow]) -> dict[tuple
         group = found.setdefault((job.city, last.get(job.uid, NOWHERE)), Jobs())
         group.by_state[job.state] += 1
         if job.uid in first_start_ms:
-            group.waits_ms.append(first_start_ms[job.uid] - job.submit_ms)
+            # A real center tells whole seconds, which may lie before the submission.
+            group.waits_ms.append(max(0, first_start_ms[job.uid] - job.submit_ms))
     return dict(sorted(found.items(), key=lambda item: (item[0][0], item[0][1] or "~")))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from scheduler.demo.setup import (
     LIMITED,
     START_MS,
     Site,
+    make_room,
     misbehave,
     set_up,
     trace_jobs,
@@ -28,6 +30,7 @@ from scheduler.demo.setup import (
 from scheduler.demo.stage import Stage
 from scheduler.demo.texts import Texts
 from scheduler.demo.workload import Workload, build, first_days
+from scheduler.store import evidence
 
 #: The service starts at the wall clock's pace so long before the workload; enough to set it up.
 _BEFORE_MS = 60_000
@@ -62,8 +65,7 @@ class Demonstration:
         Raises ``CorridorError`` if it cannot be set up, the service dies, or jobs do not end.
         """
         options, say = self._options, self._stage.say
-        directory = options.directory or Path(tempfile.mkdtemp(prefix="corridor-demo-"))
-        directory = directory.resolve()
+        directory = make_room(options.directory or Path(tempfile.mkdtemp(prefix="corridor-demo-")))
         say("title")
         say("setting_up", directory=directory)
         site = set_up(
@@ -107,7 +109,7 @@ class Demonstration:
         return 0 if all_held else 1
 
     def _conclusion(self, site: Site) -> Conclusion:
-        def stayed() -> list[Stay]:
+        def stayed(runs: Sequence[evidence.RunRow]) -> list[Stay]:
             return [
                 stay
                 for center in site.centers

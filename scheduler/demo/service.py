@@ -2,6 +2,7 @@
 
 It says one line of JSON when it takes calls, then obeys lines on its standard input: ``speed X``
 and ``stop``. The end of the input is a ``stop`` too, so that it never outlives who started it.
+Among real centers its clock is the machine's, which nobody turns.
 """
 
 import asyncio
@@ -11,30 +12,33 @@ import sys
 from pathlib import Path
 
 from scheduler import bootstrap, logs
-from scheduler.clock import ScaledClock
+from scheduler.clock import ScaledClock, WallClock
 from scheduler.config import load_settings
 from scheduler.errors import CorridorError
 
 
 async def serve(config: Path, start_ms: int, speed: float) -> None:
-    """Serve until told to stop; raises ``CorridorError`` if it cannot start."""
+    """Serve until told to stop; raises ``CorridorError`` if it cannot start.
+
+    Without a ``start_ms`` (0) time is the machine's.
+    """
     settings = load_settings(config, {}, {})
     logs.set_up(settings.log.format, settings.log.level)
-    clock = ScaledClock(start_ms, speed)
+    clock = ScaledClock(start_ms, speed) if start_ms else WallClock()
     service = await bootstrap.start_service(settings, clock=clock)
     try:
         _say(
             address=service.address,
             metrics=service.metrics_address,
             now_ms=clock.now_ms(),
-            speed=clock.speed,
+            speed=speed,
         )
         await _obey(clock)
     finally:
         await service.stop()
 
 
-async def _obey(clock: ScaledClock) -> None:
+async def _obey(clock: ScaledClock | WallClock) -> None:
     orders = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
@@ -42,7 +46,7 @@ async def _obey(clock: ScaledClock) -> None:
         order, _, value = line.strip().partition(" ")
         if order == "stop":
             return
-        if order == "speed":
+        if order == "speed" and isinstance(clock, ScaledClock):
             clock.set_speed(float(value))
             _say(now_ms=clock.now_ms(), speed=clock.speed)
 

@@ -22,6 +22,16 @@ wall_limit: 2h
 image: registry.example/sample/train-aarch64:1
 command: [python, train.py]
 """
+_REAL_JOB: Final = """\
+# A sample job: 2 cores of the real Slurm for at most 5 minutes.
+name: my-first-job
+flavor: wuhan-sc/kunpeng-920
+units_per_node: 2
+wall_limit: 5m
+script: |
+  #!/bin/sh
+  echo "hello from $(hostname), job $SLURM_JOB_ID"
+"""
 
 
 def print_commands(
@@ -31,13 +41,16 @@ def print_commands(
     service: ServiceProcess,
     workload: Workload,
     tokens: Mapping[str, str],
+    *,
+    real: bool = False,
 ) -> None:
     """Print how to reach the service as an enterprise, and three commands."""
     job = site.directory / "job.yaml"
-    job.write_text(_JOB, encoding="utf-8")
+    job.write_text(_REAL_JOB if real else _JOB, encoding="utf-8")
     chosen = max(workload.enterprises, key=lambda one: one.credit_limit_fen)
     corridor = _command()
-    console.print(f"\n[bold]{texts('serving', speed=service.clock.speed)}\n")
+    key = "serving_real" if real else "serving"
+    console.print(f"\n[bold]{texts(key, speed=service.clock.speed)}\n")
     for text in (
         texts("token_of", enterprise=chosen.code, city=chosen.city),
         f"export CORRIDOR_SERVER={service.address} CORRIDOR_TOKEN={tokens[chosen.code]}",

@@ -98,15 +98,20 @@ class Site:
         """The database with the ledger in it."""
         return self.directory / "corridor.db"
 
+    @property
+    def records(self) -> Path:
+        """Folder of what the centers themselves wrote down."""
+        return records_of(self.directory)
+
     def journal(self, center: str) -> Path:
         """Where a simulated center writes down what it does."""
-        return self.directory / "centers" / f"{center}.journal"
+        return self.records / f"{center}.journal"
 
     def places(self) -> Iterator[tuple[str, Path]]:
         """What is where, for people; the files of ``deploy`` only in a checkout."""
         yield "metrics", self.metrics
         yield "database", self.database
-        yield "journals", self.directory / "centers"
+        yield "journals", self.records
         yield "log", self.log
         yield "settings", self.config
         deploy = Path(__file__).parents[2] / "deploy"
@@ -115,18 +120,32 @@ class Site:
                 yield "dashboard", deploy / file
 
 
-def set_up(
-    directory: Path, *, ray: str, start_ms: int, speed: float, change: Callable[[Path], None]
-) -> Site:
-    """Make a new site in ``directory``, which must be empty or not there yet.
+def records_of(directory: Path) -> Path:
+    """Folder of what the centers of a site write down."""
+    return directory / "centers"
 
-    ``change`` may change the file of the centers; the clock starts at ``start_ms``, ``speed`` is
-    the one that the settings say. Raises ``DirectoryInUse``, ``OSError``.
+
+def make_room(directory: Path) -> Path:
+    """Make ``directory``, which must be empty or not there yet; returns its absolute path.
+
+    Raises ``DirectoryInUse``, ``OSError``.
     """
     if directory.exists() and any(directory.iterdir()):
         raise DirectoryInUse(f"{directory} is not empty; give a new one with --dir")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory.resolve()
+
+
+def set_up(
+    directory: Path, *, ray: str, start_ms: int, speed: float, change: Callable[[Path], None]
+) -> Site:
+    """Make a new site in ``directory``, for which ``make_room`` was called.
+
+    ``change`` may change the file of the centers; the clock starts at ``start_ms``, ``speed`` is
+    the one that the settings say. Raises ``OSError``.
+    """
     data, config = directory / "data", directory / "corridor.toml"
-    data.mkdir(parents=True)
+    data.mkdir()
     for file in sorted(seed.DATA.glob("*.yaml")):
         shutil.copy(file, data)
     change(data / "centers.yaml")

@@ -17,6 +17,7 @@ _CHECK_TEXT: Final = {
     "ledger": "ledger",
     "quota": "quota_kept",
     "lost": "lost",
+    "meant": "meant",
     "log": "log_clean",
 }
 _OTHER: Final = ("EXPIRED", "REJECTED")

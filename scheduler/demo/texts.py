@@ -11,10 +11,34 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Corridor demonstration: two simulated centers, a real service",
         "光谷科创大走廊算力调度演示：两个模拟算力中心，真实的服务",
     ),
+    "title_real": (
+        "Corridor demonstration with real centers: wuhan-sc is a real Slurm on this machine,"
+        " wuhan-ai a test server of ModelArts (no real one can be had here)",
+        "光谷科创大走廊算力调度演示（真实中心）：wuhan-sc为本机上真实的Slurm，"
+        "wuhan-ai为ModelArts测试服务器（此处无法使用真实中心）",
+    ),
+    "centers_start": (
+        "starting both centers (the first time packages are installed, which takes minutes)",
+        "正在启动两个中心（首次需安装软件包，约数分钟）",
+    ),
+    "workload_real": (
+        "workload: {jobs} small real programs of {enterprises} enterprises, in real time; some of"
+        " them fail, some are given up by who sent them",
+        "负载：{enterprises}家企业的{jobs}个真实小程序，实时运行；其中有的失败，有的由提交者取消",
+    ),
+    "was_real": (
+        "Real: every program and its end, Slurm and its accounting, signatures, all of Corridor."
+        " Not real: nodes, cores and cards are only claimed, and ModelArts is a test server that"
+        " checks signatures, keeps its state and runs the jobs as processes here. Both are stopped"
+        " at the end.",
+        "真实的：每个程序及其结束、Slurm及其记账、签名，以及Corridor全部。非真实的：节点、核与卡仅为声明；"
+        "ModelArts为测试服务器，校验签名、持久保存状态，并在本机以进程运行作业。两者最后均会停止。",
+    ),
     "day": (
         "day {day} {clock}, {speed:,.0f} times real time",
         "第{day}天 {clock}，{speed:,.0f}倍速",
     ),
+    "real_time": ("{clock}, real time", "{clock}，实时"),
     "submitted": ("submitted", "已提交"),
     "ended": ("ended", "已结束"),
     "waiting": ("waiting", "排队"),
@@ -69,6 +93,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     # tables
     "by_center": ("Jobs by city and center (simulated)", "各市各中心作业（模拟中心）"),
+    "by_center_real": (
+        "Jobs by city and center (a real Slurm, and a test server of ModelArts)",
+        "各市各中心作业（真实Slurm与ModelArts测试服务器）",
+    ),
     "by_flavor": (
         "Use, quota and money by center and city, in yuan",
         "各中心各市用量、配额与资金（元）",
@@ -122,6 +150,11 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "no acknowledged job lost: {acknowledged:,} acknowledged, {ended:,} there and ended",
         "已确认作业无丢失：确认{acknowledged:,}个，全部在册且已结束（{ended:,}个）",
     ),
+    "meant": (
+        "every job ended as meant: {succeeded} of {jobs} succeeded, {failed} failed, {cancelled}"
+        " were cancelled",
+        "每个作业均按预期结束：共{jobs}个，成功{succeeded}个，失败{failed}个，取消{cancelled}个",
+    ),
     "log_clean": (
         "no error in the log of the service ({lines:,} lines)",
         "服务日志（{lines:,}行）中无错误",
@@ -151,6 +184,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "The service stays up until Ctrl-C; its clock now runs {speed:.0f} times real time. All"
         " centers are simulated. In another shell:",
         "服务持续运行，按Ctrl-C结束；时钟为{speed:.0f}倍速。所有中心均为模拟。请在另一终端执行：",
+    ),
+    "serving_real": (
+        "The service and both centers stay up until Ctrl-C. In another shell:",
+        "服务与两个中心持续运行，按Ctrl-C结束。请在另一终端执行：",
     ),
     "token_of": (
         "# a token of {enterprise} in {city}, for this machine alone",

@@ -130,7 +130,7 @@ def build(
         notes["failures"] += job.outcome != SUCCEEDED
         notes["cancellations"] += job.cancel_after_ms is not None
         notes["deadlines"] += job.deadline_after_ms is not None
-    return Workload(jobs, _enterprises(jobs, prices_ufen), notes)
+    return Workload(jobs, enterprises_of(jobs, prices_ufen), notes)
 
 
 def _job(one: TraceJob, flavors: Mapping[str, FlavorLimits], seed: int) -> tuple[DemoJob, bool]:
@@ -262,7 +262,7 @@ class _Need:
         return at_least if is_tight else max(at_least, self.most * 6 // 5)
 
 
-def _enterprises(
+def enterprises_of(
     jobs: Iterable[DemoJob], prices_ufen: Mapping[str, int]
 ) -> tuple[DemoEnterprise, ...]:
     """The enterprises of the jobs; the credit of one in eight is tight.
