@@ -93,6 +93,8 @@ def open_adapter(
             f"kind {kind!r}: its adapter is of another version of the contract; it lacks"
             f" {', '.join(lacking)} (see adapters/contract.py)"
         )
+    if not adapter.settle_s > 0:
+        raise BadKind(f"kind {kind!r}: settle_s of its adapter must be above 0: see its contract")
     return adapter
 
 

@@ -105,6 +105,14 @@ def test_an_adapter_of_another_contract_is_told_what_it_lacks(install: Install) 
     assert "submit" in told("cloud")
 
 
+def test_an_adapter_must_have_a_settle_window() -> None:
+    """An intent to send is good for a part of it: without one a run would never be sent."""
+    with pytest.raises(BadKind, match="settle_s of its adapter must be above 0"):
+        registry.open_adapter(
+            "simulated", "a", {"flavors": [FLAVOR], "settle_s": 0}, lambda: 1, float
+        )
+
+
 def test_two_packages_of_one_kind_are_both_named(install: Install) -> None:
     install("corridor-cloud", "cloud", "corridor_cloud:open_center")
     install("corridor-sky", "cloud", "corridor_sky:open_center")
