@@ -1,5 +1,6 @@
 """Who is let in: signatures, clocks, tokens, projects and paths."""
 
+import hashlib
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -87,6 +88,16 @@ def test_what_is_signed_may_not_change(rig: Rig) -> None:
     assert resend(f"{QUOTAS}?resource=job-num&user_id=1") == 401
     assert resend(f"{QUOTAS}?resource=job-num", b"{}") == 401
     assert resend(f"{QUOTAS}?resource=job-num", agent="b") == 401
+
+
+def test_a_digest_in_a_header_must_be_the_bodys(rig: Rig) -> None:
+    path = f"/v2/{PROJECT}/training-job-searches"
+    for told in ("UNSIGNED-PAYLOAD", "0" * 64):
+        reply = rig.raw("POST", path, {"limit": 1}, headers={"X-Sdk-Content-Sha256": told})
+        assert (reply.status, reply.json["error_code"]) == (401, "APIGW.0301")
+    digest = hashlib.sha256(b'{"limit": 1}').hexdigest()
+    headers = {"X-Sdk-Content-Sha256": digest}
+    assert rig.raw("POST", path, {"limit": 1}, headers=headers).status == 200
 
 
 def test_paths_queries_and_bodies_of_all_letters_are_signed_alike(rig: Rig) -> None:

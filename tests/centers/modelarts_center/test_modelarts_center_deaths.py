@@ -38,13 +38,15 @@ def test_running_jobs_are_adopted_and_end_with_their_own_status(rig: Rig) -> Non
     assert len(rig.show(good).status.running_records) == 1
 
 
-def test_the_end_of_a_job_is_known_though_the_center_was_dead_meanwhile(rig: Rig) -> None:
-    job_id = rig.create("job", f"{WAITS}; echo done; exit 3")
-    rig.control.until("job", "Running")
-    task = rig.center.settings.directory / "jobs" / job_id / "1-worker-0"
+def test_the_end_of_a_job_is_known_though_the_center_was_dead_meanwhile(
+    rig: Rig, tmp_path: Path
+) -> None:
+    told = tmp_path / "wrapper"
+    os.mkfifo(told)
+    job_id = rig.create("job", f"echo $PPID >{told}; {WAITS}; echo done; exit 3")
+    pidfd = os.pidfd_open(int(told.read_text()))
     rig.center.kill()
     go(rig, job_id)
-    pidfd = os.pidfd_open(int(os.readlink(task / "claim.0")))
     select.select([pidfd], [], [])
     os.close(pidfd)
     rig.center.start_again()
