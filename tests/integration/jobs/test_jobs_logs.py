@@ -29,7 +29,10 @@ async def test_a_log_is_read_piece_by_piece(corridor: Any, hands: Any, centers: 
         if piece.end:
             break
     assert whole == centers.log
-    assert centers.asked[0] == ("wuhan-ai", f"{job_id}.1", 0, 7)
+    center, run, *window = centers.asked[0]
+    assert (center, run.run_id, window) == ("wuhan-ai", f"{job_id}.1", [0, 7])
+    assert run.native_id
+    assert run.submit_ms
     for asked, limit in ((0, 65_536), (1_048_577, 1_048_576)):
         await read(corridor, job_id, limit_bytes=asked)
         assert centers.asked[-1][3] == limit
@@ -44,7 +47,7 @@ async def test_the_last_attempt_or_the_one_that_is_named(
     await hands.run(job_id)
     for attempt, asked in ((0, 2), (1, 1), (2, 2)):
         await read(corridor, job_id, attempt=attempt)
-        assert centers.asked[-1][1] == f"{job_id}.{asked}"
+        assert centers.asked[-1][1].run_id == f"{job_id}.{asked}"
     found = await refusal(read(corridor, job_id, attempt=3))
     assert found.code == grpc.StatusCode.NOT_FOUND
 
