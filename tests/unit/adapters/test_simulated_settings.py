@@ -75,5 +75,5 @@ def test_the_registry_opens_by_kind() -> None:
 
 def test_the_registry_lists_what_it_knows() -> None:
     assert "simulated" in kinds()
-    with pytest.raises(ValueError, match="'slrum'; known are agent, .*, simulated, slurm"):
+    with pytest.raises(ValueError, match=r"'slrum'; known are agent, .*, simulated, slurm"):
         open_adapter("slrum", "wuhan-sc", {}, lambda: 0, lambda ms: ms / 1000)
