@@ -77,12 +77,16 @@ class Job:
 
     @property
     def finish_ms(self) -> int:
-        """When it last was on its nodes, as far as it is known; 0 if it never was."""
-        if not self.begin_ms:
-            return 0
-        last = max((one.end_ms for one in self.records), default=0)
-        by_duration = self.start_ms + self.duration_ms if self.start_ms else 0
-        return max(last, by_duration, self.begin_ms)
+        """When it last was on its nodes, as far as it is known; 0 if it never was.
+
+        By its records; by its duration where they state no end, or nothing but parts of a second.
+        """
+        begin_ms = self.begin_ms
+        last_ms = max((one.end_ms for one in self.records), default=0)
+        lengths = [one.end_ms - one.start_ms for one in self.records]
+        if any(lengths) and min(lengths) >= 0:
+            return last_ms
+        return max(last_ms, (self.start_ms or begin_ms) + self.duration_ms) if begin_ms else 0
 
 
 def read_job(raw: object) -> Job:
@@ -106,7 +110,7 @@ def read_job(raw: object) -> Job:
         duration_ms=_whole(status.get("duration")),
         records=tuple(_record(one) for one in _list(status, "running_records")),
         ends=tuple(_task_end(one) for one in _list(status, "task_statuses")),
-        tasks=tuple(str(one) for one in status.get("tasks") or () if isinstance(one, str)),
+        tasks=_tasks(status.get("tasks")),
         flavor_id=_text(resource, "flavor_id"),
         pool_id=_text(resource, "pool_id"),
         nodes=_whole(resource.get("node_count")),
@@ -135,6 +139,10 @@ def _task_end(raw: Mapping[str, Any]) -> TaskEnd:
     code = raw.get("exit_code")
     is_code = isinstance(code, int) and not isinstance(code, bool)
     return TaskEnd(code if is_code else None, _text(raw, "message"))
+
+
+def _tasks(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def _cards(resource: Mapping[str, Any]) -> int:
