@@ -128,6 +128,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ResolveDifference": _OPERATOR,
             "ListPrices": _PEOPLE,
             "SetPrices": _OPERATOR,
+            "ResolveRun": _OPERATOR,
             "SetFlavorDomestic": _OPERATOR,
         },
         "AdapterService": {

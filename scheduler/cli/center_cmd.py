@@ -6,7 +6,7 @@ import typer
 from corridor.v1 import center_service_pb2 as pb
 from corridor.v1.identity_service_pb2 import ListCitiesRequest
 
-from scheduler.cli import amounts, center_check_cmd, fact_cmd, price_cmd
+from scheduler.cli import amounts, center_check_cmd, fact_cmd, price_cmd, resolve_cmd
 from scheduler.cli.client_command import add
 from scheduler.cli.groups import ClientGroup
 from scheduler.cli.message_json import enum_word, print_json, to_json
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     add(center, "cordon", cordon)
     add(center, "drain", drain)
     add(center, "resume", resume)
+    add(center, "resolve", resolve_cmd.resolve)
     add(center, "check", center_check_cmd.check)
     add(center, "kinds", center_check_cmd.kinds)
     add(center, "prices", price_cmd.prices)

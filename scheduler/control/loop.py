@@ -17,6 +17,7 @@ import structlog
 
 from adapters.contract import CenterAdapter, RunRequest, boot_s
 from scheduler.clock import Clock
+from scheduler.control.acknowledging import Acknowledger
 from scheduler.control.bookkeeping import BookDesk, Bookkeeping
 from scheduler.control.capacity_watch import CapacityWatch
 from scheduler.control.center_worker import CenterWorker, Pause, RunKey
@@ -61,8 +62,8 @@ class ControlLoop:
 
     ``decode_spec`` turns a stored spec into data; ``holder`` names this process in the leader row;
     ``pause`` waits real seconds for centers that ask, ``now_s`` are seconds in which a stopped
-    process grows old. After ``lead`` and ``load``, ``cycle``,
-    ``housekeeping`` and the steps of the workers move the loop by hand, beside ``ingest_forever``.
+    process grows old. After ``lead`` and ``load``, ``cycle``, ``housekeeping`` and the steps of
+    the workers move the loop by hand, beside ``ingest_forever``.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class ControlLoop:
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
         self.centers = WorkersView(self.workers)
         self.capacity = CapacityWatch(adapters, clock, settings, self)
+        self.acknowledger = Acknowledger(adapters, db, settings, self, rng.random)
         self.epoch = 0
         self.fenced = asyncio.Event()
         self._revision = 0
@@ -131,6 +133,7 @@ class ControlLoop:
         self.metrics.leader(True, self.epoch)
         self._heard, open_runs = await self.db.read(lambda c: (feed.head(c), runs.open_runs(c)))
         self._track(open_runs)
+        await self.acknowledger.begin()
         await self.planner.start()
         log.info("leading", epoch=self.epoch, centers=sorted(self.workers))
 
@@ -148,6 +151,7 @@ class ControlLoop:
         for worker in self.workers.values():
             worker.start()
         self.capacity.start()
+        self.acknowledger.start()
         self._tasks = [
             asyncio.create_task(self._guarded(self._plan_forever), name="plan"),
             asyncio.create_task(self._guarded(self.ingest_forever), name="ingest"),
@@ -167,6 +171,7 @@ class ControlLoop:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.capacity.stop()
+        await self.acknowledger.stop()
         for worker in self.workers.values():
             await worker.stop()
         await self.planner.close()

@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     RUN_UNKNOWN = "RUN_UNKNOWN"
     RUN_FORGOTTEN = "RUN_FORGOTTEN"  # its center took it and lost it; it is sent again
     HOLD_ALARM = "HOLD_ALARM"  # unknown for so long that somebody must look at what it holds
+    RUN_RESOLVED = "RUN_RESOLVED"  # an operator said what became of a run that was unknown
     EVICTION_ORDERED = "EVICTION_ORDERED"
     EVICTION_NOTICED = "EVICTION_NOTICED"
     RUN_ENDED = "RUN_ENDED"

@@ -3,17 +3,19 @@
 from typing import Final
 
 from corridor.v1 import center_service_pb2 as pb
-from corridor.v1 import center_service_pb2_grpc, fact_pb2
+from corridor.v1 import center_service_pb2_grpc, fact_pb2, resolution_pb2
 
+from scheduler.domain.ids import run_id
 from scheduler.rpc import caller
-from scheduler.rpc.messages import CallContext, timestamp
+from scheduler.rpc.messages import CallContext, milliseconds, optional, timestamp
 from scheduler.rpc.price_methods import PriceMethods
 from scheduler.rpc.reconciling_methods import ReconcilingMethods
-from scheduler.services import centers
+from scheduler.services import centers, resolving
 from scheduler.services.centers import CenterView
 from scheduler.services.context import Context
 from scheduler.store.centers import CORDONED, DRAINING, OPEN, OfferedFlavor
 
+_RESOLUTION: Final = "RUN_RESOLUTION_"
 _STATES: Final = {
     OPEN: pb.CENTER_STATE_OPEN,
     CORDONED: pb.CENTER_STATE_CORDONED,
@@ -58,6 +60,28 @@ class CenterServicer(
     ) -> pb.ResumeCenterResponse:
         view = await centers.resume(self._context, caller.current(), request.center, request.reason)
         return pb.ResumeCenterResponse(center=_center(view))
+
+    async def ResolveRun(
+        self, request: resolution_pb2.ResolveRunRequest, context: CallContext
+    ) -> resolution_pb2.ResolveRunResponse:
+        how = resolution_pb2.RunResolution.DESCRIPTOR.values_by_number.get(request.resolution)
+        wish = resolving.Wish(
+            request.run_id,
+            "" if how is None else how.name.removeprefix(_RESOLUTION),
+            optional(request, "exit_code"),
+            milliseconds(request.start_time) if request.HasField("start_time") else None,
+            milliseconds(request.end_time) if request.HasField("end_time") else None,
+            request.reason,
+        )
+        done = await resolving.resolve(self._context, caller.current(), wish)
+        return resolution_pb2.ResolveRunResponse(
+            run_id=run_id(*done.key),
+            center=done.center,
+            resolution=resolution_pb2.RunResolution.Value(_RESOLUTION + done.resolution),
+            run_state=done.run_state,
+            job_state=done.job_state,
+            gross_fen=done.gross_fen,
+        )
 
     async def SetFlavorDomestic(
         self, request: fact_pb2.SetFlavorDomesticRequest, context: CallContext

@@ -154,6 +154,8 @@ class _Reader:
             return
         if seen.start_ms is not None and run.start_ms is None:
             self._started(run, seen.start_ms)
+        else:
+            _begun_anew(run, seen)
         if seen.phase in ACTIVE_PHASES:  # also if its center queued it again: it is no step back
             self._move(run, RunState.RUNNING)
             return
@@ -255,6 +257,16 @@ class _Reader:
             jitter=self._jitter(),
         )
         finish(self._changes, run, outcome, ending, usage)
+
+
+def _begun_anew(run: RunNow, seen: Observation) -> None:
+    """Note that a center queued a run again (-1), and when it began it anew."""
+    before = run.restart_ms
+    if seen.phase is Phase.WAITING:
+        run.restart_ms = -1
+    elif seen.start_ms is not None and run.start_ms is not None and seen.start_ms > run.start_ms:
+        run.restart_ms = seen.start_ms
+    run.changed = run.changed or run.restart_ms != before
 
 
 def finish(

@@ -64,6 +64,13 @@ class Promise(SQLModel, table=True):
     made_ms: int = Field(sa_type=BigInteger)
 
 
+class Acknowledgement(SQLModel, table=True):
+    """Up to which event of the feed a center was told of its runs that are over and settled."""
+
+    center: str = Field(primary_key=True)
+    upto_seq: int = Field(sa_type=BigInteger)
+
+
 class Link(SQLModel, table=True):
     """A line for data between two cities or centers (``cities/wuhan``), the same both ways."""
 

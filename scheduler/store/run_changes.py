@@ -13,7 +13,7 @@ from scheduler.domain.states import JOB_TERMINAL, NOT_BILLED
 from scheduler.store import feed, settlements
 from scheduler.store.database import bulk_execute, bulk_update
 from scheduler.store.run_state import RunKey, RunNow
-from scheduler.store.settlements import Ended, Settled
+from scheduler.store.settlements import Ended, Moved, Settled
 
 DAY_MS: Final = 86_400_000
 _NOTHING: Final = Settled(0, 0, 0)
@@ -128,7 +128,7 @@ def _write_runs(connection: Connection, touched: Sequence[RunNow]) -> None:
         (
             run.uid, run.attempt, run.was[0], run.state, run.sequence, run.native_id,
             run.accept_ms, run.start_ms, run.end_ms, run.failure, run.exit_code, run.message,
-            run.settled_ms, run.notice_ms, run.evict_deadline_ms,
+            run.settled_ms, run.notice_ms, run.evict_deadline_ms, run.restart_ms,
         )
         for run in touched
     ]  # fmt: skip
@@ -137,13 +137,14 @@ def _write_runs(connection: Connection, touched: Sequence[RunNow]) -> None:
         "UPDATE run SET state = v.column4, sequence = v.column5, native_id = v.column6,"
         " accept_ms = v.column7, start_ms = v.column8, end_ms = v.column9,"
         " failure_class = v.column10, exit_code = v.column11, message = v.column12,"
-        " settled_ms = v.column13, notice_ms = v.column14, evict_deadline_ms = v.column15"
+        " settled_ms = v.column13, notice_ms = v.column14, evict_deadline_ms = v.column15,"
+        " restart_ms = v.column16"
         " FROM {values} WHERE run.job_uid = v.column1"
         " AND run.attempt = v.column2 AND run.state = v.column3",
         rows,
     )
     if changed != len(rows):
-        raise RuntimeError(f"{len(rows) - changed} runs moved beside the leader")
+        raise Moved(f"{len(rows) - changed} runs moved beside the leader")
 
 
 def _write_jobs(
@@ -181,7 +182,7 @@ def _write_jobs(
         moved,
     )
     if changed != len(moved):
-        raise RuntimeError(f"{len(moved) - changed} jobs moved beside the leader")
+        raise Moved(f"{len(moved) - changed} jobs moved beside the leader")
     bulk_execute(
         connection,
         "UPDATE job SET version = version + 1, gross_fen = gross_fen + ?,"

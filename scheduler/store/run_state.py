@@ -25,6 +25,7 @@ class RunNow:
     ``job_end_ms`` and ``not_before_ms`` are for the job; ``settle_usage`` is the metered use by
     which the run is to be settled now. What the platform ordered of the run is in ``evict_cause``
     to ``evict_deadline_ms`` (see ``tables.Run``), what that did to its job in the counts.
+    ``resolution`` is the word of the operator who ends it now.
     """
 
     uid: int
@@ -62,10 +63,12 @@ class RunNow:
     finish_by_ms: int | None
     options: str
     met_deadline_ms: int | None
+    restart_ms: int | None
     was: tuple[RunState, JobState]
     deactivated: bool = False
     job_end_ms: int | None = None
     not_before_ms: int = 0
+    resolution: str = ""
     changed: bool = False
     settle_usage: tuple[Usage, ...] | None = None
 
@@ -106,7 +109,8 @@ _COLUMNS: Final = (
     " r.message, r.settled_ms, j.state, j.cancel_requested, j.attempts_max, j.retry_on,"
     " j.submit_ms, r.evict_cause, r.evict_grace_ms, r.notice_ms, r.evict_deadline_ms, j.evictions,"
     " j.attempts_free, j.start_tries, j.failures, j.deadline_ms, j.finish_by_ms,"
-    " CASE WHEN j.finish_by_ms IS NULL THEN '' ELSE j.options END, j.met_deadline_ms"
+    " CASE WHEN j.finish_by_ms IS NULL THEN '' ELSE j.options END, j.met_deadline_ms,"
+    " r.restart_ms"
 )
 _RUN_STATES: Final = {str(state): state for state in RunState}
 _JOB_STATES: Final = {str(state): state for state in JobState}

@@ -36,6 +36,10 @@ from scheduler.store.usage_records import digest
 RunKey = tuple[int, int]
 
 
+class Moved(RuntimeError):
+    """What was read of a run changed before it was written, by another's word: read it again."""
+
+
 class Ended(NamedTuple):
     """A run that ended, with its metered use; ``billed`` False if it was not its user's fault."""
 
@@ -148,7 +152,7 @@ def _endings(connection: Connection, ended: Sequence[Ended]) -> list[_Ending]:
     for one in ended:
         key = (one.uid, one.attempt)
         if key not in held:
-            raise RuntimeError(f"run {key} has no open hold: it was settled before or never held")
+            raise Moved(f"run {key} has no open hold: it was settled before or never held")
         terms, mine = held[key], legs.get(key, [])
         plain = [stored.leg for stored in mine]
         spans = [Span(use.segment, use.start_ms, use.end_ms, use.units) for use in one.usage]

@@ -376,6 +376,10 @@ class Run(SQLModel, table=True):
     evict_grace_ms: int | None = _big(null=True)
     notice_ms: int | None = _big(null=True)
     evict_deadline_ms: int | None = _big(null=True)
+    #: An operator's word on how it ended; empty if its center said so.
+    resolution: str = ""
+    #: When its center began it anew, having queued it again; -1 while it has not.
+    restart_ms: int | None = _big(null=True)
 
 
 class Event(SQLModel, table=True):

@@ -1,6 +1,7 @@
 """More money held for runs that go on beyond what is held for them (T6).
 
-A hold is for a run's whole wall limit, at which its center ends it. One that its center lets go on
+A hold is for a run's whole wall limit, at which its center ends it; it begins anew with a run that
+its center queued again and began anew. One that its center lets go on
 gets a further revision of its hold, at the prices and by the rules that were frozen for it, of what
 programmes and the wallet have left now. A run for which nobody can pay more is to end.
 """
@@ -68,9 +69,10 @@ class _Run(NamedTuple):
 _DUE: Final = (
     " FROM run r JOIN job j ON j.uid = r.job_uid"
     " WHERE r.settled_ms IS NULL AND r.state = 'RUNNING' AND r.evict_cause IS NULL"
-    " AND NOT j.cancel_requested AND r.start_ms + r.wall_limit_s * 1000 <= {before_ms}"
-    " AND r.start_ms + 1000 * (SELECT sum(h.wall_limit_s) FROM hold h WHERE h.job_uid = r.job_uid"
-    " AND h.attempt = r.attempt AND h.state = 'HELD') <= {before_ms}"
+    " AND NOT j.cancel_requested AND coalesce(r.restart_ms, 0) >= 0"
+    " AND coalesce(r.restart_ms, r.start_ms) + r.wall_limit_s * 1000 <= {before_ms}"
+    " AND coalesce(r.restart_ms, r.start_ms) + 1000 * (SELECT sum(h.wall_limit_s) FROM hold h"
+    " WHERE h.job_uid = r.job_uid AND h.attempt = r.attempt AND h.state = 'HELD') <= {before_ms}"
 )
 
 
@@ -120,7 +122,7 @@ def _due(connection: Connection, terms: Terms, now_ms: int) -> list[_Run]:
     rows: Sequence[Any] = bulk_read(
         connection,
         "SELECT r.job_uid, r.attempt, r.center, r.flavor, r.enterprise, r.city, r.units,"
-        " r.start_ms, j.subsidy, j.self_pay_max_fen,"
+        " coalesce(r.restart_ms, r.start_ms), j.subsidy, j.self_pay_max_fen,"
         " (SELECT count(*) FROM hold h WHERE h.job_uid = r.job_uid AND h.attempt = r.attempt),"
         " (SELECT sum(h.wall_limit_s) FROM hold h WHERE h.job_uid = r.job_uid"
         " AND h.attempt = r.attempt),"

@@ -56,6 +56,7 @@ def take(
     if not stated:
         return []
     charges = charge_book.load(connection, stated.keys())
+    resolved = _resolved(connection, charges.keys())
     known = _known(connection, charges.keys())
     differing: list[tuple[object, ...]] = []
     fresh: dict[RunKey, list[Usage]] = {}
@@ -63,6 +64,9 @@ def take(
         for said in stated[key]:
             one = replace(said, run_id="", failure=None)
             mine = known.get(key, {})
+            if key in resolved:
+                differing += _beside_a_word(charge, said, mine, now_ms)
+                continue
             stored = mine.get((one.segment, one.revision))
             if not is_billed(said):
                 differing += _no_more_billed(charge, one, mine, now_ms)
@@ -77,6 +81,33 @@ def take(
     corrected = _correct(connection, charges, known, fresh, differing, now_ms)
     note_differences(connection, differing)
     return corrected
+
+
+def _resolved(connection: Connection, keys: Collection[RunKey]) -> set[RunKey]:
+    """Which of these runs ended by an operator's word."""
+    listed = ", ".join(str(uid) for uid, _ in keys)
+    if not listed:
+        return set()
+    rows = bulk_read(
+        connection,
+        f"SELECT job_uid, attempt FROM run WHERE job_uid IN ({listed}) AND resolution <> ''",
+    )
+    return {(uid, attempt) for uid, attempt in rows} & set(keys)
+
+
+def _beside_a_word(
+    charge: Charge, said: Usage, mine: Mapping[tuple[int, int], Usage], now_ms: int
+) -> list[tuple[object, ...]]:
+    """Return a difference for use of a run that an operator said the end of.
+
+    That word stands: nothing is charged beside it by itself. What is known here already is none.
+    """
+    spans = {(stored.start_ms, stored.end_ms, stored.units) for stored in mine.values()}
+    if not is_billed(said) or (said.start_ms, said.end_ms, said.units) in spans:
+        return []
+    here = max(mine.values(), key=lambda stored: stored.revision, default=None)
+    one = replace(said, run_id="", failure=None)
+    return [_difference(charge, one, "" if here is None else _json(here), now_ms)]
 
 
 def _no_more_billed(

@@ -32,12 +32,40 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "there is no center {center} in {file}; known are {known}",
         "{file} 中没有算力中心 {center}，已有：{known}",
     ),
+    # corridor center resolve
+    "resolved.run": ("run", "运行"),
+    "resolved.center": ("center", "算力中心"),
+    "resolved.its_state": ("run is now", "运行现为"),
+    "resolved.job": ("job is now", "作业现为"),
+    "resolved.charged": ("charged", "计费"),
+    "resolved.how": (
+        "--as must be one of {known}, not {given}",
+        "--as 须为 {known} 之一，不能是 {given}",
+    ),
     "found.kind": ("KIND", "类型"),
     "found.package": ("PACKAGE", "软件包"),
     "found.opener": ("OPENER", "入口"),
 }
 
 HELP: Final[dict[str, str]] = {
+    "The run, as JOB.ATTEMPT; it must be UNKNOWN.": "运行，写作 JOB.ATTEMPT；状态须为不明。",
+    "What became of it: never-started, lost, cancelled or ended.": (
+        "实际结果：never-started（未曾开始）、lost（已丢失）、"
+        "cancelled（已取消）或 ended（已结束）。"
+    ),
+    "Of what ended: its exit code.": "已结束的：退出码。",
+    "Of what ended: when it began, unless it was seen; as 2027-01-01T09:00:00+08:00.": (
+        "已结束的：开始时间（曾观测到开始的可省略），如 2027-01-01T09:00:00+08:00。"
+    ),
+    "Of what ended: when it ended.": "已结束的：结束时间。",
+    "Say what became of a run that is UNKNOWN, after looking at its center.\n\n"
+    "never-started: its job is queued again; lost: tried again as its retry policy says; cancelled:"
+    " its job is cancelled; of these nothing is billed. ended: billed for its time. What the center"
+    " says first counts; what it states later is for people to look at.": (
+        "在查看算力中心之后，说明一个状态不明的运行的实际结果。\n\n"
+        "never-started：作业重新排队；lost：按其重试策略处理；cancelled：作业取消；以上均不计费。"
+        "ended：按其时间计费。算力中心若先有说法，以其为准；其后的说法交人工核对。"
+    ),
     "The file of centers; default: setting centers.file.": (
         "算力中心文件；默认取设置 centers.file。"
     ),

@@ -49,6 +49,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "outcome unknown for long; its money stays held",
         "结果长时间未知，资金继续冻结",
     ),
+    "event.RUN_RESOLVED": ("resolved by an operator", "由运维人员裁定"),
     "event.ALERT_RAISED": ("a threshold was reached", "达到提醒阈值"),
     "event.EVICTION_ORDERED": ("is to give way", "将被收回"),
     "event.EVICTION_NOTICED": ("told to save its work", "已通知保存进度"),

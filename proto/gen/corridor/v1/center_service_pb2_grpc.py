@@ -7,6 +7,7 @@ from corridor.v1 import center_service_pb2 as corridor_dot_v1_dot_center__servic
 from corridor.v1 import fact_pb2 as corridor_dot_v1_dot_fact__pb2
 from corridor.v1 import price_pb2 as corridor_dot_v1_dot_price__pb2
 from corridor.v1 import reconciliation_pb2 as corridor_dot_v1_dot_reconciliation__pb2
+from corridor.v1 import resolution_pb2 as corridor_dot_v1_dot_resolution__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -92,6 +93,11 @@ class CenterServiceStub:
                 '/corridor.v1.CenterService/ResolveDifference',
                 request_serializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.FromString,
+                _registered_method=True)
+        self.ResolveRun = channel.unary_unary(
+                '/corridor.v1.CenterService/ResolveRun',
+                request_serializer=corridor_dot_v1_dot_resolution__pb2.ResolveRunRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_resolution__pb2.ResolveRunResponse.FromString,
                 _registered_method=True)
         self.SetFlavorDomestic = channel.unary_unary(
                 '/corridor.v1.CenterService/SetFlavorDomestic',
@@ -186,6 +192,15 @@ class CenterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveRun(self, request, context):
+        """Runs whose outcome nobody knows (resolution.proto).
+
+        Says what became of a run that is UNKNOWN. What its center says first counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetFlavorDomestic(self, request, context):
         """What subsidy rules ask about hardware (fact.proto).
 
@@ -252,6 +267,11 @@ def add_CenterServiceServicer_to_server(servicer, server):
                     servicer.ResolveDifference,
                     request_deserializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.SerializeToString,
+            ),
+            'ResolveRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveRun,
+                    request_deserializer=corridor_dot_v1_dot_resolution__pb2.ResolveRunRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_resolution__pb2.ResolveRunResponse.SerializeToString,
             ),
             'SetFlavorDomestic': grpc.unary_unary_rpc_method_handler(
                     servicer.SetFlavorDomestic,
@@ -557,6 +577,33 @@ class CenterService:
             '/corridor.v1.CenterService/ResolveDifference',
             corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceRequest.SerializeToString,
             corridor_dot_v1_dot_reconciliation__pb2.ResolveDifferenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/ResolveRun',
+            corridor_dot_v1_dot_resolution__pb2.ResolveRunRequest.SerializeToString,
+            corridor_dot_v1_dot_resolution__pb2.ResolveRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

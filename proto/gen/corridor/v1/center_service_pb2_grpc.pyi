@@ -8,6 +8,7 @@ from corridor.v1 import center_service_pb2 as _center_service_pb2
 from corridor.v1 import fact_pb2 as _fact_pb2
 from corridor.v1 import price_pb2 as _price_pb2
 from corridor.v1 import reconciliation_pb2 as _reconciliation_pb2
+from corridor.v1 import resolution_pb2 as _resolution_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -66,6 +67,11 @@ class CenterServiceStub:
     """Lists differences, newest first; a city sees those of its own jobs."""
     ResolveDifference: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveDifferenceRequest, _reconciliation_pb2.ResolveDifferenceResponse]
     """Resolves a difference, so that its month can be closed."""
+    ResolveRun: _grpc.UnaryUnaryMultiCallable[_resolution_pb2.ResolveRunRequest, _resolution_pb2.ResolveRunResponse]
+    """Runs whose outcome nobody knows (resolution.proto).
+
+    Says what became of a run that is UNKNOWN. What its center says first counts.
+    """
     SetFlavorDomestic: _grpc.UnaryUnaryMultiCallable[_fact_pb2.SetFlavorDomesticRequest, _fact_pb2.SetFlavorDomesticResponse]
     """What subsidy rules ask about hardware (fact.proto).
 
@@ -107,6 +113,11 @@ class CenterServiceAsyncStub(CenterServiceStub):
     """Lists differences, newest first; a city sees those of its own jobs."""
     ResolveDifference: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ResolveDifferenceRequest, _reconciliation_pb2.ResolveDifferenceResponse]  # type: ignore[assignment]
     """Resolves a difference, so that its month can be closed."""
+    ResolveRun: _aio.UnaryUnaryMultiCallable[_resolution_pb2.ResolveRunRequest, _resolution_pb2.ResolveRunResponse]  # type: ignore[assignment]
+    """Runs whose outcome nobody knows (resolution.proto).
+
+    Says what became of a run that is UNKNOWN. What its center says first counts.
+    """
     SetFlavorDomestic: _aio.UnaryUnaryMultiCallable[_fact_pb2.SetFlavorDomesticRequest, _fact_pb2.SetFlavorDomesticResponse]  # type: ignore[assignment]
     """What subsidy rules ask about hardware (fact.proto).
 
@@ -211,6 +222,17 @@ class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.ResolveDifferenceResponse, _abc.Awaitable[_reconciliation_pb2.ResolveDifferenceResponse]]:
         """Resolves a difference, so that its month can be closed."""
+
+    @_abc_1.abstractmethod
+    def ResolveRun(
+        self,
+        request: _resolution_pb2.ResolveRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resolution_pb2.ResolveRunResponse, _abc.Awaitable[_resolution_pb2.ResolveRunResponse]]:
+        """Runs whose outcome nobody knows (resolution.proto).
+
+        Says what became of a run that is UNKNOWN. What its center says first counts.
+        """
 
     @_abc_1.abstractmethod
     def SetFlavorDomestic(
