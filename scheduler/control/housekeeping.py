@@ -25,11 +25,13 @@ from scheduler.store import (
     top_ups,
 )
 from scheduler.store.database import Connection, Database
-from scheduler.store.evicting import Late, Orders
+from scheduler.store.evicting import Emptying, Late, Orders
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+#: Looks at a center between the order to end a run and its end, beside the grace.
+_DRAIN_LOOKS_AHEAD = 5
 
 
 class LeaderPort(Protocol):
@@ -111,13 +113,14 @@ class Housekeeping:
         """Order the end of runs on nodes that are drained, and of those no center begins."""
         now_ms, epoch, settings = self._clock.now_ms(), self._port.epoch, self._settings
         before_ms = now_ms - self._scheduling_ms(settings.start_timeout_s)
-        grace_ms = int(settings.drain_grace_s * 1_000)
+        ahead_ms = self._scheduling_ms(_DRAIN_LOOKS_AHEAD * settings.follow_s)
+        emptying = Emptying(int(settings.drain_grace_s * 1_000), now_ms, ahead_ms)
         late = Late(before_ms, self._answering())
-        if not await self._db.read(lambda c: evicting.any_due(c, late)):
+        if not await self._db.read(lambda c: evicting.any_due(c, late, emptying)):
             return
 
         def order(connection: Connection) -> Orders:
-            drained = evicting.drain(connection, epoch, grace_ms, now_ms)
+            drained = evicting.drain(connection, epoch, emptying)
             return drained.and_also(evicting.time_out(connection, epoch, late, now_ms))
 
         self._ordered(await self._port.write(order))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -38,9 +38,29 @@ class OfferedFlavor:
     pool: Pool
 
 
+class RunCounts(NamedTuple):
+    """Runs at a center that have not ended, by state; of all of them ``ending`` are ordered to.
+
+    ``pending`` wait here to be sent, ``accepted`` in the center's own queue.
+    """
+
+    pending: int = 0
+    submitting: int = 0
+    accepted: int = 0
+    running: int = 0
+    unknown: int = 0
+    ending: int = 0
+
+
+_NO_RUNS: Final = RunCounts()
+
+
 @dataclass(frozen=True, slots=True)
 class CenterRow:
-    """A center; ``state`` is OPEN, CORDONED or DRAINING, ``settings`` its adapter's JSON."""
+    """A center; ``state`` is OPEN, CORDONED or DRAINING, ``settings`` its adapter's JSON.
+
+    ``drain_deadline_ms`` is until when it is to be empty, None for at once.
+    """
 
     center: str
     name_zh: str
@@ -51,22 +71,18 @@ class CenterRow:
     settings: str
     flavors: Sequence[OfferedFlavor]
     active_runs: int
+    runs: RunCounts = _NO_RUNS
+    drain_deadline_ms: int | None = None
 
 
 def list_centers(connection: Connection, now_ms: int) -> list[CenterRow]:
     """Return all centers by code, with the prices in force at ``now_ms`` (scheduling time)."""
     offered = _offered(connection, now_ms)
-    over = ", ".join(f"'{state}'" for state in sorted(RUN_TERMINAL))
-    active = {
-        row[0]: row[1]
-        for row in connection.execute(
-            text(f"SELECT center, count(*) FROM run WHERE state NOT IN ({over}) GROUP BY center")
-        )
-    }
+    counts = _run_counts(connection)
     rows = connection.execute(
         text(
-            "SELECT code, name_zh, name_en, kind, simulated, state, settings FROM center"
-            " ORDER BY code"
+            "SELECT code, name_zh, name_en, kind, simulated, state, settings, drain_deadline_ms"
+            " FROM center ORDER BY code"
         )
     )
     return [
@@ -79,10 +95,27 @@ def list_centers(connection: Connection, now_ms: int) -> list[CenterRow]:
             row.state,
             row.settings,
             tuple(offered.get(row.code, ())),
-            active.get(row.code, 0),
+            sum(counts.get(row.code, _NO_RUNS)[:-1]),
+            counts.get(row.code, _NO_RUNS),
+            row.drain_deadline_ms,
         )
         for row in rows
     ]
+
+
+def _run_counts(connection: Connection) -> dict[str, RunCounts]:
+    over = ", ".join(f"'{state}'" for state in sorted(RUN_TERMINAL))
+    rows = connection.execute(
+        text(
+            "SELECT center, state, count(*), count(evict_cause) FROM run"
+            f" WHERE settled_ms IS NULL AND state NOT IN ({over}) GROUP BY center, state"
+        )
+    )
+    found: dict[str, RunCounts] = {}
+    for center, state, count, ending in rows:
+        counts = found.get(center, _NO_RUNS)
+        found[center] = counts._replace(**{state.lower(): count}, ending=counts.ending + ending)
+    return found
 
 
 def active_runs(connection: Connection, center: str) -> int:
@@ -143,17 +176,21 @@ def set_state(
     reason: str,
     now_ms: int,
     wall_ms: int,
+    deadline_ms: int | None = None,
 ) -> CenterRow:
     """Open, cordon or drain a center; one that is so already stays, and nothing is noted.
 
-    What runs at one that is drained is ended by the leader; else it goes on. Raises ``NotFound``.
+    What runs at one that is drained is ended by the leader, at once or so that it is empty at
+    ``deadline_ms`` (scheduling time); else it goes on. Raises ``NotFound``.
     """
     before = get_center(connection, center, now_ms)
-    if before.state == state:
+    if (before.state, before.drain_deadline_ms) == (state, deadline_ms):
         return before
     connection.execute(
-        text("UPDATE center SET state = :state WHERE code = :center"),
-        {"state": state, "center": center},
+        text(
+            "UPDATE center SET state = :state, drain_deadline_ms = :deadline WHERE code = :center"
+        ),
+        {"state": state, "center": center, "deadline": deadline_ms},
     )
     row = feed.EventRow(EventKind.CENTER_CHANGED, 0, 0, "", "", state, now_ms)
     feed.append(connection, [row])
@@ -163,11 +200,15 @@ def set_state(
         str(EventKind.CENTER_CHANGED),
         f"centers/{center}",
         at_ms=wall_ms,
-        before={"state": before.state},
-        after={"state": state},
+        before=_figures(before.state, before.drain_deadline_ms),
+        after=_figures(state, deadline_ms),
         reason=reason,
     )
     return get_center(connection, center, now_ms)
+
+
+def _figures(state: str, deadline_ms: int | None) -> audit_trail.Figures:
+    return {"state": state} | ({} if deadline_ms is None else {"drain_deadline_ms": deadline_ms})
 
 
 def set_domestic(connection: Connection, flavor: str, domestic: bool, act: Act) -> None:

@@ -21,7 +21,8 @@ from scheduler.store.database import bulk_read, bulk_update
 
 _ACTIVE: Final = "r.state NOT IN ({})".format(", ".join(f"'{s}'" for s in sorted(RUN_TERMINAL)))
 _COLUMNS: Final = (
-    "r.job_uid, r.attempt, r.center, r.city, r.enterprise, r.flavor, r.state, j.state, j.notice_s"
+    "r.job_uid, r.attempt, r.center, r.city, r.enterprise, r.flavor, r.state, j.state, j.notice_s,"
+    " (SELECT c.drain_deadline_ms FROM center c WHERE c.code = r.center AND c.state = 'DRAINING')"
 )
 
 #: Not ordered yet; a run that began after all may be ordered to end for another cause.
@@ -29,11 +30,10 @@ _UNORDERED: Final = (
     "(r.evict_cause IS NULL"
     f" OR (r.evict_cause = '{EvictCause.START_TIMEOUT}' AND r.state = 'RUNNING'))"
 )
-#: A node is being emptied: its center, its city, or its enterprise.
-_DRAINED: Final = (
-    "(r.center IN (SELECT code FROM center WHERE state = 'DRAINING')"
-    " OR 'cities/' || r.city IN (SELECT node FROM stop_state WHERE state = 'DRAIN')"
-    " OR 'enterprises/' || r.enterprise IN (SELECT node FROM stop_state WHERE state = 'DRAIN'))"
+#: A city or an enterprise is being emptied.
+_STOPPED: Final = (
+    "'cities/' || r.city IN (SELECT node FROM stop_state WHERE state = 'DRAIN')"
+    " OR 'enterprises/' || r.enterprise IN (SELECT node FROM stop_state WHERE state = 'DRAIN')"
 )
 
 
@@ -67,6 +67,40 @@ class Late(NamedTuple):
         )
 
 
+class Emptying(NamedTuple):
+    """How nodes are emptied now: programs get ``grace_ms``, unless their job wishes less.
+
+    A center that is to be empty by a deadline has its runs ordered to end ``ahead_ms`` before their
+    grace must begin, for telling takes a look at the center. Those that end by then anyway, by
+    their wall limit, are left; those that have not begun, and would not, are taken back at once.
+    """
+
+    grace_ms: int
+    now_ms: int
+    ahead_ms: int = 0
+
+    def condition(self) -> str:
+        """Return as SQL which runs are to be ordered to end."""
+        now = self.now_ms
+        grace = (
+            f"CASE WHEN j.notice_s > 0 AND j.notice_s * 1000 < {self.grace_ms}"
+            f" THEN j.notice_s * 1000 ELSE {self.grace_ms} END"
+        )
+        began = "CASE WHEN r.restart_ms > r.start_ms THEN r.restart_ms ELSE r.start_ms END"
+        late = (
+            f"c.drain_deadline_ms IS NULL OR c.drain_deadline_ms <= {now}"
+            f" OR ((r.start_ms IS NULL OR r.restart_ms = -1)"
+            f" AND {now} + r.wall_limit_s * 1000 > c.drain_deadline_ms)"
+            f" OR ({began} + r.wall_limit_s * 1000 > c.drain_deadline_ms"
+            f" AND {now + self.ahead_ms} + {grace} >= c.drain_deadline_ms)"
+        )
+        return (
+            f"r.settled_ms IS NULL AND {_ACTIVE} AND {_UNORDERED} AND NOT j.cancel_requested"
+            f" AND (EXISTS (SELECT 1 FROM center c WHERE c.code = r.center"
+            f" AND c.state = 'DRAINING' AND ({late})) OR {_STOPPED})"
+        )
+
+
 @dataclass(slots=True)
 class Orders:
     """What came of wishes to end runs: those ordered now, and jobs whose runs go on."""
@@ -97,6 +131,7 @@ class _Found(NamedTuple):
     state: str
     job_state: str
     notice_s: int
+    drain_deadline_ms: int | None
 
     def grace_ms(self, most_ms: int) -> int:
         """How long its program gets: what its job wishes, if it does, but not more than that."""
@@ -138,15 +173,21 @@ def reclaim(
     return orders
 
 
-def drain(connection: Connection, epoch: int, grace_ms: int, now_ms: int) -> Orders:
-    """Order the end of all runs of nodes that are being emptied, interruptible or not.
+def drain(connection: Connection, epoch: int, emptying: Emptying) -> Orders:
+    """Order the end of the runs of nodes that are being emptied, interruptible or not.
 
-    Raises ``leader.Fenced`` if ``epoch`` leads no more.
+    What must be empty by a deadline gives no grace beyond it. Raises ``leader.Fenced`` if
+    ``epoch`` leads no more.
     """
     leader.check(connection, epoch)
     orders = Orders()
-    runs = _read(connection, _to_drain())
-    rows = [(run, None, run.grace_ms(grace_ms)) for run in runs]
+    now_ms = emptying.now_ms
+    rows = []
+    for run in _read(connection, emptying.condition()):
+        grace_ms = run.grace_ms(emptying.grace_ms)
+        if run.drain_deadline_ms is not None:
+            grace_ms = min(grace_ms, max(0, run.drain_deadline_ms - now_ms))
+        rows.append((run, None, grace_ms))
     _write(connection, orders, EvictCause.DRAIN, rows, now_ms)
     return orders
 
@@ -185,19 +226,12 @@ def end_unpaid(
     return orders
 
 
-def any_due(connection: Connection, late: Late) -> bool:
+def any_due(connection: Connection, late: Late, emptying: Emptying) -> bool:
     """Whether a run is to be ordered to end by ``drain`` or ``time_out``."""
     tables = "SELECT 1 FROM run r JOIN job j ON j.uid = r.job_uid WHERE"
     return any(
         connection.exec_driver_sql(f"{tables} {condition} LIMIT 1", values).first() is not None
-        for condition, values in ((_to_drain(), ()), late.condition())
-    )
-
-
-def _to_drain() -> str:
-    return (
-        f"r.settled_ms IS NULL AND {_ACTIVE} AND {_UNORDERED} AND {_DRAINED}"
-        " AND NOT j.cancel_requested"
+        for condition, values in ((emptying.condition(), ()), late.condition())
     )
 
 

@@ -115,6 +115,8 @@ class Center(SQLModel, table=True):
     simulated: bool
     state: str = "OPEN"
     settings: str = "{}"
+    #: Until when one that is drained is to be empty; None for at once.
+    drain_deadline_ms: int | None = _big(null=True)
 
 
 class Flavor(SQLModel, table=True):

@@ -9,7 +9,7 @@ from scheduler.domain.evicting import EVICTIONS_MAX, START_TRIES_MAX
 from scheduler.domain.reports import noticed
 from scheduler.placement.model import Eviction
 from scheduler.store import centers, evicting, job_commands, leader, runs
-from scheduler.store.evicting import Late, Orders
+from scheduler.store.evicting import Emptying, Late, Orders
 from scheduler.store.leader import Fenced
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
@@ -19,6 +19,7 @@ from tests.unit.store.evicting_hands import GRACE_MS, order, running, waiting
 #: Centers that were heard.
 HEARD = ("ai", "sc")
 HALF_HOUR_MS = 1_800_000
+NOW = Emptying(0, 0)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def stop(it: Hands, node: str, state: str = "DRAIN") -> None:
 
 def drain(it: Hands) -> Orders:
     """Order the end of what is on drained nodes."""
-    return it.db.do(lambda c: evicting.drain(c, it.epoch, GRACE_MS, it.clock.ms))
+    return it.db.do(lambda c: evicting.drain(c, it.epoch, Emptying(GRACE_MS, it.clock.ms)))
 
 
 # --- evictions ------------------------------------------------------------------------------------
@@ -367,9 +368,9 @@ def test_whether_anything_is_due_is_asked_before_anything_is_written(it: Hands) 
     it.accept(uid)
     sent_ms = it.clock.ms
     early, late = Late(sent_ms - 1, HEARD), Late(sent_ms, HEARD)
-    assert not it.db.read_sync(lambda c: evicting.any_due(c, early))
-    assert it.db.read_sync(lambda c: evicting.any_due(c, late))
+    assert not it.db.read_sync(lambda c: evicting.any_due(c, early, NOW))
+    assert it.db.read_sync(lambda c: evicting.any_due(c, late, NOW))
     for others in ((), ("sc",)):  # what a center has begun that was not heard is not known
-        assert not it.db.read_sync(lambda c, o=others: evicting.any_due(c, Late(sent_ms, o)))  # type: ignore[misc]
+        assert not it.db.read_sync(lambda c, o=others: evicting.any_due(c, Late(sent_ms, o), NOW))  # type: ignore[misc]
     stop(it, "cities/wuhan")
-    assert it.db.read_sync(lambda c: evicting.any_due(c, early))
+    assert it.db.read_sync(lambda c: evicting.any_due(c, early, NOW))
