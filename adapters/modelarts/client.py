@@ -7,6 +7,7 @@ connection that had been closed at rest.
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -236,6 +237,8 @@ def _pause_s(kind: ErrorClass, retry_after: str | None) -> float:
     try:
         wanted_s = float(retry_after or _THROTTLED_PAUSE_S)
     except ValueError:
+        return _THROTTLED_PAUSE_S
+    if math.isnan(wanted_s):
         return _THROTTLED_PAUSE_S
     return min(max(wanted_s, 0.0), _THROTTLED_PAUSE_MAX_S)
 

@@ -81,7 +81,7 @@ def test_a_job_that_never_began_used_nothing() -> None:
 
 
 def test_less_than_a_second_is_told_by_the_duration() -> None:
-    status = {"start_time": NOW_MS, "duration": 700, "running_records": [
+    status: dict[str, Any] = {"start_time": NOW_MS, "duration": 700, "running_records": [
         {"start_at": S, "end_at": S, "end_reason": "node fault"}]}  # fmt: skip
     (segment,) = used(job(**status)).segments
     assert segment.end_ms - segment.start_ms == 700
