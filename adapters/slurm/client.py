@@ -75,6 +75,7 @@ class SlurmClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._wire.close()
+        await asyncio.sleep(0)  # the sockets themselves are closed by the loop
 
     async def dialect(self) -> Dialect:
         """The dialect to speak; asked of the center once, for the document is half a megabyte."""

@@ -16,11 +16,13 @@ from adapters.errors import (
     Unauthorized,
     Unavailable,
 )
+from adapters.modelarts.wire import NotSent
 
 #: Full for now: as many jobs as Slurm can hold (EAGAIN), or too many calls of ours.
 FULL: Final = frozenset({11})
 #: Certainly not done, and may be done later: no controller was reached, one on standby was, or
 #: somebody switched submissions off; 2050 is an account's limit, of jobs or of size.
+UNREACHED: Final = frozenset({1800})
 NOT_DONE: Final = frozenset({1001, 1800, 2027, 2050, 2103, 2105, 2125, 2131, 7000, 7008})
 #: Sent, with no answer that can be relied upon. An expired token reads the same (5005, -1).
 UNCLEAR: Final = frozenset({-1, 1000, 1002, 1003, 1004, 1801, 1802, 1803, *range(5000, 5006)})
@@ -104,6 +106,8 @@ def refusal(
 ) -> AdapterError | None:
     """What an answer refuses, None if nothing; ``readable`` says that its body was JSON.
 
+    What certainly reached no controller has ``NotSent`` as its cause.
+
     ``changes`` says that the call was to change something at the center.
     """
     text = "; ".join(map(str, errors)) or f"HTTP {status}"
@@ -119,7 +123,10 @@ def refusal(
     if codes & FULL:
         return Throttled(f"Slurm takes no more jobs for now: {text}", _FULL_RETRY_S)
     if codes & NOT_DONE:
-        return Unavailable(text)
+        error = Unavailable(text)
+        if codes == UNREACHED:  # slurmrestd could not even open a connection
+            error.__cause__ = NotSent(text)
+        return error
     if codes & IDENTITY:
         return Unauthorized(text)
     if codes & UNCLEAR or (status >= 500 and not codes):

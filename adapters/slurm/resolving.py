@@ -7,7 +7,7 @@ took last. Of several native jobs of one name, one is the run and the others are
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from adapters.contract import Phase, RunRef
@@ -69,18 +69,12 @@ class Resolver:
 
         Raises the first ``AdapterError`` once all were looked at.
         """
-        looks = await asyncio.gather(
-            *(self.look(entry.run, entry.job_id) for entry in entries), return_exceptions=True
-        )
-        for seen in looks:
-            if isinstance(seen, BaseException):
-                raise seen
+        looks = await self._looks((entry.run, entry.job_id) for entry in entries)
         return [entry for entry, seen in zip(entries, looks, strict=True) if seen is None]
 
     async def meet(self, jobs: Sequence[NativeJob]) -> None:
         """Take jobs with our mark into the table that the controller confirms."""
-        runs = [(RunRef(run_of(job.name), job.name), job.job_id) for job in jobs]
-        await asyncio.gather(*(self.look(run, job_id) for run, job_id in runs))
+        await self._looks((RunRef(run_of(job.name), job.name), job.job_id) for job in jobs)
 
     async def keep_single(self, jobs: Sequence[NativeJob]) -> None:
         """End those of these jobs whose run is another job that the controller still has."""
@@ -102,7 +96,7 @@ class Resolver:
         if not asked:
             known = [(run, self._native_id(run)) for run in runs]
             numbered = [(run, job_id) for run, job_id in known if job_id]
-            looks = await asyncio.gather(*(self.look(*one) for one in numbered))
+            looks = await self._looks(numbered)
             found = {seen.run.run_id: seen for seen in looks if seen is not None}
             missing = [run for run in runs if run.run_id not in found]
         if not missing:
@@ -144,6 +138,18 @@ class Resolver:
                 )
 
     # --- inside -----------------------------------------------------------------------------------
+
+    async def _looks(self, jobs: Iterable[tuple[RunRef, int]]) -> list[Entry | None]:
+        """Look at all of them, and only then raise the first error."""
+        looks = await asyncio.gather(
+            *(self.look(run, job_id) for run, job_id in jobs), return_exceptions=True
+        )
+        seen: list[Entry | None] = []
+        for one in looks:
+            if isinstance(one, BaseException):
+                raise one
+            seen.append(one)
+        return seen
 
     def _native_id(self, run: RunRef) -> int:
         entry = self._table.runs.get(run.run_id)

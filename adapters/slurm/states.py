@@ -84,14 +84,14 @@ def exit_code(status: int | None) -> int | None:
     """The exit code of a wait status; 128 + the signal, as shells do, if one ended the program."""
     if status is None:
         return None
-    return 128 + (status & 0x7F) if status & 0x7F else status >> 8
+    return 128 + _signal(status) if _signal(status) else status >> 8
 
 
 def _failure(job: NativeJob) -> FailureClass:
     """The class of a FAILED job."""
-    if job.exit_status == _NO_OUTPUT:
+    if _signal(job.exit_status) == _NO_OUTPUT:
         return FailureClass.CENTER
-    if job.reason == "JobLaunchFailure" and not (job.exit_status or 0) & 0x7F:
+    if job.reason == "JobLaunchFailure" and not _signal(job.exit_status):
         return FailureClass.CENTER
     return _BY_REASON.get(job.reason, FailureClass.USER_CODE)
 
@@ -100,11 +100,14 @@ def _message(job: NativeJob) -> str:
     said = f"Slurm: {job.state}"
     if job.reason not in ("", "None"):
         said += f", {job.reason}"
-    status = job.exit_status
-    if status == _NO_OUTPUT:
+    signal, status = _signal(job.exit_status), job.exit_status
+    if signal == _NO_OUTPUT:
         return f"{said}: the node could not open the run's output or enter its directory"
-    if status is not None and status & 0x7F:
-        return f"{said}, ended by signal {status & 0x7F}"
-    if status:
-        return f"{said}, exit code {status >> 8}"
-    return said
+    if signal:
+        return f"{said}, ended by signal {signal}"
+    return f"{said}, exit code {status >> 8}" if status else said
+
+
+def _signal(status: int | None) -> int:
+    """The signal of a wait status, 0 if it has none; another bit tells of a core dump."""
+    return (status or 0) & 0x7F
