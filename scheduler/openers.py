@@ -30,6 +30,7 @@ from scheduler.control.loop import ControlLoop
 from scheduler.control.settings import LoopSettings
 from scheduler.control.settled_runs import SettledRuns
 from scheduler.control.webhook import Webhook
+from scheduler.domain.queue_depth import queue_max
 from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
 from scheduler.rpc.adapter_servicer import Agents
@@ -230,14 +231,15 @@ def adapters(
 
     Errors in settings of the centers ``of_file`` name ``centers.file``.
 
-    ``gate`` among a center's settings sets its gate. A simulated center keeps a journal, unless
-    its settings say otherwise, so that its runs survive the service as those of a real one would.
+    ``gate`` among a center's settings sets its gate, ``queue`` how many runs may wait there. A
+    simulated center keeps a journal, unless its settings say otherwise, so that its runs survive
+    the service as those of a real one would.
     """
     opened: dict[str, CenterAdapter] = {}
     for row in rows:
         _check_clock(row, time_of)
         given: dict[str, Any] = json.loads(row.settings)
-        gate = given.pop("gate", {})
+        gate, queue = given.pop("gate", {}), given.pop("queue", None)
         if row.kind == "simulated":
             path = Path(settings.store.data_dir) / "centers" / f"{row.center}.journal"
             given.setdefault("journal", str(path))
@@ -246,6 +248,7 @@ def adapters(
             gate.setdefault("failures_max", 0)
         try:
             limits = GateSettings(**gate)
+            queue_max(queue, "", simulated=row.simulated)
             adapter = registry.open_adapter(
                 row.kind, row.center, given, time_of.now_ms, time_of.real_s
             )

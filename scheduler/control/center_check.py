@@ -14,6 +14,7 @@ from adapters.contract import CenterAdapter, FlavorCapacity
 from adapters.gate import GateSettings
 from adapters.registry import BadKind
 from scheduler.clock import WallClock
+from scheduler.domain.queue_depth import queue_max
 from scheduler.store.seed_centers import SeedCenter
 
 #: Settings of a center that are read by the scheduler, whatever kind it is.
@@ -58,6 +59,7 @@ async def _check(center: SeedCenter, timeout_s: float) -> Checked:
         return Checked(center, package, found)
     try:
         GateSettings(**_part(center, "gate"))
+        queue_max(center.settings.get("queue"), "", simulated=center.simulated)
         adapter = _open(center)
     except (ValueError, TypeError) as error:
         to_do = "correct this in the file"

@@ -10,7 +10,7 @@ used meanwhile of flavors that no job binds to these.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, nsmallest
-from typing import Final
+from typing import Final, TypeVar
 
 from scheduler.domain.reasons import UNFORESEEN
 from scheduler.placement.intake import Intake
@@ -34,6 +34,8 @@ from scheduler.placement.waiting import WaitingClass
 JOBS_MAX: Final = 600
 _CLASS_MAX: Final = 256
 _FIRST: Final = (PoolSet, CitySet, EnterpriseSet)
+
+_Rule = TypeVar("_Rule", bound=Delta)
 
 #: (enterprise, user, option, age in ms) to how long the run takes in all, in ms.
 Expect = Callable[[str, str, Option, int], int]
@@ -139,12 +141,17 @@ def _entries(root: RootPlanner, waiting: WaitingClass, most: int) -> Sequence[En
     return root.shards.more(waiting.shard, waiting.key, taken[waiting.shard], most).window
 
 
+def _unqueued(rule: _Rule) -> _Rule:
+    """A rule as it is where what starts begins at once: nothing waits in a center's own queue."""
+    return rule._replace(queue_max=None) if isinstance(rule, PoolSet) else rule
+
+
 def _copy(
     root: RootPlanner, ahead: RootPlanner, flavors: frozenset[str], now_ms: int, expect: Expect
 ) -> list[tuple[int, int]]:
     """Tell the other planner the rules, runs, use and promises; returns when runs end."""
     rules = root.rules.values()
-    told: list[Delta] = [rule for rule in rules if isinstance(rule, _FIRST)]
+    told: list[Delta] = [_unqueued(rule) for rule in rules if isinstance(rule, _FIRST)]
     told += [rule for rule in rules if not isinstance(rule, _FIRST)]
     ends: list[tuple[int, int]] = []
     for uid, run in root.active.items():

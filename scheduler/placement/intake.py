@@ -209,7 +209,9 @@ class Intake(Runs):
         city, enterprise, wall_ms = waiting.city, waiting.enterprise, option.wall_ms
         evictions = self._stoppable.pop(uid, None) if self._stoppable else None
         end_ms = now_ms + wall_ms
-        self.pools[option.flavor].take(uid, end_ms, option.units, city, enterprise)
+        pool = self.pools[option.flavor]
+        pool.take(uid, end_ms, option.units, city, enterprise)
+        pool.sent(uid)
         score = self.keys.charge(city, enterprise, option, wall_ms, now_ms)
         self.active[uid] = ActiveRun(
             city, enterprise, option, now_ms, score, waiting.user, end_ms, -entry[0],

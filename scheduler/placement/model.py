@@ -75,7 +75,8 @@ class RunActive(NamedTuple):
     """A run holds units at a center: in a snapshot, or one that the planner did not start.
 
     One with ``ending_ms`` above 0 is being evicted, for job ``ending_for`` if not 0: its end is
-    due then, and it is not evicted again.
+    due then, and it is not evicted again. One that has not ``begun`` waits at its center, or is on
+    its way there.
     """
 
     uid: int
@@ -89,6 +90,7 @@ class RunActive(NamedTuple):
     evictions: int = 0
     ending_ms: int = 0
     ending_for: int = 0
+    begun: bool = True
 
 
 class RunHistory(NamedTuple):
@@ -176,7 +178,9 @@ class PoolSet(NamedTuple):
 
     ``capacity_units`` below what runs hold is legal: nothing is killed, nothing starts. It is the
     effective capacity: what is granted, or less if the center reports less. ``corridor_units`` are
-    the corridor's own, which any city may borrow; None for what the nominal quotas leave.
+    the corridor's own, which any city may borrow; None for what the nominal quotas leave. While
+    ``queue_max`` runs have not begun (None: any number) nothing starts: what waits in the center's
+    own queue is out of our order.
     """
 
     flavor: str
@@ -184,6 +188,7 @@ class PoolSet(NamedTuple):
     capacity_units: int
     open: bool = True
     corridor_units: int | None = None
+    queue_max: int | None = None
 
 
 class ReclaimSet(NamedTuple):

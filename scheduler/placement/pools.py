@@ -110,6 +110,36 @@ class Pool:
     spared: dict[int, int] = field(default_factory=dict)
     #: When an eviction may be possible that is not now.
     evict_ms: int | None = None
+    #: Runs that have not begun: on their way to the center, or in its own queue; and how many may.
+    unbegun: set[int] = field(default_factory=set)
+    queue_max: int | None = None
+    #: Whether so many have not begun that nothing more is sent there.
+    is_full: bool = False
+
+    def sent(self, uid: int) -> None:
+        """A run is on its way to the center."""
+        self.unbegun.add(uid)
+        self._fill()
+
+    def begun(self, uid: int) -> bool:
+        """A run began, or is gone; whether there is room in the center's queue again."""
+        if uid not in self.unbegun:
+            return False
+        self.unbegun.discard(uid)
+        return self._fill()
+
+    def set_queue(self, most: int | None) -> None:
+        """Change how many runs may not have begun."""
+        self.queue_max = most
+        self._fill()
+
+    def _fill(self) -> bool:
+        """Find out whether the center's queue is full; whether it was and is no more."""
+        was_full = self.is_full
+        self.is_full = self.queue_max is not None and len(self.unbegun) >= self.queue_max
+        if self.is_full != was_full:
+            self.gates = {}
+        return was_full and not self.is_full
 
     def note_evicted(self, at_ms: int, uid: int, units: int) -> None:
         """A run was evicted at that instant; what is long ago is forgotten."""
@@ -154,7 +184,7 @@ class Pool:
         self, city: str, enterprise: str, units: int, wall_ms: int, now_ms: int
     ) -> bool:
         """Whether a start passes the gate of its city beyond doubt: told without the gate."""
-        if self.waits or self.leases or not self.is_open:
+        if self.waits or self.leases or self.is_full or not self.is_open:
             return False
         if not self.book.fits(city, enterprise, units):
             return False

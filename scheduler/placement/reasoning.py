@@ -140,6 +140,8 @@ class Reasoning:
             of_pool = bound.limit is Limit.POOL_FULL
             node = f"centers/{pool.center}" if of_pool else bound.node
             return Binding(self._code(pool, city, units, bound), node, *bound[2:])
+        if pool.is_full:
+            return Binding(ReasonCode.CENTER_QUEUE, f"centers/{pool.center}")
         if pool.may_pass(city, enterprise, units, self._now_ms + option.wall_ms):
             return Binding(ReasonCode.NOT_EVALUATED, "corridor")
         if self._root.policy.backfill:

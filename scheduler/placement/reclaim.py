@@ -100,7 +100,7 @@ class Reclaiming(Reserving):
 
     def _may_evict(self, pool: Pool, holder: Holder) -> bool:
         """Whether units that others borrowed are all that a promised job lacks."""
-        if holder.evicts or pool.ending or not pool.is_open:
+        if holder.evicts or pool.ending or pool.is_full or not pool.is_open:
             return False
         city, enterprise, book = holder.city, holder.enterprise, pool.book
         if book.borrowed_after(city, holder.units):

@@ -33,7 +33,7 @@ class Rescuing(Starting):
         best: tuple[Choice, Option, Pool] | None = None
         for place, option in enumerate(waiting.options):
             pool = self.pools.get(option.flavor)
-            if pool is None or not pool.is_open:
+            if pool is None or not pool.is_open or pool.is_full:
                 continue
             fitting = self._fitting(waiting, option, pool)
             if fitting is None and self._yields(pool, entry[2]):

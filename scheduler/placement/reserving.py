@@ -54,7 +54,7 @@ class Reserving(Intake):
     def gate(self, flavor: str, city: str, owner: str) -> Gate:
         """What of a city's (and a capped owner's) waiting jobs may start now on a flavor."""
         pool = self.pools.get(flavor)
-        if pool is None or not pool.is_open or pool.waits:
+        if pool is None or not pool.is_open or pool.waits or pool.is_full:
             return SHUT
         gate = pool.gates.get(city)
         if gate is None:

@@ -120,7 +120,7 @@ class RootPlanner(Rescuing):
         if holder is None:
             return
         city, enterprise, wall_ms = holder.city, holder.enterprise, holder.option.wall_ms
-        if not pool.fits(city, enterprise, holder.units, wall_ms):
+        if pool.is_full or not pool.fits(city, enterprise, holder.units, wall_ms):
             self.promise(pool)
             return
         self.release_holder(pool)

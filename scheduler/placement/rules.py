@@ -92,9 +92,10 @@ class Rules:
         if not isinstance(delta, UsageSet | Evicted):  # what happened is no rule
             self.rules[rule_key(delta)] = delta
         match delta:
-            case PoolSet(flavor, center, capacity, is_open, corridor):
+            case PoolSet(flavor, center, capacity, is_open, corridor, queue_max):
                 pool = self._pool(flavor)
                 pool.center, pool.is_open = center, is_open
+                pool.set_queue(queue_max)
                 if not is_open:
                     self.release_holder(pool)
                 if (pool.book.capacity, pool.book.corridor) != (capacity, corridor):

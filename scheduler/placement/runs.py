@@ -20,6 +20,8 @@ class Runs(Rules):
         """A run holds units until its limit, or until it is evicted."""
         uid, city, enterprise, option, start_ms, priority, user, interruptible, evictions, *_ = run
         pool, end_ms = self._pool(option.flavor), start_ms + option.wall_ms
+        if not run.begun:
+            pool.sent(uid)
         if run.ending_ms:
             end_ms = min(end_ms, run.ending_ms)
             pool.ending[uid] = run.ending_for
@@ -46,6 +48,7 @@ class Runs(Rules):
         flavor = option.flavor
         pool = self.pools[flavor]
         pool.give_back(uid, run.end_ms, option.units, run.city, run.enterprise)
+        pool.begun(uid)
         if pool.ending:
             pool.ending.pop(uid, None)
         if pool.spared:
@@ -98,6 +101,8 @@ class Runs(Rules):
         run = self.active.get(uid)
         if run is None:
             return
+        if self._pool(run.option.flavor).begun(uid):
+            self.dirty.add(run.option.flavor)
         if run.options:
             self.refusals.forget(run.key)
         if run.start_ms == start_ms:

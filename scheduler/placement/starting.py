@@ -24,7 +24,7 @@ class Starting(Reclaiming):
         is_only = len(waiting.options) == 1
         for place, option in enumerate(waiting.options):
             pool = self.pools.get(option.flavor)
-            if pool is None or not pool.is_open or pool.waits:
+            if pool is None or not pool.is_open or pool.waits or pool.is_full:
                 continue
             if self._spares and self.comes_last(option.flavor, waiting.city, waiting.enterprise):
                 continue

@@ -320,7 +320,7 @@ def _after(
 def _settings(connection: Connection) -> list[Delta]:
     told = planner_feed.settings(connection)
     return [
-        one._replace(open=True) if isinstance(one, PoolSet) else one
+        one._replace(open=True, queue_max=None) if isinstance(one, PoolSet) else one
         for one in told
         if not isinstance(one, StopSet)
     ]

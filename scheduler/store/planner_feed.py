@@ -6,12 +6,13 @@ simply given a new snapshot (DESIGN.md 6).
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
+from scheduler.domain.queue_depth import queue_max
 from scheduler.domain.states import RunState
 from scheduler.placement.model import (
     CityQuotaSet,
@@ -93,7 +94,7 @@ def settings(connection: Connection) -> list[Delta]:
 
     A blocked enterprise keeps its queue; admission refuses its starts with the reason.
     """
-    run = connection.exec_driver_sql
+    run, depths = connection.exec_driver_sql, _depths(connection)
     told: list[Delta] = [CitySet(*row) for row in run("SELECT code, weight FROM city ORDER BY 1")]
     told += [
         EnterpriseSet(*row)
@@ -102,7 +103,7 @@ def settings(connection: Connection) -> list[Delta]:
     told += [
         PoolSet(
             pool.flavor, pool.center, pool.effective_units, pool.state == "OPEN",
-            pool.corridor_units,
+            pool.corridor_units, depths(pool.center, pool.flavor),
         )
         for pool in pools.read(connection).values()
     ]  # fmt: skip
@@ -131,6 +132,18 @@ def settings(connection: Connection) -> list[Delta]:
     ]
     told += [StopSet(*row) for row in run("SELECT node, state FROM stop_state ORDER BY node")]
     return told
+
+
+def _depths(connection: Connection) -> Callable[[str, str], int | None]:
+    """Return how many runs of a center's flavor may not have begun, None for any number."""
+    rows = bulk_read(connection, "SELECT code, simulated, settings FROM center")
+    found = {code: (bool(simulated), json.loads(text)) for code, simulated, text in rows}
+
+    def depth(center: str, flavor: str) -> int | None:
+        simulated, given = found[center]
+        return queue_max(given.get("queue"), flavor, simulated=simulated)
+
+    return depth
 
 
 def snapshot(

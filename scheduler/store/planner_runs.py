@@ -40,13 +40,13 @@ def active(connection: Connection) -> Iterator[RunActive]:
         "SELECT r.job_uid, r.city, r.enterprise, r.flavor, r.units, r.nodes, r.wall_limit_s,"
         " r.option_index, coalesce(r.start_ms, r.admit_ms), j.priority, j.interruptible,"
         " j.evictions, r.evict_cause, r.evict_deadline_ms, r.evict_ms + r.evict_grace_ms,"
-        " r.evict_for, j.user_name"
+        " r.evict_for, j.user_name, r.start_ms IS NOT NULL"
         " FROM run r JOIN job j ON j.uid = r.job_uid WHERE r.settled_ms IS NULL AND r.state"
         " NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PREEMPTED', 'LOST') ORDER BY r.job_uid",
     )
     for (
         uid, city, enterprise, flavor, units, nodes, wall_s, index, start_ms, priority,
-        interruptible, evictions, cause, deadline_ms, soonest_ms, evict_for, user,
+        interruptible, evictions, cause, deadline_ms, soonest_ms, evict_for, user, begun,
     ) in rows:  # fmt: skip
         yield RunActive(
             uid,
@@ -60,4 +60,5 @@ def active(connection: Connection) -> Iterator[RunActive]:
             evictions=evictions,
             ending_ms=0 if cause is None else deadline_ms or soonest_ms,
             ending_for=evict_for or 0,
+            begun=bool(begun),
         )

@@ -210,6 +210,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "wait; a smaller or shorter job, or an alternative, may fit sooner",
         "请等待；更小、更短的作业或备选方式可能更早运行",
     ),
+    "why.CENTER_QUEUE": (
+        "As many runs as may wait in the center's own queue already do",
+        "算力中心自身队列中等待的运行已达上限",
+    ),
+    "advice.CENTER_QUEUE": (
+        "nothing; it is sent in its turn as the center begins others",
+        "无需操作，中心开始其他运行后会按次序派发",
+    ),
     "why.RETRY_BACKOFF": (
         "A failed attempt is followed by a pause",
         "失败之后暂停一段时间再试",
@@ -273,6 +281,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "short.LEASE_TOO_LONG": ("too long to borrow", "超过出借时长"),
     "short.CORRIDOR_FULL": ("kept for others", "已保障他市"),
     "short.POOL_FULL": ("pool full", "资源池已满"),
+    "short.CENTER_QUEUE": ("center's own queue", "中心队列已满"),
     "short.RETRY_BACKOFF": ("pause after failure", "失败后暂停"),
     "short.WAITING_RESERVATION": ("behind a promise", "让位预约作业"),
     "short.WAITING_RECLAIM": ("lent units coming back", "等待收回出借"),

@@ -341,6 +341,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Another job has to end first. Stands after QUEUE_HELD."""
     REASON_CODE_NOT_BEFORE: _ReasonCode.ValueType  # 24
     """Its submitter wants it to start later. Stands after DEPENDENCY."""
+    REASON_CODE_CENTER_QUEUE: _ReasonCode.ValueType  # 25
+    """As many runs as may have not begun at the center. Stands after POOL_FULL."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Why a job waits, in order of precedence."""
@@ -395,6 +397,8 @@ REASON_CODE_DEPENDENCY: ReasonCode.ValueType  # 23
 """Another job has to end first. Stands after QUEUE_HELD."""
 REASON_CODE_NOT_BEFORE: ReasonCode.ValueType  # 24
 """Its submitter wants it to start later. Stands after DEPENDENCY."""
+REASON_CODE_CENTER_QUEUE: ReasonCode.ValueType  # 25
+"""As many runs as may have not begun at the center. Stands after POOL_FULL."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 class _StartOutlook:
