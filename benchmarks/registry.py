@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from benchmarks import (
     driving,
     ledgering,
+    modelarts,
     moving,
     planning,
     replaying,
@@ -26,4 +27,5 @@ ALL: Mapping[str, Benchmark] = {
     "ledger": ledgering.run,
     "statement": stating.run,
     "replay": replaying.run,
+    "modelarts": modelarts.run,
 }

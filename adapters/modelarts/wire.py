@@ -252,7 +252,9 @@ class _AnswerReader:
             return None
         if len(self._bytes) < self._length:
             return None
-        return self._made(bytes(self._bytes[: self._length]), self._length)
+        with memoryview(self._bytes) as seen:
+            body = bytes(seen[: self._length])
+        return self._made(body, self._length)
 
     def ended(self) -> Answer | None:
         """Return the answer whose end is the end of its connection; None if there is none."""

@@ -20,6 +20,7 @@ FIGURES = {
     "ledger": 15,
     "statement": 6,
     "replay": 3,
+    "modelarts": 3,
 }
 
 
