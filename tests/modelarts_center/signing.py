@@ -105,16 +105,10 @@ def _canonical_query(pairs: list[tuple[str, str]]) -> str:
 
 
 def _payload_digest(request: Request) -> str:
-    digest = _sha256(request.body)
-    told = request.header("X-Sdk-Content-Sha256")
-    if not told or not request.body:
-        return digest
-    json_body = request.header("Content-Type").startswith("application/json")
-    if told == _UNSIGNED and not json_body:
-        return told
-    if told != digest:
-        raise _iam("X-Sdk-Content-Sha256 is not the digest of the body")
-    return digest
+    """Digest of the body; only what is no JSON may be signed without its body."""
+    unsigned = request.header("X-Sdk-Content-Sha256") == _UNSIGNED
+    is_json = request.header("Content-Type").startswith("application/json")
+    return _UNSIGNED if unsigned and request.body and not is_json else _sha256(request.body)
 
 
 def _sha256(data: bytes) -> str:
