@@ -104,7 +104,6 @@ class Link:
 
     async def dial_once(self, address: str) -> Dialed:
         """Speak with the scheduler at an address until that ends; never raises for what it says."""
-        speaker: Speaker | None = None
         try:
             metadata = (("authorization", f"Bearer {self._token()}"),)
             channel = open_channel(address, self._settings.tls_ca)
@@ -126,6 +125,12 @@ class Link:
             return Dialed(speaker.welcomed is not None, error.code() in _LASTING, reason)
         except (Ended, ValueError) as error:
             return Dialed(speaker.welcomed is not None, False, str(error))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # gRPC cancels a call whose words cannot be made messages; it has logged why.
+            return Dialed(speaker.welcomed is not None, True, "a word could not be sent")
         finally:
             self.connected.clear()
             call.cancel()
