@@ -99,6 +99,10 @@ class TokenBucket:
         self._tokens -= 1
         return 0.0
 
+    def held_s(self, now_s: float) -> float:
+        """Seconds for which the center itself asked for quiet."""
+        return max(0.0, self._held_until_s - now_s)
+
     def hold(self, until_s: float) -> None:
         """No tokens before ``until_s``: the center itself asked for quiet."""
         self._held_until_s = max(self._held_until_s, until_s)
@@ -191,6 +195,16 @@ class _Passage(AbstractAsyncContextManager[None]):
         self._gate.on_call(self._method, kind.__name__ if kind else "", now_s - self._began_s)
 
 
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """How a gate stands: ``next_call_s`` real seconds until a call may pass, 0 if one may now."""
+
+    passes: bool
+    unanswered_calls: int
+    next_call_s: float
+    calls_per_s: float
+
+
 class Gate:
     """A ``CenterAdapter`` around another one.
 
@@ -212,6 +226,15 @@ class Gate:
         most = settings.concurrency_max
         #: Room for calls at once, None for any number.
         self.slots = asyncio.Semaphore(most) if most else None
+        self._calls_per_s = settings.calls_per_s
+
+    def state(self) -> GateState:
+        """Return how it stands now; nothing is taken of its bucket."""
+        now_s = self.now()
+        refused_s = self.breaker.refusal_s(now_s)
+        next_call_s = max(refused_s or 0.0, self.bucket.held_s(now_s))
+        closed = self.breaker.is_closed
+        return GateState(closed, self.breaker.failures, next_call_s, self._calls_per_s)
 
     def admit(self, method: str, now_s: float) -> bool:
         """Let a call through; whether it is a probe. Raises ``Unavailable``, ``Throttled``."""

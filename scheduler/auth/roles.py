@@ -122,6 +122,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "CordonCenter": _OPERATOR,
             "DrainCenter": _OPERATOR,
             "ResumeCenter": _OPERATOR,
+            "TakeInventory": _OPERATOR,
             "ReconcileCenter": _OPERATOR,
             "ListReconciliations": _CITY_AND_AUDIT,
             "ListDifferences": _CITY_AND_AUDIT,

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from adapters.contract import CenterAdapter
+from adapters.contract import CenterAdapter, FlavorCapacity
 from adapters.errors import AdapterError
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
@@ -44,6 +44,8 @@ class CapacityWatch:
     ) -> None:
         self._adapters, self._clock, self._settings, self._port = adapters, clock, settings, port
         self._kept: dict[str, dict[str, int]] = {}
+        #: What each center last said of its flavors, by center and flavor.
+        self.offered: dict[str, dict[str, FlavorCapacity]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -65,6 +67,7 @@ class CapacityWatch:
         Raises the ``AdapterError`` of a center that did not answer, and ``leader.Fenced``.
         """
         said = await self._adapters[center].describe()
+        self.offered[center] = {one.flavor: one for one in said.flavors}
         units = {one.flavor: one.units for one in said.flavors}
         if self._kept.get(center) == units:
             return []

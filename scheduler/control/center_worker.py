@@ -7,7 +7,7 @@ looked up by name and adopted, or sent again under the same name; never sent bli
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -23,16 +23,19 @@ from adapters.contract import (
     boot_s,
 )
 from adapters.errors import AdapterError, Throttled, Unauthorized
+from adapters.gate import Gate
 from scheduler.clock import Clock
 from scheduler.control import absence
 from scheduler.control.backoff import Backoff
 from scheduler.control.ending import Ender
 from scheduler.control.sending import Sender
 from scheduler.control.settings import LoopSettings
+from scheduler.control.stocktaking import Look, Stocktaking
 from scheduler.control.tracked import Outbox, Roster
 from scheduler.control.tracked import Tracked as Tracked
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import center_name
+from scheduler.domain.inventory import Inventory
 from scheduler.domain.reports import Report, observed, silent
 from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.services.context import CenterStatus
@@ -101,6 +104,8 @@ class CenterWorker:
         self.reachable = True
         self.detail = ""
         self.last_answer_ms = 0
+        self.stocktaking = Stocktaking()
+        self._last_error, self._last_error_ms = "", 0
         self._pause_s = pause
         self._outbox = Outbox(clock)
         self._sender = Sender(center, adapter, port, clock, settings, self._outbox, draw, now_s)
@@ -144,7 +149,20 @@ class CenterWorker:
 
     def status(self) -> CenterStatus:
         """How the center answers."""
-        return CenterStatus(self.reachable, self.detail, self.last_answer_ms)
+        return CenterStatus(
+            self.reachable,
+            self.detail,
+            self.last_answer_ms,
+            self._last_error,
+            self._last_error_ms,
+            self.adapter.state() if isinstance(self.adapter, Gate) else None,
+        )
+
+    async def take_inventory(self) -> Inventory:
+        """Look at all that the center has, now. Raises the ``AdapterError`` of the look."""
+        asked = self.stocktaking.ask()
+        self._wake.set()
+        return await asked
 
     async def read_logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         """A piece of a run's log."""
@@ -235,6 +253,10 @@ class CenterWorker:
         silent if it has been so for long.
         """
         asked_ms = self.clock.now_ms()
+        with self.stocktaking.look(self.tracked, asked_ms) as look:
+            await self._look(asked_ms, look)
+
+    async def _look(self, asked_ms: int, look: Look) -> None:
         thought = {key: run for key, run in self.tracked.items() if not run.in_flight}
         try:
             active = await self._sweep()
@@ -246,9 +268,10 @@ class CenterWorker:
                 await self._tell_silence()
             raise
         self._answered()
-        await self._tell(thought, {**found, **active}, asked_ms)
+        look.seen = {**found, **active}
+        await self._tell(thought, look.seen, asked_ms)
         await self._ender.end(self._roster.unwanted(), active)
-        await self._look_at_orphans([key for key in active if key not in self.tracked])
+        look.dead = await self._look_at_orphans([key for key in active if key not in self.tracked])
 
     async def _tell(
         self, thought: Mapping[str, Tracked], seen_now: Mapping[str, Observation], asked_ms: int
@@ -329,11 +352,14 @@ class CenterWorker:
 
     # --- orphans ----------------------------------------------------------------------------------
 
-    async def _look_at_orphans(self, unknown: Sequence[str]) -> None:
-        """Runs with our mark that we do not follow: cancelled if proven dead, else raised once."""
+    async def _look_at_orphans(self, unknown: Sequence[str]) -> Collection[str]:
+        """Runs with our mark that we do not follow: cancelled if proven dead, else raised once.
+
+        Returns those that are dead.
+        """
         self._orphans &= set(unknown)
         if not unknown:
-            return
+            return ()
         dead = await self.port.is_finished(list(unknown))
         for key in unknown:
             if key in self.tracked:
@@ -343,6 +369,7 @@ class CenterWorker:
             elif key not in self._orphans:
                 self._orphans.add(key)
                 self.on_orphan(self.center, key)
+        return dead
 
     # --- how the center answers -------------------------------------------------------------------
 
@@ -356,7 +383,8 @@ class CenterWorker:
             self.port.center_changed(self.center, True)
 
     def _failed(self, error: AdapterError) -> None:
-        self.detail = f"{type(error).__name__}: {error}"
+        self.detail = self._last_error = f"{type(error).__name__}: {error}"
+        self._last_error_ms = self.clock.now_ms()
         if self._silent_since_ms is None:
             self._silent_since_ms = self.clock.now_ms()
         if self.reachable:

@@ -90,8 +90,8 @@ class ControlLoop:
             for center, adapter in adapters.items()
         }
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
-        self.centers = WorkersView(self.workers)
         self.capacity = CapacityWatch(adapters, clock, settings, self)
+        self.centers = WorkersView(self.workers, self.capacity.offered)
         self.acknowledger = Acknowledger(adapters, db, settings, self, rng.random)
         self.epoch = 0
         self.fenced = asyncio.Event()
@@ -408,7 +408,7 @@ class ControlLoop:
         while True:
             counts = None
             with contextlib.suppress(TemporarilyAway):
-                counts = await self.planner.counts()
+                counts = self.centers.counts = await self.planner.counts()
             active = {
                 center: [run for run in worker.tracked.values() if run.state not in RUN_TERMINAL]
                 for center, worker in self.workers.items()

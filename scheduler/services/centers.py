@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from scheduler.domain.inventory import Inventory
 from scheduler.domain.principal import Principal
-from scheduler.errors import InvalidRequest
+from scheduler.errors import FieldViolation, InvalidRequest
 from scheduler.services import approving, checks
 from scheduler.services.context import CenterStatus, Context
 from scheduler.store import centers
@@ -37,18 +38,37 @@ async def cordon(context: Context, caller: Principal, center: str, reason: str) 
     return await _set_state(context, caller, center, centers.CORDONED, reason)
 
 
-async def drain(context: Context, caller: Principal, center: str, reason: str) -> CenterView:
+async def drain(
+    context: Context, caller: Principal, center: str, reason: str, deadline_ms: int | None = None
+) -> CenterView:
     """Start nothing new at a center and end what runs there, after notice and grace.
 
-    The jobs of those runs are queued again, and nothing is billed for them. Raises
+    The jobs of those runs are queued again, and nothing is billed for them. With a deadline
+    (scheduling time) runs that end by then are left, and the others are ended by then. Raises
     ``InvalidRequest`` and ``NotFound``.
     """
-    return await _set_state(context, caller, center, centers.DRAINING, reason)
+    now_ms = context.clock.now_ms()
+    if deadline_ms is not None and deadline_ms <= now_ms:
+        late = FieldViolation("deadline", "must lie ahead; without one the center is emptied now")
+        raise InvalidRequest([late])
+    return await _set_state(context, caller, center, centers.DRAINING, reason, deadline_ms)
 
 
 async def resume(context: Context, caller: Principal, center: str, reason: str) -> CenterView:
     """Open a center again; raises ``InvalidRequest`` and ``NotFound``."""
     return await _set_state(context, caller, center, centers.OPEN, reason)
+
+
+async def take_inventory(context: Context, center: str) -> Inventory:
+    """Look at all that a center has under our mark, now, beside what we think.
+
+    Raises ``InvalidRequest``, ``NotFound``, and ``TemporarilyAway`` if the center does not answer.
+    """
+    wrong = checks.given("center", center)
+    if wrong:
+        raise InvalidRequest(wrong)
+    await get_center(context, center)
+    return await context.centers.take_inventory(center)
 
 
 async def set_domestic(
@@ -63,7 +83,12 @@ async def set_domestic(
 
 
 async def _set_state(
-    context: Context, caller: Principal, center: str, state: str, reason: str
+    context: Context,
+    caller: Principal,
+    center: str,
+    state: str,
+    reason: str,
+    deadline_ms: int | None = None,
 ) -> CenterView:
     wrong = checks.given("center", center) + checks.reason(reason)
     if wrong:
@@ -77,6 +102,7 @@ async def _set_state(
             reason=reason,
             now_ms=context.clock.now_ms(),
             wall_ms=context.wall_ms(),
+            deadline_ms=deadline_ms,
         )
     )
     return _view(context, row)

@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from adapters.contract import LogChunk, RunRef, Usage
+from adapters.contract import FlavorCapacity, LogChunk, RunRef, Usage
+from adapters.gate import GateState
 from scheduler.clock import Clock
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
+from scheduler.domain.inventory import Inventory
 from scheduler.placement.model import Explanation, JobQueued
 from scheduler.services.submission_desk import SubmissionDesk
 from scheduler.store.database import Database
@@ -22,11 +24,20 @@ from scheduler.whatif.scenarios import Scenario
 
 @dataclass(frozen=True, slots=True)
 class CenterStatus:
-    """How a center answers at the moment; ``last_answer_ms`` 0 if it never did."""
+    """How a center answers at the moment; ``last_answer_ms`` 0 if it never did.
+
+    ``last_error`` is the last one of following, kept when it answers again; ``offered`` is what
+    it last said of its flavors, and ``waiting_jobs`` who waits here for them, by flavor.
+    """
 
     reachable: bool
     detail: str
     last_answer_ms: int
+    last_error: str = ""
+    last_error_ms: int = 0
+    gate: GateState | None = None
+    offered: Mapping[str, FlavorCapacity] = field(default_factory=dict)
+    waiting_jobs: Mapping[str, int] | None = None
 
 
 class PlannerView(Protocol):
@@ -46,6 +57,10 @@ class CentersView(Protocol):
 
     def status(self, center: str) -> CenterStatus:
         """Whether the center answers."""
+        ...
+
+    async def take_inventory(self, center: str) -> Inventory:
+        """Look at all that a center has now; ``TemporarilyAway`` if it does not answer."""
         ...
 
     async def read_logs(self, center: str, run: RunRef, offset: int, limit: int) -> LogChunk:

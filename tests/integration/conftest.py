@@ -25,6 +25,7 @@ from scheduler.config import SimulationSettings
 from scheduler.control.simulations import Simulations
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
+from scheduler.domain.inventory import Inventory
 from scheduler.domain.principal import Principal, Role
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import CORRIDOR, Explanation, JobQueued
@@ -68,6 +69,9 @@ class QuietCenters:
 
     def status(self, center: str) -> CenterStatus:
         return CenterStatus(True, f"{center} is well", NOW_MS - 1000)
+
+    async def take_inventory(self, center: str) -> Inventory:
+        return Inventory(NOW_MS - 500, 0, 0, ())
 
     async def usage(self, center: str, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:
         return {}

@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from adapters.contract import FailureClass, LogChunk, Observation, Phase, Usage
 from scheduler.domain.ids import job_uid, run_id
+from scheduler.domain.inventory import Inventory
 from scheduler.domain.reports import observed
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import Explanation, JobQueued, Start
@@ -62,6 +63,9 @@ class Centers:
 
     def status(self, center: str) -> CenterStatus:
         return CenterStatus(True, "", 0)
+
+    async def take_inventory(self, center: str) -> Inventory:
+        return Inventory(0, 0, 0, ())
 
     async def usage(self, center: str, run_ids: Sequence[str]) -> Mapping[str, tuple[Usage, ...]]:
         return {}

@@ -23,45 +23,51 @@ _sym_db = _symbol_database.Default()
 
 
 from corridor.v1 import fact_pb2 as corridor_dot_v1_dot_fact__pb2
+from corridor.v1 import inventory_pb2 as corridor_dot_v1_dot_inventory__pb2
 from corridor.v1 import price_pb2 as corridor_dot_v1_dot_price__pb2
 from corridor.v1 import reconciliation_pb2 as corridor_dot_v1_dot_reconciliation__pb2
 from corridor.v1 import resolution_pb2 as corridor_dot_v1_dot_resolution__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n corridor/v1/center_service.proto\x12\x0b\x63orridor.v1\x1a\x16\x63orridor/v1/fact.proto\x1a\x17\x63orridor/v1/price.proto\x1a corridor/v1/reconciliation.proto\x1a\x1c\x63orridor/v1/resolution.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x02\n\x06\x46lavor\x12\x0e\n\x06\x66lavor\x18\x01 \x01(\t\x12\x17\n\x0f\x64isplay_name_zh\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_name_en\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61pacity_units\x18\x06 \x01(\x03\x12\x16\n\x0eunits_per_node\x18\x07 \x01(\x03\x12\x12\n\nused_units\x18\x08 \x01(\x03\x12\x18\n\x10wall_limit_max_s\x18\t \x01(\x03\x12\"\n\x1aprice_ufen_per_unit_second\x18\n \x01(\x03\x12\x15\n\rprice_version\x18\x0b \x01(\t\x12\x1b\n\x0ereported_units\x18\x0c \x01(\x03H\x00\x88\x01\x01\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_units\x18\r \x01(\x03\x12\x1b\n\x13overcommitted_units\x18\x0e \x01(\x03\x12\x10\n\x08\x64omestic\x18\x0f \x01(\x08\x42\x11\n\x0f_reported_units\"\xaf\x02\n\x06\x43\x65nter\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x17\n\x0f\x64isplay_name_zh\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_name_en\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.corridor.v1.CenterState\x12\x11\n\treachable\x18\x07 \x01(\x08\x12\x15\n\rhealth_detail\x18\x08 \x01(\t\x12\x34\n\x10last_answer_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x07\x66lavors\x18\n \x03(\x0b\x32\x13.corridor.v1.Flavor\x12\x13\n\x0b\x61\x63tive_runs\x18\x0b \x01(\x03\"\"\n\x10GetCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\"8\n\x11GetCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center\"\x14\n\x12ListCentersRequest\";\n\x13ListCentersResponse\x12$\n\x07\x63\x65nters\x18\x01 \x03(\x0b\x32\x13.corridor.v1.Center\"5\n\x13\x43ordonCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x14\x43ordonCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center\"4\n\x12\x44rainCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\":\n\x13\x44rainCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center\"5\n\x13ResumeCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x14ResumeCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center*x\n\x0b\x43\x65nterState\x12\x1c\n\x18\x43\x45NTER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x45NTER_STATE_OPEN\x10\x01\x12\x19\n\x15\x43\x45NTER_STATE_CORDONED\x10\x02\x12\x19\n\x15\x43\x45NTER_STATE_DRAINING\x10\x03\x32\x81\t\n\rCenterService\x12J\n\tGetCenter\x12\x1d.corridor.v1.GetCenterRequest\x1a\x1e.corridor.v1.GetCenterResponse\x12P\n\x0bListCenters\x12\x1f.corridor.v1.ListCentersRequest\x1a .corridor.v1.ListCentersResponse\x12S\n\x0c\x43ordonCenter\x12 .corridor.v1.CordonCenterRequest\x1a!.corridor.v1.CordonCenterResponse\x12P\n\x0b\x44rainCenter\x12\x1f.corridor.v1.DrainCenterRequest\x1a .corridor.v1.DrainCenterResponse\x12S\n\x0cResumeCenter\x12 .corridor.v1.ResumeCenterRequest\x1a!.corridor.v1.ResumeCenterResponse\x12M\n\nListPrices\x12\x1e.corridor.v1.ListPricesRequest\x1a\x1f.corridor.v1.ListPricesResponse\x12J\n\tSetPrices\x12\x1d.corridor.v1.SetPricesRequest\x1a\x1e.corridor.v1.SetPricesResponse\x12\\\n\x0fReconcileCenter\x12#.corridor.v1.ReconcileCenterRequest\x1a$.corridor.v1.ReconcileCenterResponse\x12h\n\x13ListReconciliations\x12\'.corridor.v1.ListReconciliationsRequest\x1a(.corridor.v1.ListReconciliationsResponse\x12\\\n\x0fListDifferences\x12#.corridor.v1.ListDifferencesRequest\x1a$.corridor.v1.ListDifferencesResponse\x12\x62\n\x11ResolveDifference\x12%.corridor.v1.ResolveDifferenceRequest\x1a&.corridor.v1.ResolveDifferenceResponse\x12M\n\nResolveRun\x12\x1e.corridor.v1.ResolveRunRequest\x1a\x1f.corridor.v1.ResolveRunResponse\x12\x62\n\x11SetFlavorDomestic\x12%.corridor.v1.SetFlavorDomesticRequest\x1a&.corridor.v1.SetFlavorDomesticResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n corridor/v1/center_service.proto\x12\x0b\x63orridor.v1\x1a\x16\x63orridor/v1/fact.proto\x1a\x1b\x63orridor/v1/inventory.proto\x1a\x17\x63orridor/v1/price.proto\x1a corridor/v1/reconciliation.proto\x1a\x1c\x63orridor/v1/resolution.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x04\n\x06\x46lavor\x12\x0e\n\x06\x66lavor\x18\x01 \x01(\t\x12\x17\n\x0f\x64isplay_name_zh\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_name_en\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61pacity_units\x18\x06 \x01(\x03\x12\x16\n\x0eunits_per_node\x18\x07 \x01(\x03\x12\x12\n\nused_units\x18\x08 \x01(\x03\x12\x18\n\x10wall_limit_max_s\x18\t \x01(\x03\x12\"\n\x1aprice_ufen_per_unit_second\x18\n \x01(\x03\x12\x15\n\rprice_version\x18\x0b \x01(\t\x12\x1b\n\x0ereported_units\x18\x0c \x01(\x03H\x00\x88\x01\x01\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_units\x18\r \x01(\x03\x12\x1b\n\x13overcommitted_units\x18\x0e \x01(\x03\x12\x10\n\x08\x64omestic\x18\x0f \x01(\x08\x12\x1e\n\x11\x63\x65nter_used_units\x18\x10 \x01(\x03H\x01\x88\x01\x01\x12 \n\x13\x63\x65nter_waiting_runs\x18\x11 \x01(\x03H\x02\x88\x01\x01\x12\x19\n\x0cwaiting_jobs\x18\x12 \x01(\x03H\x03\x88\x01\x01\x42\x11\n\x0f_reported_unitsB\x14\n\x12_center_used_unitsB\x16\n\x14_center_waiting_runsB\x0f\n\r_waiting_jobs\"u\n\nCenterRuns\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x12\n\nsubmitting\x18\x02 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x03\x12\x0f\n\x07running\x18\x04 \x01(\x03\x12\x0f\n\x07unknown\x18\x05 \x01(\x03\x12\x0e\n\x06\x65nding\x18\x06 \x01(\x03\"~\n\nCenterGate\x12\x0e\n\x06passes\x18\x01 \x01(\x08\x12\x18\n\x10unanswered_calls\x18\x02 \x01(\x03\x12,\n\tnext_call\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10\x63\x61lls_per_second\x18\x04 \x01(\x01\"\xfa\x03\n\x06\x43\x65nter\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x17\n\x0f\x64isplay_name_zh\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_name_en\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.corridor.v1.CenterState\x12\x11\n\treachable\x18\x07 \x01(\x08\x12\x15\n\rhealth_detail\x18\x08 \x01(\t\x12\x34\n\x10last_answer_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x07\x66lavors\x18\n \x03(\x0b\x32\x13.corridor.v1.Flavor\x12\x13\n\x0b\x61\x63tive_runs\x18\x0b \x01(\x03\x12%\n\x04runs\x18\x0c \x01(\x0b\x32\x17.corridor.v1.CenterRuns\x12\x32\n\x0e\x64rain_deadline\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlast_error\x18\x0e \x01(\t\x12\x33\n\x0flast_error_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04gate\x18\x10 \x01(\x0b\x32\x17.corridor.v1.CenterGate\"\"\n\x10GetCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\"8\n\x11GetCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center\"\x14\n\x12ListCentersRequest\";\n\x13ListCentersResponse\x12$\n\x07\x63\x65nters\x18\x01 \x03(\x0b\x32\x13.corridor.v1.Center\"5\n\x13\x43ordonCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x14\x43ordonCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center\"b\n\x12\x44rainCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12,\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x13\x44rainCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center\"5\n\x13ResumeCenterRequest\x12\x0e\n\x06\x63\x65nter\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x14ResumeCenterResponse\x12#\n\x06\x63\x65nter\x18\x01 \x01(\x0b\x32\x13.corridor.v1.Center*x\n\x0b\x43\x65nterState\x12\x1c\n\x18\x43\x45NTER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x45NTER_STATE_OPEN\x10\x01\x12\x19\n\x15\x43\x45NTER_STATE_CORDONED\x10\x02\x12\x19\n\x15\x43\x45NTER_STATE_DRAINING\x10\x03\x32\xd9\t\n\rCenterService\x12J\n\tGetCenter\x12\x1d.corridor.v1.GetCenterRequest\x1a\x1e.corridor.v1.GetCenterResponse\x12P\n\x0bListCenters\x12\x1f.corridor.v1.ListCentersRequest\x1a .corridor.v1.ListCentersResponse\x12S\n\x0c\x43ordonCenter\x12 .corridor.v1.CordonCenterRequest\x1a!.corridor.v1.CordonCenterResponse\x12P\n\x0b\x44rainCenter\x12\x1f.corridor.v1.DrainCenterRequest\x1a .corridor.v1.DrainCenterResponse\x12S\n\x0cResumeCenter\x12 .corridor.v1.ResumeCenterRequest\x1a!.corridor.v1.ResumeCenterResponse\x12V\n\rTakeInventory\x12!.corridor.v1.TakeInventoryRequest\x1a\".corridor.v1.TakeInventoryResponse\x12M\n\nListPrices\x12\x1e.corridor.v1.ListPricesRequest\x1a\x1f.corridor.v1.ListPricesResponse\x12J\n\tSetPrices\x12\x1d.corridor.v1.SetPricesRequest\x1a\x1e.corridor.v1.SetPricesResponse\x12\\\n\x0fReconcileCenter\x12#.corridor.v1.ReconcileCenterRequest\x1a$.corridor.v1.ReconcileCenterResponse\x12h\n\x13ListReconciliations\x12\'.corridor.v1.ListReconciliationsRequest\x1a(.corridor.v1.ListReconciliationsResponse\x12\\\n\x0fListDifferences\x12#.corridor.v1.ListDifferencesRequest\x1a$.corridor.v1.ListDifferencesResponse\x12\x62\n\x11ResolveDifference\x12%.corridor.v1.ResolveDifferenceRequest\x1a&.corridor.v1.ResolveDifferenceResponse\x12M\n\nResolveRun\x12\x1e.corridor.v1.ResolveRunRequest\x1a\x1f.corridor.v1.ResolveRunResponse\x12\x62\n\x11SetFlavorDomestic\x12%.corridor.v1.SetFlavorDomesticRequest\x1a&.corridor.v1.SetFlavorDomesticResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'corridor.v1.center_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CENTERSTATE']._serialized_start=1410
-  _globals['_CENTERSTATE']._serialized_end=1530
-  _globals['_FLAVOR']._serialized_start=196
-  _globals['_FLAVOR']._serialized_end=579
-  _globals['_CENTER']._serialized_start=582
-  _globals['_CENTER']._serialized_end=885
-  _globals['_GETCENTERREQUEST']._serialized_start=887
-  _globals['_GETCENTERREQUEST']._serialized_end=921
-  _globals['_GETCENTERRESPONSE']._serialized_start=923
-  _globals['_GETCENTERRESPONSE']._serialized_end=979
-  _globals['_LISTCENTERSREQUEST']._serialized_start=981
-  _globals['_LISTCENTERSREQUEST']._serialized_end=1001
-  _globals['_LISTCENTERSRESPONSE']._serialized_start=1003
-  _globals['_LISTCENTERSRESPONSE']._serialized_end=1062
-  _globals['_CORDONCENTERREQUEST']._serialized_start=1064
-  _globals['_CORDONCENTERREQUEST']._serialized_end=1117
-  _globals['_CORDONCENTERRESPONSE']._serialized_start=1119
-  _globals['_CORDONCENTERRESPONSE']._serialized_end=1178
-  _globals['_DRAINCENTERREQUEST']._serialized_start=1180
-  _globals['_DRAINCENTERREQUEST']._serialized_end=1232
-  _globals['_DRAINCENTERRESPONSE']._serialized_start=1234
-  _globals['_DRAINCENTERRESPONSE']._serialized_end=1292
-  _globals['_RESUMECENTERREQUEST']._serialized_start=1294
-  _globals['_RESUMECENTERREQUEST']._serialized_end=1347
-  _globals['_RESUMECENTERRESPONSE']._serialized_start=1349
-  _globals['_RESUMECENTERRESPONSE']._serialized_end=1408
-  _globals['_CENTERSERVICE']._serialized_start=1533
-  _globals['_CENTERSERVICE']._serialized_end=2686
+  _globals['_CENTERSTATE']._serialized_start=2123
+  _globals['_CENTERSTATE']._serialized_end=2243
+  _globals['_FLAVOR']._serialized_start=257
+  _globals['_FLAVOR']._serialized_end=796
+  _globals['_CENTERRUNS']._serialized_start=798
+  _globals['_CENTERRUNS']._serialized_end=915
+  _globals['_CENTERGATE']._serialized_start=917
+  _globals['_CENTERGATE']._serialized_end=1043
+  _globals['_CENTER']._serialized_start=1046
+  _globals['_CENTER']._serialized_end=1552
+  _globals['_GETCENTERREQUEST']._serialized_start=1554
+  _globals['_GETCENTERREQUEST']._serialized_end=1588
+  _globals['_GETCENTERRESPONSE']._serialized_start=1590
+  _globals['_GETCENTERRESPONSE']._serialized_end=1646
+  _globals['_LISTCENTERSREQUEST']._serialized_start=1648
+  _globals['_LISTCENTERSREQUEST']._serialized_end=1668
+  _globals['_LISTCENTERSRESPONSE']._serialized_start=1670
+  _globals['_LISTCENTERSRESPONSE']._serialized_end=1729
+  _globals['_CORDONCENTERREQUEST']._serialized_start=1731
+  _globals['_CORDONCENTERREQUEST']._serialized_end=1784
+  _globals['_CORDONCENTERRESPONSE']._serialized_start=1786
+  _globals['_CORDONCENTERRESPONSE']._serialized_end=1845
+  _globals['_DRAINCENTERREQUEST']._serialized_start=1847
+  _globals['_DRAINCENTERREQUEST']._serialized_end=1945
+  _globals['_DRAINCENTERRESPONSE']._serialized_start=1947
+  _globals['_DRAINCENTERRESPONSE']._serialized_end=2005
+  _globals['_RESUMECENTERREQUEST']._serialized_start=2007
+  _globals['_RESUMECENTERREQUEST']._serialized_end=2060
+  _globals['_RESUMECENTERRESPONSE']._serialized_start=2062
+  _globals['_RESUMECENTERRESPONSE']._serialized_end=2121
+  _globals['_CENTERSERVICE']._serialized_start=2246
+  _globals['_CENTERSERVICE']._serialized_end=3487
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ Compute centers and what they offer."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -69,6 +70,9 @@ class Flavor(_message.Message):
     EFFECTIVE_UNITS_FIELD_NUMBER: _builtins.int
     OVERCOMMITTED_UNITS_FIELD_NUMBER: _builtins.int
     DOMESTIC_FIELD_NUMBER: _builtins.int
+    CENTER_USED_UNITS_FIELD_NUMBER: _builtins.int
+    CENTER_WAITING_RUNS_FIELD_NUMBER: _builtins.int
+    WAITING_JOBS_FIELD_NUMBER: _builtins.int
     flavor: _builtins.str
     """`<center>/<device>`."""
     display_name_zh: _builtins.str
@@ -99,6 +103,12 @@ class Flavor(_message.Message):
     """Units promised to cities and corridor that are not there; above 0 the flavor is OVERCOMMITTED."""
     domestic: _builtins.bool
     """Whether the hardware is of domestic make."""
+    center_used_units: _builtins.int
+    """Units that all users of the center hold now, as it last said; unset if it does not tell."""
+    center_waiting_runs: _builtins.int
+    """Runs of all its users in the center's own queue, as it last said; unset if it does not tell."""
+    waiting_jobs: _builtins.int
+    """Jobs in our own queue that wait for it; unset while the planner does not say."""
     def __init__(
         self,
         *,
@@ -117,16 +127,110 @@ class Flavor(_message.Message):
         effective_units: _builtins.int = ...,
         overcommitted_units: _builtins.int = ...,
         domestic: _builtins.bool = ...,
+        center_used_units: _builtins.int | None = ...,
+        center_waiting_runs: _builtins.int | None = ...,
+        waiting_jobs: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units", "reported_units", b"reported_units"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_center_used_units", b"_center_used_units", "_center_waiting_runs", b"_center_waiting_runs", "_reported_units", b"_reported_units", "_waiting_jobs", b"_waiting_jobs", "center_used_units", b"center_used_units", "center_waiting_runs", b"center_waiting_runs", "reported_units", b"reported_units", "waiting_jobs", b"waiting_jobs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units", "architecture", b"architecture", "capacity_units", b"capacity_units", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "domestic", b"domestic", "effective_units", b"effective_units", "flavor", b"flavor", "overcommitted_units", b"overcommitted_units", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "reported_units", b"reported_units", "unit", b"unit", "units_per_node", b"units_per_node", "used_units", b"used_units", "wall_limit_max_s", b"wall_limit_max_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_center_used_units", b"_center_used_units", "_center_waiting_runs", b"_center_waiting_runs", "_reported_units", b"_reported_units", "_waiting_jobs", b"_waiting_jobs", "architecture", b"architecture", "capacity_units", b"capacity_units", "center_used_units", b"center_used_units", "center_waiting_runs", b"center_waiting_runs", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "domestic", b"domestic", "effective_units", b"effective_units", "flavor", b"flavor", "overcommitted_units", b"overcommitted_units", "price_ufen_per_unit_second", b"price_ufen_per_unit_second", "price_version", b"price_version", "reported_units", b"reported_units", "unit", b"unit", "units_per_node", b"units_per_node", "used_units", b"used_units", "waiting_jobs", b"waiting_jobs", "wall_limit_max_s", b"wall_limit_max_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__center_used_units: _TypeAlias = _typing.Literal["center_used_units"]  # noqa: Y015
+    _WhichOneofArgType__center_used_units: _TypeAlias = _typing.Literal["_center_used_units", b"_center_used_units"]  # noqa: Y015
+    _WhichOneofReturnType__center_waiting_runs: _TypeAlias = _typing.Literal["center_waiting_runs"]  # noqa: Y015
+    _WhichOneofArgType__center_waiting_runs: _TypeAlias = _typing.Literal["_center_waiting_runs", b"_center_waiting_runs"]  # noqa: Y015
     _WhichOneofReturnType__reported_units: _TypeAlias = _typing.Literal["reported_units"]  # noqa: Y015
     _WhichOneofArgType__reported_units: _TypeAlias = _typing.Literal["_reported_units", b"_reported_units"]  # noqa: Y015
+    _WhichOneofReturnType__waiting_jobs: _TypeAlias = _typing.Literal["waiting_jobs"]  # noqa: Y015
+    _WhichOneofArgType__waiting_jobs: _TypeAlias = _typing.Literal["_waiting_jobs", b"_waiting_jobs"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__center_used_units) -> _WhichOneofReturnType__center_used_units | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__center_waiting_runs) -> _WhichOneofReturnType__center_waiting_runs | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reported_units) -> _WhichOneofReturnType__reported_units | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__waiting_jobs) -> _WhichOneofReturnType__waiting_jobs | None: ...
 
 Global___Flavor: _TypeAlias = Flavor  # noqa: Y015
+
+@_typing.final
+class CenterRuns(_message.Message):
+    """Runs at a center that have not ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PENDING_FIELD_NUMBER: _builtins.int
+    SUBMITTING_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    ENDING_FIELD_NUMBER: _builtins.int
+    pending: _builtins.int
+    """Admitted, and waiting here to be sent."""
+    submitting: _builtins.int
+    """Sent, and not answered yet."""
+    accepted: _builtins.int
+    """In the center's own queue."""
+    running: _builtins.int
+    """Running."""
+    unknown: _builtins.int
+    """Of which the center has not said what became of them."""
+    ending: _builtins.int
+    """Of all these, those that are ordered to end."""
+    def __init__(
+        self,
+        *,
+        pending: _builtins.int = ...,
+        submitting: _builtins.int = ...,
+        accepted: _builtins.int = ...,
+        running: _builtins.int = ...,
+        unknown: _builtins.int = ...,
+        ending: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "ending", b"ending", "pending", b"pending", "running", b"running", "submitting", b"submitting", "unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CenterRuns: _TypeAlias = CenterRuns  # noqa: Y015
+
+@_typing.final
+class CenterGate(_message.Message):
+    """What stands before a center and limits calls to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSES_FIELD_NUMBER: _builtins.int
+    UNANSWERED_CALLS_FIELD_NUMBER: _builtins.int
+    NEXT_CALL_FIELD_NUMBER: _builtins.int
+    CALLS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    passes: _builtins.bool
+    """Whether calls pass; if not, too many in a row were not answered."""
+    unanswered_calls: _builtins.int
+    """Calls in a row that were not answered."""
+    calls_per_second: _builtins.float
+    """Calls a second that are let through; 0 for any number."""
+    @_builtins.property
+    def next_call(self) -> _duration_pb2.Duration:
+        """Until the next call is tried, or until the center, which asked for quiet, may be called again."""
+
+    def __init__(
+        self,
+        *,
+        passes: _builtins.bool = ...,
+        unanswered_calls: _builtins.int = ...,
+        next_call: _duration_pb2.Duration | None = ...,
+        calls_per_second: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_call", b"next_call"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls_per_second", b"calls_per_second", "next_call", b"next_call", "passes", b"passes", "unanswered_calls", b"unanswered_calls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CenterGate: _TypeAlias = CenterGate  # noqa: Y015
 
 @_typing.final
 class Center(_message.Message):
@@ -145,6 +249,11 @@ class Center(_message.Message):
     LAST_ANSWER_TIME_FIELD_NUMBER: _builtins.int
     FLAVORS_FIELD_NUMBER: _builtins.int
     ACTIVE_RUNS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    DRAIN_DEADLINE_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_TIME_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
     center: _builtins.str
     """Code, such as "wuhan-ai"."""
     display_name_zh: _builtins.str
@@ -163,6 +272,8 @@ class Center(_message.Message):
     """One line about its health."""
     active_runs: _builtins.int
     """Runs there that have not ended."""
+    last_error: _builtins.str
+    """The last error in a call of following, with its class; kept when the center answers again."""
     @_builtins.property
     def last_answer_time(self) -> _timestamp_pb2.Timestamp:
         """When it last answered."""
@@ -170,6 +281,22 @@ class Center(_message.Message):
     @_builtins.property
     def flavors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flavor]:
         """Flavors."""
+
+    @_builtins.property
+    def runs(self) -> Global___CenterRuns:
+        """The same by state."""
+
+    @_builtins.property
+    def drain_deadline(self) -> _timestamp_pb2.Timestamp:
+        """Until when a center that is drained is to be empty; unset: at once."""
+
+    @_builtins.property
+    def last_error_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was."""
+
+    @_builtins.property
+    def gate(self) -> Global___CenterGate:
+        """What limits calls to it."""
 
     def __init__(
         self,
@@ -185,10 +312,15 @@ class Center(_message.Message):
         last_answer_time: _timestamp_pb2.Timestamp | None = ...,
         flavors: _abc.Iterable[Global___Flavor] | None = ...,
         active_runs: _builtins.int = ...,
+        runs: Global___CenterRuns | None = ...,
+        drain_deadline: _timestamp_pb2.Timestamp | None = ...,
+        last_error: _builtins.str = ...,
+        last_error_time: _timestamp_pb2.Timestamp | None = ...,
+        gate: Global___CenterGate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_answer_time", b"last_answer_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drain_deadline", b"drain_deadline", "gate", b"gate", "last_answer_time", b"last_answer_time", "last_error_time", b"last_error_time", "runs", b"runs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "center", b"center", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "flavors", b"flavors", "health_detail", b"health_detail", "kind", b"kind", "last_answer_time", b"last_answer_time", "reachable", b"reachable", "simulated", b"simulated", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "center", b"center", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "drain_deadline", b"drain_deadline", "flavors", b"flavors", "gate", b"gate", "health_detail", b"health_detail", "kind", b"kind", "last_answer_time", b"last_answer_time", "last_error", b"last_error", "last_error_time", b"last_error_time", "reachable", b"reachable", "runs", b"runs", "simulated", b"simulated", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -339,19 +471,27 @@ class DrainCenterRequest(_message.Message):
 
     CENTER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
     center: _builtins.str
     """Code."""
     reason: _builtins.str
     """Why; kept in the audit log. Mandatory."""
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is to be empty, in scheduling time; not set: at once. On a center that is drained
+        already it is moved.
+        """
+
     def __init__(
         self,
         *,
         center: _builtins.str = ...,
         reason: _builtins.str = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center", "deadline", b"deadline", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ import warnings
 
 from corridor.v1 import center_service_pb2 as corridor_dot_v1_dot_center__service__pb2
 from corridor.v1 import fact_pb2 as corridor_dot_v1_dot_fact__pb2
+from corridor.v1 import inventory_pb2 as corridor_dot_v1_dot_inventory__pb2
 from corridor.v1 import price_pb2 as corridor_dot_v1_dot_price__pb2
 from corridor.v1 import reconciliation_pb2 as corridor_dot_v1_dot_reconciliation__pb2
 from corridor.v1 import resolution_pb2 as corridor_dot_v1_dot_resolution__pb2
@@ -63,6 +64,11 @@ class CenterServiceStub:
                 '/corridor.v1.CenterService/ResumeCenter',
                 request_serializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterResponse.FromString,
+                _registered_method=True)
+        self.TakeInventory = channel.unary_unary(
+                '/corridor.v1.CenterService/TakeInventory',
+                request_serializer=corridor_dot_v1_dot_inventory__pb2.TakeInventoryRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_inventory__pb2.TakeInventoryResponse.FromString,
                 _registered_method=True)
         self.ListPrices = channel.unary_unary(
                 '/corridor.v1.CenterService/ListPrices',
@@ -133,7 +139,8 @@ class CenterServiceServicer:
 
     def DrainCenter(self, request, context):
         """Starts nothing new at a center and empties it: programs are told, given a grace to save their
-        work, and ended; their jobs are queued again, and nothing is billed for those runs.
+        work, and ended; their jobs are queued again, and nothing is billed for those runs. With a
+        deadline those that end by then by their wall limit are left, and the others are ended by then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +148,13 @@ class CenterServiceServicer:
 
     def ResumeCenter(self, request, context):
         """Opens a cordoned or drained center again; runs whose end was ordered by then still end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeInventory(self, request, context):
+        """Looks at all that a center has under our mark, now, and compares it with what we think.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,6 +251,11 @@ def add_CenterServiceServicer_to_server(servicer, server):
                     servicer.ResumeCenter,
                     request_deserializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_center__service__pb2.ResumeCenterResponse.SerializeToString,
+            ),
+            'TakeInventory': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeInventory,
+                    request_deserializer=corridor_dot_v1_dot_inventory__pb2.TakeInventoryRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_inventory__pb2.TakeInventoryResponse.SerializeToString,
             ),
             'ListPrices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPrices,
@@ -415,6 +434,33 @@ class CenterService:
             '/corridor.v1.CenterService/ResumeCenter',
             corridor_dot_v1_dot_center__service__pb2.ResumeCenterRequest.SerializeToString,
             corridor_dot_v1_dot_center__service__pb2.ResumeCenterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeInventory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.CenterService/TakeInventory',
+            corridor_dot_v1_dot_inventory__pb2.TakeInventoryRequest.SerializeToString,
+            corridor_dot_v1_dot_inventory__pb2.TakeInventoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Compute centers and what they offer."""
 from collections import abc as _abc
 from corridor.v1 import center_service_pb2 as _center_service_pb2
 from corridor.v1 import fact_pb2 as _fact_pb2
+from corridor.v1 import inventory_pb2 as _inventory_pb2
 from corridor.v1 import price_pb2 as _price_pb2
 from corridor.v1 import reconciliation_pb2 as _reconciliation_pb2
 from corridor.v1 import resolution_pb2 as _resolution_pb2
@@ -45,10 +46,13 @@ class CenterServiceStub:
     """Starts nothing new at a center; what runs goes on."""
     DrainCenter: _grpc.UnaryUnaryMultiCallable[_center_service_pb2.DrainCenterRequest, _center_service_pb2.DrainCenterResponse]
     """Starts nothing new at a center and empties it: programs are told, given a grace to save their
-    work, and ended; their jobs are queued again, and nothing is billed for those runs.
+    work, and ended; their jobs are queued again, and nothing is billed for those runs. With a
+    deadline those that end by then by their wall limit are left, and the others are ended by then.
     """
     ResumeCenter: _grpc.UnaryUnaryMultiCallable[_center_service_pb2.ResumeCenterRequest, _center_service_pb2.ResumeCenterResponse]
     """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
+    TakeInventory: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.TakeInventoryRequest, _inventory_pb2.TakeInventoryResponse]
+    """Looks at all that a center has under our mark, now, and compares it with what we think."""
     ListPrices: _grpc.UnaryUnaryMultiCallable[_price_pb2.ListPricesRequest, _price_pb2.ListPricesResponse]
     """Prices (price.proto).
 
@@ -91,10 +95,13 @@ class CenterServiceAsyncStub(CenterServiceStub):
     """Starts nothing new at a center; what runs goes on."""
     DrainCenter: _aio.UnaryUnaryMultiCallable[_center_service_pb2.DrainCenterRequest, _center_service_pb2.DrainCenterResponse]  # type: ignore[assignment]
     """Starts nothing new at a center and empties it: programs are told, given a grace to save their
-    work, and ended; their jobs are queued again, and nothing is billed for those runs.
+    work, and ended; their jobs are queued again, and nothing is billed for those runs. With a
+    deadline those that end by then by their wall limit are left, and the others are ended by then.
     """
     ResumeCenter: _aio.UnaryUnaryMultiCallable[_center_service_pb2.ResumeCenterRequest, _center_service_pb2.ResumeCenterResponse]  # type: ignore[assignment]
     """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
+    TakeInventory: _aio.UnaryUnaryMultiCallable[_inventory_pb2.TakeInventoryRequest, _inventory_pb2.TakeInventoryResponse]  # type: ignore[assignment]
+    """Looks at all that a center has under our mark, now, and compares it with what we think."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_price_pb2.ListPricesRequest, _price_pb2.ListPricesResponse]  # type: ignore[assignment]
     """Prices (price.proto).
 
@@ -158,7 +165,8 @@ class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_center_service_pb2.DrainCenterResponse, _abc.Awaitable[_center_service_pb2.DrainCenterResponse]]:
         """Starts nothing new at a center and empties it: programs are told, given a grace to save their
-        work, and ended; their jobs are queued again, and nothing is billed for those runs.
+        work, and ended; their jobs are queued again, and nothing is billed for those runs. With a
+        deadline those that end by then by their wall limit are left, and the others are ended by then.
         """
 
     @_abc_1.abstractmethod
@@ -168,6 +176,14 @@ class CenterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_center_service_pb2.ResumeCenterResponse, _abc.Awaitable[_center_service_pb2.ResumeCenterResponse]]:
         """Opens a cordoned or drained center again; runs whose end was ordered by then still end."""
+
+    @_abc_1.abstractmethod
+    def TakeInventory(
+        self,
+        request: _inventory_pb2.TakeInventoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.TakeInventoryResponse, _abc.Awaitable[_inventory_pb2.TakeInventoryResponse]]:
+        """Looks at all that a center has under our mark, now, and compares it with what we think."""
 
     @_abc_1.abstractmethod
     def ListPrices(
