@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from adapters.checking import Finding
@@ -47,7 +47,7 @@ class SlurmCenter:
     """A ``CenterAdapter``. Nothing runs in the background: what is due is done by ``list_active``.
 
     ``now_ms`` and ``real_s`` are of scheduling time, which must be real time here. ``wire`` carries
-    the calls, ``monotonic_s`` measures pauses; tests replace them.
+    the calls, ``monotonic_s`` measures time and ``pause`` waits for it; tests replace them.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class SlurmCenter:
         real_s: Callable[[int], float],
         wire: Wire | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if real_s(1000) != 1.0:
             raise ValueError(f"{settings.center}: a real center needs clock speed 1")
@@ -74,7 +75,7 @@ class SlurmCenter:
             settings, client, table, self._lookup, clock, identity, monotonic_s
         )
         self._sender = Sender(
-            settings, client, table, self._lookup, self.resolver, clock, monotonic_s
+            settings, client, table, self._lookup, self.resolver, clock, monotonic_s, pause
         )
         self._following = Following(
             settings, client, table, self.resolver, clock, identity, monotonic_s

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -31,7 +31,7 @@ _UNSENT_S: Final = 300.0
 
 
 class Sender:
-    """Submits runs. ``now_s`` is monotonic."""
+    """Submits runs. ``now_s`` is monotonic, ``pause`` waits for seconds of it."""
 
     def __init__(
         self,
@@ -42,10 +42,11 @@ class Sender:
         resolver: Resolver,
         clock: CenterClock,
         now_s: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]],
     ) -> None:
         self._settings, self._client, self._table = settings, client, table
         self._lookup, self._resolver, self._clock = lookup, resolver, clock
-        self._now_s = now_s
+        self._now_s, self._pause = now_s, pause
         self._unsent: dict[str, float] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.partitions: Mapping[str, PartitionState] = {}
@@ -108,7 +109,7 @@ class Sender:
         if run.run_id not in found:
             wait_s = LAG_S - self._lookup.absent_for_s(run.run_id)
             if wait_s > 0:
-                await asyncio.sleep(wait_s)
+                await self._pause(wait_s)
                 found = await self._resolver.resolve([run])
         entry = found.get(run.run_id)
         if entry is not None:
