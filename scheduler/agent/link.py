@@ -109,7 +109,7 @@ class Link:
             channel = open_channel(address, self._settings.tls_ca)
         except (BadToken, OSError, ValueError) as error:
             return Dialed(False, True, str(error))
-        outgoing: asyncio.Queue[words.FromAgent] = asyncio.Queue()
+        outgoing: asyncio.Queue[words.FromAgent | None] = asyncio.Queue()
         stub: AdapterServiceAsyncStub = AdapterServiceStub(channel)  # type: ignore[assignment, unused-ignore]
         call: Any = stub.Connect(_said(outgoing), metadata=metadata)
 
@@ -133,6 +133,7 @@ class Link:
             return Dialed(speaker.welcomed is not None, True, "a word could not be sent")
         finally:
             self.connected.clear()
+            outgoing.put_nowait(None)  # or gRPC would wait for our next word for ever
             call.cancel()
             await channel.close(None)
         return Dialed(True, False, "the conversation ended")
@@ -154,9 +155,11 @@ class Link:
         return token
 
 
-async def _said(outgoing: "asyncio.Queue[words.FromAgent]") -> AsyncIterator[pb.ConnectRequest]:
-    while True:
-        yield messages.from_agent(await outgoing.get())
+async def _said(
+    outgoing: "asyncio.Queue[words.FromAgent | None]",
+) -> AsyncIterator[pb.ConnectRequest]:
+    while (said := await outgoing.get()) is not None:
+        yield messages.from_agent(said)
 
 
 async def _heard(call: Any) -> AsyncIterator[words.ToAgent]:

@@ -39,10 +39,46 @@ FLAVORS = [{"flavor": FLAVOR, "units": 64, "units_per_node": 8, "architecture": 
 PATIENCE_S = 20.0
 
 
+class Cutter(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unused-ignore]
+    """Cuts streams where it is told: ``cuts`` is asked at each word, before and after it passes."""
+
+    def __init__(self) -> None:
+        self.cuts: Callable[[str], bool] = lambda point: False
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.stream_stream is None:
+            return handler
+
+        async def heard(words: Any, context: Any) -> AsyncIterator[Any]:
+            async for word in words:
+                self._pass("before hearing")
+                yield word
+                self._pass("after hearing")
+
+        async def serve(words: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                async for word in handler.stream_stream(heard(words, context), context):
+                    self._pass("before saying")
+                    yield word
+                    self._pass("after saying")
+            except ConnectionError as error:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+        return grpc.stream_stream_rpc_method_handler(
+            serve, handler.request_deserializer, handler.response_serializer
+        )
+
+    def _pass(self, point: str) -> None:
+        if self.cuts(point):
+            raise ConnectionError(f"the test cut the stream {point} a word")
+
+
 class Desk:
     """The scheduler's side: a real server of the agents' service alone."""
 
     def __init__(self) -> None:
+        self.cutter = Cutter()
         self.epoch: int | None = 1
         self.secret = tokens.new_secret()
         self.settings = RemoteSettings(heartbeat_s=0.5, call_s=PATIENCE_S)
@@ -73,7 +109,7 @@ class Desk:
             self.calls.append((method.rpartition("/")[2], code))
 
         calls = CallInterceptor(Verifier(lookup, lambda: START_MS), count)
-        server = grpc.aio.server(interceptors=(calls,))
+        server = grpc.aio.server(interceptors=(self.cutter, calls))
         servicer = AdapterServicer(cast(Context, None), Agents(self.remotes, lambda: self.epoch))
         adapter_service_pb2_grpc.add_AdapterServiceServicer_to_server(servicer, server)
         self.address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
