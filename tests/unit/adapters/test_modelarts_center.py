@@ -223,6 +223,19 @@ async def test_a_refused_creation_looks_for_the_name_before_it_gives_up() -> Non
     assert asked == ["training-jobs", "training-job-searches", "training-job-names"]
 
 
+async def test_a_name_that_is_taken_by_our_own_run_is_that_run() -> None:
+    """No code says that a name is taken: any refusal may mean it, of a fresh run too."""
+    fake = FakeCenter()
+    first = await open_fake(fake).submit(make_request(fresh=True))
+    fine = fake.respond
+    fake.wire._respond = lambda method, path, *more: (
+        answer(400, {"error_code": "X.1", "error_msg": "no"})
+        if path == "training-jobs"
+        else fine(method, path, *more)
+    )
+    assert await open_fake(fake).submit(make_request(fresh=True)) == first
+
+
 async def test_a_refusal_that_cannot_be_looked_into_is_no_refusal() -> None:
     fake = FakeCenter()
     adapter = open_fake(fake)
