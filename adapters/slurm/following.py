@@ -139,12 +139,9 @@ class Following:
         found = await self._client.history(
             {"account": ",".join(sorted(self._accounts)), **window, **_ACTIVE}
         )
-        unknown = {
-            job.name: job
-            for job, _ in self._ours(found)
-            if run_of(job.name) not in self._table.runs
-        }
-        await self._resolver.meet(list(unknown.values()))
+        jobs = [job for job, _ in self._ours(found)]
+        await self._resolver.meet([job for job in jobs if run_of(job.name) not in self._table.runs])
+        await self._resolver.keep_single(jobs)
 
     def _ours(self, found: Iterable[tuple[NativeJob, Json]]) -> Iterable[tuple[NativeJob, Json]]:
         return (one for one in found if run_of(one[0].name) and self._identity.owns(one[0]))

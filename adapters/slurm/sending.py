@@ -12,6 +12,7 @@ from adapters.modelarts.wire import NotSent
 from adapters.slurm import submission
 from adapters.slurm.client import Reply, SlurmClient
 from adapters.slurm.clock import CenterClock
+from adapters.slurm.dialect import JobDescription
 from adapters.slurm.failures import REASONS
 from adapters.slurm.identity import mark
 from adapters.slurm.lookup import LAG_S, Lookup
@@ -58,30 +59,22 @@ class Sender:
             known = self._table.runs.get(request.run_id)
             if known is not None:
                 return known.accepted
-            stamp_ms = self._clock.now_s() * 1000
-            job = submission.describe(
-                request,
-                self._settings,
-                self.partitions,
-                mark(request.run_id, stamp_ms),
-                singleton=False,
-            )
+            self._describe(request, 0)  # what can never run is not looked up either
             if not request.fresh and not self._was_unsent(request.run_id):
                 taken = await self._taken_before(request)
                 if taken is not None:
                     return taken
-                # Should the first call arrive after all, the two never run at the same time.
-                stamp_ms = self._clock.now_s() * 1000
-                job = submission.describe(
-                    request,
-                    self._settings,
-                    self.partitions,
-                    mark(request.run_id, stamp_ms),
-                    singleton=True,
-                )
+            stamp_ms = self._clock.now_s() * 1000
+            job = self._describe(request, stamp_ms)
             body = (await self._client.dialect()).submission(job)
             reply = await self._send(request, body)
             return await self._judge(request, reply, stamp_ms)
+
+    def _describe(self, request: RunRequest, stamp_ms: int) -> JobDescription:
+        """The job to send. Should an earlier call arrive after all, the two never run at once."""
+        comment = mark(request.run_id, stamp_ms)
+        singleton = not request.fresh
+        return submission.describe(request, self._settings, self.partitions, comment, singleton)
 
     async def _send(self, request: RunRequest, body: Mapping[str, object]) -> Reply:
         """Make the call; whatever is not certain about it makes the run one to be looked up."""

@@ -119,7 +119,7 @@ def new_record(**changes: Any) -> dict[str, Any]:
 
 def test_v40_reads_records_of_the_controller() -> None:
     [runs] = NEW.jobs({"jobs": [new_record()]})
-    assert (runs.state, runs.flags, runs.restarts) == ("RUNNING", {"COMPLETING"}, 2)
+    assert (runs.state, runs.flags, runs.restarts) == ("RUNNING", frozenset({"COMPLETING"}), 2)
     assert (runs.start_s, runs.end_s, runs.exit_status) == (110, None, None)
     assert runs.cards == {"gpu": 2}
     assert not runs.ended
