@@ -5,6 +5,7 @@ It speaks v0.0.38 at the place of the wire. Time is ``now_s``, moved by ``pause`
 
 import base64
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,7 +76,13 @@ class FakeSlurm:
         """See ``Wire``."""
 
     async def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, read_s: float
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        read_s: float,
+        send_by_s: float = math.inf,
     ) -> Answer:
         """See ``Wire``."""
         assert headers["X-SLURM-USER-TOKEN"].count(".") == 2
