@@ -245,8 +245,10 @@ class ModelArtsCenter:
         if is_final(job) or (run_id in self._listed and known in ("", job.native_id)):
             return False
         if known and known != job.native_id:
-            await self._finder.stop_duplicate(run_id, job.native_id)
-            return False
+            if await self._finder.is_there(run_id, known):
+                await self._finder.stop_duplicate(run_id, job.native_id)
+                return False
+            self._finder.learn(run_id, job.native_id)
         self._listed.add(run_id)
         return True
 
@@ -257,7 +259,7 @@ class ModelArtsCenter:
             if not job.wall_limit_s or not job.begin_ms or job.phase == "Terminating":
                 continue
             asked_ms = self._stopped_ms.get(job.native_id, 0)
-            over = now_ms - job.begin_ms > job.wall_limit_s * 1000
+            over = job.ran_ms(now_ms) > job.wall_limit_s * 1000
             if not over or now_ms - asked_ms < _STOP_AGAIN_MS:
                 continue
             self.counts["overdue"] += 1

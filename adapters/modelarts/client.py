@@ -73,13 +73,14 @@ class ModelArtsClient:
         self._project_id = project_id
         self._read_s, self._create_s = read_s, create_s
         self._bucket = TokenBucket(calls_per_s, max(1, round(calls_per_s)), time.monotonic())
+        self._queue = asyncio.Lock()
         self.calls = 0
 
     # --- jobs -------------------------------------------------------------------------------------
 
-    async def create(self, body: Mapping[str, object]) -> Any:
-        """Create a training job; the job as the center took it."""
-        return await self.call(Call.CREATE, "POST", "training-jobs", body=body)
+    async def create(self, body: Mapping[str, object], send_by_s: float = math.inf) -> Any:
+        """Create a training job, if it is sent by then; the job as the center took it."""
+        return await self.call(Call.CREATE, "POST", "training-jobs", body=body, send_by_s=send_by_s)
 
     async def search(self, body: Mapping[str, object]) -> Any:
         """One page of jobs."""
@@ -139,6 +140,7 @@ class ModelArtsClient:
         path: str,
         query: Query = (),
         body: Mapping[str, object] | None = None,
+        send_by_s: float = math.inf,
     ) -> Any:
         """Make one call below the project; its parsed answer. Raises ``CallFailed``."""
         data = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
@@ -147,7 +149,10 @@ class ModelArtsClient:
             await self._turn()
             skew_ms, headers = self.clock.skew_ms, self._headers(data)
             try:
-                answer = await self._send(call, method, full, query, headers, data)
+                await self._auth.authorize(method, full, query, headers, data, self.clock.now_ms())
+                target = f"{full}?{encoded_query(query)}" if query else full
+                read_s = self._create_s if call is Call.CREATE else self._read_s
+                answer = await self._wire.request(method, target, headers, data, read_s, send_by_s)
             except NotSent as error:
                 raise CallFailed(ErrorClass.NOT_SENT, str(error), call=call) from None
             except AnswerLost as error:
@@ -172,10 +177,11 @@ class ModelArtsClient:
         await self._auth.close()
 
     async def _turn(self) -> None:
-        wait_s = self._bucket.take(time.monotonic())
-        while wait_s > 0:
-            await asyncio.sleep(wait_s)
+        async with self._queue:  # first come, first served
             wait_s = self._bucket.take(time.monotonic())
+            while wait_s > 0:
+                await asyncio.sleep(wait_s)
+                wait_s = self._bucket.take(time.monotonic())
         self.calls += 1
 
     async def _is_cured(self, refused: Mapping[str, str], skew_ms: int) -> bool:
@@ -189,21 +195,6 @@ class ModelArtsClient:
             "Content-Type": "application/json;charset=utf-8" if data else "application/json",
             "X-Project-Id": self._project_id,
         }
-
-    async def _send(
-        self,
-        call: Call,
-        method: str,
-        path: str,
-        query: Query,
-        headers: dict[str, str],
-        data: bytes,
-    ) -> Answer:
-        now_ms = self.clock.now_ms()
-        await self._auth.authorize(method, path, query, headers, data, now_ms)
-        target = f"{path}?{encoded_query(query)}" if query else path
-        read_s = self._create_s if call is Call.CREATE else self._read_s
-        return await self._wire.request(method, target, headers, data, read_s)
 
     @staticmethod
     def _parsed(answer: Answer) -> object:

@@ -68,10 +68,12 @@ def classify(
         return ErrorClass.THROTTLED
     if not 400 <= status < 500 or status == 408:
         return lost
-    if status in (401, 403) or code in _AUTH:
+    if status == 401 or code in _AUTH:
         return ErrorClass.AUTH
     if not code:  # of a proxy, not of the platform
         return lost
+    if status == 403:
+        return ErrorClass.AUTH
     return _refused(call, status, code)
 
 

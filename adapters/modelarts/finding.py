@@ -125,6 +125,11 @@ class Finder:
                 raise
             return None
 
+    async def is_there(self, run_id: str, native_id: str) -> bool:
+        """Whether a job is one of a run's name. Raises ``CallFailed``."""
+        job = await self.show(native_id)
+        return job is not None and run_id_of(job.name) == run_id
+
     def _is_of(self, ref: RunRef, job: Job) -> bool:
         if job.name == native_name(ref.name):
             return True

@@ -75,6 +75,14 @@ class Job:
             firsts.append(self.start_ms // 1000 * 1000)
         return min(firsts, default=0)
 
+    def ran_ms(self, now_ms: int) -> int:
+        """How long it has been on its nodes until now, without what it waited in between."""
+        if not self.records:
+            return max(0, now_ms - self.begin_ms) if self.begin_ms else 0
+        return sum(
+            max(0, (one.end_ms or now_ms) - one.start_ms) for one in self.records if one.start_ms
+        )
+
     @property
     def finish_ms(self) -> int:
         """When it last was on its nodes, as far as it is known; 0 if it never was.

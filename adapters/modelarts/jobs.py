@@ -14,6 +14,7 @@ from adapters.modelarts.settings import ModelArtsSettings, PoolSettings
 
 ENVIRONMENT_MAX: Final = 100
 DESCRIPTION_MAX: Final = 256
+COMMAND_MAX: Final = 100_000
 _HOUR_S: Final = 3600
 _WHOLE_NODE: Final = 8
 _RETRIES: Final = "fault-tolerance/job-retry-num"
@@ -138,7 +139,18 @@ def _algorithm(request: RunRequest, pool: PoolSettings) -> dict[str, Any]:
 
 
 def _command(request: RunRequest) -> str:
-    """One line of shell. A script is written to a file first, so that its first line counts."""
+    """One line of shell, short enough to be one argument of a program (128 KiB in Linux)."""
+    line = _line(request)
+    if len(line.encode()) > COMMAND_MAX:
+        raise Rejected(
+            f"a command or script of {len(line.encode())} bytes: at most {COMMAND_MAX}",
+            "COMMAND_TOO_LONG",
+        )
+    return line
+
+
+def _line(request: RunRequest) -> str:
+    """A script is written to a file first, so that its first line counts."""
     if request.script:
         script = (
             request.script if request.script.startswith("#!") else f"#!/bin/sh\n{request.script}"

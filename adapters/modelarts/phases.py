@@ -104,7 +104,7 @@ def _terminated(job: Job, evidence: str, message: str) -> Verdict:
     if _PREEMPTED.search(evidence):
         return Verdict(Phase.PREEMPTED, FailureClass.PREEMPTED, message=message or "preempted")
     limit_s = job.wall_limit_s or job.auto_stop_s
-    ran_ms = max(job.finish_ms - job.begin_ms, job.duration_ms) if job.begin_ms else 0
+    ran_ms = max(job.ran_ms(job.finish_ms), job.duration_ms) if job.begin_ms else 0
     if (limit_s and ran_ms >= limit_s * 1000) or (job.begin_ms and _OVERTIME.search(evidence)):
         return Verdict(
             Phase.FAILED, FailureClass.TIME_LIMIT, exit_code(job) or None,

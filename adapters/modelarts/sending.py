@@ -60,7 +60,7 @@ class Dispatcher:
                 return self._adopted(request, job, body)
         keep(self._maybe, request.run_id, None, _KEPT_MAX)
         try:
-            answer = await self._client.create(body)
+            answer = await self._client.create(body, request.send_by_s)
         except CallFailed as failed:
             if first and failed.kind in _NOTHING_DONE:
                 del self._maybe[request.run_id]

@@ -6,12 +6,15 @@ tell what matters most, whether a request can have left us (``NotSent``) or its 
 """
 
 import asyncio
+import math
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
+
+from adapters.contract import boot_s
 
 _HEAD_MAX: Final = 1 << 16
 _BODY_MAX: Final = 1 << 26
@@ -51,11 +54,18 @@ class Wire(Protocol):
         ...
 
     async def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, read_s: float
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        read_s: float,
+        send_by_s: float = math.inf,
     ) -> Answer:
         """Send one request and wait at most ``read_s`` for its whole answer.
 
-        Raises ``NotSent`` and ``AnswerLost``.
+        Raises ``NotSent``, also where it is later than ``send_by_s`` on the clock of ``boot_s``
+        when it could be sent, and ``AnswerLost``.
         """
         ...
 
@@ -86,7 +96,13 @@ class HttpWire:
         self._idle: list[tuple[float, _Connection]] = []
 
     async def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, read_s: float
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        read_s: float,
+        send_by_s: float = math.inf,
     ) -> Answer:
         """See ``Wire``."""
         head = [f"{method} {target} HTTP/1.1"]
@@ -97,6 +113,8 @@ class HttpWire:
         async with self._slots:
             connection = self._reused() or await self._connect()
             try:
+                if boot_s() >= send_by_s:  # the last moment before it leaves us
+                    raise NotSent("too late: what was to be sent must be intended anew")
                 answer = await connection.exchange(data, read_s)
             except BaseException:
                 connection.close()

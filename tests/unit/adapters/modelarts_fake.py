@@ -1,17 +1,18 @@
 """A wire that a test answers, and the little of a center that is needed behind it."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from adapters.contract import RunRequest
+from adapters.contract import RunRequest, boot_s
 from adapters.modelarts import ModelArtsCenter
 from adapters.modelarts.auth import KeyAuth
 from adapters.modelarts.client import CenterClock, ModelArtsClient
 from adapters.modelarts.settings import ModelArtsSettings
-from adapters.modelarts.wire import Answer
+from adapters.modelarts.wire import Answer, NotSent
 from adapters.secrets import SecretRef
 
 FLAVOR = "wuhan-ai/ascend-910b"
@@ -88,8 +89,16 @@ class FakeWire:
         self.sent: list[tuple[str, str, Mapping[str, str]]] = []
 
     async def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, read_s: float
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        read_s: float,
+        send_by_s: float = math.inf,
     ) -> Answer:
+        if boot_s() >= send_by_s:
+            raise NotSent("too late")
         parts = urlsplit(target)
         path = parts.path.removeprefix("/v2/p0/")
         self.sent.append((method, path, dict(headers)))

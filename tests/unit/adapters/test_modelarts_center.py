@@ -76,6 +76,25 @@ async def test_a_sweep_stops_the_second_job_only_once_the_run_is_known() -> None
     assert (seen.native_id, fake.stopped) == ("id-1", ["id-0"])
 
 
+async def test_a_sweep_stops_nothing_for_the_sake_of_a_job_that_is_gone() -> None:
+    fake = FakeCenter(job_json("id-1", OURS))
+    adapter = open_fake(fake)
+    await adapter.usage([replace(REF, native_id="id-gone")])
+    adapter._finder.learn("j1.1", "id-gone")
+    (seen,) = (await adapter.list_active()).observations
+    assert (seen.native_id, fake.stopped) == ("id-1", [])
+
+
+async def test_a_creation_that_is_late_is_not_sent() -> None:
+    fake = FakeCenter()
+    adapter = open_fake(fake)
+    with pytest.raises(Unavailable, match="too late"):
+        await adapter.submit(make_request(fresh=True, send_by_s=0.0))
+    with pytest.raises(Unavailable, match="too late"):  # it was looked up in time, then it was late
+        await adapter.submit(make_request(send_by_s=0.0))
+    assert not fake.jobs
+
+
 async def test_a_run_not_known_by_id_is_cancelled_with_all_of_its_name() -> None:
     fake = FakeCenter(*twins("Running", "Completed", "Pending"), job_json("id-9", OURS + "0"))
     await open_fake(fake).cancel(REF)

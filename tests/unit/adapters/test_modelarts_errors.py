@@ -36,6 +36,7 @@ TABLE: list[tuple[Call, bool, int | None, str, bool, ErrorClass | None]] = [
     (C.CREATE, True, 503, "APIGW.0308", True, E.THROTTLED),
     (C.CREATE, True, 401, "", True, E.AUTH),
     (C.CREATE, True, 403, "ModelArts.0011", True, E.AUTH),
+    (C.CREATE, True, 403, "", True, E.UNKNOWN),  # of what guards against bad answers, maybe
     (C.READ, True, 400, "ModelArts.6401", True, E.AUTH),
     (C.READ, True, 400, "APIGW.0303", True, E.AUTH),
     (C.CREATE, True, 400, "", True, E.UNKNOWN),  # a page of a proxy tells nothing
@@ -67,7 +68,7 @@ def test_a_creation_is_never_called_undone_without_the_platforms_word() -> None:
     codes = ("", "ModelArts.0102", "ModelArts.0116", "APIGW.0101", "X.1")
     for status, code in itertools.product(range(100, 600), codes):
         kind = classify(C.CREATE, sent=True, status=status, code=code, readable=False)
-        told = status in (401, 403, 429) or (400 <= status < 500 and status != 408 and code)
+        told = status in (401, 429) or (400 <= status < 500 and status != 408 and code)
         assert (kind is E.UNKNOWN) is not bool(told), (status, code)
 
 

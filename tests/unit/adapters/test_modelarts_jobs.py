@@ -80,6 +80,8 @@ def test_a_run_becomes_a_job() -> None:
         ({"environment": {f"V{i}": "" for i in range(96)}}, "INVALID_ENVIRONMENT"),
         ({"inputs": (DataRef("https://example/x"),)}, "INVALID_INPUT"),
         ({"outputs": (DataRef("nfs://server/x"),)}, "INVALID_OUTPUT"),
+        ({"command": ("x" * 100_001,)}, "COMMAND_TOO_LONG"),
+        ({"script": "长" * 40_000}, "COMMAND_TOO_LONG"),
         ({"memory_mib_per_node": 2_000_000}, "TOO_MUCH_MEMORY"),
     ],
 )

@@ -122,6 +122,14 @@ def test_a_stop_is_told_apart(
     assert (verdict.phase, verdict.failure) == (phase, failure)
 
 
+def test_what_a_run_waits_in_between_is_not_of_its_wall_limit() -> None:
+    records = [{"start_at": START_S, "end_at": START_S + 60}, {"start_at": START_S + 5_000}]
+    made = job("Running", start_time=NOW_MS, running_records=records)
+    assert made.ran_ms(NOW_MS + 5_010_000) == 70_000
+    assert job("Running", start_time=NOW_MS).ran_ms(NOW_MS + 7_000) == 7_000
+    assert job("Pending").ran_ms(NOW_MS) == 0
+
+
 def test_every_phase_that_is_known_is_active_or_final() -> None:
     for phase in (*ACTIVE, *FINAL):
         verdict = judge(job(phase))

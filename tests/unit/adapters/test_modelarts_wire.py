@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.contract import boot_s
 from adapters.modelarts.wire import Answer, AnswerLost, HttpWire, NotSent
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Name:  value \r\n\r\nhi"
@@ -181,6 +182,17 @@ async def test_a_handshake_that_fails_sends_nothing() -> None:
         with pytest.raises(NotSent):
             await get(HttpWire(raw.url.replace("http:", "https:"), None, 0.2))
     assert not raw.requests
+
+
+async def test_what_is_late_is_not_sent() -> None:
+    """Also where the connection took its time: the last moment counts."""
+    raw = Raw([OK], [OK])
+    async with serving(raw) as wire:
+        await get(wire)
+        with pytest.raises(NotSent, match="too late"):
+            await wire.request("POST", "/p", {}, b"x", 5.0, boot_s())
+        await wire.request("POST", "/p", {}, b"x", 5.0, boot_s() + 60)
+    assert len(raw.requests) == 2
 
 
 async def test_environment_proxies_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
