@@ -78,17 +78,23 @@ class Mover:
         if len(admitted.admitted) != len(jobs):
             raise RuntimeError(f"not admitted: {admitted.refused[:3]}")
 
-    def move(self, jobs: Sequence[Waiting]) -> None:
-        """Move jobs from the queue to their settlement."""
+    def accept(self, jobs: Sequence[Waiting]) -> None:
+        """Move jobs from the queue to their center's acceptance."""
         self.admit(jobs)
         epoch, at_ms = self._epoch, now_ms()
         keys = [(one.uid, 1) for one in jobs]
         self._step("submitting", lambda c: runs.mark_submitting(c, epoch, keys, at_ms))
-        self._report("accepted", [accepted(one.uid, 1, f"n{one.uid}", at_ms) for one in jobs])
-        self._report("started", [_seen(one, Phase.RUNNING, at_ms) for one in jobs])
-        self._report("settled", [_seen(one, Phase.SUCCEEDED, at_ms) for one in jobs])
+        self.report("accepted", [accepted(one.uid, 1, f"n{one.uid}", at_ms) for one in jobs])
 
-    def _report(self, name: str, reports: Sequence[Report]) -> None:
+    def move(self, jobs: Sequence[Waiting]) -> None:
+        """Move jobs from the queue to their settlement."""
+        self.accept(jobs)
+        at_ms = now_ms()
+        self.report("started", [_seen(one, Phase.RUNNING, at_ms) for one in jobs])
+        self.report("settled", [_seen(one, Phase.SUCCEEDED, at_ms) for one in jobs])
+
+    def report(self, name: str, reports: Sequence[Report]) -> None:
+        """Have reports ingested."""
         epoch, at_ms = self._epoch, now_ms()
         self._step(name, lambda c: ingest.ingest(c, epoch, reports, at_ms, lambda: 0.5))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from benchmarks import (
+    agents,
     driving,
     ledgering,
     modelarts,
@@ -28,4 +29,5 @@ ALL: Mapping[str, Benchmark] = {
     "statement": stating.run,
     "replay": replaying.run,
     "modelarts": modelarts.run,
+    "agent": agents.run,
 }

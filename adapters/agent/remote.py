@@ -278,10 +278,11 @@ class RemoteCenter:
         return await self._ask(self._here(), words.ReadLogs(run, offset, limit), LogChunk)
 
     async def acknowledge(self, run_ids: Sequence[str]) -> None:
-        """Let the agent forget runs; what it does not hear now it is told at the next exchange."""
+        """Let the agent forget runs; what is lost on the way it is told at the next exchange."""
+        session = self._here()
         self.mirror.drop(run_ids)
-        if self._session is not None and run_ids:
-            self._session.tell(words.Reconciled(tuple(run_ids)))
+        if run_ids:
+            session.tell(words.Reconciled(tuple(run_ids)))
 
     async def close(self) -> None:
         """End the session; the agent goes on by itself."""

@@ -21,6 +21,7 @@ FIGURES = {
     "statement": 6,
     "replay": 3,
     "modelarts": 3,
+    "agent": 4,
 }
 
 
