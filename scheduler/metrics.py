@@ -185,6 +185,9 @@ class Metrics:
             "Runs at a center with our mark that the store does not know.",
             "center",
         )
+        self._forgotten = counter(
+            "runs_forgotten_total", "Runs that a center took and has no record of.", "center"
+        )
 
     def _of_service(self, make: _Maker) -> None:
         gauge, counter, histogram = make.gauge, make.counter, make.histogram
@@ -234,6 +237,8 @@ class Metrics:
             self._ended.labels(*ended).inc(count)
         for failure, count in Count(result.failures).items():
             self._failures.labels(*failure).inc(count)
+        for center, count in Count(result.forgotten).items():
+            self._forgotten.labels(center).inc(count)
         for flavor, cause, passed_ms in result.evicted:
             self._ended_by_order.labels(flavor, cause).observe(passed_ms / 1000)
 
