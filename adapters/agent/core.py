@@ -7,7 +7,6 @@ adopted, never started twice. ``adapters.agent.following`` looks at the center b
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -16,7 +15,15 @@ from adapters.agent import words
 from adapters.agent.comparing import compare
 from adapters.agent.journal import Journal, JournalFailure
 from adapters.agent.rows import Entry
-from adapters.contract import Accepted, CenterAdapter, LogChunk, Observation, RunRef, RunRequest
+from adapters.contract import (
+    Accepted,
+    CenterAdapter,
+    LogChunk,
+    Observation,
+    RunRef,
+    RunRequest,
+    boot_s,
+)
 from adapters.errors import AdapterError, OutcomeUnknown, Throttled, Unavailable
 
 log = logging.getLogger(__name__)
@@ -45,7 +52,7 @@ class Agent:
         self,
         adapter: CenterAdapter,
         journal: Journal,
-        now_s: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = boot_s,
     ) -> None:
         self.adapter, self.journal, self.now_s = adapter, journal, now_s
         self.told: words.Told | None = None
@@ -80,7 +87,7 @@ class Agent:
     def standing(self) -> words.Standing:
         """Whether the center answers, as of now."""
         age_s = None if self._swept_s is None else self.now_s() - self._swept_s
-        return words.Standing(self._error, age_s)
+        return words.Standing(self._error, age_s, boot_s())
 
     # --- what the scheduler asks for --------------------------------------------------------------
 

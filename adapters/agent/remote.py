@@ -8,9 +8,9 @@ has told all it holds, or after its own looks at the center failed: then the cen
 
 import asyncio
 import contextlib
-import time
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from adapters.agent import words
@@ -26,6 +26,7 @@ from adapters.contract import (
     RunRef,
     RunRequest,
     Usage,
+    boot_s,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 
@@ -68,7 +69,7 @@ class RemoteCenter:
         self,
         center: str,
         settings: RemoteSettings | None = None,
-        now_s: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = boot_s,
     ) -> None:
         self.center, self.settings = center, settings or RemoteSettings()
         self.settled: Settled = _nothing
@@ -261,9 +262,23 @@ class RemoteCenter:
 
     async def submit(self, request: RunRequest) -> Accepted:
         """Have the agent start a run."""
-        answer = await self._act(request, Accepted)
+        answer = await self._act(self._by_agents_clock(request), Accepted)
         self.mirror.accepted(request.ref, answer)
         return answer
+
+    def _by_agents_clock(self, request: RunRequest) -> RunRequest:
+        """Return the request with its last moment on the agent's clock.
+
+        What the agent said when it was heard is the bound: however long the command lies on its
+        way, or the agent is stopped with it in its hands, no center is called for it too late.
+        """
+        self._here()
+        if request.send_by_s == math.inf:
+            return request
+        if self._standing is None:
+            raise Unavailable(f"the agent of {self.center} has not told its time yet")
+        left_s = request.send_by_s - self._standing_s
+        return replace(request, send_by_s=self._standing.clock_s + left_s)
 
     async def cancel(self, run: RunRef) -> None:
         """Have the agent ask for the run's end."""

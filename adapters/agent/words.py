@@ -71,11 +71,13 @@ class Standing:
     """The agent's heartbeat: whether its center answers it.
 
     ``error`` is why the last look failed, None if it was whole; ``swept_age_s`` is how long ago the
-    last whole look began, None if there was none yet.
+    last whole look began, None if there was none yet. ``clock_s`` is what the agent's ``boot_s``
+    was when it said so: by it the scheduler says until when a submission may be made there.
     """
 
     error: AdapterError | None
     swept_age_s: float | None
+    clock_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def from_agent(said: words.FromAgent) -> pb.ConnectRequest:
         case words.Told():
             return pb.ConnectRequest(told=_from_told(said))
         case words.Standing():
-            standing = pb.CenterStanding()
+            standing = pb.CenterStanding(clock_ms=runs.milliseconds_before(said.clock_s))
             if said.error is not None:
                 standing.error.CopyFrom(runs.from_error(said.error))
             if said.swept_age_s is not None:
@@ -63,6 +63,7 @@ def to_word(center: str, said: pb.ConnectRequest) -> words.FromAgent:
             return words.Standing(
                 runs.to_error(standing.error) if standing.HasField("error") else None,
                 standing.swept_age_ms / 1000 if standing.HasField("swept_age_ms") else None,
+                standing.clock_ms / 1000,
             )
         case "inventory":
             page = tuple(_to_report(one) for one in said.inventory.runs)

@@ -4,6 +4,7 @@ Both ends use this module. Reading is strict where a mistake would cost money: a
 failure is an error (``ValueError``), not a guess.
 """
 
+import math
 from typing import Any, Final
 
 from corridor.v1 import adapter_service_pb2 as pb
@@ -54,6 +55,11 @@ _MESSAGE_MAX: Final = 2_000
 def milliseconds_of(seconds: float) -> int:
     """Return a duration in whole milliseconds, rounded up: a window must not become shorter."""
     return -int(-seconds * 1000 // 1)
+
+
+def milliseconds_before(seconds: float) -> int:
+    """Return an instant in whole milliseconds, rounded down: a last moment must not come later."""
+    return int(seconds * 1000 // 1)
 
 
 def from_ref(ref: RunRef) -> pb.RunName:
@@ -173,6 +179,9 @@ def from_request(request: RunRequest) -> pb.SubmitRun:
         outputs=[_from_data(one) for one in request.outputs],
         labels=request.labels,
         fresh=request.fresh,
+        send_by_ms=None
+        if request.send_by_s == math.inf
+        else milliseconds_before(request.send_by_s),
     )
 
 
@@ -199,6 +208,7 @@ def to_request(said: pb.SubmitRun) -> RunRequest:
         outputs=tuple(_to_data(one) for one in said.outputs),
         labels=dict(said.labels),
         fresh=said.fresh,
+        send_by_s=said.send_by_ms / 1000 if said.HasField("send_by_ms") else math.inf,
     )
 
 

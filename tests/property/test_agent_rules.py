@@ -226,4 +226,5 @@ async def test_a_center_that_is_back_is_told_so(near: Near) -> None:
         await near.follower.follow_once()
     near.center.away = False
     await near.follower.follow_once()
-    assert near.agent.standing() == words.Standing(None, 0.0)
+    standing = near.agent.standing()
+    assert (standing.error, standing.swept_age_s) == (None, 0.0)

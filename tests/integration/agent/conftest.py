@@ -6,6 +6,7 @@ travels as it does anywhere.
 
 import asyncio
 import contextlib
+import inspect
 import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -58,7 +59,11 @@ class Cutter(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unused-ignor
 
         async def serve(words: Any, context: Any) -> AsyncIterator[Any]:
             try:
-                async for word in handler.stream_stream(heard(words, context), context):
+                answer = handler.stream_stream(heard(words, context), context)
+                if inspect.isawaitable(answer):  # one that only refuses
+                    await answer
+                    return
+                async for word in answer:
                     self._pass("before saying")
                     yield word
                     self._pass("after saying")

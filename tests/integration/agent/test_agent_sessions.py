@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from corridor.v1 import adapter_service_pb2_grpc
 from adapters.agent import words
 from adapters.agent.remote import RemoteCenter, RemoteSettings
 from adapters.agent.session import Session
-from adapters.contract import Accepted, CenterAdapter, RunRef, RunRequest
+from adapters.contract import Accepted, CenterAdapter, RunRef, RunRequest, boot_s
 from adapters.errors import OutcomeUnknown, Unavailable
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import accepted_names
 from scheduler.agent.link import Link, LinkSettings
+from scheduler.rpc.agent_messages import from_scheduler, to_agent
 
 CENTER = "wuhan-ai"
 PATIENCE_S = 20.0
@@ -313,6 +315,37 @@ async def test_a_submission_outlives_its_session_and_is_adopted(
         seen = (await desk.remote.find([request.ref]))[request.run_id]
         assert (await desk.remote.submit(request)).native_id == seen.native_id
     assert accepted_names(tmp_path / "center.jsonl") == {request.name: 1}
+
+
+async def test_a_submission_has_its_last_moment_on_the_agents_clock() -> None:
+    now_s = 1_000.0
+    remote = RemoteCenter(CENTER, now_s=lambda: now_s)
+    session = await attached(remote)
+    session.hear(words.Standing(None, 0.0, clock_s=77.0))
+    now_s += 4  # the agent's time goes on too, however long the command takes to get there
+    request = RunRequest("j1.1", "n", 1, "c", "e", "f", 1, 1, 60, send_by_s=now_s + 20)
+    call = asyncio.ensure_future(remote.submit(request))
+    await asyncio.sleep(0)
+    command = await session.next_word()
+    assert isinstance(command, words.Command)
+    assert command.body == replace(request, send_by_s=77.0 + 4 + 20)
+    sent = to_agent(from_scheduler(command))
+    assert sent == command
+    remote.detach(session, "the test cut it")
+    with pytest.raises(OutcomeUnknown):
+        await call
+
+
+async def test_a_submission_that_comes_too_late_is_not_made(
+    desk: Any, near: Any, subject: Any, tmp_path: Path
+) -> None:
+    near.agent.adapter = Gate(near.center, GateSettings(), time.monotonic)
+    late, timely = subject.request(3600), subject.request(3600)
+    with pytest.raises(Unavailable):
+        await desk.remote.submit(replace(late, send_by_s=boot_s() - 0.01))
+    assert late.run_id not in near.journal.runs
+    await desk.remote.submit(replace(timely, send_by_s=boot_s() + PATIENCE_S))
+    assert accepted_names(tmp_path / "center.jsonl") == {timely.name: 1}
 
 
 async def test_a_restarted_service_is_told_everything(desk: Any, near: Any, subject: Any) -> None:

@@ -392,8 +392,13 @@ class CenterStanding(_message.Message):
 
     ERROR_FIELD_NUMBER: _builtins.int
     SWEPT_AGE_MS_FIELD_NUMBER: _builtins.int
+    CLOCK_MS_FIELD_NUMBER: _builtins.int
     swept_age_ms: _builtins.int
     """How long ago the last whole look began, in milliseconds of real time; unset before the first."""
+    clock_ms: _builtins.int
+    """The agent's own clock when it said so: milliseconds since its machine began, in which a stopped
+    machine grows old.
+    """
     @_builtins.property
     def error(self) -> Global___CallError:
         """Why the last look at the center failed; unset if it was whole."""
@@ -403,10 +408,11 @@ class CenterStanding(_message.Message):
         *,
         error: Global___CallError | None = ...,
         swept_age_ms: _builtins.int | None = ...,
+        clock_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_swept_age_ms", b"_swept_age_ms", "error", b"error", "swept_age_ms", b"swept_age_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_swept_age_ms", b"_swept_age_ms", "error", b"error", "swept_age_ms", b"swept_age_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_swept_age_ms", b"_swept_age_ms", "clock_ms", b"clock_ms", "error", b"error", "swept_age_ms", b"swept_age_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__swept_age_ms: _TypeAlias = _typing.Literal["swept_age_ms"]  # noqa: Y015
     _WhichOneofArgType__swept_age_ms: _TypeAlias = _typing.Literal["_swept_age_ms", b"_swept_age_ms"]  # noqa: Y015
@@ -859,6 +865,7 @@ class SubmitRun(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     FRESH_FIELD_NUMBER: _builtins.int
+    SEND_BY_MS_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Id of the run."""
     name: _builtins.str
@@ -885,6 +892,10 @@ class SubmitRun(_message.Message):
     """Script, instead of a command."""
     fresh: _builtins.bool
     """Nobody ever called a center for it: it need not be looked up before it is sent."""
+    send_by_ms: _builtins.int
+    """After this instant of the agent's own clock no center is called for it any more; unset for no
+    limit. Who led before may be over by then, and another one has sent it.
+    """
     @_builtins.property
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Program and arguments."""
@@ -926,12 +937,15 @@ class SubmitRun(_message.Message):
         outputs: _abc.Iterable[Global___RunData] | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         fresh: _builtins.bool = ...,
+        send_by_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_send_by_ms", b"_send_by_ms", "send_by_ms", b"send_by_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "command", b"command", "enterprise", b"enterprise", "environment", b"environment", "epoch", b"epoch", "flavor", b"flavor", "fresh", b"fresh", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "outputs", b"outputs", "run_id", b"run_id", "script", b"script", "units_per_node", b"units_per_node", "wall_limit_s", b"wall_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_send_by_ms", b"_send_by_ms", "city", b"city", "command", b"command", "enterprise", b"enterprise", "environment", b"environment", "epoch", b"epoch", "flavor", b"flavor", "fresh", b"fresh", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "outputs", b"outputs", "run_id", b"run_id", "script", b"script", "send_by_ms", b"send_by_ms", "units_per_node", b"units_per_node", "wall_limit_s", b"wall_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__send_by_ms: _TypeAlias = _typing.Literal["send_by_ms"]  # noqa: Y015
+    _WhichOneofArgType__send_by_ms: _TypeAlias = _typing.Literal["_send_by_ms", b"_send_by_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__send_by_ms) -> _WhichOneofReturnType__send_by_ms | None: ...
 
 Global___SubmitRun: _TypeAlias = SubmitRun  # noqa: Y015
 
