@@ -1,6 +1,7 @@
 """The state machine: from Creating over Pending and Running to an end, driven by pools."""
 
 import asyncio
+import contextlib
 import signal
 import uuid
 from collections.abc import Callable
@@ -200,10 +201,9 @@ class Machine:
             self._wake.clear()
             due_ms = self._step()
             wait_s = None if due_ms is None else max(0, due_ms - self.now_ms()) / 1000
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):  # wait_for would lose a cancellation, at times
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds of the jobs."""
