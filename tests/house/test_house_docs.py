@@ -65,7 +65,8 @@ def test_commands_exist(page: Path) -> None:
 
 
 def test_pages_have_both_languages() -> None:
-    for page in ("README", "docs/enterprise", "docs/jobs", "docs/city-admin", "docs/money"):
+    pages = ("enterprise", "jobs", "city-admin", "money", "agent")
+    for page in ("README", *(f"docs/{name}" for name in pages)):
         assert (ROOT / f"{page}.md").exists()
         assert (ROOT / f"{page}.zh-CN.md").exists()
 

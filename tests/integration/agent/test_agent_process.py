@@ -102,7 +102,7 @@ async def test_a_service_works_through_an_agent(options: AgentOptions, tmp_path:
         root = Principal("test", Role.OPERATOR, None, None, None, "", 1 << 60)
         _, secret = await identity.create_token(
             service.context, root, subject="agent", role=Role.AGENT, city="", enterprise="",
-            center=CENTER, expire_ms=bootstrap.wall_ms() + 3_600_000,
+            center=CENTER, expire_ms=service.context.wall_ms() + 3_600_000,
         )  # fmt: skip
         options.token_file.write_text(secret)
         asked = asyncio.Event()
