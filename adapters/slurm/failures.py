@@ -24,8 +24,12 @@ FULL: Final = frozenset({11})
 #: somebody switched submissions off; 2050 is an account's limit, of jobs or of size.
 UNREACHED: Final = frozenset({1800})
 NOT_DONE: Final = frozenset({1001, 1800, 2027, 2050, 2103, 2105, 2125, 2131, 7000, 7008})
+#: Linux's numbers for a connection that broke (32 EPIPE, 104 ECONNRESET), passed on as they are.
+_BROKEN: Final = frozenset({4, 5, 32, *range(100, 114)})
 #: Sent, with no answer that can be relied upon. An expired token reads the same (5005, -1).
-UNCLEAR: Final = frozenset({-1, 1000, 1002, 1003, 1004, 1801, 1802, 1803, *range(5000, 5006)})
+UNCLEAR: Final = frozenset(
+    {-1, 1000, 1002, 1003, 1004, 1801, 1802, 1803, *range(5000, 5006), *_BROKEN}
+)
 #: Who we are, or what we may do.
 IDENTITY: Final = frozenset({1007, 2002, 2010, *range(6000, 6009)})
 UNKNOWN_JOB: Final = 2017

@@ -15,7 +15,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.modelarts.wire import NotSent
-from adapters.slurm.failures import errors_of, refusal, unanswered
+from adapters.slurm.failures import SlurmError, errors_of, refusal, unanswered
 from adapters.slurm.states import exit_code, hopeless, outcome
 from tests.unit.adapters.slurm_samples import native, sample
 
@@ -189,3 +189,11 @@ def test_only_jobs_that_wait_are_hopeless() -> None:
     for reason, failure in reasons.items():
         assert hopeless(native(state="PENDING", reason=reason)) is failure
         assert hopeless(native(state="RUNNING", reason=reason)) is None
+
+
+@pytest.mark.parametrize("number", [32, 104, 110, 111])
+def test_a_broken_connection_to_the_controller_is_no_refusal(number: int) -> None:
+    # "Connection reset by peer (104)" of a slurmrestd whose controller was killed.
+    broken = (SlurmError(number, "Connection reset by peer"),)
+    assert type(refusal(500, broken, {}, changes=True)) is OutcomeUnknown
+    assert type(refusal(500, broken, {}, changes=False)) is Unavailable
