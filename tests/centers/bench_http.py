@@ -41,7 +41,24 @@ WIRE: Final[Mapping[str, Callable[[], Fault]]] = {
     "clock-skew": lambda: SkewDate(-7_200),
 }
 _ROW: Final = re.compile(rf"{ROW_VARIABLE}\W+([\w.-]+)")
-_NAME: Final = re.compile(r"corridor-j[0-9a-z]{13}[.-]\d+")
+_NAME: Final = re.compile(r"corridor-j[0-9a-z]{13}[._-]\d+")
+
+
+#: The service dies at these of its calls, before them and after them.
+_DEADLY: Final = ("find", "cancel", "usage")
+
+
+def death_waves() -> tuple[list[Row], ...]:
+    """The service is killed at each of its calls; runs that were being sent wait longest then."""
+    return _deaths(_DEADLY), _deaths([SUBMIT])
+
+
+def _deaths(steps: Sequence[str]) -> list[Row]:
+    return [
+        Row(kill, step, f"{kill}@{step}")
+        for step in steps
+        for kill in ("kill-before", "kill-after")
+    ]
 
 
 def wire_rows(steps: Sequence[str], faults: Sequence[str] = tuple(WIRE)) -> list[Row]:
@@ -80,9 +97,7 @@ class Wire:
     def arm_all(self, rows: Sequence[Row]) -> None:
         """Arm the rows of ``wire_rows``."""
         for row in rows:
-            if row.fault == "clock-skew":
-                self.arm(row, WIRE[row.fault](), None)
-            elif row.fault in WIRE:
+            if row.fault in WIRE:
                 self.arm(row, WIRE[row.fault](), 3 if row.step == SUBMIT else 1)
 
     def struck(self, row: Row) -> int:
@@ -101,7 +116,7 @@ class Wire:
 
     def _named(self, call: Message) -> set[str]:
         text = call.path + call.body.decode("utf-8", "replace")
-        said = [*_NAME.findall(text), *self._ids_in(call.path)]
+        said = [*map(_plain, _NAME.findall(text)), *self._ids_in(call.path)]
         return {self._row_of[one] for one in said if one in self._row_of}
 
     def _hear(self, call: Message) -> None:
@@ -109,7 +124,7 @@ class Wire:
         text = call.body.decode("utf-8", "replace")
         row, name = _ROW.search(text), _NAME.search(text)
         if row is not None and name is not None:
-            self._row_of[name[0]] = row[1]
+            self._row_of[_plain(name[0])] = row[1]
             self._known.add(row[1])
 
     def _learn(self, call: Message, answer: Message) -> None:
@@ -122,3 +137,8 @@ class Wire:
             native_id = self._id_of(body)
             if native_id:
                 self._row_of[native_id] = named.pop()
+
+
+def _plain(name: str) -> str:
+    """A run's name as we write it; some centers take no dots."""
+    return name.replace("_", ".")

@@ -36,7 +36,7 @@ class SimulatedBench:
     center = "wuhan-ai"
     flavor = "wuhan-ai/ascend-910b"
     flags: Mapping[str, object] = {"clock.speed": 200, "loop.follow_s": 0.1}
-    rows: Sequence[Row] = _rows()
+    waves: Sequence[Sequence[Row]] = (_rows(),)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,8 +55,12 @@ class SimulatedBench:
         spec.labels["corridor.simulated/outcome"] = "USER_CODE" if fate == "bad" else "SUCCEEDED"
         return spec
 
-    def submitted(self, row: Row) -> None:
+    def arm(self, rows: Sequence[Row]) -> None:
+        """See ``Bench``: the service strikes itself."""
+
+    def cut_after_s(self, row: Row) -> float:
         """See ``Bench``."""
+        return 0.0
 
     def struck(self, row: Row) -> int:
         """See ``Bench``."""

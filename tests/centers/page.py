@@ -48,7 +48,7 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "504-heard": ("504 of a gateway, acted on", "网关返回 504，中心已执行"),
     "wrong-json": ("answer is broken JSON, acted on", "应答是残缺的 JSON，中心已执行"),
     "html": ("answer is a page of HTML, acted on", "应答是 HTML 页面，中心已执行"),
-    "clock-skew": ("center's clock two hours behind", "中心时钟慢两小时"),
+    "clock-skew": ("answer dated two hours ago", "应答的日期慢两小时"),
     "kill-before": ("kill -9 of the service before the call", "调用之前服务被 kill -9"),
     "kill-after": ("kill -9 of the service after the call", "调用之后服务被 kill -9"),
     "slurmctld-killed-before": (

@@ -33,6 +33,8 @@ NODES: Final = ("cpu1", "cpu2", "gpu1")
 USER: Final = "corridor"
 ACCOUNTS: Final = ("wuhan", "ezhou", "huanggang", "huangshi", "xianning", "corridor")
 _PREFIX: Final = "corridor-slurm-"
+#: Not where tests have their files: that may be memory from which no program may be run.
+_HOME: Final = Path("/var/tmp")
 _PORTS: Final = 40
 #: Far above what anything here takes; only a defect is waited for so long.
 _PATIENCE_S: Final = 60.0
@@ -145,6 +147,20 @@ class SlurmTestbed:
                 node = daemon.removeprefix("slurmd-")
                 _wait(lambda: self.node_state(node) in {"idle", "mixed", "allocated"}, daemon)
 
+    def wait_saved(self) -> None:
+        """Wait until the controller's file has all that it knows now: a kill loses none of it.
+
+        It writes some seconds after a submission: ours, whose name is in the file then.
+        """
+        name = f"state-{time.time_ns()}"
+        made = self.run(
+            "sbatch", "--parsable", "--hold", "-A", "root", "-J", name, "-D", str(self.work_dir),
+            "--wrap", "true",
+        )  # fmt: skip
+        state = self.folder / "state" / "job_state"
+        _wait(lambda: name.encode() in state.read_bytes(), "the controller's file")
+        self.run("scancel", made)
+
     def freeze(self, daemon: str) -> None:
         """Let it hold what it has and answer nothing, until ``thaw``."""
         os.kill(self.pid(daemon), signal.SIGSTOP)
@@ -191,7 +207,7 @@ class SlurmTestbed:
     def queue(self) -> dict[str, list[int]]:
         """Ids of the jobs that have not ended, by name."""
         found: dict[str, list[int]] = {}
-        for line in self.run("squeue", "-h", "-o", "%A %j").splitlines():
+        for line in self.run("squeue", "-h", "-u", USER, "-o", "%A %j").splitlines():
             job_id, _, name = line.partition(" ")
             found.setdefault(name, []).append(int(job_id))
         return found
@@ -200,7 +216,7 @@ class SlurmTestbed:
         """All that accounting has of jobs with these names (all jobs if none is given)."""
         chosen = ["--name", ",".join(names)] if names else []
         text = self.run(
-            "sacct", "-nPXD", "-a", "-S", "1970-01-02", "-o", ",".join(_FIELDS), *chosen
+            "sacct", "-nPXD", "-u", USER, "-S", "1970-01-02", "-o", ",".join(_FIELDS), *chosen
         )
         return [_accounted(line.split("|")) for line in text.splitlines()]
 
@@ -224,7 +240,7 @@ class SlurmTestbed:
         _wait(self._all_accounted, "accounting", patience_s)
 
     def _all_accounted(self) -> bool:
-        lines = self.run("squeue", "-h", "-t", "all", "-o", "%A %V").splitlines()
+        lines = self.run("squeue", "-h", "-u", USER, "-t", "all", "-o", "%A %V").splitlines()
         known = {(row.job_id, row.submit_s) for row in self.sacct() if row.end_s is not None}
         return {tuple(map(int, line.split())) for line in lines} <= known
 
@@ -288,7 +304,7 @@ def _free_ports(count: int) -> int:
 
 def _forsaken() -> Iterator[Path]:
     """Folders of clusters whose tests were killed before they could stop them."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/owner"):
+    for path in _HOME.glob(f"{_PREFIX}*/owner"):
         with contextlib.suppress(OSError, ValueError):
             if not Path(f"/proc/{int(path.read_text())}").exists():
                 yield path.parent
@@ -308,7 +324,7 @@ def running(base_port: int = 0, **settings: str) -> Iterator[SlurmTestbed]:
         raise NoSlurm(f"{', '.join(missing)} missing: run tests/testbed/install.sh as root")
     for left in _forsaken():
         subprocess.run([SCRIPTS / "down.sh", left, "--purge"], capture_output=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_HOME))
     (folder / "owner").write_text(str(os.getpid()))
     base = base_port or _free_ports(_PORTS)
     try:

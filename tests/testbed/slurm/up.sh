@@ -84,6 +84,8 @@ token=$(scontrol token username=$user lifespan="${TOKEN_TTL_S:-86400}")
 wait_for 30 slurmrestd curl -sf -H "X-SLURM-USER-NAME: $user" \
     -H "X-SLURM-USER-TOKEN: ${token#SLURM_JWT=}" "$SLURM_REST_URL/slurm/v0.0.38/ping"
 
+cpu_units=$(grep -c "^NodeName=cpu" "$SLURM_CONF" || true) gpu_units=$(grep -c "^NodeName=gpu" "$SLURM_CONF" || true)
+cpu_units=$((cpu_units * ${NODE_CPUS:-64})) gpu_units=$((gpu_units * ${NODE_GPUS:-8}))
 cat >"$DIR/centers.yaml" <<YAML
 centers:
   - center: wuhan-sc
@@ -97,9 +99,30 @@ centers:
       token: {file: $DIR/run/token}
       cluster: lab
       work_dir: $DIR/work
+      logs: {directory: $DIR/work}
       partitions:
-        wuhan-sc/kunpeng-920: {partition: cpu, unit: core, units: 128, units_per_node: 64, architecture: aarch64}
-        wuhan-sc/accelerator: {partition: gpu, unit: gres, gres: "gpu:ascend", units: 8, units_per_node: 8, architecture: aarch64}
+        wuhan-sc/kunpeng-920:
+          {partition: cpu, unit: core, units: $cpu_units, units_per_node: ${NODE_CPUS:-64}, architecture: aarch64}
+        wuhan-sc/accelerator:
+          {partition: gpu, unit: gres, gres: "gpu:ascend", units: $gpu_units, units_per_node: ${NODE_GPUS:-8}, architecture: aarch64}
+    flavors:
+      - flavor: wuhan-sc/kunpeng-920
+        name_zh: 鲲鹏 920
+        name_en: Kunpeng 920
+        unit: core
+        architecture: aarch64
+        capacity_units: $cpu_units
+        units_per_node: ${NODE_CPUS:-64}
+        wall_limit_max_days: 7
+        domestic: true
+      - flavor: wuhan-sc/accelerator
+        name_zh: 加速卡
+        name_en: Accelerator card
+        unit: card
+        architecture: aarch64
+        capacity_units: $gpu_units
+        units_per_node: ${NODE_GPUS:-8}
+        wall_limit_max_days: 7
 YAML
 cat <<INFO
 A real Slurm $(sinfo --version | cut -d' ' -f2) runs in $DIR.
