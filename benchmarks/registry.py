@@ -9,6 +9,7 @@ from benchmarks import (
     modelarts,
     moving,
     planning,
+    queue_depth,
     replaying,
     starting,
     stating,
@@ -30,4 +31,5 @@ ALL: Mapping[str, Benchmark] = {
     "replay": replaying.run,
     "modelarts": modelarts.run,
     "agent": agents.run,
+    "queue": queue_depth.run,
 }

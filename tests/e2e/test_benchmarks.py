@@ -22,6 +22,7 @@ FIGURES = {
     "replay": 3,
     "modelarts": 3,
     "agent": 4,
+    "queue": 10,
 }
 
 
