@@ -100,8 +100,25 @@ class Agent:
         if call is None:
             call = asyncio.create_task(self._submit(request), name=f"submit-{request.run_id}")
             self._calls[request.run_id] = call
-            call.add_done_callback(lambda _: self._calls.pop(request.run_id, None))
+            call.add_done_callback(lambda call: self._ended(request, call))
         return await asyncio.shield(call)
+
+    def _ended(self, request: RunRequest, call: "asyncio.Task[Accepted]") -> None:
+        """A submission has ended; who asked for it may be gone."""
+        self._calls.pop(request.run_id, None)
+        if not call.cancelled():
+            call.exception()
+
+    async def finish(self, most_s: float) -> None:
+        """Let submissions under way end, for at most so many real seconds.
+
+        Those that do not are given up: they are intents, and looked up when the agent is back.
+        """
+        if self._calls:
+            _, late = await asyncio.wait(list(self._calls.values()), timeout=most_s)
+            for call in late:
+                call.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _submit(self, request: RunRequest) -> Accepted:
         known = self.journal.runs.get(request.run_id)

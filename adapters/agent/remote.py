@@ -8,6 +8,7 @@ has told all it holds, or after its own looks at the center failed: then the cen
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from adapters.contract import (
     boot_s,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
+
+log = logging.getLogger(__name__)
 
 KIND: Final = "agent"
 _ASKED_MAX: Final = 1000  # runs in one command
@@ -150,9 +153,11 @@ class RemoteCenter:
         """Tell the agent what is done with, and what it did not name though it should have it."""
         over = self.mirror.over()
         settled: set[str] = set()
-        with contextlib.suppress(Exception):  # the store is away: the next exchange asks it again
+        try:
             for start in range(0, len(over), _ASKED_MAX):
                 settled |= await self.settled(over[start : start + _ASKED_MAX])
+        except Exception:
+            log.exception("what is settled of %s is asked at the next exchange", self.center)
         self.mirror.drop(settled)
         wanted = tuple(
             ref for run_id, ref in self._missed.items() if run_id not in self.mirror.runs

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -30,6 +31,9 @@ from scheduler.store.seed import settings_json
 from scheduler.store.seed_centers import SeedCenter, read_file
 
 log = structlog.get_logger()
+
+#: Submissions under way may take so long when the agent is told to stop.
+_FINISH_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class AgentProcess:
             for task in (*tasks, waiting):
                 task.cancel()
             await asyncio.gather(*tasks, waiting, return_exceptions=True)
+            await self.agent.finish(_FINISH_S)
 
 
 @contextlib.asynccontextmanager

@@ -79,6 +79,25 @@ async def test_a_second_call_for_a_run_waits_for_the_first(tmp_path: Path) -> No
     await near.journal.close()
 
 
+async def test_what_does_not_end_in_time_stays_an_intent(tmp_path: Path) -> None:
+    center = Slow()
+    near = Near(tmp_path / "agent.db", center)
+    calls = [asyncio.create_task(near.agent.submit(request(f"j{n}.1"))) for n in (1, 2)]
+    await center.called.wait()
+    await near.agent.finish(0.01)
+    assert [
+        isinstance(one, BaseException)
+        for one in await asyncio.gather(*calls, return_exceptions=True)
+    ] == [True, True]
+    assert all(entry.observation is None for entry in near.journal.runs.values())
+    center.go.set()
+    call = asyncio.create_task(near.agent.submit(request("j3.1")))
+    await asyncio.sleep(0)
+    await near.agent.finish(20.0)
+    assert (await call).native_id
+    await near.journal.close()
+
+
 async def test_a_lost_answer_is_found_by_name_and_adopted(near: Near) -> None:
     near.center.losses = ["answer"]
     with pytest.raises(OutcomeUnknown):
