@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from scheduler.cli import demo_cmd, exits, main
 from scheduler.demo import real_centers, real_workload
 from scheduler.demo.checks import Seen, ended_as_meant
 from scheduler.demo.real_records import COLUMNS, SACCT, in_cities, of_modelarts, of_slurm
@@ -166,6 +169,25 @@ def test_without_a_checkout_or_root_it_says_what_to_do(tmp_path: Path) -> None:
     assert real_centers.missing(real_centers.ROOT, 0) == ""
     assert "sudo make demo ARGS='--centers real'" in real_centers.missing(real_centers.ROOT, 1000)
     assert "clone the repository" in real_centers.missing(tmp_path, 0)
+
+
+def test_what_is_missing_is_one_line_and_an_exit_code_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def demonstration() -> int:
+        raise real_centers.NoRealCenters("a real Slurm needs root")
+
+    with pytest.raises(typer.Exit) as ended:
+        demo_cmd.run(demonstration)
+    assert ended.value.exit_code == exits.UNAVAILABLE
+    assert capsys.readouterr().err == "corridor demo: a real Slurm needs root\n"
+
+
+@pytest.mark.parametrize("option", ["--speed", "--days", "--serve-speed"])
+def test_an_option_that_turns_time_is_refused_among_real_centers(option: str) -> None:
+    done = CliRunner().invoke(main.app, ["demo", "--centers", "real", option, "2"])
+    assert done.exit_code == exits.USAGE
+    assert f"{option} is for simulated centers" in done.stderr
 
 
 def test_a_simulated_center_of_the_file_becomes_the_real_one() -> None:
