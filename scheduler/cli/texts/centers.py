@@ -42,12 +42,106 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "--as must be one of {known}, not {given}",
         "--as 须为 {known} 之一，不能是 {given}",
     ),
+    # corridor center list, show, drain and watch
+    "center.there": ("THERE", "中心在用"),
+    "center.their_queue": ("THEIR QUEUE", "中心排队"),
+    "center.our_queue": ("OUR QUEUE", "本队列"),
+    "center.until": ("to be empty by", "排空期限"),
+    "center.error": ("last error", "最近错误"),
+    "center.calls": ("calls", "调用"),
+    "center.stopped": (
+        "none: {n} in a row were not answered, the next is tried in {seconds} s",
+        "暂停：连续 {n} 次无应答，{seconds} 秒后再试",
+    ),
+    "center.rate": ("at most {n} a second", "每秒至多 {n} 次"),
+    "center.quiet": ("the center asked for quiet for {seconds} s", "中心要求暂缓 {seconds} 秒"),
+    "center.ending": ("; {n} are to end", "；其中 {n} 个将结束"),
+    "counted.pending": ("{n} to be sent", "{n} 个待发送"),
+    "counted.submitting": ("{n} not answered yet", "{n} 个待应答"),
+    "counted.accepted": ("{n} in its queue", "{n} 个在中心排队"),
+    "counted.running": ("{n} running", "{n} 个运行中"),
+    "counted.unknown": ("{n} unknown", "{n} 个未知"),
+    "center.left": ("{center}: runs left: {runs}", "{center}：剩余运行：{runs}"),
+    "center.time_left": (", {span} left", "，剩余 {span}"),
+    "center.empty": ("{center} is empty.", "{center} 已排空。"),
+    "center.not_drained": (
+        "{center} is not drained: it was opened or cordoned.",
+        "{center} 不在排空中：已开放或仅停止派发。",
+    ),
+    # corridor center reconcile
+    "stock.agreed": (
+        "Looked at {center} at {at}: {agreed} runs as we think, {unsent} wait here to be sent.",
+        "{at} 查看 {center}：{agreed} 个运行与我方一致，{unsent} 个在此待发送。",
+    ),
+    "stock.none": ("Nothing differs.", "没有差异。"),
+    "stock.more": ("... and {n} more.", "……另有 {n} 个。"),
+    "stock.run": ("RUN", "运行"),
+    "stock.standing": ("STANDING", "情况"),
+    "stock.native": ("NATIVE ID", "中心编号"),
+    "stock.ours": ("WE THINK", "我方"),
+    "stock.theirs": ("CENTER SAYS", "中心"),
+    "standing.ADOPTED": ("adopted", "已认领"),
+    "standing.ENDED": ("ended", "已结束"),
+    "standing.ORPHAN": ("orphan", "孤儿"),
+    "standing.STRAY": ("stray", "来历不明"),
+    "standing.MISSING": ("missing", "缺失"),
+    # corridor center kinds
     "found.kind": ("KIND", "类型"),
     "found.package": ("PACKAGE", "软件包"),
     "found.opener": ("OPENER", "入口"),
 }
 
 HELP: Final[dict[str, str]] = {
+    "List centers and their flavors: capacity, use and price.\n\n"
+    "USED is what our runs hold; THERE what all users of the center hold, THEIR QUEUE the runs that"
+    " wait in its own queue, as far as it tells; OUR QUEUE the jobs that wait here.": (
+        "列出算力中心及其规格：容量、用量与单价。\n\n"
+        "“已用”是我方运行占用的；“中心在用”是该中心全部用户占用的，“中心排队”是其自身队列中的运行"
+        "（中心告知时才有）；“本队列”是在此等待的作业。"
+    ),
+    "Show one center.\n\n"
+    "With how it answers, the last error, what limits calls to it, its runs by state, and how much"
+    " of it is in use, by us and by all.": (
+        "显示一个算力中心。\n\n"
+        "包括应答情况、最近错误、对其调用的限制、各状态的运行数，以及我方与全部用户的用量。"
+    ),
+    "Until when it is to be empty: 2h, or 2027-01-01T09:00:00+08:00. Default: now.": (
+        "排空期限：2h，或 2027-01-01T09:00:00+08:00；默认立即。"
+    ),
+    "Go on until it is empty, with a line per change.": "持续到排空为止，每次变化输出一行。",
+    "Empty a center: runs are told, ended after a grace, and queued again; nothing is billed.\n\n"
+    "With --deadline those that end by then anyway, by their wall limit, are left; the others work"
+    " on until their grace must begin. Given again, the deadline is moved. `corridor center resume`"
+    " undoes it: runs whose end was ordered by then still end, the others go on.\n\n"
+    "With --watch the exit code is 0 once the center is empty, 1 if it was opened again before.": (
+        "排空某算力中心：先通知运行中的作业，宽限期后结束并重新排队；不计费。\n\n"
+        "给出 --deadline 时，按时限到期前本会结束的运行不受影响，其余运行工作到宽限期必须开始为止。"
+        "再次给出则移动期限。`corridor center resume` 撤销排空：已下令结束的运行仍会结束，"
+        "其余继续。\n\n"
+        "给出 --watch 时，排空后退出码为 0，之前又被开放则为 1。"
+    ),
+    "Watch a center that is drained until it is empty: a line per change.\n\n"
+    "It changes nothing, and may be ended and begun at any time. Exit code 0: it is empty; 1: it"
+    " was opened again, or is not drained at all.": (
+        "观察排空中的算力中心直到排空：每次变化输出一行。\n\n"
+        "不改动任何东西，可随时结束和再开始。退出码 0：已排空；1：又被开放，或根本不在排空中。"
+    ),
+    "Take stock of a center: all it has under our mark, now, beside what we think it has.\n\n"
+    "The service does so by itself, again and again; this has it look at once, and tells what it"
+    " found. ADOPTED: we did not know what had become of the run, and the center has it. ENDED: the"
+    " center says that it is over, which is booked now. ORPHAN: the center has a run that is over"
+    " for us, and cancels it. STRAY: it carries our mark and we know nothing of it: find out whose"
+    " it is before you cancel it. MISSING: we think it active and the center has no record of it,"
+    " which is judged once its settle window is over.\n\n"
+    "For records of use and money see `corridor reconcile`. Exit code 0: nothing open; 1: there are"
+    " strays, or runs are missing.": (
+        "盘点算力中心：它此刻带有我方标记的全部运行，与我方所认为的相比较。\n\n"
+        "服务自身会反复盘点；本命令令其立即查看并说明所见。已认领（ADOPTED）：我方曾不知运行去向，"
+        "中心有它。已结束（ENDED）：中心称其已结束，现予入账。孤儿（ORPHAN）：对我方已结束的运行仍在中心，"
+        "正在取消。来历不明（STRAY）：带有我方标记而我方一无所知：取消前先查明归属。缺失（MISSING）："
+        "我方认为活动而中心没有记录，待其沉淀时间过后判定。\n\n"
+        "用量与资金的记录见 `corridor reconcile`。退出码 0：没有待查；1：有来历不明或缺失的运行。"
+    ),
     "The run, as JOB.ATTEMPT; it must be UNKNOWN.": "运行，写作 JOB.ATTEMPT；状态须为不明。",
     "What became of it: never-started, lost, cancelled or ended.": (
         "实际结果：never-started（未曾开始）、lost（已丢失）、"

@@ -265,15 +265,8 @@ HELP: Final[dict[str, str]] = {
     ),
     # Centers and cities.
     "Compute centers.": "算力中心。",
-    "List centers and their flavors: capacity, use and price.": (
-        "列出算力中心及其规格：容量、用量与单价。"
-    ),
-    "Show one center.": "显示一个算力中心。",
     "Code of the center.": "算力中心代码。",
     "Start nothing new at a center; what runs goes on.": "不再向某算力中心派发新的运行。",
-    "Empty a center: runs are told, ended after a grace, and queued again; nothing is billed.": (
-        "排空某算力中心：先通知运行中的作业，宽限期后结束并重新排队；不计费。"
-    ),
     "Open a cordoned or drained center again.": "重新开放已关闭或排空的算力中心。",
     "Cities of the corridor.": "大走廊的城市。",
     "List the cities of the corridor.": "列出大走廊的城市。",

@@ -32,6 +32,7 @@ from scheduler.cli.texts import CATALOG, LANGUAGES, text
 from scheduler.cli.texts.help_zh import HELP
 from scheduler.domain.approving import ChangeKind, ChangeState
 from scheduler.domain.events import EventKind
+from scheduler.domain.inventory import Standing
 
 SOURCES = sorted(Path(exits.__file__).parent.glob("*.py"))
 #: Keys put together while running: prefix -> what may follow.
@@ -94,6 +95,8 @@ MADE = {
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
     "found.": {str(level) for level in Level},
+    "standing.": {str(standing) for standing in Standing},
+    "counted.": {"pending", "submitting", "accepted", "running", "unknown"},
     "topic.": {str(topic) for topic in Topic},
     "mode.": {
         name.removeprefix("BUDGET_MODE_")
