@@ -2,28 +2,29 @@
 
 ``python -m tests.mutants [--tested] [WORDS]`` tries those whose name or path holds one of the
 words, or all. The tests are first run without any fault, for one that fails anyway proves nothing;
-``--tested`` leaves that out where they were run a moment ago, as in ``.ci/run``.
+``--tested`` runs but one where they were run a moment ago, as in ``.ci/run``.
 """
 
-import os
+import contextlib
+import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
 from typing import Final
 
+from tests import memory
 from tests.mutants.catalog import ROOT, BadCatalog, Mutant, load
 
 _JOBS: Final = 2
 _TESTED: Final = "--tested"
-#: A fault may make a test run for ever; that too is noticed.
-_LIMIT_S: Final = 240
+_NURSERY: Final = Path(__file__).with_name("nursery.py")
 _FAILED: Final = 1  # pytest's exit status when tests ran and some failed
 _PARTS: Final = ("adapters", "deploy", "docs", "proto", "quota", "scheduler", "tests")
 
@@ -42,15 +43,17 @@ def main(words: Sequence[str]) -> int:
     except BadCatalog as error:
         print(error)
         return 1
-    with tempfile.TemporaryDirectory() as folder:
-        trees = [_copy(Path(folder) / str(number)) for number in range(_JOBS)]
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory.folder())))
+        beds = [_bed(folder / str(number), stack) for number in range(_JOBS)]
         tests = sorted({mutant.test for mutant in chosen})
-        if tests and not is_tested and _pytest(trees[0], tests) != 0:
+        first = tests[:1] if is_tested else tests
+        if first and beds[0].pytest(first) != 0:
             print("the tests fail without a fault: see `make test`")
             return 1
-        free: SimpleQueue[Path] = SimpleQueue()
-        for tree in trees:
-            free.put(tree)
+        free: SimpleQueue[Bed] = SimpleQueue()
+        for bed in beds:
+            free.put(bed)
         with ThreadPoolExecutor(_JOBS) as pool:
             caught = list(pool.map(lambda mutant: _try(mutant, free), chosen))
     print(f"{len(chosen)} seeded faults, {caught.count(False)} not caught")
@@ -69,41 +72,45 @@ def _copy(tree: Path) -> Path:
     return tree
 
 
-def _try(mutant: Mutant, free: "SimpleQueue[Path]") -> bool:
+@dataclass(frozen=True)
+class Bed:
+    """A copy of the tree, and who runs tests in it."""
+
+    tree: Path
+    nursery: "subprocess.Popen[str]"
+
+    def pytest(self, tests: Sequence[str]) -> int | None:
+        """Run tests of the tree; returns pytest's exit status, None if they took too long."""
+        assert self.nursery.stdin is not None, "it was started with pipes"
+        assert self.nursery.stdout is not None, "it was started with pipes"
+        order = {"tree": str(self.tree), "tests": list(tests)}
+        print(json.dumps(order), file=self.nursery.stdin, flush=True)
+        answer = json.loads(self.nursery.stdout.readline())
+        status: int | None = answer["status"]
+        if status not in {0, _FAILED, None}:
+            print(answer["said"], flush=True)
+        return status
+
+
+def _bed(tree: Path, stack: contextlib.ExitStack) -> Bed:
+    process = subprocess.Popen(
+        [sys.executable, _NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    return Bed(_copy(tree), stack.enter_context(process))
+
+
+def _try(mutant: Mutant, free: "SimpleQueue[Bed]") -> bool:
     """Whether the fault's test fails with the fault in a copy of the tree."""
-    tree, began_s = free.get(), monotonic()
+    bed, began_s = free.get(), monotonic()
     try:
-        mutant.apply(tree)
-        status = _pytest(tree, [mutant.test])
+        mutant.apply(bed.tree)
+        status = bed.pytest([mutant.test])
     finally:
-        shutil.copy2(ROOT / mutant.path, tree / mutant.path)
-        free.put(tree)
+        shutil.copy2(ROOT / mutant.path, bed.tree / mutant.path)
+        free.put(bed)
     said = {_FAILED: "caught", None: "caught (hangs)"}.get(status, "NOT CAUGHT")
     print(f"{said:14} {monotonic() - began_s:5.0f} s  {mutant.name}", flush=True)
     return said != "NOT CAUGHT"
-
-
-def _pytest(tree: Path, tests: Sequence[str]) -> int | None:
-    """Run tests of a tree; returns pytest's exit status, None if they took too long."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "proto" / "gen")]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "CORRIDOR_CI": "1",
-        "CORRIDOR_FAULT": "1",
-    }
-    with subprocess.Popen(
-        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as done:  # fmt: skip
-        try:
-            said, _ = done.communicate(timeout=_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(done.pid, signal.SIGKILL)  # and what the tests had started
-            return None
-    if done.returncode not in {0, _FAILED}:
-        print(said.decode(errors="replace")[-2000:], flush=True)
-    return done.returncode
 
 
 if __name__ == "__main__":
