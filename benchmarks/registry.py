@@ -11,6 +11,7 @@ from benchmarks import (
     planning,
     queue_depth,
     replaying,
+    slurm,
     starting,
     stating,
     submitting,
@@ -30,6 +31,7 @@ ALL: Mapping[str, Benchmark] = {
     "statement": stating.run,
     "replay": replaying.run,
     "modelarts": modelarts.run,
+    "slurm": slurm.run,
     "agent": agents.run,
     "queue": queue_depth.run,
 }

@@ -31,6 +31,7 @@ _SHARE: Final = 0.7
 _STALE_MAX_S: Final = 60.0
 _CPU_MAX_S: Final = 1.0
 _ENDED: Final = 40
+_TOLD_S: Final = 10.0  # accounting never hears of the end of what it did not know yet
 
 
 def run(quick: bool) -> list[Figure]:
@@ -169,6 +170,7 @@ async def _dispatch(
 async def _follow(center: SlurmCenter, cluster: _Cluster, seconds: float) -> dict[str, float]:
     """Follow as the service does, while jobs end behind its back."""
     await center.list_active()  # the inventory of a start is no part of a usual minute
+    await asyncio.sleep(_TOLD_S)
     victims = list(center.table.active.values())[:: max(1, len(center.table.active) // _ENDED)]
     began_s, cpu_s, calls = time.perf_counter(), time.process_time(), center.client.calls.total()
     ended_s: dict[str, float] = {}

@@ -21,6 +21,7 @@ FIGURES = {
     "statement": 6,
     "replay": 3,
     "modelarts": 3,
+    "slurm": 0,  # five with a cluster of their own, see benchmarks/slurm.py
     "agent": 4,
     "queue": 10,
 }
