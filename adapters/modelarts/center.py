@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from adapters.checking import Finding
 from adapters.contract import (
     Accepted,
     CenterDescription,
@@ -25,6 +26,7 @@ from adapters.modelarts.auth import Auth, KeyAuth, TokenAuth
 from adapters.modelarts.capabilities import Capabilities, Feature
 from adapters.modelarts.client import CenterClock, ModelArtsClient
 from adapters.modelarts.errors import CallFailed, ErrorClass
+from adapters.modelarts.examining import examine
 from adapters.modelarts.finding import Finder, together
 from adapters.modelarts.job import Job
 from adapters.modelarts.logs import LogReader
@@ -215,6 +217,12 @@ class ModelArtsCenter:
         except CallFailed as failed:
             return Health(False, f"{failed.kind.value}: {failed}")
         return Health(True, self._detail())
+
+    async def check(self) -> Sequence[Finding]:
+        """Look at what the contract does not ask for; see ``adapters.checking``."""
+        with _translated():
+            await self._probe()
+            return await examine(self.settings, self.client, self._searcher, self._capabilities)
 
     async def wait_for_change(self, timeout_s: float) -> bool:
         """Wake when a run was submitted or cancelled by us; the center itself tells nobody."""

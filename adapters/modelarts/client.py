@@ -131,6 +131,16 @@ class ModelArtsClient:
         )  # fmt: skip
         return await self.call(Call.READ, "GET", f"pools/{_part(pool_id)}/workloads", query)
 
+    async def job_flavors(self) -> Any:
+        """What training jobs may ask for."""
+        query = (("flavor_type", "Ascend"),)
+        return await self.call(Call.READ, "GET", "training-job-flavors", query)
+
+    async def quotas(self) -> Any:
+        """How many jobs our user may have, and has."""
+        query = (("resource", "job-num"),)
+        return await self.call(Call.READ, "GET", "training-quotas", query)
+
     # --- one call ---------------------------------------------------------------------------------
 
     async def call(

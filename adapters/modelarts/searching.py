@@ -64,6 +64,14 @@ class Searcher:
                     break
         return found
 
+    async def learn_offsets(self) -> str:
+        """How offsets are counted: record or page; auto while there are too few jobs to tell."""
+        if self.offset_mode == "auto":
+            _, count = await self._ask((), 0, 2)
+            if count > 2:
+                self.offset_mode = await self._probe(())
+        return self.offset_mode
+
     async def _ask(
         self, filters: Sequence[Filter], offset: int, limit: int
     ) -> tuple[tuple[Any, ...], int]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from adapters.checking import Level, Topic
 from adapters.contract import FailureClass, LogChunk, Phase, RunRequest
 from adapters.errors import Rejected, Unavailable
-from tests.centers.modelarts_bench import Bench, bench, make_request, native, raises
+from tests.centers.modelarts_bench import FLAVOR, Bench, bench, make_request, native, raises
 
 pytestmark = pytest.mark.centers
 
@@ -233,6 +234,39 @@ async def test_an_older_center_that_lacks_calls_is_used_without_them(tmp_path: P
         assert (await made.seen(request.ref)).phase is Phase.SUCCEEDED
         with raises(Rejected):
             await made.adapter.logs(make_request("true").ref, 0, 10)
+
+
+async def told(made: Bench) -> set[tuple[Level, Topic, str]]:
+    return {(one.level, one.topic, one.what) for one in await made.adapter.check()}
+
+
+async def test_a_check_tells_what_the_first_day_asks_for(made: Bench) -> None:
+    assert await told(made) == {
+        (Level.NOTE, Topic.API, "with fewer than three jobs it cannot be told how offset counts"),
+        (Level.OK, Topic.FLAVOR, f"{FLAVOR}: pool runs, 4 nodes work"),
+        (Level.OK, Topic.LIMIT, "0 of our user's 500 jobs"),
+        (Level.OK, Topic.CLOCK, "our clock and the center's agree"),
+    }
+    for _ in range(3):
+        await made.adapter.submit(make_request("sleep 3600"))
+    made.skew_ms = 600_000
+    found = await told(made)
+    assert (Level.OK, Topic.API, "offset of a search counts by record") in found
+    assert (Level.OK, Topic.LIMIT, "3 of our user's 500 jobs") in found
+    assert any(level is Level.WARNING and topic is Topic.CLOCK for level, topic, _ in found)
+    assert len(made.ma.all_jobs()) == 3
+
+
+async def test_a_check_tells_what_is_wrong(tmp_path: Path) -> None:
+    absent = frozenset({"names", "quotas"})
+    async with bench(tmp_path, {"absent": absent}) as made:
+        pool = {"pool_id": "no-such-pool", "units": 8, "units_per_node": 8,
+                "flavor_ids": {8: "no-such-flavor"}}  # fmt: skip
+        made.open(pools={FLAVOR: pool})
+        found = {(level, topic): what for level, topic, what in await told(made)}
+        assert "no-such-pool" in found[Level.ERROR, Topic.FLAVOR]
+        assert "no-such-flavor" in found[Level.WARNING, Topic.FLAVOR]
+        assert "it has no training-job-names" in found[Level.NOTE, Topic.CAPABILITY]
 
 
 async def test_staleness_grows_while_sweeps_fail(made: Bench) -> None:
