@@ -5,6 +5,7 @@ most of the time. A file system in memory takes the same calls in the same order
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,21 @@ _FILES_MAX: Final = 3 << 30
 _BESIDE: Final = 3 << 30
 
 
-def folder(mount: Path = _MOUNT, told: Path = Path("/proc/meminfo")) -> Path | None:
+def _free(mount: Path) -> int:
+    return shutil.disk_usage(mount).free
+
+
+def folder(
+    mount: Path = _MOUNT,
+    told: Path = Path("/proc/meminfo"),
+    free: Callable[[Path], int] = _free,
+) -> Path | None:
     """Return the folder, None where there is none or not enough room in it or in memory."""
     try:
-        free, memory = shutil.disk_usage(mount).free, _available(told.read_text("ascii"))
+        room, memory = free(mount), _available(told.read_text("ascii"))
     except OSError:
         return None
-    return mount if free >= _FILES_MAX and memory >= _FILES_MAX + _BESIDE else None
+    return mount if room >= _FILES_MAX and memory >= _FILES_MAX + _BESIDE else None
 
 
 def _available(told: str) -> int:
