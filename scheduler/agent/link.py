@@ -152,6 +152,8 @@ class Link:
             raise BadToken(f"the token file {path} holds no token: cor_...") from None
         if not token.startswith("cor_") or len(token.split()) != 1:
             raise BadToken(f"the token file {path} holds no token: cor_...")
+        if path.stat().st_mode & 0o077:
+            log.warning("token_file_open", file=str(path), hint="others can read it: chmod 600")
         return token
 
 

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from corridor.v1 import adapter_service_pb2 as pb
 from corridor.v1 import adapter_service_pb2_grpc
+from structlog.testing import capture_logs
 
 from adapters.agent import words
 from adapters.agent.remote import RemoteCenter, RemoteSettings
@@ -104,6 +105,16 @@ async def test_a_file_without_a_token_is_told(near: Any, text: str) -> None:
     assert ended.lasting
     assert "holds no token" in ended.reason
     assert not text or text not in ended.reason
+
+
+async def test_a_token_file_that_others_can_read_is_told(desk: Any, near: Any) -> None:
+    await near.hang_up()
+    desk.epoch = None
+    for mode, told in ((0o640, 1), (0o600, 0)):
+        (near.folder / "token").chmod(mode)
+        with capture_logs() as logs:
+            await near.link.dial_once(desk.address)
+        assert sum(one["event"] == "token_file_open" for one in logs) == told
 
 
 async def spoken(desk: Any, *said: pb.ConnectRequest) -> grpc.aio.AioRpcError:
