@@ -77,8 +77,10 @@ class KeyAuth:
         """See ``Auth``."""
 
     async def _read(self) -> tuple[str, str]:
-        access_key, secret_key = self._refs
-        return await _secret(access_key), await _secret(secret_key)
+        access_key = await _secret(self._refs[0])
+        if not _is_header(access_key):
+            raise CallFailed(ErrorClass.AUTH, f"secret {self._refs[0]}: it is no access key")
+        return access_key, await _secret(self._refs[1])
 
 
 @dataclass(frozen=True, slots=True)

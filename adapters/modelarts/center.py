@@ -47,8 +47,10 @@ _PROBED_NAME: Final = "corridor-probe"
 class ModelArtsCenter:
     """One project of one ModelArts; a ``CenterAdapter``.
 
-    ``counts`` says what odd things were met: duplicates, adopted, names_taken, unknown_phases,
-    unreadable_jobs, foreign_ids, strangers, failed_pages, overdue, use_stated_differently.
+    ``counts`` says what odd things were met since it was opened: duplicates, adopted,
+    adopted_changed, names_taken, unknown_phases, unreadable_jobs, foreign_ids, overdue,
+    use_stated_differently, failed_pages, failed_queues, failed_stops; and strangers, the active
+    jobs of the last sweep that are not ours.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class ModelArtsCenter:
         number = int(page_token or 0)
         if number == 0:
             self._listed = set()
+            self.counts["strangers"] = 0
             await self._refresh_queue()
         try:
             with _translated():

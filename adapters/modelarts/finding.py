@@ -185,10 +185,14 @@ class Finder:
         return True
 
     async def stop_duplicate(self, run_id: str, native_id: str) -> None:
-        """Stop a second job of a run's name. Raises ``CallFailed``."""
+        """Stop a second job of a run's name; what fails is asked again when it is next seen."""
         self._counts["duplicates"] += 1
         log.error("run %s: second job %s is stopped", run_id, native_id)
-        await self.stop(native_id)
+        try:
+            await self.stop(native_id)
+        except CallFailed as failed:
+            self._counts["failed_stops"] += 1
+            log.warning("run %s: second job %s: %s", run_id, native_id, failed)
 
     async def stop_all(self, ref: RunRef) -> None:
         """Stop every job of a run's name that has not ended. Raises ``CallFailed``."""

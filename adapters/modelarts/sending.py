@@ -109,9 +109,15 @@ class Dispatcher:
         raise Rejected(f"{failed}; no job of that name is seen", NAME_TAKEN)
 
     def _adopted(self, request: RunRequest, job: Job, body: Mapping[str, Any]) -> Accepted:
-        """A job with our name is our run, if it is what we would have created."""
+        """A job with our name is our run, if it says so or is what we would have created.
+
+        One that says so may differ: settings change, and so does how we write a command.
+        """
         difference = differs(job, body)
-        if difference:
+        if difference and job.run_id == request.run_id:
+            self._counts["adopted_changed"] += 1
+            log.warning("job %s of run %s has %s", job.native_id, request.run_id, difference)
+        elif difference:
             self._counts["names_taken"] += 1
             log.error("name of run %s taken by %s: %s", request.run_id, job.native_id, difference)
             raise Rejected(f"another job has the name: {difference}", NAME_TAKEN)

@@ -152,14 +152,6 @@ async def test_a_name_that_a_deleted_job_keeps_is_given_up_in_the_end(tmp_path: 
             await made.adapter.submit(again)
 
 
-async def test_another_job_of_our_name_is_not_taken_for_ours(made: Bench) -> None:
-    request = fresh()
-    await made.adapter.submit(request)
-    with raises(Rejected, "another job has the name: command"):
-        await made.adapter.submit(replace(request, command=("other",), fresh=False))
-    assert made.adapter.counts["names_taken"] == 1
-
-
 @pytest.mark.parametrize("minutes", [-16, -14, 14, 16])
 async def test_a_wrong_clock_is_corrected_and_makes_nothing_twice(
     made: Bench, minutes: int

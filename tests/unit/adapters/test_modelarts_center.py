@@ -76,6 +76,20 @@ async def test_a_sweep_stops_the_second_job_only_once_the_run_is_known() -> None
     assert (seen.native_id, fake.stopped) == ("id-1", ["id-0"])
 
 
+async def test_a_second_job_that_cannot_be_stopped_now_hides_no_run() -> None:
+    fake = FakeCenter(*twins("Running", "Running"))
+    adapter = open_fake(fake)
+    fine = fake.respond
+    fake.wire._respond = lambda method, path, *more: (
+        answer(502, {}) if path.endswith("/actions") else fine(method, path, *more)
+    )
+    ref = replace(REF, native_id="id-1")
+    many = [ref, *(RunRef(f"j{i}.1", f"corridor-j{i}.1") for i in range(2, 8))]
+    assert (await adapter.find(many))["j1.1"].native_id == "id-1"
+    assert len((await adapter.list_active()).observations) == 1
+    assert adapter.counts["failed_stops"] == 2
+
+
 async def test_a_sweep_stops_nothing_for_the_sake_of_a_job_that_is_gone() -> None:
     fake = FakeCenter(job_json("id-1", OURS))
     adapter = open_fake(fake)
@@ -253,6 +267,23 @@ async def test_a_name_that_is_taken_by_our_own_run_is_that_run() -> None:
         else fine(method, path, *more)
     )
     assert await open_fake(fake).submit(make_request(fresh=True)) == first
+
+
+async def test_our_own_job_is_adopted_although_settings_have_changed() -> None:
+    fake = FakeCenter()
+    first = await open_fake(fake).submit(make_request(fresh=True))
+    adapter = open_fake(fake)
+    assert await adapter.submit(make_request(command=("python", "written-otherwise"))) == first
+    assert adapter.counts["adopted_changed"] == 1
+
+
+async def test_a_job_of_our_name_that_is_another_is_refused() -> None:
+    fake = FakeCenter(job_json("id-0", OURS))  # it says of no run, and has another command
+    adapter = open_fake(fake)
+    with pytest.raises(Rejected, match="another job has the name: command"):
+        await adapter.submit(make_request(command=("python", "other.py")))
+    assert adapter.counts["names_taken"] == 1
+    assert len(fake.jobs) == 1
 
 
 async def test_a_refusal_that_cannot_be_looked_into_is_no_refusal() -> None:

@@ -134,6 +134,13 @@ async def test_a_permission_that_is_missing_is_not_tried_again() -> None:
     assert (await failing(make_client(wire), Call.READ)).kind is ErrorClass.AUTH
 
 
+async def test_a_key_that_could_not_be_a_header_is_not_sent(tmp_path: Path) -> None:
+    ref = write_secret(tmp_path, "AK1\r\nX-Evil: 1")
+    client = ModelArtsClient(in_turn(), KeyAuth(ref, ref), CenterClock(lambda: NOW_MS), "p0")
+    failed = await failing(client, Call.CREATE)
+    assert (failed.kind, "Evil" in str(failed)) == (ErrorClass.AUTH, False)
+
+
 async def test_a_secret_that_cannot_be_read_is_an_operators_matter(tmp_path: Path) -> None:
     ref = SecretRef("file", (str(tmp_path / "missing"),))
     client = ModelArtsClient(in_turn(), KeyAuth(ref, ref), CenterClock(lambda: NOW_MS), "p0")
