@@ -78,7 +78,7 @@ class SlurmCenter:
             settings, client, table, self._lookup, self.resolver, clock, monotonic_s, pause
         )
         self._following = Following(
-            settings, client, table, self.resolver, clock, identity, monotonic_s
+            settings, client, table, self._lookup, self.resolver, clock, identity, monotonic_s
         )
         self._connecting = asyncio.Lock()
         self._connected = asyncio.Event()
@@ -156,8 +156,7 @@ class SlurmCenter:
         entry = await self._present(run)
         if entry is None or entry.notified or entry.observation.phase is not Phase.RUNNING:
             return
-        await self.client.signal(entry.job_id, self.settings.notice_signal)
-        entry.notified = True
+        entry.notified = not await self.client.signal(entry.job_id, self.settings.notice_signal)
         self.table.hurry(run.run_id)
 
     async def usage(self, runs: Sequence[RunRef]) -> Mapping[str, tuple[Usage, ...]]:

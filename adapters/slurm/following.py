@@ -22,6 +22,7 @@ from adapters.slurm import records
 from adapters.slurm.client import SlurmClient
 from adapters.slurm.clock import CenterClock
 from adapters.slurm.identity import Identity, run_of
+from adapters.slurm.lookup import Lookup
 from adapters.slurm.records import Diagnosis, Json, NativeJob
 from adapters.slurm.resolving import Resolver
 from adapters.slurm.settings import SlurmSettings
@@ -50,13 +51,15 @@ class Following:
         settings: SlurmSettings,
         client: SlurmClient,
         table: Table,
+        lookup: Lookup,
         resolver: Resolver,
         clock: CenterClock,
         identity: Identity,
         now_s: Callable[[], float],
     ) -> None:
         self._settings, self._client, self._table = settings, client, table
-        self._resolver, self._clock, self._identity = resolver, clock, identity
+        self._lookup, self._resolver = lookup, resolver
+        self._clock, self._identity = clock, identity
         self._now_s = now_s
         self._accounts: frozenset[str] = frozenset()
         self._stepped_s = now_s()
@@ -73,15 +76,11 @@ class Following:
         async with self._alone:
             now_s = self._now_s()
             passed_s = min(now_s - self._stepped_s, _BURST_S)
-            said = await self._client.diagnosis()
-            self._clock.heard(said.at_s)
+            said = await self._lookup.diagnosis()
             self._notice_restart(said)
             self._stepped_s = now_s
-            if now_s >= self._inventory_s:
-                await self._take_inventory()
-                self._inventory_s = self._now_s() + self._settings.inventory_s
-            elif now_s >= self._look_s and self._table.active:
-                await self._look()
+            if now_s >= self._look_s and (self._table.active or now_s >= self._inventory_s):
+                await self._ask_accounting(now_s >= self._inventory_s)
             budget = max(1, round(passed_s * self._settings.polls_per_s))
             await self._poll(self._table.due(0.0, _HURRIED_MAX))
             await self._poll(self._table.due(self._now_s(), budget))
@@ -100,6 +99,25 @@ class Following:
 
     # --- accounting -------------------------------------------------------------------------------
 
+    async def _ask_accounting(self, inventory: bool) -> None:
+        """Look, or take the inventory. Only the first must succeed: then the controller is enough.
+
+        Raises ``Unavailable`` at the first.
+        """
+        self._look_s = self._now_s() + self._settings.look_s
+        try:
+            if inventory:
+                await self._take_inventory()
+                self._inventory_s = self._now_s() + self._settings.inventory_s
+            else:
+                await self._look()
+        except Unavailable as error:
+            self._lookup.trouble()
+            if not self._accounts:
+                self._look_s = 0.0
+                raise
+            log.warning("accounting of %s: %s", self._settings.center, error)
+
     async def _look(self) -> None:
         """Hurry what began or ended since the last look; keep what accounting says of ends."""
         at_s = self._clock.now_s()
@@ -108,14 +126,8 @@ class Following:
             "start_time": f"uts{self._looked_until_s - _OVERLAP_S}",
             "end_time": f"uts{at_s + 60}",
         }
-        self._look_s = self._now_s() + self._settings.look_s
-        try:
-            began = await self._client.history({**window, **_STARTED})
-            ended = await self._client.history({**window, **_ENDED})
-        except Unavailable as error:
-            self._resolver.trouble()
-            log.warning("accounting of %s: %s", self._settings.center, error)
-            return
+        began = await self._client.history({**window, **_STARTED})
+        ended = await self._client.history({**window, **_ENDED})
         self._looked_until_s, self._heard_s = at_s, self._now_s()
         await self._resolver.keep_single([job for job, _ in self._ours(began)])
         for job, _ in self._ours(began):
@@ -130,15 +142,16 @@ class Following:
 
     async def _take_inventory(self) -> None:
         """Find our active jobs that are not in the table; ask the controller before believing."""
-        self._accounts = await self._client.accounts()
-        if not self._accounts:
+        accounts = await self._client.accounts()
+        if not accounts:
             raise Unavailable(f"Slurm's user {self._settings.user!r} may book on no account")
         at_s = self._clock.now_s()
-        self._looked_until_s = self._looked_until_s or at_s
         window = {"start_time": f"uts{at_s - 1}", "end_time": f"uts{at_s + 60}"}
         found = await self._client.history(
-            {"account": ",".join(sorted(self._accounts)), **window, **_ACTIVE}
+            {"account": ",".join(sorted(accounts)), **window, **_ACTIVE}
         )
+        self._looked_until_s = self._looked_until_s or at_s
+        self._accounts, self._heard_s = accounts, self._now_s()
         jobs = [job for job, _ in self._ours(found)]
         await self._resolver.meet([job for job in jobs if run_of(job.name) not in self._table.runs])
         await self._resolver.keep_single(jobs)
@@ -157,6 +170,8 @@ class Following:
             left = [entry for entry in gone if not self._ended_in_accounting(entry)]
             if left:
                 await self._resolver.resolve([entry.run for entry in left], asked=True)
+        except Unavailable as error:  # of these alone; they are looked at again
+            log.warning("runs of %s: %s", self._settings.center, error)
         finally:
             self._table.again(entries, self._now_s())
         for entry in entries:

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.contract import RunRef
-from adapters.errors import Unavailable
+from adapters.errors import AdapterError, Unavailable
 from adapters.slurm.client import SlurmClient
 from adapters.slurm.clock import CenterClock
 from adapters.slurm.identity import Identity, Stretches, by_native, named, preferred
+from adapters.slurm.records import Diagnosis
 
 #: Longer than accounting lags behind the controller while both are well.
 LAG_S: Final = 8.0
 #: So many messages wait at a busy controller that is well.
 _QUEUE_MAX: Final = 100
+#: A controller that takes so long for its own figures stood still meanwhile.
+_SLOW_S: Final = 3.0
 _NAMES_MAX: Final = 100
 _DAY_S: Final = 86_400
 
@@ -77,8 +80,7 @@ class Lookup:
         Raises ``Unavailable`` if that cannot be known: the controller must answer, and accounting
         must have been told everything.
         """
-        said = await self._client.diagnosis()
-        self._clock.heard(said.at_s)
+        said = await self.diagnosis()
         if said.accounting_queue > _QUEUE_MAX:
             self.trouble()
             raise Unavailable(
@@ -93,6 +95,19 @@ class Lookup:
         for run in runs:
             self._absent.setdefault(run.run_id, now_s)
 
+    async def diagnosis(self) -> Diagnosis:
+        """How the controller is. One that was away, or stood still, told accounting nothing."""
+        began_s = self._now_s()
+        try:
+            said = await self._client.diagnosis()
+        except AdapterError:
+            self.trouble()
+            raise
+        self._clock.heard(said.at_s)
+        if self._now_s() - began_s > _SLOW_S:
+            self.trouble()
+        return said
+
     def absent_for_s(self, run_id: str) -> float:
         """For how long a run has been absent at every look; 0.0 if it was not looked for."""
         since_s = self._absent.get(run_id)
@@ -102,7 +117,12 @@ class Lookup:
         """It is there, or may be there from now on."""
         self._absent.pop(run_id, None)
 
+    @property
+    def trouble_s(self) -> float:
+        """When one of both was last in trouble."""
+        return self._trouble_s
+
     def trouble(self) -> None:
-        """Accounting did not answer, or lags: what was absent before may only have been late."""
+        """One of both did not answer, or lags: what was absent before may only have been late."""
         self._trouble_s = self._now_s()
         self._absent.clear()

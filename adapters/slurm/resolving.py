@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: For so long a run waits for a reason that never goes away before it is given up.
 _HOPELESS_S: Final = 30.0
+#: No message waits at the controller for so long while accounting answers.
+_QUEUED_S: Final = 600.0
 
 
 class Resolver:
@@ -47,10 +49,6 @@ class Resolver:
         self._ghosts: dict[str, float] = {}
         self._polls = asyncio.Semaphore(max(1, settings.connections_max // 2))
         self.duplicates = 0
-
-    def trouble(self) -> None:
-        """Accounting did not answer."""
-        self._lookup.trouble()
 
     async def look(self, run: RunRef, job_id: int) -> Entry | None:
         """How the controller says that a run stands; None if it has no such job under that id."""
@@ -201,10 +199,11 @@ class Resolver:
         At first it is shown as accounting has it: an end may be on its way. Then it was forgotten:
         one that had begun has failed by the center's fault, one that had not is no run at all.
         """
+        said = await self._lookup.diagnosis()
         now_s = self._now_s()
-        since_s = self._ghosts.setdefault(run.run_id, now_s)
-        said = await self._client.diagnosis()
-        if now_s - since_s < LAG_S or said.accounting_queue > 0:
+        since_s = max(self._ghosts.setdefault(run.run_id, now_s), self._lookup.trouble_s)
+        queued = said.accounting_queue > 0 and now_s - since_s < _QUEUED_S
+        if now_s - since_s < LAG_S or queued:
             return self._table.saw(run, stretches.last, len(stretches.records) - 1, self._now_s())
         if not stretches.ran:
             return None

@@ -85,7 +85,9 @@ class Table:
         if entry is not None and entry.job_id != job.job_id:
             entry = None
         if entry is None:
-            submit_ms = run.submit_ms or marked_ms(job.comment) or job.submit_s * 1000
+            same = run.native_id in ("", str(job.job_id))
+            submit_ms = run.submit_ms if same else 0
+            submit_ms = submit_ms or marked_ms(job.comment) or job.submit_s * 1000
             known = replace(run, native_id=str(job.job_id), submit_ms=submit_ms)
             seen = observation(known, job, outcome(job), job.restarts or restarts)
             entry = Entry(known, job.job_id, seen, now_s, now_s)

@@ -91,6 +91,27 @@ def set_limit(testbed: SlurmTestbed, jobs_max: int) -> int:
 # --- how runs end ---------------------------------------------------------------------------------
 
 
+async def test_a_requeued_run_is_one_run_of_two_segments(
+    slurm_testbed: SlurmTestbed, opened: Open
+) -> None:
+    center = opened(requeue=True)
+    request = make_request("sleep 8")
+    taken = await center.submit(request)
+    first = await until(center, request, is_running)
+    await asyncio.to_thread(slurm_testbed.requeue, int(taken.native_id))
+    again = await until(center, request, lambda seen: is_running(seen) and seen != first)
+    assert again.native_id == taken.native_id
+    assert again.sequence > first.sequence
+    assert (again.start_ms or 0) > (first.start_ms or 0)
+    ended = await until(center, request, has_ended)
+    assert ended.phase is Phase.SUCCEEDED
+    use = await metered(center, request)
+    rows = await asyncio.to_thread(slurm_testbed.sacct, [request.name])
+    assert [(one.end_ms - one.start_ms) // 1000 for one in use] == [one.elapsed_s for one in rows]
+    assert [one.failure for one in use] == [FailureClass.CENTER, None]
+    assert {one.submit_ms for one in use} == {taken.submit_ms}
+
+
 async def test_ends_have_their_class_and_are_metered_as_sacct_says(
     slurm_testbed: SlurmTestbed, opened: Open
 ) -> None:
@@ -147,27 +168,6 @@ async def test_ends_have_their_class_and_are_metered_as_sacct_says(
         assert use.failure == (failure if cut_off else None), name
 
     await asyncio.gather(*map(follow, stories))
-
-
-async def test_a_requeued_run_is_one_run_of_two_segments(
-    slurm_testbed: SlurmTestbed, opened: Open
-) -> None:
-    center = opened(requeue=True)
-    request = make_request("sleep 8")
-    taken = await center.submit(request)
-    first = await until(center, request, is_running)
-    await asyncio.to_thread(slurm_testbed.requeue, int(taken.native_id))
-    again = await until(center, request, lambda seen: is_running(seen) and seen != first)
-    assert again.native_id == taken.native_id
-    assert again.sequence > first.sequence
-    assert (again.start_ms or 0) > (first.start_ms or 0)
-    ended = await until(center, request, has_ended)
-    assert ended.phase is Phase.SUCCEEDED
-    use = await metered(center, request)
-    rows = await asyncio.to_thread(slurm_testbed.sacct, [request.name])
-    assert [(one.end_ms - one.start_ms) // 1000 for one in use] == [one.elapsed_s for one in rows]
-    assert [one.failure for one in use] == [FailureClass.CENTER, None]
-    assert {one.submit_ms for one in use} == {taken.submit_ms}
 
 
 async def test_of_two_native_jobs_of_a_name_the_known_one_stays(

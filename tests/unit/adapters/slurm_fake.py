@@ -62,6 +62,7 @@ class FakeSlurm:
     controller_up: bool = True
     accounting_up: bool = True
     accounting_queue: int = 0
+    diagnosis_s: float = 0.0  # how long the controller takes for it
     submit_errors: list[dict[str, Any]] = field(default_factory=list)
     refuse: bool = False
     calls: Counter[str] = field(default_factory=Counter)
@@ -150,6 +151,7 @@ class FakeSlurm:
 
     def _controller(self, method: str, what: str) -> Answer:
         if what == "diag":
+            self.now_s += self.diagnosis_s
             numbers = {
                 "req_time": int(self.now_s), "req_time_start": self.began_s, "jobs_running": 0,
                 "jobs_pending": 0, "dbd_agent_queue_size": self.accounting_queue,

@@ -152,6 +152,27 @@ async def test_an_outage_of_accounting_begins_the_wait_anew(
     assert not fake.jobs
 
 
+async def test_a_controller_that_stood_still_told_accounting_nothing(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    """It took a run and stood still before it told: that run is in neither's records yet."""
+    assert not await center.find([AGAIN.ref])
+    fake.lose_answers = 1
+    with pytest.raises(OutcomeUnknown):
+        await center.submit(make_request())
+    fake.jobs[0].told_s = fake.now_s + 45.0
+    fake.diagnosis_s = 40.0
+    with pytest.raises(Unavailable):
+        await center.find([AGAIN.ref])
+    fake.diagnosis_s = 0.0
+    with pytest.raises(Unavailable, match="only"):
+        await center.find([AGAIN.ref])
+    await fake.pause(10.0)
+    assert AGAIN.run_id in await center.find([AGAIN.ref])
+    await center.submit(AGAIN)
+    assert len(fake.jobs) == 1
+
+
 async def test_a_forgotten_acknowledgement_is_absent_and_sent_again(
     fake: FakeSlurm, center: SlurmCenter
 ) -> None:
