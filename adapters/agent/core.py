@@ -46,14 +46,17 @@ class Listener(Protocol):
 
 
 class Agent:
-    """The agent of one center; ``now_s`` is monotonic."""
+    """The agent of one center; ``now_s`` is monotonic. Who looks for a run that is being submitted
+    waits for the answer for at most ``busy_s`` real seconds."""
 
     def __init__(
         self,
         adapter: CenterAdapter,
         journal: Journal,
         now_s: Callable[[], float] = boot_s,
+        busy_s: float = 20.0,
     ) -> None:
+        self._busy_s = busy_s
         self.adapter, self.journal, self.now_s = adapter, journal, now_s
         self.told: words.Told | None = None
         #: Set when the center should be looked at soon.
@@ -181,8 +184,10 @@ class Agent:
     async def find(self, runs: Sequence[RunRef]) -> dict[str, Observation]:
         """Look for runs: what the journal does not know is looked up at the center now."""
         busy = [self._calls[ref.run_id] for ref in runs if ref.run_id in self._calls]
-        if busy:
-            await asyncio.wait(busy)
+        if busy:  # what the center says of them now it may not say any more in a moment
+            _, late = await asyncio.wait(busy, timeout=self._busy_s)
+            if late:
+                raise Unavailable(f"submissions of {len(late)} of these runs are under way")
         known = self.journal.runs
         unknown = [ref for ref in runs if not is_known(known.get(ref.run_id))]
         found = dict(await self.adapter.find(unknown)) if unknown else {}

@@ -79,6 +79,20 @@ async def test_a_second_call_for_a_run_waits_for_the_first(tmp_path: Path) -> No
     await near.journal.close()
 
 
+async def test_a_run_that_is_being_submitted_is_not_said_to_be_absent(tmp_path: Path) -> None:
+    center = Slow()
+    near = Near(tmp_path / "agent.db", center)
+    near.agent._busy_s = 0.01
+    call = asyncio.create_task(near.agent.submit(request("j1.1")))
+    await center.called.wait()
+    with pytest.raises(Unavailable, match="submissions of 1 of these runs are under way"):
+        await near.agent.find([ref_of("j1.1"), ref_of("j2.1")])
+    center.go.set()
+    await call
+    assert set(await near.agent.find([ref_of("j1.1"), ref_of("j2.1")])) == {"j1.1"}
+    await near.journal.close()
+
+
 async def test_what_does_not_end_in_time_stays_an_intent(tmp_path: Path) -> None:
     center = Slow()
     near = Near(tmp_path / "agent.db", center)

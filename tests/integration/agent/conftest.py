@@ -101,7 +101,7 @@ class Desk:
         """Have a new scheduler's memory: it knows nothing of the center."""
         self.remotes[CENTER] = RemoteCenter(CENTER, self.settings)
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Serve."""
 
         async def lookup(digest: str) -> Verified | None:
@@ -117,7 +117,7 @@ class Desk:
         server = grpc.aio.server(interceptors=(self.cutter, calls))
         servicer = AdapterServicer(cast(Context, None), Agents(self.remotes, lambda: self.epoch))
         adapter_service_pb2_grpc.add_AdapterServiceServicer_to_server(servicer, server)
-        self.address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
+        self.address = f"127.0.0.1:{server.add_insecure_port(f'{host}:{port}')}"
         await server.start()
         self._server = server
 

@@ -191,6 +191,19 @@ async def test_tls_is_spoken_and_its_authority_checked(near: Any) -> None:
         await server.stop(0)
 
 
+async def test_plain_text_is_spoken_to_this_machine_alone(desk: Any, near: Any) -> None:
+    """An address that is not loopback gets TLS: a server of plain text never sees the token."""
+    await near.hang_up()
+    await desk.stop()
+    desk.calls.clear()
+    await desk.start(host="0.0.0.0")
+    port = desk.address.rpartition(":")[2]
+    ended = await near.link.dial_once(f"0.0.0.0:{port}")
+    assert (ended.welcomed, ended.lasting) == (False, False)
+    assert "UNAVAILABLE" in ended.reason
+    assert desk.calls == []
+
+
 # --- what is believed -----------------------------------------------------------------------------
 
 
