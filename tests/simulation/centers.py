@@ -20,6 +20,7 @@ from adapters.contract import (
 )
 from adapters.errors import Unavailable
 from adapters.simulated import SimulatedCenter, SimulatedSettings
+from tests.simulation.forgetful import ForgetfulCenter
 from tests.simulation.inline_store import Crash
 from tests.simulation.world import CENTERS, HandClock
 
@@ -36,6 +37,8 @@ FAILURES: Mapping[FailureClass, float] = {
     FailureClass.REJECTED_BY_CENTER: 0.02,
     FailureClass.LOST: 0.05,
 }
+#: What a center that forgets never does to what has begun: it has a record of that.
+_NO_RECORD = frozenset({FailureClass.LOST})
 
 
 def flavors(center: str) -> tuple[FlavorCapacity, ...]:
@@ -47,9 +50,13 @@ def flavors(center: str) -> tuple[FlavorCapacity, ...]:
 
 
 def open_center(
-    center: str, clock: HandClock, seed: int, journal: Path | None = None, *, faulty: bool = True
-) -> SimulatedCenter:
-    """A simulated center; without faults it takes and ends everything as asked."""
+    center: str, clock: HandClock, seed: int, journal: Path | None = None, *, faulty: bool = True,
+    forgets: bool = False,
+) -> SimulatedCenter:  # fmt: skip
+    """A simulated center; without faults it takes and ends everything as asked.
+
+    One that ``forgets`` loses what it just took, but never what has begun.
+    """
     settings = SimulatedSettings(center, flavors(center), seed=seed, journal=journal, settle_s=2.0)
     if faulty:
         settings = replace(
@@ -65,6 +72,10 @@ def open_center(
             unavailable_rate=0.15,
             throttle_calls_per_s=5.0,
         )
+    if forgets:
+        kept = {one: rate for one, rate in settings.failure_rates.items() if one not in _NO_RECORD}
+        settings = replace(settings, failure_rates=kept)
+        return ForgetfulCenter(settings, clock.now_ms, clock.real_s)
     return SimulatedCenter(settings, clock.now_ms, clock.real_s)
 
 

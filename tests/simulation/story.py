@@ -8,6 +8,7 @@ anew; a leader that was replaced goes on as if nothing had happened, and must wr
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from adapters.errors import AdapterError
 from adapters.simulated import SimulatedCenter, accepted_names
 from scheduler.control.planner import LocalPlanner
-from scheduler.domain.ids import parse_run_id
+from scheduler.domain.ids import center_name, parse_run_id, run_id
 from scheduler.domain.reports import Report
 from scheduler.placement.model import Eviction
 from scheduler.store import job_commands
@@ -24,6 +25,7 @@ from tests.simulation import world as worlds
 from tests.simulation.auditor import Auditor
 from tests.simulation.budget_keeper import BudgetKeeper
 from tests.simulation.centers import CallBook, MortalCenter, open_center
+from tests.simulation.forgetful import ForgetfulCenter, begun_names
 from tests.simulation.inline_store import Crash
 from tests.simulation.people import NEW_YEAR_MS, People
 from tests.simulation.process import Process, RecordingLoop
@@ -42,7 +44,9 @@ class Story:
         self.clock: HandClock = self.world.clock
         self.journals = {center: folder / f"{seed}-{center}.jsonl" for center in CENTERS}
         self.centers: dict[str, SimulatedCenter] = {
-            center: open_center(center, self.clock, seed, self.journals[center])
+            center: open_center(
+                center, self.clock, seed, self.journals[center], forgets=center == "sc"
+            )
             for center in CENTERS
         }
         self.books = {center: CallBook(self.clock) for center in CENTERS}
@@ -203,9 +207,22 @@ class Story:
                 await worker.follow_once()
 
     def _count_natives(self) -> None:
-        for center, journal in self.journals.items():
-            twice = {name: n for name, n in accepted_names(journal).items() if n > 1}
+        """One native run a run really began; what was taken again was forgotten before."""
+        for center, one in self.centers.items():
+            forgotten = one.forgotten if isinstance(one, ForgetfulCenter) else Counter[str]()
+            taken = accepted_names(self.journals[center])
+            twice = {name: n for name, n in taken.items() if n > 1 + forgotten[name]}
             assert not twice, f"{center} took twice: {twice}"
+            begun = {name: n for name, n in begun_names(one).items() if n > 1}
+            assert not begun, f"{center} began twice: {begun}"
+            lost = {
+                center_name(run_id(uid, attempt))
+                for uid, attempt in self.world.db.rows(
+                    f"SELECT job_uid, attempt FROM run WHERE center = '{center}'"
+                    " AND failure_class = 'LOST'"
+                )
+            }
+            assert not lost & forgotten.keys(), f"{center} forgot {lost}, which were not sent again"
 
     # --- what the process does --------------------------------------------------------------------
 
@@ -295,6 +312,15 @@ class Story:
         center = self.rng.choice([*CENTERS])
         self.centers[center].set_outage(self.rng.random() < 0.4)
 
+    def do_forget(self) -> None:
+        """A center is killed and has forgotten what it just took."""
+        for one in self.centers.values():
+            if isinstance(one, ForgetfulCenter):
+                self.log.append(f"  forgets {one.forget()}")
+
+    async def do_acknowledge(self) -> None:
+        await self.loop.acknowledger.tell(self.rng.choice([*CENTERS]))
+
     def do_lose(self) -> None:
         self.centers[self.rng.choice([*CENTERS])].lose_next(self.rng.random() < 0.5)
 
@@ -304,5 +330,5 @@ _WEIGHTS: Mapping[str, int] = {
     "hold": 1, "release": 2, "hold_and_release": 2, "deadline": 1, "quota": 2, "cap": 1, "money": 2,
     "lower": 1, "period": 1, "rule": 1, "move": 1, "outage": 1, "lose": 2, "cordon": 1,
     "restart": 2, "stale": 3, "expire": 1, "repeat": 3, "reclaim": 2, "evict": 4, "stop": 2,
-    "emergency": 1, "capacity": 1, "guarantee": 2,
+    "emergency": 1, "capacity": 1, "guarantee": 2, "forget": 3, "acknowledge": 1,
 }  # fmt: skip

@@ -50,7 +50,7 @@ async def test_a_seed_tells_the_same_story_every_time(tmp_path: Path) -> None:
 async def test_stories_are_not_dull(tmp_path: Path) -> None:
     """Else the others prove little: what may happen does happen, within a few seeds."""
     seen: set[str] = set()
-    for seed in (1, 2, 3, 4, 7):
+    for seed in (1, 10, 63):
         story = await tell(seed, tmp_path)
         rows = story.world.db.rows
         seen |= {kind for (kind,) in rows("SELECT DISTINCT kind FROM event")}
@@ -78,5 +78,5 @@ async def test_stories_are_not_dull(tmp_path: Path) -> None:
         "failure LOST", "failure NODE", "failure PREEMPTED", "failure REJECTED_BY_CENTER",
         "failure USER_CODE", "EVICTION_NOTICED", "EMERGENCY_GRANTED", "PREEMPTED by RECLAIM",
         "PREEMPTED by DRAIN", "saved", "planned", "READY", "ALL_STARTED", "waited in vain",
-        "whole array",
+        "whole array", "RUN_FORGOTTEN",
     } <= seen  # fmt: skip
