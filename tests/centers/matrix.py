@@ -269,8 +269,9 @@ class Story:
         self._hang_up()
 
     def kill(self) -> None:
-        """Kill the service now; the next call finds the next one."""
-        assert self.zygote.living is not None
+        """Kill the service; the next call finds the next one. Raises ``LookupError`` if none is."""
+        if self.zygote.living is None:
+            raise LookupError("no service lives now")
         os.kill(self.zygote.living, signal.SIGKILL)
 
     def _live(self) -> Client:

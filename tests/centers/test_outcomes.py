@@ -1,5 +1,6 @@
 """What becomes of jobs whatever is lost, cut, refused or killed on the way: always one of each."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
@@ -8,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.centers import matrix, page
+from tests.centers.bench_modelarts import ModelArtsBench
 from tests.centers.bench_simulated import SimulatedBench
-from tests.centers.matrix import PROGRAM, Outcome, Story
+from tests.centers.bench_slurm import SlurmBench
+from tests.centers.matrix import PROGRAM, Bench, Outcome, Story
 from tests.e2e.conftest import Zygote
+from tests.modelarts_center.child import CenterProcess
+from tests.testbed.fault_proxy import FaultProxy
+from tests.testbed.slurm_testbed import SlurmTestbed
 
 pytestmark = pytest.mark.centers
 #: With this variable the tables of the page are written, else they are compared.
@@ -27,17 +33,37 @@ def mortal_zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
 
 def check(kind: str, found: Sequence[Outcome]) -> None:
     """Hold what was found against the rule, and against the page."""
-    assert [one for one in found if not one.even] == []
+    uneven = "\n".join(str(one) for one in found if not one.even)
+    assert not uneven, uneven
     if WRITE in os.environ:
         page.write(kind, found)
     for language in page.PAGES:
         assert page.committed(kind, language) == page.table(found, language)
 
 
-def test_simulated(mortal_zygote: Zygote, tmp_path: Path) -> None:
-    bench = SimulatedBench(tmp_path)
-    with contextlib.closing(Story(bench, mortal_zygote, tmp_path)) as story:
+def told(bench: Bench, zygote: Zygote, folder: Path) -> list[Outcome]:
+    """Tell a story of all that strikes a kind of center."""
+    with contextlib.closing(Story(bench, zygote, folder)) as story:
         story.prepare()
-        story.tell(bench.rows)
-        story.stop()
-    check("simulated", matrix.outcomes(story, bench.rows, bench.struck))
+        story.tell()
+        return matrix.outcomes(story)
+
+
+def test_simulated(mortal_zygote: Zygote, tmp_path: Path) -> None:
+    check("simulated", told(SimulatedBench(tmp_path), mortal_zygote, tmp_path))
+
+
+async def test_modelarts(mortal_zygote: Zygote, tmp_path: Path) -> None:
+    with CenterProcess(ModelArtsBench.settings(tmp_path / "center")) as process:
+        async with FaultProxy(process.url) as proxy:
+            bench = ModelArtsBench(tmp_path, process, proxy)
+            found = await asyncio.to_thread(told, bench, mortal_zygote, tmp_path)
+    check("modelarts", found)
+
+
+async def test_slurm(slurm_testbed: SlurmTestbed, mortal_zygote: Zygote, tmp_path: Path) -> None:
+    async with FaultProxy(slurm_testbed.url) as proxy:
+        bench = SlurmBench(tmp_path, slurm_testbed, proxy)
+        found = await asyncio.to_thread(told, bench, mortal_zygote, tmp_path)
+        await bench.close()
+    check("slurm", found)
