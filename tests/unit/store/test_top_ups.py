@@ -72,6 +72,20 @@ def test_a_run_beyond_its_hold_gets_a_further_revision_with_its_own_legs() -> No
     assert grow(it) == Grown((), ()), "once is enough for the time it holds"
 
 
+def test_the_limit_of_a_run_that_its_center_began_anew_begins_anew() -> None:
+    """Its node failed after 500 s: it waits again, for long, and may then run for 600 s."""
+    it, uid = late()
+    it.report(it.seen(uid, Phase.WAITING, 2))
+    it.clock.ms += 3_600_000
+    assert grow(it) == Grown((), ()), "it does not run, and is not to be paid for or ended"
+    it.report(it.seen(uid, Phase.RUNNING, 3, start_ms=it.clock.ms))
+    it.clock.ms += 659_000
+    assert grow(it) == Grown((), ())
+    it.clock.ms += 1_000
+    assert grow(it) == Grown(((uid, 1),), ())
+    assert [row[:3] for row in held(it)] == [(0, 0, 600), (1, 600, 660)]
+
+
 def test_it_is_topped_up_again_when_that_is_used_up_too() -> None:
     it, uid = late()
     grow(it)
