@@ -104,7 +104,7 @@ class SlurmCenter:
             return self._described[1]
         partitions = await self.client.partitions()
         nodes = await self.client.nodes()
-        said = await self.client.diagnosis()
+        said = await self._lookup.diagnosis()
         self._sender.partitions = {one.name: one for one in partitions}
         try:
             flavors = tuple(
@@ -228,8 +228,7 @@ class SlurmCenter:
         async with self._connecting:
             if self._connected.is_set():
                 return
-            said = await self.client.diagnosis()
-            self.clock.heard(said.at_s)
+            await self._lookup.diagnosis()
             self._sender.partitions = {one.name: one for one in await self.client.partitions()}
             self._connected.set()
 

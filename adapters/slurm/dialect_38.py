@@ -159,6 +159,7 @@ class Dialect38:
         return Diagnosis(
             at_s=whole(numbers, "req_time"),
             since_s=whole(numbers, "req_time_start"),
+            submitted=whole(numbers, "jobs_submitted"),
             running=whole(numbers, "jobs_running"),
             pending=whole(numbers, "jobs_pending"),
             accounting_queue=whole(numbers, "dbd_agent_queue_size"),

@@ -171,6 +171,7 @@ class Dialect40:
         return Diagnosis(
             at_s=_value(numbers.get("req_time")) or 0,
             since_s=_value(numbers.get("req_time_start")) or 0,
+            submitted=_value(numbers.get("jobs_submitted")) or 0,
             running=_value(numbers.get("jobs_running")) or 0,
             pending=_value(numbers.get("jobs_pending")) or 0,
             accounting_queue=_value(numbers.get("dbd_agent_queue_size")) or 0,

@@ -6,6 +6,7 @@ its own sends new jobs every 5 s), later while its database is away. What both m
 such job" is all in here.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,8 +18,12 @@ from adapters.slurm.clock import CenterClock
 from adapters.slurm.identity import Identity, Stretches, by_native, named, preferred
 from adapters.slurm.records import Diagnosis
 
-#: Longer than accounting lags behind the controller while both are well.
+#: Longer than accounting lags behind a controller that is not busy, while both are well.
 LAG_S: Final = 8.0
+#: New jobs are told to accounting in the order of their submission, so many each 5 s.
+_TOLD_AT_ONCE: Final = 1_000
+_TOLD_EACH_S: Final = 5.0
+_LAG_MOST_S: Final = 600.0
 #: So many messages wait at a busy controller that is well.
 _QUEUE_MAX: Final = 100
 #: A controller that takes so long for its own figures stood still meanwhile.
@@ -50,6 +55,7 @@ class Lookup:
         self._days, self._now_s = accounting_days, now_s
         self._trouble_s = -LAG_S
         self._absent: dict[str, float] = {}
+        self._counts: deque[tuple[float, Diagnosis]] = deque()
 
     async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Found]:
         """What accounting has of runs, by run id; raises ``Unavailable`` if it does not answer."""
@@ -103,10 +109,32 @@ class Lookup:
         except AdapterError:
             self.trouble()
             raise
+        now_s = self._now_s()
         self._clock.heard(said.at_s)
-        if self._now_s() - began_s > _SLOW_S:
+        if now_s - began_s > _SLOW_S:
             self.trouble()
+        self._counts.append((now_s, said))
+        while len(self._counts) > 2 and self._counts[1][0] <= now_s - _LAG_MOST_S:
+            self._counts.popleft()
         return said
+
+    @property
+    def lag_s(self) -> float:
+        """How long accounting may lag behind now: a burst of submissions makes it late.
+
+        Of the time before our first look it is only known that what waits may be untold.
+        """
+        if not self._counts:
+            return _LAG_MOST_S
+        since_s, first = self._counts[0]
+        now_s, last = self._counts[-1]
+        submitted = last.submitted
+        if first.since_s == last.since_s:
+            submitted -= first.submitted
+        if now_s - since_s < _LAG_MOST_S:
+            submitted += first.pending
+        lag_s = LAG_S + submitted / _TOLD_AT_ONCE * _TOLD_EACH_S
+        return min(lag_s, _LAG_MOST_S)
 
     def absent_for_s(self, run_id: str) -> float:
         """For how long a run has been absent at every look; 0.0 if it was not looked for."""

@@ -100,11 +100,13 @@ class PartitionState:
 class Diagnosis:
     """How the controller is; ``accounting_queue`` are messages not yet sent to accounting.
 
-    ``since_s`` is when it began to count: at its start, and anew at each midnight UTC.
+    ``since_s`` is when it began to count: at its start, and anew at each midnight UTC;
+    ``submitted`` are the jobs that anybody submitted since.
     """
 
     at_s: int
     since_s: int
+    submitted: int
     running: int
     pending: int
     accounting_queue: int

@@ -16,7 +16,7 @@ from adapters.slurm import accounting
 from adapters.slurm.client import SlurmClient
 from adapters.slurm.clock import CenterClock
 from adapters.slurm.identity import Identity, Stretches, run_of
-from adapters.slurm.lookup import LAG_S, Found, Lookup
+from adapters.slurm.lookup import Found, Lookup
 from adapters.slurm.records import Json, NativeJob
 from adapters.slurm.settings import SlurmSettings
 from adapters.slurm.states import Outcome, hopeless
@@ -203,7 +203,7 @@ class Resolver:
         now_s = self._now_s()
         since_s = max(self._ghosts.setdefault(run.run_id, now_s), self._lookup.trouble_s)
         queued = said.accounting_queue > 0 and now_s - since_s < _QUEUED_S
-        if now_s - since_s < LAG_S or queued:
+        if now_s - since_s < self._lookup.lag_s or queued:
             return self._table.saw(run, stretches.last, len(stretches.records) - 1, self._now_s())
         if not stretches.ran:
             return None

@@ -15,7 +15,7 @@ from adapters.slurm.clock import CenterClock
 from adapters.slurm.dialect import JobDescription
 from adapters.slurm.failures import REASONS
 from adapters.slurm.identity import mark
-from adapters.slurm.lookup import LAG_S, Lookup
+from adapters.slurm.lookup import Lookup
 from adapters.slurm.records import PartitionState, SubmitAnswer
 from adapters.slurm.resolving import Resolver
 from adapters.slurm.settings import SlurmSettings
@@ -95,12 +95,13 @@ class Sender:
     async def _taken_before(self, request: RunRequest) -> Accepted | None:
         """The answer to an earlier call that was taken; None if certainly none was.
 
-        Accounting learns of a job late, so that it is asked again after that time.
+        Accounting learns of a job late, so that it is asked again after that time; ``Unavailable``
+        if it got later meanwhile.
         """
         run = request.ref
         found = await self._resolver.resolve([run])
         if run.run_id not in found:
-            wait_s = LAG_S - self._lookup.absent_for_s(run.run_id)
+            wait_s = self._lookup.lag_s - self._lookup.absent_for_s(run.run_id)
             if wait_s > 0:
                 await self._pause(wait_s)
                 found = await self._resolver.resolve([run])
@@ -108,8 +109,8 @@ class Sender:
         if entry is not None:
             log.info("%s: run %s is job %d", self._settings.center, run.run_id, entry.job_id)
             return entry.accepted
-        if self._lookup.absent_for_s(run.run_id) < LAG_S:
-            raise Unavailable("accounting was away meanwhile: it may not know of all jobs yet")
+        if self._lookup.absent_for_s(run.run_id) < self._lookup.lag_s:
+            raise Unavailable("accounting was away or is late: it may not know of all jobs yet")
         return None
 
     async def _judge(self, request: RunRequest, reply: Reply, stamp_ms: int) -> Accepted:

@@ -62,6 +62,8 @@ class FakeSlurm:
     controller_up: bool = True
     accounting_up: bool = True
     accounting_queue: int = 0
+    submitted: int = 0  # by all users of the center
+    pending: int = 0
     diagnosis_s: float = 0.0  # how long the controller takes for it
     submit_errors: list[dict[str, Any]] = field(default_factory=list)
     refuse: bool = False
@@ -154,7 +156,8 @@ class FakeSlurm:
             self.now_s += self.diagnosis_s
             numbers = {
                 "req_time": int(self.now_s), "req_time_start": self.began_s, "jobs_running": 0,
-                "jobs_pending": 0, "dbd_agent_queue_size": self.accounting_queue,
+                "jobs_submitted": self.submitted, "jobs_pending": self.pending,
+                "dbd_agent_queue_size": self.accounting_queue,
             }  # fmt: skip
             return _answer(200, {"statistics": numbers, "errors": []})
         if what == "ping":

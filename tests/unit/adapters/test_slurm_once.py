@@ -152,6 +152,24 @@ async def test_an_outage_of_accounting_begins_the_wait_anew(
     assert not fake.jobs
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["before our start", "since our start"])
+async def test_a_burst_of_submissions_makes_accounting_late(
+    fake: FakeSlurm, center: SlurmCenter, before: bool
+) -> None:
+    """It is told of a thousand jobs each five seconds."""
+    if before:
+        fake.pending = 10_000
+    await center.describe()
+    fake.lose_answers = 1
+    with pytest.raises(OutcomeUnknown):
+        await center.submit(make_request())
+    if not before:
+        fake.submitted = 10_000
+    fake.jobs[0].told_s = fake.now_s + 50.0
+    await center.submit(AGAIN)
+    assert len(fake.jobs) == 1
+
+
 async def test_a_controller_that_stood_still_told_accounting_nothing(
     fake: FakeSlurm, center: SlurmCenter
 ) -> None:
