@@ -13,6 +13,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -45,6 +46,9 @@ DO $$ DECLARE one record; BEGIN
 END $$
 """
 _USER: Final = "corridor"
+_PREFIX: Final = "corridor-pg-"
+#: File in a server's folder: the process that started it.
+_OWNER: Final = "owner"
 _TEMPLATE: Final = "corridor_empty"
 
 
@@ -121,7 +125,10 @@ def running(parent: Path | None = None) -> Iterator[Postgres]:
     or of the system's own for temporary files. Raises ``NoServer``.
     """
     programs, account = _programs(), _account()
-    folder = Path(tempfile.mkdtemp(prefix="corridor-pg-", dir=parent))
+    for left in _forsaken(parent or Path(tempfile.gettempdir())):
+        _clear_away(left)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    (folder / _OWNER).write_text(str(os.getpid()), "ascii")
     data = folder / "data"
 
     def run(program: str, *arguments: str) -> None:
@@ -145,6 +152,23 @@ def running(parent: Path | None = None) -> Iterator[Postgres]:
             run("pg_ctl", "stop", "-w", "-m", "immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forsaken(parent: Path) -> Iterator[Path]:
+    """Folders of servers whose runs were killed before they could stop them."""
+    for owner in parent.glob(f"{_PREFIX}*/{_OWNER}"):
+        with contextlib.suppress(OSError, ValueError):
+            if not Path(f"/proc/{int(owner.read_text('ascii'))}").exists():
+                yield owner.parent
+
+
+def _clear_away(folder: Path) -> None:
+    """End the server of a folder, if it still runs, and remove the folder."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pid = int((folder / "data" / "postmaster.pid").read_text("ascii").split()[0])
+        if Path(os.readlink(f"/proc/{pid}/cwd")) == folder / "data":
+            os.kill(pid, signal.SIGQUIT)  # at once, as `pg_ctl stop -m immediate` does
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _programs() -> Path:
