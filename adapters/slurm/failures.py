@@ -30,6 +30,8 @@ _BROKEN: Final = frozenset({4, 5, 32, *range(100, 114)})
 UNCLEAR: Final = frozenset(
     {-1, 1000, 1002, 1003, 1004, 1801, 1802, 1803, *range(5000, 5006), *_BROKEN}
 )
+#: Of the controller, plugins at the submission, the REST interface and its parser.
+_REFUSALS: Final = (range(2000, 2200), range(3000, 4000), range(8000, 8100), range(9000, 9300))
 #: Who we are, or what we may do.
 IDENTITY: Final = frozenset({1007, 2002, 2010, *range(6000, 6009)})
 UNKNOWN_JOB: Final = 2017
@@ -139,7 +141,16 @@ def refusal(
         return Unavailable(f"no such call at this endpoint: {text}")
     if not changes:
         return Unavailable(text)
+    if not _refuses(status, codes):
+        return OutcomeUnknown(text)
     return Rejected(f"Slurm refuses: {text}", _reason(codes))
+
+
+def _refuses(status: int, codes: set[int]) -> bool:
+    """Whether Slurm itself says no. A number that we do not know says nothing."""
+    if status == 400:
+        return True
+    return any(code in known for code in codes for known in _REFUSALS)
 
 
 def _unreadable(status: int, changes: bool) -> AdapterError:

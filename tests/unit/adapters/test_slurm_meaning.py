@@ -191,7 +191,7 @@ def test_only_jobs_that_wait_are_hopeless() -> None:
         assert hopeless(native(state="RUNNING", reason=reason)) is None
 
 
-@pytest.mark.parametrize("number", [32, 104, 110, 111])
+@pytest.mark.parametrize("number", [32, 104, 110, 111, 1999, 4021, 7777])
 def test_a_broken_connection_to_the_controller_is_no_refusal(number: int) -> None:
     # "Connection reset by peer (104)" of a slurmrestd whose controller was killed.
     broken = (SlurmError(number, "Connection reset by peer"),)
