@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 #: Looks at a center between the order to end a run and its end, beside the grace.
-_DRAIN_LOOKS_AHEAD = 5
+_DRAIN_LOOKS_AHEAD = 10
 
 
 class LeaderPort(Protocol):
