@@ -33,6 +33,9 @@ log = structlog.get_logger()
 
 _BACKOFF_MAX = 32  # times the first pause
 _SETTLE_PART = 0.5  # of a settle window that an intent may be old
+#: Below that a store which is slow for a while would never send anything. A center whose settle
+#: window is shorter than this takes one name once, as the simulated one does.
+_INTENT_LEAST_S = 2.0
 _HOLD_MIN_S = 0.001
 
 
@@ -103,7 +106,8 @@ class Sender:
     @property
     def _intent_s(self) -> float:
         """How old an intent may be when its call is made: another leader waits for longer."""
-        return min(self._settings.intent_max_age_s, _SETTLE_PART * self._adapter.settle_s)
+        part_s = max(_INTENT_LEAST_S, _SETTLE_PART * self._adapter.settle_s)
+        return min(self._settings.intent_max_age_s, part_s)
 
     async def _send_all(self, ready: list[tuple[Tracked, RunRequest]]) -> None:
         """Call for each run, several at once, and report what is known while others go on."""

@@ -115,6 +115,10 @@ async def test_the_call_says_until_when_it_may_be_made(bench: Any) -> None:
     bench.track(2)
     await bench.worker.send_once()
     assert math.isclose(seen[1] - before_s, 5.0), "at most what is set"
+    bench.center.settle_s = 0.5
+    bench.track(3)
+    await bench.worker.send_once()
+    assert math.isclose(seen[2] - before_s, 2.0), "long enough for a store that is slow"
 
 
 async def test_a_run_looked_up_and_absent_is_sent_by_a_new_intent_too(bench: Any) -> None:
