@@ -161,7 +161,7 @@ async def start_service(
             simulator=simulations,
             approvals=_approvals(settings),
         )
-        agents = openers.agents(adapters, loop, metrics)
+        agents = openers.agents(adapters, loop, metrics, settings.server.agents_listen)
         serving = _build_server(settings, context, metrics, credentials, agents)
         metrics_address = ""
         if settings.metrics.listen:
@@ -243,6 +243,7 @@ def _build_server(
             on_call=metrics.rpc,
             credentials=credentials,
             agents=agents,
+            agents_port=openers.agents_port(settings),
         )
     except OSError as error:
         raise BadConfig(f"server.listen: {error}") from error

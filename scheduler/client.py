@@ -178,24 +178,31 @@ def _channel(
     tls_ca: str | Path | None,
     insecure: bool,
     options: Sequence[tuple[str, Any]],
+    identity: tuple[bytes, bytes] | None = None,
 ) -> Any:
     host, port = split_address(address)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     loopback = _is_loopback(host)
     # Of equal names the first counts.
     chosen = (*options, *_OPTIONS, *((("grpc.enable_http_proxy", 0),) if loopback else ()))
-    if tls_ca is None and (insecure or loopback):
+    if tls_ca is None and identity is None and (insecure or loopback):
         return make_plain(target, options=chosen)
     roots = None if tls_ca is None else Path(tls_ca).read_bytes()
-    return make_secure(target, grpc.ssl_channel_credentials(roots), options=chosen)
+    key, cert = identity or (None, None)
+    return make_secure(target, grpc.ssl_channel_credentials(roots, key, cert), options=chosen)
 
 
 def open_channel(
-    address: str, tls_ca: str | Path | None = None, options: Sequence[tuple[str, Any]] = ()
+    address: str,
+    tls_ca: str | Path | None = None,
+    identity: tuple[bytes, bytes] | None = None,
 ) -> grpc.aio.Channel:
-    """Return a channel as ``AsyncClient`` has it, without a token: plain text to loopback only."""
+    """Return a channel as ``AsyncClient`` has it, without a token: plain text to loopback only.
+
+    ``identity`` is a key and its certificate, as PEM, to show who calls.
+    """
     return _channel(  # type: ignore[no-any-return]
-        grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, False, options
+        grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, False, (), identity
     )
 
 

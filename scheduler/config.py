@@ -23,11 +23,17 @@ class BadConfig(CorridorError):
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the API listens. Outside loopback TLS is needed unless ``insecure`` is set."""
+    """Where the API listens. Outside loopback TLS is needed unless ``insecure`` is set.
+
+    ``agents_listen`` is a further address, for callers with a certificate of ``agents_ca``; agents
+    are taken only there, if it is given.
+    """
 
     listen: str = "127.0.0.1:7443"
     tls_cert: str = ""
     tls_key: str = ""
+    agents_listen: str = ""
+    agents_ca: str = ""
     insecure: bool = False
     drain_s: float = 5.0
 
@@ -321,3 +327,7 @@ def _check(settings: Settings) -> None:
             raise BadConfig(f"{name} must be {least:g} to {most:g}, not {value:g} ({source})")
     if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
         raise BadConfig("give both server.tls_cert and server.tls_key, or neither")
+    if bool(settings.server.agents_listen) != bool(settings.server.agents_ca):
+        raise BadConfig("give both server.agents_listen and server.agents_ca, or neither")
+    if settings.server.agents_listen and not settings.server.tls_cert:
+        raise BadConfig("server.agents_listen speaks TLS: give server.tls_cert and server.tls_key")

@@ -34,6 +34,7 @@ from scheduler.domain.queue_depth import queue_max
 from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
 from scheduler.rpc.adapter_servicer import Agents
+from scheduler.rpc.server import AgentsPort
 from scheduler.signing import BadKey, Signer
 from scheduler.store.centers import CenterRow
 from scheduler.store.lock import DataLock
@@ -98,14 +99,30 @@ def credentials(settings: Settings) -> grpc.ServerCredentials | None:
                 " where a proxy in front of it speaks TLS"
             )
         return None
-    pair = []
-    for name in ("tls_key", "tls_cert"):
-        path = Path(getattr(given, name))
-        try:
-            pair.append(path.read_bytes())
-        except OSError as error:
-            raise BadConfig(f"server.{name}: cannot read {path}: {error.strerror}") from error
-    return grpc.ssl_server_credentials([(pair[0], pair[1])])
+    return grpc.ssl_server_credentials([_key_and_cert(settings)])
+
+
+def agents_port(settings: Settings) -> AgentsPort | None:
+    """Return where agents dial in who show a certificate; None if that is asked of none."""
+    given = settings.server
+    if not given.agents_listen:
+        return None
+    split_address("server.agents_listen", given.agents_listen)
+    ca = _pem(settings, "agents_ca")
+    pair = [_key_and_cert(settings)]
+    return AgentsPort(given.agents_listen, grpc.ssl_server_credentials(pair, ca, True))
+
+
+def _key_and_cert(settings: Settings) -> tuple[bytes, bytes]:
+    return _pem(settings, "tls_key"), _pem(settings, "tls_cert")
+
+
+def _pem(settings: Settings, name: str) -> bytes:
+    path = Path(getattr(settings.server, name))
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadConfig(f"server.{name}: cannot read {path}: {error.strerror}") from error
 
 
 def is_loopback(listen: str) -> bool:
@@ -265,10 +282,13 @@ def adapters(
     return opened
 
 
-def agents(opened: Mapping[str, CenterAdapter], loop: ControlLoop, metrics: Metrics) -> Agents:
+def agents(
+    opened: Mapping[str, CenterAdapter], loop: ControlLoop, metrics: Metrics, agents_listen: str
+) -> Agents:
     """Return the centers that are reached through their agents, for who serves those.
 
-    Agents are welcome while ``loop`` leads, and told what its store is done with.
+    Agents are welcome while ``loop`` leads, and told what its store is done with; with a
+    certificate only, if there is an ``agents_listen`` for those.
     """
     found: dict[str, RemoteCenter] = {}
     for center, adapter in opened.items():
@@ -279,7 +299,11 @@ def agents(opened: Mapping[str, CenterAdapter], loop: ControlLoop, metrics: Metr
             adapter.on_event = partial(metrics.agent, center)
             metrics.agent(center, "known", 1)
             found[center] = adapter
-    return Agents(found, lambda: None if loop.fenced.is_set() else loop.epoch or None)
+
+    def epoch() -> int | None:
+        return None if loop.fenced.is_set() else loop.epoch or None
+
+    return Agents(found, epoch, agents_listen)
 
 
 def metrics_endpoint(listen: str, metrics: Metrics) -> tuple[str, Callable[[], None]]:

@@ -45,11 +45,16 @@ class BadToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """Where to dial and as whom; pauses between dials in real seconds, before they are jittered."""
+    """Where to dial and as whom; pauses between dials in real seconds, before they are jittered.
+
+    All files are read at each dial.
+    """
 
     servers: tuple[str, ...]
     token_file: Path
     tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     pause_min_s: float = 0.2
     pause_max_s: float = 15.0
 
@@ -106,7 +111,7 @@ class Link:
         """Speak with the scheduler at an address until that ends; never raises for what it says."""
         try:
             metadata = (("authorization", f"Bearer {self._token()}"),)
-            channel = open_channel(address, self._settings.tls_ca)
+            channel = open_channel(address, self._settings.tls_ca, self._identity())
         except (BadToken, OSError, ValueError) as error:
             return Dialed(False, True, str(error))
         outgoing: asyncio.Queue[words.FromAgent | None] = asyncio.Queue()
@@ -141,6 +146,11 @@ class Link:
     def _welcomed(self, welcome: words.Welcome) -> None:
         log.info("connected", epoch=welcome.epoch)
         self.connected.set()
+
+    def _identity(self) -> tuple[bytes, bytes] | None:
+        """Return our key and certificate, if we have one to show."""
+        key, cert = self._settings.tls_key, self._settings.tls_cert
+        return None if key is None or cert is None else (key.read_bytes(), cert.read_bytes())
 
     def _token(self) -> str:
         path = self._settings.token_file

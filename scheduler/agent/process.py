@@ -46,6 +46,8 @@ class AgentOptions:
     token_file: Path
     state_dir: Path
     tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ async def opened(options: AgentOptions) -> AsyncIterator[AgentProcess]:
             split_address(server)
         except ValueError as error:
             raise BadConfig(f"--server: {error}") from error
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise BadConfig("give both --cert and --key, or neither")
     center = _center(options)
     adapter = _adapter(options, center)
     async with contextlib.AsyncExitStack() as stack:
@@ -93,9 +97,10 @@ async def opened(options: AgentOptions) -> AsyncIterator[AgentProcess]:
             raise BadConfig(f"--state-dir: {error}") from error
         stack.push_async_callback(journal.close)
         agent = Agent(adapter, journal)
-        link = Link(
-            agent, LinkSettings(options.servers, options.token_file, options.tls_ca), __version__
+        dialing = LinkSettings(
+            options.servers, options.token_file, options.tls_ca, options.tls_cert, options.tls_key
         )
+        link = Link(agent, dialing, __version__)
         log.info(
             "agent_started", center=center.center, kind=center.kind, journal=str(journal.path),
             runs=len(journal.runs), epoch=journal.epoch, servers=list(options.servers),

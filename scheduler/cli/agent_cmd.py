@@ -23,6 +23,17 @@ def register(app: typer.Typer) -> None:
     app.command("agent", rich_help_panel="Service")(agent)
 
 
+_Cert = Annotated[
+    Path | None,
+    typer.Option(
+        "--cert", metavar="FILE", help="Certificate of its center to show, if that is asked."
+    ),
+]
+_Key = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="Key of that certificate.")
+]
+
+
 def agent(
     center: Annotated[
         str, typer.Option("--center", metavar="CENTER", help="The center it works at.")
@@ -57,6 +68,8 @@ def agent(
             "--ca", metavar="FILE", help="Authority whose TLS certificates to trust, as PEM."
         ),
     ] = None,
+    cert: _Cert = None,
+    key: _Key = None,
     state_dir: Annotated[
         Path,
         typer.Option(
@@ -86,7 +99,7 @@ def agent(
     if log_level not in ("debug", "info", "warning", "error"):
         end("agent", f"--log-level is debug, info, warning or error, not {log_level!r}", 2)
     logs.set_up("json" if as_json else "auto", log_level)
-    options = AgentOptions(center, centers, tuple(server), token_file, state_dir, ca)
+    options = AgentOptions(center, centers, tuple(server), token_file, state_dir, ca, cert, key)
     raise typer.Exit(run(options))
 
 

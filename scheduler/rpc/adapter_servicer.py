@@ -39,11 +39,13 @@ _TOKEN_CHECK_S = 15.0
 class Agents:
     """The centers that this service reaches through agents.
 
-    ``epoch`` gives the fencing epoch of this process, None while it does not lead.
+    ``epoch`` gives the fencing epoch of this process, None while it does not lead. If there is an
+    address ``listen`` for them, agents need a certificate of their center.
     """
 
     centers: Mapping[str, RemoteCenter] = field(default_factory=dict)
     epoch: Callable[[], int | None] = lambda: None
+    listen: str = ""
 
 
 class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
@@ -57,6 +59,7 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
     ) -> AsyncGenerator[pb.ConnectResponse, None]:
         principal = caller.current()
         hello = await self._hello(request_iterator, principal)
+        self._check_certificate(hello.center, context)
         center = self._agents.centers[hello.center]
         epoch = self._epoch(hello)
         session = center.attach(hello, epoch)
@@ -121,6 +124,25 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
                 reason="CENTER_WITHOUT_AGENT",
             )
         return said
+
+    def _check_certificate(self, center: str, context: CallContext) -> None:
+        """Ask for a certificate of the center, if agents need one."""
+        if not self._agents.listen:
+            return
+        shown = context.auth_context()
+        names = {
+            name.decode(errors="replace")
+            for key in ("x509_common_name", "x509_subject_alternative_name")
+            for name in shown.get(key, ())
+        }
+        if center not in names:
+            said = f"one of {', '.join(sorted(names))}" if names else "none"
+            raise Forbidden(
+                f"an agent of {center} shows a certificate whose name is {center}, at the address"
+                f" {self._agents.listen}; this one showed {said}",
+                reason="AGENT_WITHOUT_CERTIFICATE",
+                metadata={"center": center},
+            )
 
     def _epoch(self, hello: words.Hello) -> int:
         epoch = self._agents.epoch()

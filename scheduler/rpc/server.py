@@ -65,13 +65,25 @@ SERVICES: Final[Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class AgentsPort:
+    """A further address, ``host:port``, for callers with a certificate."""
+
+    listen: str
+    credentials: grpc.ServerCredentials
+
+
+@dataclass(frozen=True, slots=True)
 class ServingServer:
-    """A built server: ``port`` is the bound one; ``health`` says whether it takes calls."""
+    """A built server: ``port`` is the bound one; ``health`` says whether it takes calls.
+
+    ``agents_port`` is that of callers with a certificate, 0 if there is none.
+    """
 
     server: grpc.aio.Server
     port: int
     health: Any  # grpc_health's aio servicer, which has no stubs
     calls: CallInterceptor
+    agents_port: int = 0
 
     async def start(self) -> None:
         """Begin to serve and answer SERVING."""
@@ -98,12 +110,13 @@ def build(
     on_call: OnCall,
     credentials: grpc.ServerCredentials | None = None,
     agents: Agents | None = None,
+    agents_port: AgentsPort | None = None,
 ) -> ServingServer:
     """Return a server of all services bound to ``listen`` (``host:port``, port 0 for a free one).
 
-    ``agents`` are the centers reached through agents, by default none. Without ``credentials`` it
-    speaks plain text: for loopback, or where the operator said so. Raises ``OSError`` if the
-    address cannot be bound.
+    ``agents`` are the centers reached through agents, by default none; ``agents_port`` is bound
+    too. Without ``credentials`` it speaks plain text: for loopback, or where the operator said so.
+    Raises ``OSError`` if an address cannot be bound.
     """
     verifier = Verifier(identity.token_lookup(context), context.wall_ms)
     calls = CallInterceptor(verifier, on_call)
@@ -123,7 +136,11 @@ def build(
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
-    return ServingServer(server, _bind(server, listen, credentials), serving, calls)
+    port = _bind(server, listen, credentials)
+    other = 0
+    if agents_port is not None:
+        other = _bind(server, agents_port.listen, agents_port.credentials)
+    return ServingServer(server, port, serving, calls, other)
 
 
 def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> int:

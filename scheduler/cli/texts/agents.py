@@ -32,6 +32,8 @@ HELP: Final[dict[str, str]] = {
         "该中心 agent 角色令牌的文件；每次连接时重新读取。"
     ),
     "Authority whose TLS certificates to trust, as PEM.": "信任其签发的 TLS 证书（PEM）。",
+    "Certificate of its center to show, if that is asked.": "须出示时所用的中心证书。",
+    "Key of that certificate.": "该证书的私钥。",
     "Where its journal is; keep it over restarts.": "日志所在目录；重启时须保留。",
     "Log as JSON lines.": "日志输出为 JSON 行。",
     "What to log.": "记录哪些级别。",

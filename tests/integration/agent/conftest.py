@@ -101,8 +101,14 @@ class Desk:
         """Have a new scheduler's memory: it knows nothing of the center."""
         self.remotes[CENTER] = RemoteCenter(CENTER, self.settings)
 
-    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Serve."""
+    async def start(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        credentials: grpc.ServerCredentials | None = None,
+        agents_listen: str = "",
+    ) -> None:
+        """Serve: plain text, or TLS with ``credentials``."""
 
         async def lookup(digest: str) -> Verified | None:
             if digest != tokens.fingerprint(self.secret):
@@ -115,9 +121,14 @@ class Desk:
 
         calls = CallInterceptor(Verifier(lookup, lambda: START_MS), count)
         server = grpc.aio.server(interceptors=(self.cutter, calls))
-        servicer = AdapterServicer(cast(Context, None), Agents(self.remotes, lambda: self.epoch))
+        agents = Agents(self.remotes, lambda: self.epoch, agents_listen)
+        servicer = AdapterServicer(cast(Context, None), agents)
         adapter_service_pb2_grpc.add_AdapterServiceServicer_to_server(servicer, server)
-        self.address = f"127.0.0.1:{server.add_insecure_port(f'{host}:{port}')}"
+        listen = f"{host}:{port}"
+        if credentials is None:
+            self.address = f"127.0.0.1:{server.add_insecure_port(listen)}"
+        else:
+            self.address = f"localhost:{server.add_secure_port(listen, credentials)}"
         await server.start()
         self._server = server
 
