@@ -1,5 +1,6 @@
 """Kinds of centers by entry point: found, imported when needed, and named when they are broken."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -117,3 +118,14 @@ def test_two_packages_of_one_kind_are_both_named(install: Install) -> None:
     install("corridor-cloud", "cloud", "corridor_cloud:open_center")
     install("corridor-sky", "cloud", "corridor_sky:open_center")
     assert "by corridor-cloud 1.2 and corridor-sky 1.2: uninstall one" in told("cloud")
+
+
+def test_what_a_kind_needs_is_imported_with_it() -> None:
+    """Who has simulated centers alone needs no client of HTTP."""
+    code = (
+        "import sys; from adapters import registry; registry.kinds();"
+        f" registry.open_adapter('simulated', 'a', {{'flavors': [{FLAVOR}]}}, lambda: 1, float);"
+        " print(sorted({'httpx', 'adapters.slurm', 'adapters.modelarts'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
