@@ -89,8 +89,8 @@ class SlurmCenter:
 
     @property
     def settle_s(self) -> float:
-        """Real seconds; covers how late accounting learns of a job."""
-        return self.settings.settle_s
+        """Real seconds; covers how late accounting learns of a job, now."""
+        return max(self.settings.settle_s, self._lookup.lag_s)
 
     @property
     def provisional_s(self) -> float:

@@ -125,7 +125,7 @@ class Lookup:
         Of the time before our first look it is only known that what waits may be untold.
         """
         if not self._counts:
-            return _LAG_MOST_S
+            return LAG_S
         since_s, first = self._counts[0]
         now_s, last = self._counts[-1]
         submitted = last.submitted

@@ -46,7 +46,7 @@ class Resolver:
         self._settings, self._client, self._table = settings, client, table
         self._lookup, self._clock, self._identity = lookup, clock, identity
         self._now_s = now_s
-        self._ghosts: dict[str, float] = {}
+        self._ghosts: dict[tuple[str, int], float] = {}
         self._polls = asyncio.Semaphore(max(1, settings.connections_max // 2))
         self.duplicates = 0
 
@@ -57,7 +57,7 @@ class Resolver:
         if job is None or not self._identity.is_run(job, run):
             return None
         entry = self._table.saw(run, job, 0, self._now_s())
-        self._ghosts.pop(run.run_id, None)
+        self._ghosts.pop((run.run_id, job_id), None)
         self._lookup.present(run.run_id)
         await self._give_up(entry, job)
         return entry
@@ -156,31 +156,44 @@ class Resolver:
         return int(run.native_id) if run.native_id.isascii() and run.native_id.isdigit() else 0
 
     async def _of_accounting(self, found: Found) -> Entry | None:
-        """The native job of several that is the run; None if none of them is one any more."""
+        """The native job of several that is the run; None if none of them is one any more.
+
+        What the controller does not know is the run only if nothing else can be, or if the
+        scheduler knows it so; no other job is ended for its sake.
+        """
+        run = found.run
+        ghosts = []
         for place, stretches in enumerate(found.jobs):
-            entry = await self._assess(found.run, stretches)
+            entry = await self._assess(run, stretches)
             if entry is not None:
                 for other in found.jobs[place + 1 :]:
                     if not other.last.ended:
                         await self._end_duplicate(entry, other.last.job_id)
                 return entry
+            ghosts.append(stretches)
+            if str(stretches.last.job_id) == run.native_id:
+                ghost = await self._ghost(run, stretches)
+                if ghost is not None:
+                    return ghost
+        for stretches in ghosts:
+            ghost = await self._ghost(run, stretches)
+            if ghost is not None:
+                return ghost
         return None
 
     async def _assess(self, run: RunRef, stretches: Stretches) -> Entry | None:
+        """How a job stands, by the controller or by its end; None if neither knows it."""
         last = stretches.last
         job = await self._client.job(last.job_id)
         restarts = len(stretches.records) - 1
         if job is not None and self._is_job(job, run, stretches):
             entry = self._table.saw(run, job, restarts, self._now_s())
-            self._ghosts.pop(run.run_id, None)
+            self._ghosts.pop((run.run_id, job.job_id), None)
             await self._give_up(entry, job)
         elif last.ended:
             entry = self._table.saw(run, last, restarts, self._now_s())
         else:
-            ghost = await self._ghost(run, stretches)
-            if ghost is None:
-                return None
-            entry = ghost
+            return None
         if entry.final and entry.usage is None and accounting.all_ended(stretches.records):
             entry.usage = accounting.metered(
                 entry.run, entry.run.submit_ms, stretches, self._settings.partitions
@@ -201,7 +214,8 @@ class Resolver:
         """
         said = await self._lookup.diagnosis()
         now_s = self._now_s()
-        since_s = max(self._ghosts.setdefault(run.run_id, now_s), self._lookup.trouble_s)
+        key = run.run_id, stretches.last.job_id
+        since_s = max(self._ghosts.setdefault(key, now_s), self._lookup.trouble_s)
         queued = said.accounting_queue > 0 and now_s - since_s < _QUEUED_S
         if now_s - since_s < self._lookup.lag_s or queued:
             return self._table.saw(run, stretches.last, len(stretches.records) - 1, self._now_s())

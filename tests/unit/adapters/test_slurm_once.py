@@ -168,6 +168,7 @@ async def test_a_burst_of_submissions_makes_accounting_late(
     fake.jobs[0].told_s = fake.now_s + 50.0
     await center.submit(AGAIN)
     assert len(fake.jobs) == 1
+    assert center.settle_s > 50.0
 
 
 async def test_a_controller_that_stood_still_told_accounting_nothing(
@@ -207,6 +208,24 @@ async def test_a_forgotten_acknowledgement_is_absent_and_sent_again(
     answer = await center.submit(AGAIN)
     alive = [one for one in fake.jobs if not one.forgotten]
     assert [str(one.job_id) for one in alive] == [answer.native_id]
+
+
+async def test_no_job_is_ended_for_the_sake_of_a_forgotten_one(
+    fake: FakeSlurm, center: SlurmCenter, tmp_path: Path
+) -> None:
+    """It was sent again, and the answer to that was lost too."""
+    forgotten = fake.add("corridor-j1.1")
+    fake.add("other")
+    await fake.pause(10.0)
+    forgotten.forgotten = True
+    sent_again = fake.add("corridor-j1.1")
+    await fake.pause(10.0)
+    found = await center.find([AGAIN.ref])
+    assert found["j1.1"].native_id == str(sent_again.job_id)
+    assert sent_again.state == "PENDING"
+    known_forgotten = await make_center(fake, make_settings(tmp_path)).find([known(forgotten)])
+    assert known_forgotten["j1.1"].native_id == str(forgotten.job_id), "its end may be on its way"
+    assert sent_again.state == "PENDING"
 
 
 async def test_a_job_under_a_reused_id_is_another(fake: FakeSlurm, center: SlurmCenter) -> None:
