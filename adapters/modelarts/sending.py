@@ -53,7 +53,8 @@ class Dispatcher:
     async def submit(self, request: RunRequest) -> Accepted:
         """See ``CenterAdapter.submit``. Raises ``CallFailed`` too."""
         body = create_body(request, self._settings)
-        first = request.fresh and request.run_id not in self._maybe
+        heard_of = request.run_id in self._maybe or self._finder.native_id(request.run_id)
+        first = request.fresh and not heard_of
         if not first:
             job = await self._look_up(request)
             if job is not None:
