@@ -1,7 +1,7 @@
 """One job for a run: any faults at any calls, any number of tries, any processes that try."""
 
 import asyncio
-import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,11 @@ FAULTS = st.sampled_from((*BEFORE, *AFTER, "blind", "", "", ""))
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _secrets() -> None:
-    os.environ.update(MA_TEST_AK="AK1", MA_TEST_SK="SK1")
+def _secrets() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MA_TEST_AK", "AK1")
+        patch.setenv("MA_TEST_SK", "SK1")
+        yield
 
 
 class Faulty(FakeCenter):
