@@ -37,6 +37,11 @@ async def examine(
     found += await _job_flavors(settings, client)
     found += await _limit(client)
     found.append(_clock(client.clock.skew_ms))
+    found.append(
+        Finding(
+            Level.NOTE, Topic.CAPABILITY, "programs are ended without notice: no call reaches one"
+        )
+    )
     found += [
         Finding(Level.NOTE, Topic.CAPABILITY, f"it has no {one.value}: {_WITHOUT[one]}")
         for one in capabilities.absent
