@@ -260,11 +260,10 @@ def adapters(
         if row.kind == "simulated":
             path = Path(settings.store.data_dir) / "centers" / f"{row.center}.journal"
             given.setdefault("journal", str(path))
-        if row.kind == AGENT:
-            # Only the agent calls the center, and has a gate of its own before it.
-            gate.setdefault("failures_max", 0)
+        # Only its agent calls a center that has one, through a gate of its own.
+        own = {"failures_max": 0} if row.kind == AGENT else {}
         try:
-            limits = GateSettings(**gate)
+            limits = GateSettings(**{**own, **gate})
             queue_max(queue, "", simulated=row.simulated)
             adapter = registry.open_adapter(
                 row.kind, row.center, given, time_of.now_ms, time_of.real_s

@@ -127,6 +127,7 @@ def _center(options: AgentOptions) -> SeedCenter:
 def _adapter(options: AgentOptions, center: SeedCenter) -> CenterAdapter:
     given = json.loads(settings_json(center))
     gate = given.pop("gate", {})
+    given.pop("queue", None)  # how deep it may be is the service's business
     if center.kind == "simulated":
         given.setdefault("journal", str(options.state_dir / f"{center.center}.journal"))
     clock = WallClock()

@@ -13,6 +13,8 @@ from corridor.v1 import job_pb2
 from corridor.v1 import job_service_pb2 as pb
 
 from adapters.agent.journal import Journal
+from adapters.errors import Throttled
+from adapters.gate import Gate
 from adapters.simulated import accepted_names
 from scheduler import bootstrap
 from scheduler.agent.process import AgentOptions, opened
@@ -64,6 +66,18 @@ async def test_wrong_settings_of_the_center_are_told(options: AgentOptions) -> N
     centers["centers"][0]["settings"] = {"settle": 1}
     options.centers_file.write_text(yaml.safe_dump(centers))
     assert "the settings of wuhan-sc cannot be used" in await refused(options)
+
+
+async def test_what_is_the_services_business_is_left_to_it(options: AgentOptions) -> None:
+    centers = yaml.safe_load(options.centers_file.read_text())
+    centers["centers"][0]["settings"] |= {"queue": {"units": 10}, "gate": {"calls_per_s": 5}}
+    options.centers_file.write_text(yaml.safe_dump(centers))
+    async with opened(options) as agent:
+        gate = agent.agent.adapter
+        assert isinstance(gate, Gate)
+        await gate.describe()
+        with pytest.raises(Throttled):  # the center's own limit is kept where it is called
+            await gate.describe()
 
 
 async def test_a_second_agent_on_one_journal_is_refused(options: AgentOptions) -> None:
