@@ -62,13 +62,18 @@ class Inbox:
                 if not done.done():
                     done.set_result(None)
 
-    async def _write(self, reports: Sequence[Report]) -> None:
+    async def _ingest_anew(self, reports: Sequence[Report]) -> None:
+        """Ingest, once more if a run moved by an operator's word: what it is by now counts."""
         try:
             await self._ingest(reports)
+        except Moved:
+            await self._ingest(reports)
+
+    async def _write(self, reports: Sequence[Report]) -> None:
+        try:
+            await self._ingest_anew(reports)
         except (Fenced, StoreFailure):
             raise
-        except Moved:  # by an operator's word on a run: what it is by now counts
-            await self._ingest(reports)
         except Exception:
             if len(reports) == 1:
                 log.exception("report_failed", report=str(reports[0]))

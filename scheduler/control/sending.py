@@ -69,8 +69,10 @@ class Sender:
         self._backoff = Backoff(settings.retry_s, _BACKOFF_MAX * settings.retry_s, draw)
         self._center, self._adapter, self._port = center, adapter, port
         self._clock, self._settings, self._outbox = clock, settings, outbox
-        #: A busy center is sent as many as it took the last time, else twice as many.
+        #: A busy or slow center is sent as many as it took the last time, else twice as many.
         self._most = settings.send_batch
+        #: Whether intents of the last step grew old before their calls.
+        self._too_many = False
 
     async def send(self, tracked: Mapping[str, Tracked]) -> bool:
         """Send at most ``send_batch`` runs of those tracked; False if nothing waited."""
@@ -95,8 +97,9 @@ class Sender:
             else:
                 run.state, run.sent_ms = RunState.SUBMITTING, self._clock.now_ms()
                 ready.append((run, replace(request, send_by_s=send_by_s)))
+        self._too_many = False
         await self._send_all(ready)
-        if self._outbox.held_s <= 0:
+        if self._outbox.held_s <= 0 and not self._too_many:
             self._most = min(self._settings.send_batch, 2 * self._most)
         else:
             put_back = sum(run.in_flight for run, _ in ready)
@@ -166,7 +169,9 @@ class Sender:
 
     async def _submit(self, run: Tracked, request: RunRequest) -> Report | None:
         """Call the center once; None if the run waits to be sent again."""
-        if run.unwanted or self._outbox.held_s > 0 or self._now_s() >= request.send_by_s:
+        is_late = self._now_s() >= request.send_by_s
+        self._too_many |= is_late
+        if run.unwanted or self._outbox.held_s > 0 or is_late:
             # To end unsent, as it was asked for since; to wait until the center has time; or to
             # have the intent made durable anew, which fails if another leads by now.
             self._outbox.put([run])

@@ -132,3 +132,21 @@ async def test_a_run_looked_up_and_absent_is_sent_by_a_new_intent_too(bench: Any
         await bench.worker.send_once()
     assert bench.center.submitted == []
     assert run.in_flight
+
+
+async def test_a_slow_center_is_not_marked_for_again_and_again(bench: Any) -> None:
+    """Each call takes a second: of sixty a few are called for before their intents are old."""
+    for uid in range(1, 61):
+        bench.track(uid)
+    submit = bench.center.submit
+
+    async def slow(request: RunRequest) -> Accepted:
+        bench.wait(1.0)
+        accepted: Accepted = await submit(request)
+        return accepted
+
+    bench.center.submit = slow
+    while await bench.worker.send_once():
+        pass
+    assert len(bench.center.submitted) == len(set(bench.center.submitted)) == 60
+    assert len(bench.loop.marked) <= 4 * 60
