@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 from adapters.modelarts.errors import Call, CallFailed, ErrorClass, classify, error_of
 from adapters.modelarts.signing import DATE_HEADER, Query, authorization, sdk_date
-from adapters.modelarts.wire import AnswerLost, NotSent, Wire
 from adapters.secrets import BadSecret, SecretRef
+from adapters.wire import AnswerLost, NotSent, Wire
 
 _TOKENS: Final = "/v3/auth/tokens"
 _TOKEN_HEADER: Final = "X-Auth-Token"

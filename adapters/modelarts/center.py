@@ -35,7 +35,7 @@ from adapters.modelarts.phases import ACTIVE, is_final
 from adapters.modelarts.searching import Searcher, phases_filter
 from adapters.modelarts.sending import Dispatcher
 from adapters.modelarts.settings import KeySettings, ModelArtsSettings
-from adapters.modelarts.wire import HttpWire
+from adapters.wire import HttpWire
 
 KIND: Final = "modelarts"
 API_VERSION: Final = "v2"

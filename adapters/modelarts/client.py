@@ -18,7 +18,7 @@ from adapters.gate import TokenBucket
 from adapters.modelarts.auth import Auth
 from adapters.modelarts.errors import Call, CallFailed, ErrorClass, classify, error_of
 from adapters.modelarts.signing import Query, encoded_query
-from adapters.modelarts.wire import Answer, AnswerLost, NotSent, Wire
+from adapters.wire import Answer, AnswerLost, NotSent, Wire
 
 USER_AGENT: Final = "corridor"
 #: By how much our clock must differ from the center's before it is corrected.

@@ -20,7 +20,6 @@ from adapters.contract import (
     Usage,
 )
 from adapters.errors import AdapterError, Rejected, Unavailable
-from adapters.modelarts.wire import HttpWire, Wire
 from adapters.slurm import logs
 from adapters.slurm.capacity import capacity
 from adapters.slurm.client import SlurmClient
@@ -34,6 +33,7 @@ from adapters.slurm.sending import Sender
 from adapters.slurm.settings import SlurmSettings
 from adapters.slurm.table import Entry, Table
 from adapters.slurm.tokens import TokenSource
+from adapters.wire import HttpWire, Wire
 
 KIND: Final = "slurm"
 PAGE_RUNS_MAX: Final = 1000

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from adapters.contract import boot_s
 from adapters.errors import OutcomeUnknown, Unavailable
-from adapters.modelarts.wire import Answer, AnswerLost, NotSent, Wire
 from adapters.slurm.dialect import Dialect, offered_versions, release_of
 from adapters.slurm.dialect_38 import Dialect38
 from adapters.slurm.dialect_40 import Dialect40
@@ -34,6 +32,7 @@ from adapters.slurm.records import (
 )
 from adapters.slurm.settings import SlurmSettings
 from adapters.slurm.tokens import TokenSource
+from adapters.wire import Answer, AnswerLost, NotSent, Wire
 
 #: Versions whose fields we know; no release of Slurm offers both kinds.
 _OLD: Final = 38
@@ -66,8 +65,6 @@ class SlurmClient:
 
     def __init__(self, settings: SlurmSettings, wire: Wire, tokens: TokenSource) -> None:
         self._settings, self._wire, self._tokens = settings, wire, tokens
-        #: As many as connections, so that nothing waits inside the wire once it may be sent.
-        self._slots = asyncio.Semaphore(settings.connections_max)
         self._dialect: Dialect | None = None
         self.calls: Counter[str] = Counter()
         self.release = ""
@@ -222,12 +219,9 @@ class SlurmClient:
             data = _encode(body).encode()
         for attempt in (1, 2):
             try:
-                async with self._slots:
-                    if boot_s() >= by_s:
-                        raise NotSent("too late: the right to send it has ended")
-                    return await self._wire.request(
-                        method, target, headers, data, self._settings.answer_s
-                    )
+                return await self._wire.request(
+                    method, target, headers, data, self._settings.answer_s, by_s
+                )
             except NotSent as error:
                 raise unanswered(f"slurmrestd: {error}", sent=False, changes=changes) from error
             except AnswerLost as error:

@@ -16,7 +16,7 @@ from adapters.errors import (
     Unauthorized,
     Unavailable,
 )
-from adapters.modelarts.wire import NotSent
+from adapters.wire import NotSent
 
 #: Full for now: as many jobs as Slurm can hold (EAGAIN), or too many calls of ours.
 FULL: Final = frozenset({11})

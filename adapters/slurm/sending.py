@@ -8,7 +8,6 @@ from weakref import WeakValueDictionary
 
 from adapters.contract import Accepted, RunRequest
 from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable
-from adapters.modelarts.wire import NotSent
 from adapters.slurm import submission
 from adapters.slurm.client import Reply, SlurmClient
 from adapters.slurm.clock import CenterClock
@@ -21,6 +20,7 @@ from adapters.slurm.resolving import Resolver
 from adapters.slurm.settings import SlurmSettings
 from adapters.slurm.states import HOPELESS, WAITING
 from adapters.slurm.table import Table
+from adapters.wire import NotSent
 
 log = logging.getLogger(__name__)
 

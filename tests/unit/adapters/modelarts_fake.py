@@ -12,8 +12,8 @@ from adapters.modelarts import ModelArtsCenter
 from adapters.modelarts.auth import KeyAuth
 from adapters.modelarts.client import CenterClock, ModelArtsClient
 from adapters.modelarts.settings import ModelArtsSettings
-from adapters.modelarts.wire import Answer, NotSent
 from adapters.secrets import SecretRef
+from adapters.wire import Answer, NotSent
 
 FLAVOR = "wuhan-ai/ascend-910b"
 NOW_MS = 1_795_000_000_000

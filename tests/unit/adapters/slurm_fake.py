@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from adapters.contract import RunRequest
-from adapters.modelarts.wire import Answer, AnswerLost, NotSent
+from adapters.contract import RunRequest, boot_s
 from adapters.slurm.center import SlurmCenter
 from adapters.slurm.settings import SlurmSettings
+from adapters.wire import Answer, AnswerLost, NotSent
 
 START_S = 1_700_000_000
 LAG_S = 5
@@ -88,6 +88,8 @@ class FakeSlurm:
         send_by_s: float = math.inf,
     ) -> Answer:
         """See ``Wire``."""
+        if boot_s() >= send_by_s:
+            raise NotSent("too late")
         assert headers["X-SLURM-USER-TOKEN"].count(".") == 2
         parts = urlsplit(target)
         query = {key: value[0] for key, value in parse_qs(parts.query).items()}

@@ -11,7 +11,7 @@ from adapters.errors import OutcomeUnknown, Rejected, Unavailable
 from adapters.modelarts.errors import CallFailed
 from adapters.modelarts.pools import working_nodes
 from adapters.modelarts.searching import Searcher
-from adapters.modelarts.wire import Answer
+from adapters.wire import Answer
 from tests.unit.adapters.modelarts_fake import (
     NOW_MS,
     SECRET,

@@ -13,8 +13,8 @@ from adapters.modelarts import open_center
 from adapters.modelarts.auth import KeyAuth, TokenAuth, TokenScope
 from adapters.modelarts.client import CenterClock, ModelArtsClient
 from adapters.modelarts.errors import Call, CallFailed, ErrorClass
-from adapters.modelarts.wire import Answer, AnswerLost, NotSent
 from adapters.secrets import SecretRef
+from adapters.wire import Answer, AnswerLost, NotSent
 from tests.unit.adapters.modelarts_fake import (
     NOW_MS,
     SECRET,

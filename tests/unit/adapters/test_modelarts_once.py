@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.contract import Accepted
 from adapters.errors import AdapterError, OutcomeUnknown, Throttled, Unavailable
-from adapters.modelarts.wire import Answer, AnswerLost, NotSent
+from adapters.wire import Answer, AnswerLost, NotSent
 from tests.unit.adapters.modelarts_fake import FakeCenter, answer, make_request, open_fake
 
 #: What may happen to a call; those after the bar happen once it was done.

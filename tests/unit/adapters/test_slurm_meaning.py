@@ -14,9 +14,9 @@ from adapters.errors import (
     Unauthorized,
     Unavailable,
 )
-from adapters.modelarts.wire import NotSent
 from adapters.slurm.failures import SlurmError, errors_of, refusal, unanswered
 from adapters.slurm.states import exit_code, hopeless, outcome
+from adapters.wire import NotSent
 from tests.unit.adapters.slurm_samples import native, sample
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import boot_s
-from adapters.modelarts.wire import Answer, AnswerLost, HttpWire, NotSent
+from adapters.wire import Answer, AnswerLost, HttpWire, NotSent
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Name:  value \r\n\r\nhi"
 TLS = Path(__file__).parents[2] / "data" / "tls"
