@@ -18,6 +18,7 @@ from scheduler.store.seed_centers import read_file, secret_in
 from scheduler.store.seed_part import BadSeed
 from tests.simulation import world as worlds
 from tests.simulation.hands import Hands
+from tests.stores import Stores
 from tests.unit.store.evicting_hands import running
 
 NOW_MS = 1_790_000_000_000
@@ -269,3 +270,21 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
 )
 def test_secrets_written_down_are_noticed(settings: object, place: str | None) -> None:
     assert secret_in(settings) == place
+
+
+def test_it_is_the_same_on_each_database(stores: Stores, tmp_path: Path) -> None:
+    db = Database(stores.migrated())
+    try:
+        db.write_future(lambda c: seed.load(c, seed.DATA, NOW_MS)).result()
+        ai, sc = samples()
+        ai |= {"name_en": "Renamed", "kind": "cloud", "simulated": False}
+        sc["flavors"][0]["capacity_units"] = 64
+        path = write(tmp_path / "c.yaml", ai, sc, center("a", flavor("a/card")))
+        applied = apply(db, path)
+        assert applied.added == ["a", "a/card"]
+        assert applied.changed == ["wuhan-ai", "wuhan-sc", "wuhan-sc/kunpeng-920"]
+        assert apply(db, path) == Applied()
+        row = stored(db, "wuhan-ai")
+        assert (row.name_en, row.kind, row.simulated) == ("Renamed", "cloud", False)
+    finally:
+        db.close()
