@@ -163,7 +163,13 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
         """Yield what is to be said until the session ends, on either side."""
         loop = asyncio.get_running_loop()
         checked_s = loop.time()
-        hearing.add_done_callback(lambda _: session.end("the agent hung up"))
+
+        def hung_up(task: "asyncio.Task[None]") -> None:
+            session.end("the agent hung up")
+            if not task.cancelled():
+                task.exception()  # raised below, unless the session is over for another reason
+
+        hearing.add_done_callback(hung_up)
         while (said := await session.next_word()) is not None:
             if session.is_silent:
                 raise TemporarilyAway("nothing was heard of the agent for too long")
