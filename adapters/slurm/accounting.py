@@ -13,7 +13,6 @@ from adapters.slurm.states import CUT_OFF, outcome
 
 SOURCE: Final = "slurmdb"
 _canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
-_PREEMPTED: Final = frozenset({"PREEMPTED"})
 #: The accounting of a running job changes with every look; that of an ended one only by these.
 _UNSTABLE: Final = frozenset({"priority", "flags"})
 
@@ -64,11 +63,10 @@ def _end_s(job: NativeJob) -> int:
 
 def cause(job: NativeJob, goes_on: bool) -> FailureClass | None:
     """What cut a stretch off; None if its program ended, or was cancelled, or its time was up."""
-    if goes_on and job.state not in _PREEMPTED:
-        failure = outcome(job).failure
-        return failure if failure in CUT_OFF else FailureClass.CENTER
     failure = outcome(job).failure
-    return failure if failure in CUT_OFF else None
+    if failure in CUT_OFF:
+        return failure
+    return FailureClass.CENTER if goes_on else None
 
 
 def units_of(job: NativeJob, partitions: Mapping[str, Partition]) -> int:

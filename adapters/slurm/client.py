@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from adapters.errors import OutcomeUnknown, Unavailable
 from adapters.slurm.dialect import Dialect, offered_versions, release_of
@@ -254,8 +254,3 @@ def _read(answer: Answer) -> Reply:
     readable = isinstance(body, dict)
     mapping: Json = body if isinstance(body, dict) else {}
     return Reply(answer.status, answer.headers, mapping, errors_of(mapping), readable)
-
-
-def host_of(endpoint: str) -> str:
-    """The host and port of an endpoint, for people."""
-    return urlsplit(endpoint).netloc

@@ -92,7 +92,11 @@ def offered_versions(openapi: bytes) -> tuple[int, ...]:
 
 
 def usable_nodes(state: str, flags: Sequence[str]) -> bool:
-    """Whether a node takes or runs jobs: the state alone hides that it is drained."""
+    """Whether a node takes or runs jobs: the state alone hides that it is drained.
+
+    One that does not respond counts until it is down: after its start a controller has heard of
+    none yet.
+    """
     words = {state.upper(), *(flag.upper() for flag in flags)}
     return not words & _UNUSABLE
 
@@ -107,7 +111,6 @@ _UNUSABLE: Final = frozenset(
         "INVALID",
         "INVALID_REG",
         "MAINTENANCE",
-        "NOT_RESPONDING",
         "POWERING_DOWN",
         "REBOOT_ISSUED",
         "UNKNOWN",

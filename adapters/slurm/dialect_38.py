@@ -71,8 +71,9 @@ class Dialect38:
     def _job(self, record: Json) -> NativeJob:
         state = text(record, "job_state")
         ended = state in records.ENDED
-        started = ended or state in _STARTED
         counts = tres(text(record, "tres_alloc_str"))
+        # One that ended in the queue has a time of start too, and no node.
+        started = bool(counts) if ended else state in _STARTED
         start_s = record.get("start_time") if started else None
         return NativeJob(
             job_id=whole(record, "job_id"),

@@ -81,6 +81,8 @@ class Dialect40:
         state, flags = _states(record.get("job_state"))
         ended = state in records.ENDED
         counts = tres(text(record, "tres_alloc_str"))
+        # One that ended in the queue has a time of start too, and no node.
+        started = bool(counts) if ended else state not in WAITING
         description = text(record, "state_description")
         launch_failed = description == "launch failed requeued held"
         return NativeJob(
@@ -92,7 +94,7 @@ class Dialect40:
             flags=flags,
             reason=description if launch_failed else text(record, "state_reason"),
             submit_s=_value(record.get("submit_time")) or 0,
-            start_s=None if state in WAITING else _value(record.get("start_time")) or None,
+            start_s=(_value(record.get("start_time")) or None) if started else None,
             end_s=(_value(record.get("end_time")) or None) if ended else None,
             exit_status=_status(part(record, "exit_code")) if ended else None,
             restarts=whole(record, "restart_cnt"),

@@ -18,11 +18,6 @@ NAME_PREFIX: Final = "corridor-"
 _SUBMIT_SPREAD_S: Final = 120
 
 
-def name_of(run_id: str) -> str:
-    """The name of a run's native job."""
-    return NAME_PREFIX + run_id
-
-
 def run_of(name: str) -> str:
     """The run of a native job's name, empty if it is none of ours."""
     return name.removeprefix(NAME_PREFIX) if name.startswith(NAME_PREFIX) else ""

@@ -141,7 +141,8 @@ class Sender:
         except AdapterError as error:  # it is taken, and looked at again with the others
             log.warning("%s: job %d: %s", self._settings.center, answer.job_id, error)
             return
-        if after is None or (after.ended and after.start_s is None) or after.state == "CANCELLED":
+        if after is None or (after.ended and not after.nodes):
+            self._table.forget(request.run_id)
             codes = [code for code in answer.codes if code in REASONS]
             reason = REASONS[codes[0]] if codes else "CANNOT_BE_SATISFIED"
             raise Rejected(f"Slurm can never start it: {job.reason}; {answer.message}", reason)

@@ -42,7 +42,6 @@ class Entry:
     seen_s: float
     due_s: float = 0.0
     restarts: int = 0
-    partition: str = ""
     verdict: Outcome | None = None
     usage: tuple[Usage, ...] | None = None
     notified: bool = False
@@ -102,7 +101,6 @@ class Table:
                     entry.since_s = now_s
                 entry.observation = seen
         entry.seen_s = now_s
-        entry.partition = job.partition
         self._put(entry, now_s)
         return entry
 

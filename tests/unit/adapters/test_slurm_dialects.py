@@ -96,6 +96,14 @@ def test_v38_reads_records_of_the_controller() -> None:
     assert card.cards == {"gpu": 2}
 
 
+def test_what_ended_in_the_queue_never_began() -> None:
+    [record] = body("job_cancelled")["jobs"]
+    [old] = OLD.jobs({"jobs": [{**record, "tres_alloc_str": "", "start_time": 5}]})
+    [new] = NEW.jobs({"jobs": [new_record(job_state=["CANCELLED"], tres_alloc_str="")]})
+    assert (old.state, old.start_s) == (new.state, new.start_s) == ("CANCELLED", None)
+    assert old.end_s
+
+
 def test_v38_never_believes_accounting_about_an_exit_code() -> None:
     [(job, raw)] = OLD.accounted(body("dbjob_node_fail"))
     assert (job.state, job.exit_status, job.restarts) == ("NODE_FAIL", None, None)
@@ -154,7 +162,7 @@ def test_nodes_that_are_drained_or_down_are_not_usable() -> None:
     assert not OLD.nodes(body("node_drained"))[0].usable, "its state is idle, its flag DRAIN"
     assert not OLD.nodes(body("node_down"))[0].usable
     node = {"name": "n", "cpus": 8, "effective_cpus": 6, "alloc_cpus": 2, "gres": "gpu:8"}
-    states = (["IDLE"], ["MIXED", "DRAIN"], ["IDLE", "NOT_RESPONDING"])
+    states = (["IDLE", "NOT_RESPONDING"], ["MIXED", "DRAIN"], ["DOWN", "NOT_RESPONDING"])
     found = [NEW.nodes({"nodes": [{**node, "state": state}]})[0] for state in states]
     assert [one.usable for one in found] == [True, False, False]
     assert (found[0].cpus, found[0].cpus_used, found[0].cards) == (6, 2, {"gpu": 8})
