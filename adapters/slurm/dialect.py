@@ -94,8 +94,8 @@ def offered_versions(openapi: bytes) -> tuple[int, ...]:
 def usable_nodes(state: str, flags: Sequence[str]) -> bool:
     """Whether a node takes or runs jobs: the state alone hides that it is drained.
 
-    One that does not respond counts until it is down: after its start a controller has heard of
-    none yet.
+    One that does not respond, or is unknown, counts until it is down: after its start a controller
+    has heard of none yet.
     """
     words = {state.upper(), *(flag.upper() for flag in flags)}
     return not words & _UNUSABLE
@@ -113,7 +113,6 @@ _UNUSABLE: Final = frozenset(
         "MAINTENANCE",
         "POWERING_DOWN",
         "REBOOT_ISSUED",
-        "UNKNOWN",
     }
 )
 

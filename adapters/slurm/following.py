@@ -129,6 +129,7 @@ class Following:
         began = await self._client.history({**window, **_STARTED})
         ended = await self._client.history({**window, **_ENDED})
         self._looked_until_s, self._heard_s = at_s, self._now_s()
+        await self._resolver.meet(self._unknown(began))
         await self._resolver.keep_single([job for job, _ in self._ours(began)])
         for job, _ in self._ours(began):
             entry = self._table.active.get(run_of(job.name))
@@ -152,9 +153,13 @@ class Following:
         )
         self._looked_until_s = self._looked_until_s or at_s
         self._accounts, self._heard_s = accounts, self._now_s()
-        jobs = [job for job, _ in self._ours(found)]
-        await self._resolver.meet([job for job in jobs if run_of(job.name) not in self._table.runs])
-        await self._resolver.keep_single(jobs)
+        await self._resolver.meet(self._unknown(found))
+        await self._resolver.keep_single([job for job, _ in self._ours(found)])
+
+    def _unknown(self, found: Iterable[tuple[NativeJob, Json]]) -> list[NativeJob]:
+        """Jobs with our mark that are in no table, and have not ended."""
+        ours = (job for job, _ in self._ours(found) if not job.ended)
+        return [job for job in ours if run_of(job.name) not in self._table.runs]
 
     def _ours(self, found: Iterable[tuple[NativeJob, Json]]) -> Iterable[tuple[NativeJob, Json]]:
         return (one for one in found if run_of(one[0].name) and self._identity.owns(one[0]))

@@ -75,12 +75,18 @@ class Resolver:
         await self._looks((RunRef(run_of(job.name), job.name), job.job_id) for job in jobs)
 
     async def keep_single(self, jobs: Sequence[NativeJob]) -> None:
-        """End those of these jobs whose run is another job that the controller still has."""
+        """End those of these jobs whose run is another job, or was told to have ended.
+
+        A controller that is killed may forget an end as well, and go on with what was cancelled.
+        """
         for job in jobs:
             entry = self._table.runs.get(run_of(job.name))
-            if entry is None or entry.job_id == job.job_id or job.ended:
+            if entry is None or job.ended:
                 continue
-            if entry.final or await self.look(entry.run, entry.job_id) is not None:
+            if entry.job_id == job.job_id:
+                if entry.final:
+                    await self._end_risen(entry)
+            elif entry.final or await self.look(entry.run, entry.job_id) is not None:
                 await self._end_duplicate(entry, job.job_id)
 
     async def resolve(self, runs: Sequence[RunRef], asked: bool = False) -> dict[str, Entry]:
@@ -244,6 +250,19 @@ class Resolver:
             job_id,
         )
         await self._client.signal(job_id)
+
+    async def _end_risen(self, entry: Entry) -> None:
+        """End a job that began again after its end was told; nobody waits for it any more."""
+        job = await self._client.job(entry.job_id)
+        if job is None or job.ended or not self._identity.is_run(job, entry.run):
+            return
+        log.warning(
+            "%s: run %s had ended, and its job %d goes on: it is ended again",
+            self._settings.center,
+            entry.run.run_id,
+            entry.job_id,
+        )
+        await self._client.signal(entry.job_id)
 
     async def _give_up(self, entry: Entry, job: NativeJob) -> None:
         """End a job that waits for what never comes; its end will say why."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -74,6 +75,16 @@ def raw_submit(testbed: SlurmTestbed, request: RunRequest) -> int:
     call = urllib.request.Request(f"{testbed.url}/slurm/v0.0.38/job/submit", body, headers)
     with urllib.request.urlopen(call, timeout=30) as answer:
         return int(json.load(answer)["job_id"])
+
+
+def wait_for_saved_state(testbed: SlurmTestbed) -> None:
+    """Have the controller write its state: else it would forget cancellations of tests before."""
+    file, began_s = testbed.folder / "state" / "job_state", time.time()
+    testbed.run("scontrol", "reconfigure")
+    for _ in range(100):
+        if file.exists() and file.stat().st_mtime >= began_s:
+            return
+        time.sleep(0.1)
 
 
 def set_limit(testbed: SlurmTestbed, jobs_max: int) -> int:
@@ -256,6 +267,7 @@ async def test_a_killed_controller_forgets_runs_which_are_then_sent_again(
     slurm_testbed: SlurmTestbed, opened: Open
 ) -> None:
     """It also gives their ids out again: no run is ever taken for another."""
+    await asyncio.to_thread(wait_for_saved_state, slurm_testbed)
     for node in NODES:
         slurm_testbed.drain(node)
     center = opened()

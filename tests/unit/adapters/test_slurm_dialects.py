@@ -161,6 +161,8 @@ def test_nodes_that_are_drained_or_down_are_not_usable() -> None:
     assert [one.usable for one in OLD.nodes(body("nodes"))] == [True, True, True]
     assert not OLD.nodes(body("node_drained"))[0].usable, "its state is idle, its flag DRAIN"
     assert not OLD.nodes(body("node_down"))[0].usable
+    [unheard] = [{**one, "state": "unknown"} for one in body("nodes")["nodes"][:1]]
+    assert OLD.nodes({"nodes": [unheard]})[0].usable, "the controller has only just begun"
     node = {"name": "n", "cpus": 8, "effective_cpus": 6, "alloc_cpus": 2, "gres": "gpu:8"}
     states = (["IDLE", "NOT_RESPONDING"], ["MIXED", "DRAIN"], ["DOWN", "NOT_RESPONDING"])
     found = [NEW.nodes({"nodes": [{**node, "state": state}]})[0] for state in states]

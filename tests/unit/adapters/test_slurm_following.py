@@ -98,6 +98,29 @@ async def test_runs_with_our_mark_that_nobody_knows_are_listed(
     assert await active(center) == {"j5.1": Phase.WAITING}
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["end is known", "end was let go of"])
+async def test_a_job_that_goes_on_after_its_end_was_told_is_ended_or_listed(
+    fake: FakeSlurm, center: SlurmCenter, kept: bool
+) -> None:
+    """A controller that is killed forgets a cancellation too."""
+    run = make_request()
+    await center.submit(run)
+    await active(center)
+    await center.cancel(run.ref)
+    await fake.pause(5.0)
+    assert not await active(center)
+    if not kept:
+        await center.acknowledge([run.run_id])
+    await fake.pause(5.0)
+    fake.jobs[0].state, fake.jobs[0].end_s = "RUNNING", 0
+    fake.run(fake.jobs[0])
+    await center.submit(make_request(2))
+    await fake.pause(5.0)
+    listed = await active(center)
+    assert (run.run_id in listed) is not kept
+    assert fake.jobs[0].state == ("CANCELLED" if kept else "RUNNING")
+
+
 async def test_after_a_controllers_restart_young_runs_are_looked_at_first(
     fake: FakeSlurm, center: SlurmCenter
 ) -> None:
