@@ -228,6 +228,8 @@ class Agent:
         }
         difference = compare(journal, active, said.settled, said.wanted)
         self.journal.drop(difference.forget)
+        for run_id in difference.forget:
+            self._missing_s.pop(run_id, None)
         await self.journal.commit()
         done = [run_id for run_id in said.settled if run_id not in active]
         if done:

@@ -43,9 +43,13 @@ class Story:
             if set(self.state.values()) == {"settled"}:
                 return
             self.near.now_ms += 1_000
-            await self.near.follower.follow_once()
+            await self.follow()
             await asyncio.sleep(0.002)  # for words on their way; nothing depends on it
         raise AssertionError(f"not all have ended: {self.state}")
+
+    async def follow(self) -> None:
+        """Have the agent look."""
+        await self.near.follower.follow_once()
 
     async def _step(self, request: RunRequest) -> None:
         run_id, remote = request.run_id, self.desk.remote
