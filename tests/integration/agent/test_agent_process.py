@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from scheduler.domain.principal import Principal, Role
 from scheduler.errors import CorridorError
 from scheduler.services import identity
 from scheduler.store import seed
+from tests.integration.agent.test_agent_certificates import TLS, Authority
 
 CENTER, FLAVOR = "wuhan-sc", "wuhan-sc/kunpeng-920"
 PATIENCE_S = 30.0
@@ -87,7 +89,7 @@ async def test_a_second_agent_on_one_journal_is_refused(options: AgentOptions) -
 
 
 @contextlib.asynccontextmanager
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Any, AsyncClient]]:
+async def served(tmp_path: Path, **more: str) -> AsyncIterator[tuple[Any, AsyncClient]]:
     """A whole service that reaches one of its centers through an agent."""
     data = tmp_path / "data"
     data.mkdir()
@@ -100,25 +102,58 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Any, AsyncClient]]:
     flags = {
         "store.data_dir": str(tmp_path / "state"), "server.listen": "127.0.0.1:0",
         "metrics.listen": "", "planner.ray": "off", "loop.tick_s": 0.05, "loop.follow_s": 0.1,
+        **{f"server.{name}": value for name, value in more.items()},
     }  # fmt: skip
     settings = load_settings(None, {}, flags)
     token = bootstrap.initialize(settings, data=data).token
     service = await bootstrap.start_service(settings)
     try:
-        async with AsyncClient(service.address, token) as client:
+        port = service.address.rpartition(":")[2]
+        ca = more.get("tls_cert")
+        async with AsyncClient(f"localhost:{port}", token, tls_ca=ca) as client:
             yield service, client
     finally:
         await service.stop(drain=False)
 
 
+async def give_token(service: Any, options: AgentOptions) -> None:
+    """Make the agent's token, and put it where the agent looks for it."""
+    root = Principal("test", Role.OPERATOR, None, None, None, "", 1 << 60)
+    _, secret = await identity.create_token(
+        service.context, root, subject="agent", role=Role.AGENT, center=CENTER,
+        expire_ms=service.context.wall_ms() + 3_600_000,
+    )  # fmt: skip
+    options.token_file.write_text(secret)
+
+
+async def test_a_service_takes_agents_by_certificate(options: AgentOptions, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    cert, key = authority.pair(CENTER)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = {
+        "tls_cert": str(TLS / "cert.pem"), "tls_key": str(TLS / "key.pem"),
+        "agents_listen": f"127.0.0.1:{port}", "agents_ca": str(tmp_path / "ca.pem"),
+    }  # fmt: skip
+    async with served(tmp_path, **flags) as (service, _):
+        await give_token(service, options)
+        mine = replace(
+            options, servers=(f"localhost:{port}",), tls_ca=TLS / "cert.pem", tls_cert=cert,
+            tls_key=key,
+        )  # fmt: skip
+        asked = asyncio.Event()
+        async with opened(mine) as agent, asyncio.timeout(PATIENCE_S):
+            working = asyncio.create_task(agent.run(asked))
+            await agent.link.connected.wait()
+            asked.set()
+            await working
+
+
 async def test_a_service_works_through_an_agent(options: AgentOptions, tmp_path: Path) -> None:
     async with served(tmp_path) as (service, client):
-        root = Principal("test", Role.OPERATOR, None, None, None, "", 1 << 60)
-        _, secret = await identity.create_token(
-            service.context, root, subject="agent", role=Role.AGENT, city="", enterprise="",
-            center=CENTER, expire_ms=service.context.wall_ms() + 3_600_000,
-        )  # fmt: skip
-        options.token_file.write_text(secret)
+        await give_token(service, options)
         asked = asyncio.Event()
         async with opened(replace(options, servers=(service.address,))) as agent:
             working = asyncio.create_task(agent.run(asked))
