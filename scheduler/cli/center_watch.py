@@ -5,6 +5,7 @@ import time
 from typing import Any, Final
 
 from corridor.v1 import center_service_pb2 as pb
+from corridor.v1.identity_service_pb2 import WhoAmIRequest
 
 from scheduler.cli import exits
 from scheduler.cli.center_views import runs_text
@@ -50,7 +51,8 @@ def _show(session: Session, center: pb.Center) -> None:
         out = session.out
         words = session.t("center.left", center=center.center, runs=runs_text(session, center))
         if center.HasField("drain_deadline"):
-            left_s = (center.drain_deadline.ToMilliseconds() - session.now_ms) // 1000
+            now = session.client.identity.WhoAmI(WhoAmIRequest()).now  # its time may be scaled
+            left_s = center.drain_deadline.seconds - now.seconds
             if left_s > 0:
                 words += session.t("center.time_left", span=out.span(left_s))
         if not center.reachable:
