@@ -185,6 +185,10 @@ class Metrics:
             "Runs at a center with our mark that the store does not know.",
             "center",
         )
+        self._duplicates = counter(
+            "duplicate_jobs_total", "Second native jobs of a run, ended by its adapter.", "center"
+        )
+        self._duplicates_told: dict[str, int] = {}
         self._forgotten = counter(
             "runs_forgotten_total", "Runs that a center took and has no record of.", "center"
         )
@@ -360,6 +364,12 @@ class Metrics:
         self._call_seconds.labels(center, method).observe(seconds)
         if error:
             self._errors.labels(center, method, error).inc()
+
+    def duplicates(self, center: str, total: int) -> None:
+        """How many second native jobs an adapter has ended by now."""
+        more = total - self._duplicates_told.get(center, 0)
+        self._duplicates.labels(center).inc(max(0, more))
+        self._duplicates_told[center] = total
 
     def agent(self, center: str, event: str, number: int) -> None:
         """A center's agent came, went or told of runs; ``known`` names one that may come."""

@@ -274,8 +274,12 @@ def adapters(
                 f"center {row.center}: its settings{where} cannot be used: {error}"
             ) from error
 
-        def on_call(method: str, error: str, seconds: float, center: str = row.center) -> None:
+        def on_call(
+            method: str, error: str, seconds: float, center: str = row.center,
+            adapter: CenterAdapter = adapter,
+        ) -> None:  # fmt: skip
             metrics.adapter_call(center, method, error, seconds)
+            metrics.duplicates(center, getattr(adapter, "duplicates", 0))
 
         opened[row.center] = Gate(adapter, limits, time.monotonic, on_call)
     return opened

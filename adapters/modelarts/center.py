@@ -77,6 +77,11 @@ class ModelArtsCenter:
     # --- the contract -----------------------------------------------------------------------------
 
     @property
+    def duplicates(self) -> int:
+        """Jobs that were stopped since it was opened, as another one of the name is the run."""
+        return self.counts["duplicates"]
+
+    @property
     def settle_s(self) -> float:
         """As set: how long a search may not show a job is documented nowhere."""
         return self.settings.settle_s

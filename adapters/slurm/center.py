@@ -88,6 +88,11 @@ class SlurmCenter:
     # --- the contract -----------------------------------------------------------------------------
 
     @property
+    def duplicates(self) -> int:
+        """Native jobs that were ended since it was opened, as another of the name is the run."""
+        return self.resolver.duplicates
+
+    @property
     def settle_s(self) -> float:
         """Real seconds; covers how late accounting learns of a job, now."""
         return max(self.settings.settle_s, self._lookup.lag_s)
