@@ -186,7 +186,8 @@ def drain(connection: Connection, epoch: int, emptying: Emptying) -> Orders:
     for run in _read(connection, emptying.condition()):
         grace_ms = run.grace_ms(emptying.grace_ms)
         if run.drain_deadline_ms is not None:
-            grace_ms = min(grace_ms, max(0, run.drain_deadline_ms - now_ms))
+            left_ms = run.drain_deadline_ms - emptying.ahead_ms - now_ms
+            grace_ms = min(grace_ms, max(0, left_ms))
         rows.append((run, None, grace_ms))
     _write(connection, orders, EvictCause.DRAIN, rows, now_ms)
     return orders
