@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
+from typing import Final
 
 from adapters.contract import (
     Accepted,
@@ -28,8 +29,11 @@ from adapters.contract import (
     boot_s,
 )
 from adapters.errors import OutcomeUnknown, Throttled, Unavailable
+from adapters.reading import Fields
 
 OnCall = Callable[[str, str, float], None]
+#: So many calls in a row that are not answered, unless settings say another number.
+FAILURES_MAX: Final = 5
 
 
 def _ignore(method: str, error_class: str, seconds: float) -> None:
@@ -44,7 +48,7 @@ class GateSettings:
 
     calls_per_s: float = 0.0
     burst: int = 1
-    failures_max: int = 5
+    failures_max: int = FAILURES_MAX
     pause_s: float = 10.0
     concurrency_max: int = 0
 
@@ -59,6 +63,20 @@ class GateSettings:
             raise ValueError(f"'concurrency_max' must be at least 0, not {self.concurrency_max}")
         if not 0 < self.pause_s < math.inf:
             raise ValueError(f"'pause_s' must be positive, not {self.pause_s}")
+
+    @classmethod
+    def of(cls, given: object, failures_max: int = FAILURES_MAX) -> "GateSettings":
+        """Read ``gate`` of a center's settings; raises ``ValueError`` that names the key."""
+        fields = Fields("gate", given)
+        read = cls(
+            calls_per_s=fields.number("calls_per_s", 0.0),
+            burst=fields.whole("burst", 1, least=1),
+            failures_max=fields.whole("failures_max", failures_max),
+            pause_s=fields.number("pause_s", 10.0),
+            concurrency_max=fields.whole("concurrency_max", 0),
+        )
+        fields.done()
+        return read
 
 
 class Verdict(Enum):

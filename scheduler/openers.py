@@ -20,7 +20,7 @@ from adapters import registry
 from adapters.agent.remote import KIND as AGENT
 from adapters.agent.remote import RemoteCenter
 from adapters.contract import CenterAdapter
-from adapters.gate import Gate, GateSettings
+from adapters.gate import FAILURES_MAX, Gate, GateSettings
 from adapters.simulated import journal
 from scheduler.clock import Clock, ScaledClock, WallClock
 from scheduler.config import BadConfig, Settings
@@ -261,9 +261,9 @@ def adapters(
             path = Path(settings.store.data_dir) / "centers" / f"{row.center}.journal"
             given.setdefault("journal", str(path))
         # Only its agent calls a center that has one, through a gate of its own.
-        own = {"failures_max": 0} if row.kind == AGENT else {}
+        failures_max = 0 if row.kind == AGENT else FAILURES_MAX
         try:
-            limits = GateSettings(**{**own, **gate})
+            limits = GateSettings.of(gate, failures_max)
             queue_max(queue, "", simulated=row.simulated)
             adapter = registry.open_adapter(
                 row.kind, row.center, given, time_of.now_ms, time_of.real_s

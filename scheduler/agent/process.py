@@ -132,7 +132,7 @@ def _adapter(options: AgentOptions, center: SeedCenter) -> CenterAdapter:
         given.setdefault("journal", str(options.state_dir / f"{center.center}.journal"))
     clock = WallClock()
     try:
-        limits = GateSettings(**gate)
+        limits = GateSettings.of(gate)
         adapter = registry.open_adapter(
             center.kind, center.center, given, clock.now_ms, clock.real_s
         )

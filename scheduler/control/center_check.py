@@ -58,7 +58,7 @@ async def _check(center: SeedCenter, timeout_s: float) -> Checked:
         )
         return Checked(center, package, found)
     try:
-        GateSettings(**_part(center, "gate"))
+        GateSettings.of(center.settings.get("gate", {}))
         queue_max(center.settings.get("queue"), "", simulated=center.simulated)
         adapter = _open(center)
     except (ValueError, TypeError) as error:
@@ -92,13 +92,6 @@ def _open(center: SeedCenter) -> CenterAdapter:
         settings |= {"journal": ""}
         settings.setdefault("flavors", _declared(center))
     return registry.open_adapter(center.kind, center.center, settings, clock.now_ms, clock.real_s)
-
-
-def _part(center: SeedCenter, key: str) -> dict[str, Any]:
-    part = center.settings.get(key, {})
-    if not isinstance(part, dict):
-        raise ValueError(f"{key!r} must be a mapping")
-    return part
 
 
 def _declared(center: SeedCenter) -> list[FlavorCapacity]:

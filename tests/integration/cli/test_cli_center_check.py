@@ -134,8 +134,8 @@ def test_less_than_declared_is_a_warning_that_may_count(write: Write) -> None:
     [
         ({"kind": "cloud", "simulated": False}, "unknown kind 'cloud'; known are"),
         ({"settings": {"sede": 1}}, "unknown setting 'sede'"),
-        ({"settings": {"gate": {"burst": 0}}}, "'burst' must be at least 1"),
-        ({"settings": {"gate": 3}}, "'gate' must be a mapping"),
+        ({"settings": {"gate": {"burst": 0}}}, "gate.burst: must be a whole number from 1, not 0"),
+        ({"settings": {"gate": 3}}, "gate: must be a mapping of names to values"),
         ({"kind": "away", "simulated": False, "settings": WRITTEN}, "refuses who we are"),
     ],
 )

@@ -98,8 +98,11 @@ async def test_a_center_may_be_without_journal_and_behind_a_gate(tmp_path: Path)
     [
         ('{"flavors": [], "seed": 1}', "center a: its settings cannot be used: simulated center"),
         (f'{{"flavors": {FLAVORS}, "sede": 1}}', "unknown setting 'sede'"),
-        (f'{{"flavors": {FLAVORS}, "gate": {{"calls": 1}}}}', "center a: its settings cannot"),
-        (f'{{"flavors": {FLAVORS}, "gate": {{"burst": 0}}}}', "'burst' must be at least 1"),
+        (f'{{"flavors": {FLAVORS}, "gate": {{"calls": 1}}}}', "gate.calls: is not known here"),
+        (
+            f'{{"flavors": {FLAVORS}, "gate": {{"burst": 0}}}}',
+            "gate.burst: must be a whole number from 1, not 0",
+        ),
     ],
 )
 def test_wrong_settings_of_a_center_are_named(tmp_path: Path, given: str, told: str) -> None:
@@ -111,7 +114,7 @@ def test_wrong_settings_of_a_center_are_named(tmp_path: Path, given: str, told: 
 
 
 def test_an_unknown_kind_of_center_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match="unknown kind 'cloud'; known are .*simulated"):
+    with pytest.raises(BadConfig, match=r"unknown kind 'cloud'; known are .*simulated"):
         openers.adapters(
             settings(tmp_path), [replace(CENTER, kind="cloud")], WallClock(), Metrics()
         )

@@ -27,7 +27,7 @@ def centers_of(page: str, folder: Path) -> list[SeedCenter]:
 async def test_the_file_of_the_page_opens(page: str, tmp_path: Path) -> None:
     [center] = centers_of(page, tmp_path)
     settings = dict(center.settings)
-    limits = GateSettings(**settings.pop("gate"))  # type: ignore[arg-type]
+    limits = GateSettings.of(settings.pop("gate"))
     assert limits.calls_per_s == 50
     assert queue_max(settings.pop("queue"), "wuhan-sc/kunpeng-920", simulated=False) == 64
     clock = WallClock()
