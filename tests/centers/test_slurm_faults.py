@@ -199,6 +199,7 @@ async def test_of_two_native_jobs_of_a_name_the_known_one_stays(
         queue = await asyncio.to_thread(slurm_testbed.queue)
         if queue[request.name] == [int(taken.native_id)]:
             break
+        await asyncio.sleep(0.2)
     else:
         raise AssertionError(queue[request.name])
     found = await opened().find([request.ref])  # one who knows the name alone
