@@ -23,7 +23,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def commands(page: Path) -> list[list[str]]:
     """Words of each line of shell that calls corridor."""
-    lines = "\n".join(blocks(page, "sh")).splitlines()
+    lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
     calls = [re.split(r"(?:^|/|\$\()corridor ", line, maxsplit=1) for line in lines]
     return [shlex.split(call[1], comments=True) for call in calls if len(call) == 2]
 
