@@ -48,13 +48,19 @@ class SlurmBench:
         tuple(wire_rows(("accounting",))),
         *death_waves(),
         *(
-            (Row(f"{daemon}-killed-{when}", step),)
-            for daemon in ("slurmctld", "slurmrestd")
+            (Row(f"slurmctld-killed-{when}", step),)
             for step in ("submit", "cancel")
             for when in ("before", "after")
         ),
-        (Row("slurmdbd-killed", "accounting"),),
-        (Row("refused", "submit"),),
+        (
+            *(
+                Row(f"slurmrestd-killed-{when}", step)
+                for step in ("submit", "cancel")
+                for when in ("before", "after")
+            ),
+            Row("slurmdbd-killed", "accounting"),
+            Row("refused", "submit"),
+        ),
     )
 
     def __init__(self, folder: Path, testbed: SlurmTestbed, proxy: FaultProxy) -> None:
@@ -62,6 +68,7 @@ class SlurmBench:
         self._wire = Wire(proxy, _step_of, lambda body: str(body.get("job_id") or ""), _ids_in)
         self._loop = asyncio.get_running_loop()
         self._deeds: set[asyncio.Task[None]] = set()
+        self._one = asyncio.Lock()
 
     def entry(self) -> Mapping[str, Any]:
         """See ``Bench``."""
@@ -126,14 +133,18 @@ class SlurmBench:
 
     def _kills(self, daemon: str) -> Callable[[], Awaitable[None]]:
         async def kill() -> None:
+            await self._one.acquire()  # who is dead already cannot be killed
             await asyncio.to_thread(self._testbed.kill, daemon)
-            self._later(asyncio.to_thread(self._bring_back, daemon))
+            self._later(self._bring_back(daemon))
 
         return kill
 
-    def _bring_back(self, daemon: str) -> None:
-        self._testbed.start(daemon)
-        self._open_nodes()
+    async def _bring_back(self, daemon: str) -> None:
+        try:
+            await asyncio.to_thread(self._testbed.start, daemon)
+            await asyncio.to_thread(self._open_nodes)
+        finally:
+            self._one.release()
 
     def _close_nodes(self) -> None:
         for node in NODES:
