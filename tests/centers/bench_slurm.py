@@ -142,7 +142,7 @@ class SlurmBench:
     async def _bring_back(self, daemon: str) -> None:
         try:
             await asyncio.to_thread(self._testbed.start, daemon)
-            await asyncio.to_thread(self._open_nodes)
+            await asyncio.to_thread(self._testbed.open_nodes)
         finally:
             self._one.release()
 
@@ -150,17 +150,12 @@ class SlurmBench:
         for node in NODES:
             self._testbed.drain(node)
 
-    def _open_nodes(self) -> None:
-        for node in NODES:
-            if self._testbed.node_state(node) not in {"idle", "mixed", "allocated"}:
-                self._testbed.resume(node)
-
     async def _refuse(self) -> None:
         self._later(self._refuse_for_a_while())
 
     async def _refuse_for_a_while(self) -> None:
         await self._proxy.refuse()
-        await asyncio.to_thread(self._open_nodes)
+        await asyncio.to_thread(self._testbed.open_nodes)
         await asyncio.sleep(1.0)
         await self._proxy.admit()
 

@@ -1,6 +1,6 @@
 """Thousands of real jobs through a real Slurm, while something is killed every few seconds.
 
-    .venv/bin/python -m tests.centers.soak [--jobs 2000] [--seed 1] [--every 4]
+    .venv/bin/python -m tests.centers.soak [--jobs 2000] [--seed 1] [--every 6]
 
 The service, slurmctld, slurmrestd and slurmdbd die by SIGKILL in an order that the seed gives, and
 come back. In the end every job has succeeded, its program ended once, and what was billed is what
@@ -31,10 +31,11 @@ from tests.testbed import slurm_testbed as slurm
 from tests.testbed.slurm_testbed import CONTROLLER, DATABASE, REST, Accounted, SlurmTestbed
 
 _BATCH: Final = 100
+_PEACE_PART: Final = 20
 _SERVICE: Final = "service"
-_VICTIMS: Final = (_SERVICE, _SERVICE, CONTROLLER, REST, DATABASE)
+_VICTIMS: Final = (_SERVICE, CONTROLLER, REST, DATABASE)
 #: Far above what it takes; only a defect is waited for so long.
-_PATIENCE_S: Final = 900.0
+_PATIENCE_S: Final = 400.0
 #: Runs that ended so were no fault of the job's and cost nothing.
 _NOT_BILLED: Final = frozenset({"NODE", "CENTER", "PREEMPTED", "LOST", "REJECTED_BY_CENTER"})
 
@@ -112,7 +113,7 @@ class Soak:
             killer.start()
             try:
                 self._submit(story, bench)
-                self._wait(story, began_s)
+                self._wait(story, began_s, over)
             finally:
                 over.set()
                 killer.join()
@@ -130,19 +131,31 @@ class Soak:
             answer = story.call(lambda client, request=request: client.jobs.SubmitJobs(request))  # type: ignore[misc]
             assert all(one.job_id for one in answer.results)
 
-    def _wait(self, story: Story, began_s: float) -> None:
-        """Keep the service alive until everything is settled."""
+    def _wait(self, story: Story, began_s: float, over: threading.Event) -> None:
+        """Keep the service alive until everything is settled; the last jobs are left in peace.
+
+        What a killed controller forgot is believed to be over only after a while without trouble.
+        """
         ask = pb.ListJobsRequest(page_size=1)
-        while self._open_jobs():
+        while left := self._open_jobs():
+            if left <= self.jobs // _PEACE_PART:
+                over.set()
             if time.monotonic() - began_s > _PATIENCE_S:
-                raise AssertionError(f"{self._open_jobs()} jobs are open after {_PATIENCE_S:g} s")
+                shown = self._rows(
+                    "SELECT state, failure_class, message, count(*) FROM run"
+                    " WHERE settled_ms IS NULL GROUP BY 1, 2, 3 LIMIT 10"
+                )
+                raise AssertionError(f"{self._open_jobs()} jobs are open: runs {shown}")
             story.call(lambda client: client.jobs.ListJobs(ask))
             time.sleep(0.5)
 
     def _kill_forever(self, story: Story, over: threading.Event) -> None:
         rng = random.Random(self.seed)
+        deck: list[str] = []
         while not over.wait(rng.uniform(0.5, 1.5) * self.every_s):
-            victim = rng.choice(_VICTIMS)
+            deck = deck or rng.sample(_VICTIMS, len(_VICTIMS))
+            victim = deck.pop()
+            self.testbed.open_nodes()  # Slurm drains nodes on which ids that were given again clash
             self.kills[victim] += 1
             if victim == _SERVICE:
                 with contextlib.suppress(LookupError, ProcessLookupError):
@@ -212,7 +225,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.centers.soak", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every", type=float, default=4.0, help="seconds between kills")
+    parser.add_argument("--every", type=float, default=6.0, help="seconds between kills")
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
         testbed = stack.enter_context(slurm.running())

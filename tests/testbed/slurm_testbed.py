@@ -191,6 +191,12 @@ class SlurmTestbed:
         """Take back ``drain``, or that the node was down."""
         self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
+    def open_nodes(self) -> None:
+        """Resume all nodes that take no jobs: what an operator does after a crash."""
+        for node in NODES:
+            if self.node_state(node) not in {"idle", "mixed", "allocated"}:
+                self.resume(node)
+
     def node_state(self, node: str) -> str:
         """As sinfo says it: idle, mixed, allocated, draining, drained, down; * = not responding."""
         return self.run("sinfo", "-hN", "-n", node, "-o", "%T").split("\n")[0]
@@ -252,9 +258,7 @@ class SlurmTestbed:
                 self.thaw(daemon)
                 continue
             self.start(daemon)
-        for node in NODES:
-            if self.node_state(node) not in {"idle", "mixed", "allocated"}:
-                self.resume(node)
+        self.open_nodes()
         if self.queue():
             self.run("scancel", "-u", USER)
             _wait(lambda: not self.queue(), "the queue")
