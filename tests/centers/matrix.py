@@ -37,8 +37,9 @@ PRICE_UFEN: Final = 1_000_000
 #: The variable by which a job's row is known on the wire.
 ROW_VARIABLE: Final = "CORRIDOR_TEST_ROW"
 FATES: Final = ("ok", "bad", "cut")
-#: How a job may end. A controller that was killed forgets who ended a job: it says FAILED then.
-_ENDS: Final = {"ok": {"SUCCEEDED"}, "bad": {"FAILED"}, "cut": {"CANCELLED", "FAILED"}}
+_ENDS: Final = {"ok": "SUCCEEDED", "bad": "FAILED", "cut": "CANCELLED"}
+#: A controller that was killed may forget that a job was cancelled: it says FAILED then.
+_FORGETFUL: Final = "slurmctld-killed"
 #: Far above what anything here takes; only a defect is waited for so long.
 PATIENCE_S: Final = 120.0
 FLAGS: Mapping[str, object] = {
@@ -368,6 +369,12 @@ def outcomes(story: Story) -> list[Outcome]:
     return found
 
 
+def _ends(row: Row, fate: str) -> set[str]:
+    """How a job of a row may end."""
+    forgotten = fate == "cut" and row.fault.startswith(_FORGETFUL)
+    return {_ENDS[fate], "FAILED"} if forgotten else {_ENDS[fate]}
+
+
 def _outcome(
     row: Row, struck: int, mine: Mapping[int, str], books: _Books, native: Mapping[str, Native]
 ) -> Outcome:
@@ -381,7 +388,7 @@ def _outcome(
     wrong = [
         f"{fate} ended {books.ends.get(uid)}"
         for uid, fate in mine.items()
-        if books.ends.get(uid) not in _ENDS[fate]
+        if books.ends.get(uid) not in _ends(row, fate)
     ]
     posted = sum(fen for _, fen in charges)
     if posted != billed_s:  # a fen a second
