@@ -106,10 +106,12 @@ def test_an_owner_who_may_make_no_roles_goes_without(postgres: Postgres) -> None
 )
 def test_a_database_with_another_order_of_texts_is_refused(postgres: Postgres, made: str) -> None:
     engine = open_engine(postgres.url(postgres.create(made=made)))
-    with pytest.raises(migrate.BadSchema, match=r"LOCALE 'C\.UTF-8'"):
-        migrate.upgrade(engine)
-    assert migrate.current(engine) is None
-    engine.dispose()
+    try:
+        with pytest.raises(migrate.BadSchema, match=r"LOCALE 'C\.UTF-8'"):
+            migrate.upgrade(engine)
+        assert migrate.current(engine) is None
+    finally:
+        engine.dispose()
 
 
 def test_texts_are_ordered_by_code_point(engine: Engine) -> None:

@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,6 +26,7 @@ _LIBRARIES: Final = (
 #: So long one test may take: a fault may make it run for ever, and that too is noticed.
 _LIMIT_S: Final = 240
 _SAID_MAX: Final = 2000
+_FAILED: Final = 1  # pytest's exit status when tests ran and some failed
 _BROKEN: Final = 99
 _OPTIONS: Final = (
     "-q", "-x", "-p", "no:cacheprovider",
@@ -73,12 +75,29 @@ def _be(tree: str, tests: Sequence[str], output: int) -> int:
     sys.dont_write_bytecode = True
     sys.path[0:1] = ours  # instead of the folder of this program
     importlib.invalidate_caches()
-    import pytest
-
-    status = int(pytest.main([*_OPTIONS, *tests]))
+    status = _pytest(tests)
     sys.stdout.flush()
     sys.stderr.flush()
     return status
+
+
+def _pytest(tests: Sequence[str]) -> int:
+    """Run tests; what a failed one left open, which pytest raises at its very end, is a failure."""
+    import pytest
+
+    ended: list[int] = []
+
+    class Ending:
+        def pytest_sessionfinish(self, exitstatus: int) -> None:
+            ended.append(int(exitstatus))
+
+    try:
+        return int(pytest.main([*_OPTIONS, *tests], plugins=[Ending()]))
+    except Exception:
+        if not ended:
+            raise
+        traceback.print_exc()
+        return ended[0] or _FAILED
 
 
 def main() -> None:
