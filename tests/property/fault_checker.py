@@ -54,6 +54,7 @@ def _units(
     for at_ms in sorted({*starts, *ends}):
         for stay in ends.get(at_ms, []):
             used[_city(lived, stay)] -= stay.option.units
+        before = _kept(used, limits, flavor)
         for stay in starts.get(at_ms, []):
             city = _city(lived, stay)
             used[city] = used.get(city, 0) + stay.option.units
@@ -65,17 +66,23 @@ def _units(
         granted = _granted(flavor, capacity, outside, at_ms)
         if sum(used.values()) > granted:
             wrong.append(f"{at_ms}: {used} of {flavor} are held, {granted} granted")
-        kept = sum(
-            max(used.get(city, 0), limit.guarantee)
-            for (city, of), limit in limits.items()
-            if of == flavor
-        )
+        kept = _kept(used, limits, flavor)
         whole = max(granted, sum(one.nominal for (_, of), one in limits.items() if of == flavor))
-        if kept > whole:
+        # What was cut under those who hold it may be too little; guarantees are kept all the same.
+        if kept > max(whole, before):
             wrong.append(f"{at_ms}: held or guaranteed are {kept} of {whole} {flavor}")
     if any(used.values()):
         wrong.append(f"{flavor}: {used} are held at the end")
     return wrong
+
+
+def _kept(used: Mapping[str, int], limits: Mapping[tuple[str, str], Limits], flavor: str) -> int:
+    """Units of a flavor that are held, or guaranteed to a city that holds less."""
+    return sum(
+        max(used.get(city, 0), limit.guarantee)
+        for (city, of), limit in limits.items()
+        if of == flavor
+    )
 
 
 def _granted(flavor: str, capacity: int, outside: Sequence[Outage | Cut], at_ms: int) -> int:
