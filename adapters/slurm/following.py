@@ -13,6 +13,7 @@ Three looks together know of every change, none of them lists the whole site:
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -22,7 +23,7 @@ from adapters.slurm import records
 from adapters.slurm.client import SlurmClient
 from adapters.slurm.clock import CenterClock
 from adapters.slurm.identity import Identity, run_of
-from adapters.slurm.lookup import Lookup
+from adapters.slurm.lookup import LAG_S, Lookup
 from adapters.slurm.records import Diagnosis, Json, NativeJob
 from adapters.slurm.resolving import Resolver
 from adapters.slurm.settings import SlurmSettings
@@ -175,6 +176,9 @@ class Following:
             left = [entry for entry in gone if not self._ended_in_accounting(entry)]
             if left:
                 await self._resolver.resolve([entry.run for entry in left], asked=True)
+            doubtful = [entry for entry in entries if self._is_doubtful(entry)]
+            if doubtful:
+                await self._resolver.hold_against_accounting(doubtful)
         except Unavailable as error:  # of these alone; they are looked at again
             log.warning("runs of %s: %s", self._settings.center, error)
         finally:
@@ -184,6 +188,23 @@ class Following:
                 told = self._ends.pop(entry.run.run_id, None)
                 if told is not None:
                     self._resolver.meter(entry, told)
+
+    def _is_doubtful(self, entry: Entry) -> bool:
+        """Whether the controller may not know of the end of a job that it says goes on.
+
+        Either accounting told of one, or the controller began after the job and has it from a file:
+        then accounting is asked, at once and when it has been told all.
+        """
+        if entry.final:
+            return False
+        told = self._ends.pop(entry.run.run_id, None)
+        if told is not None and told[0].job_id == entry.job_id:
+            return True
+        began_s = self._began_s or 0
+        if entry.run.submit_ms // 1000 > began_s + 1:
+            return False
+        settled_s = began_s + math.ceil(LAG_S)
+        return entry.checked_s < began_s or entry.checked_s < settled_s <= self._clock.now_s()
 
     def _ended_in_accounting(self, entry: Entry) -> bool:
         """The controller keeps a record for a while only; accounting has told of its end."""

@@ -76,6 +76,17 @@ class Stretches:
         return any(job.start_s is not None for job, _ in self.records)
 
 
+def end_forgotten(job: NativeJob, told: NativeJob) -> bool:
+    """Whether the controller goes on with a job of which accounting was told the end.
+
+    A controller that was killed took it up from a file that is older than its end. One that was put
+    back has another time of submission, or counts its restarts; one that is cleaned up has ended.
+    """
+    going_on = not job.ended and "COMPLETING" not in (job.state, *job.flags)
+    same = (told.job_id, told.submit_s) == (job.job_id, job.submit_s) and not job.restarts
+    return going_on and same and told.ended and told.end_s is not None
+
+
 def refused_at_once(job: NativeJob) -> bool:
     """Whether it is the trace that a refused submission leaves: failed, and never had a chance."""
     return job.state == "FAILED" and job.start_s in (None, job.submit_s) and not job.nodes

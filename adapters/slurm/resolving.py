@@ -15,7 +15,7 @@ from adapters.errors import AdapterError
 from adapters.slurm import accounting
 from adapters.slurm.client import SlurmClient
 from adapters.slurm.clock import CenterClock
-from adapters.slurm.identity import Identity, Stretches, run_of
+from adapters.slurm.identity import Identity, Stretches, end_forgotten, run_of
 from adapters.slurm.lookup import Found, Lookup
 from adapters.slurm.records import Json, NativeJob
 from adapters.slurm.settings import SlurmSettings
@@ -121,6 +121,23 @@ class Resolver:
                 self._table.forget(run.run_id)
         return found
 
+    async def hold_against_accounting(self, entries: Sequence[Entry]) -> None:
+        """Believe accounting of jobs that have ended there and go on at the controller.
+
+        What accounting was told has happened. The controller is asked after it: so a job that goes
+        on there was taken up from a file that is older than its end, and would be shown as running
+        until its node is asked, or begin again. It is ended.
+        """
+        at_s = self._clock.now_s()
+        found = await self._lookup.find([entry.run for entry in entries])
+        for entry in entries:
+            here = found.get(entry.run.run_id)
+            mine = [one for one in here.jobs if one.last.job_id == entry.job_id] if here else []
+            for stretches in mine:
+                if stretches.last.ended and not entry.final:
+                    await self._assess(entry.run, stretches)
+            entry.checked_s = at_s
+
     def meter(self, entry: Entry, told: tuple[NativeJob, Json]) -> None:
         """Keep what accounting told of the only stretch of a run that has ended."""
         if entry.restarts == 0 and entry.usage is None and accounting.all_ended([told]):
@@ -192,7 +209,8 @@ class Resolver:
         last = stretches.last
         job = await self._client.job(last.job_id)
         restarts = len(stretches.records) - 1
-        if job is not None and self._is_job(job, run, stretches):
+        risen = job is not None and end_forgotten(job, last) and job.name == run.name
+        if job is not None and self._is_job(job, run, stretches) and not risen:
             entry = self._table.saw(run, job, restarts, self._now_s())
             self._ghosts.pop((run.run_id, job.job_id), None)
             await self._give_up(entry, job)
@@ -204,6 +222,8 @@ class Resolver:
             entry.usage = accounting.metered(
                 entry.run, entry.run.submit_ms, stretches, self._settings.partitions
             )
+        if risen:
+            await self._end_risen(entry)
         return entry
 
     def _is_job(self, job: NativeJob, run: RunRef, stretches: Stretches) -> bool:

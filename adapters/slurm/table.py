@@ -32,7 +32,8 @@ class Entry:
     """One run. Instants ``_s`` are of the monotonic clock.
 
     ``run`` is the identity that the scheduler was given; ``verdict`` is why we ended a job that
-    waited for ever; ``seen_s`` when the controller last said how it stands.
+    waited for ever; ``seen_s`` when the controller last said how it stands; ``checked_s``, of the
+    center's clock, when accounting was last asked whether it has ended.
     """
 
     run: RunRef
@@ -45,6 +46,7 @@ class Entry:
     verdict: Outcome | None = None
     usage: tuple[Usage, ...] | None = None
     notified: bool = False
+    checked_s: int = 0
 
     @property
     def final(self) -> bool:

@@ -47,6 +47,7 @@ class Job:
     restarts: int = 0
     forgotten: bool = False  # by the controller
     purged: bool = False
+    risen: str = ""  # the controller's word of a job whose end it forgot
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class FakeSlurm:
     refuse: bool = False
     calls: Counter[str] = field(default_factory=Counter)
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    signaled: list[int] = field(default_factory=list)
     host: str = "fake"
 
     async def pause(self, seconds: float) -> None:
@@ -137,6 +139,11 @@ class FakeSlurm:
         self.next_id = max(kept, default=0) + 1
         self.began_s = int(self.now_s)
 
+    def rise(self, job: Job, state: str) -> None:
+        """The controller is killed and forgets an end, of which accounting was told."""
+        job.risen = state
+        self.began_s = int(self.now_s)
+
     def named(self, name: str) -> list[Job]:
         """All jobs of a name, also those forgotten."""
         return [job for job in self.jobs if job.name == name]
@@ -175,18 +182,20 @@ class FakeSlurm:
         if job is None:
             return _answer(500, {"errors": [{"error_number": 2017}], "jobs": []})
         if method == "DELETE":
+            self.signaled.append(job.job_id)
             self.end(job, "CANCELLED")
+            job.risen = ""
             return _answer(200, {"errors": []})
         return _answer(200, {"jobs": [self._record(job)], "errors": []})
 
     def _record(self, job: Job) -> dict[str, Any]:
         return {
             "job_id": job.job_id, "name": job.name, "user_name": job.user, "cluster": "lab",
-            "job_state": job.state, "state_reason": job.reason, "state_description": "",
-            "submit_time": job.submit_s, "start_time": job.start_s, "end_time": job.end_s,
-            "exit_code": job.exit_status, "restart_cnt": job.restarts, "comment": job.comment,
-            "tres_alloc_str": "cpu=1,node=1" if job.start_s else "", "partition": "cpu",
-            "account": "wuhan", "standard_output": "",
+            "job_state": job.risen or job.state, "state_reason": job.reason,
+            "state_description": "", "submit_time": job.submit_s, "start_time": job.start_s,
+            "end_time": job.end_s, "exit_code": job.exit_status, "restart_cnt": job.restarts,
+            "comment": job.comment, "tres_alloc_str": "cpu=1,node=1" if job.start_s else "",
+            "partition": "cpu", "account": "wuhan", "standard_output": "",
         }  # fmt: skip
 
     def _accounting(self, what: str, query: Mapping[str, str]) -> Answer:

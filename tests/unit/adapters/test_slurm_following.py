@@ -1,5 +1,6 @@
 """Runs are followed by level, at a bounded rate of calls, however many there are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,13 @@ import pytest
 from adapters.contract import FailureClass, Phase
 from adapters.errors import Rejected, Unavailable
 from adapters.slurm.center import SlurmCenter
-from tests.unit.adapters.slurm_fake import FakeSlurm, make_center, make_request, make_settings
+from tests.unit.adapters.slurm_fake import (
+    START_S,
+    FakeSlurm,
+    make_center,
+    make_request,
+    make_settings,
+)
 
 
 @pytest.fixture
@@ -119,6 +126,50 @@ async def test_a_job_that_goes_on_after_its_end_was_told_is_ended_or_listed(
     listed = await active(center)
     assert (run.run_id in listed) is not kept
     assert fake.jobs[0].state == ("CANCELLED" if kept else "RUNNING")
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+@pytest.mark.parametrize("served", ["by the same adapter", "by another"])
+async def test_a_controller_that_forgot_an_end_is_not_believed(
+    fake: FakeSlurm, center: SlurmCenter, tmp_path: Path, state: str, served: str
+) -> None:
+    """It was killed, and its file says what was before; accounting was told of the end."""
+    run = make_request()
+    accepted = await center.submit(run)
+    job = fake.jobs[0]
+    fake.run(job)
+    await fake.pause(20.0)
+    assert await active(center) == {run.run_id: Phase.RUNNING}
+    fake.end(job)
+    fake.rise(job, state)
+    if served == "by another":
+        center = make_center(fake, make_settings(tmp_path))
+    known = replace(run.ref, native_id=accepted.native_id, submit_ms=accepted.submit_ms)
+    await center.find([known])
+    await fake.pause(10.0)
+    assert await active(center) == {}
+    seen = (await center.find([known]))[run.run_id]
+    assert (seen.phase, seen.end_ms) == (Phase.SUCCEEDED, (START_S + 20) * 1000)
+    assert fake.signaled == [job.job_id], "nobody waits for it any more"
+    [use] = (await center.usage([known]))[run.run_id]
+    assert use.end_ms - use.start_ms == 20_000
+
+
+async def test_a_job_that_was_put_back_is_no_forgotten_end(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    run = make_request()
+    await center.submit(run)
+    job = fake.jobs[0]
+    fake.run(job)
+    await fake.pause(20.0)
+    await active(center)
+    fake.end(job, "NODE_FAIL")
+    fake.rise(job, "PENDING")
+    job.restarts = 1
+    await fake.pause(10.0)
+    assert run.run_id in await active(center)
+    assert fake.signaled == []
 
 
 async def test_after_a_controllers_restart_young_runs_are_looked_at_first(
