@@ -54,7 +54,10 @@ class Lookup:
         self._client, self._clock, self._identity = client, clock, identity
         self._days, self._now_s = accounting_days, now_s
         self._trouble_s = -LAG_S
+        self._opened_s = now_s()
+        self._called_s: dict[str, float] = {}
         self._absent: dict[str, float] = {}
+        self._nowhere: set[str] = set()
         self._counts: deque[tuple[float, Diagnosis]] = deque()
 
     async def find(self, runs: Sequence[RunRef]) -> Mapping[str, Found]:
@@ -84,9 +87,12 @@ class Lookup:
         """Note that neither the controller nor accounting has these runs.
 
         Raises ``Unavailable`` if that cannot be known: the controller must answer, and accounting
-        must have been told everything.
+        must have been told everything. What was so once stays so until it is sent again: trouble
+        that comes later takes nothing back that was told.
         """
         said = await self.diagnosis()
+        if all(run.run_id in self._nowhere for run in runs):
+            return
         if said.accounting_queue > _QUEUE_MAX:
             self.trouble()
             raise Unavailable(
@@ -99,7 +105,11 @@ class Lookup:
                 f"accounting is back since {well_s:.1f} s only: it may not know of all jobs yet"
             )
         for run in runs:
-            self._absent.setdefault(run.run_id, now_s)
+            # What was sent before both were well would have been told by now.
+            sent_s = self._called_s.get(run.run_id, self._opened_s)
+            since_s = self._absent.setdefault(run.run_id, max(self._trouble_s, sent_s))
+            if now_s - since_s >= self.lag_s:
+                self._nowhere.add(run.run_id)
 
     async def diagnosis(self) -> Diagnosis:
         """How the controller is. One that was away, or stood still, told accounting nothing."""
@@ -144,6 +154,16 @@ class Lookup:
     def present(self, run_id: str) -> None:
         """It is there, or may be there from now on."""
         self._absent.pop(run_id, None)
+        self._nowhere.discard(run_id)
+
+    def sent(self, run_id: str) -> None:
+        """A call for it is made now: it may be there from now on."""
+        self.present(run_id)
+        now_s = self._now_s()
+        self._called_s.pop(run_id, None)
+        self._called_s[run_id] = now_s
+        while now_s - self._called_s[oldest := next(iter(self._called_s))] > _LAG_MOST_S:
+            del self._called_s[oldest]
 
     @property
     def trouble_s(self) -> float:
@@ -153,4 +173,4 @@ class Lookup:
     def trouble(self) -> None:
         """One of both did not answer, or lags: what was absent before may only have been late."""
         self._trouble_s = self._now_s()
-        self._absent.clear()
+        self._absent = {run_id: self._absent[run_id] for run_id in self._nowhere}

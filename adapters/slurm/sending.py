@@ -79,7 +79,7 @@ class Sender:
     async def _send(self, request: RunRequest, body: Mapping[str, object]) -> Reply:
         """Make the call; whatever is not certain about it makes the run one to be looked up."""
         self._unsent.pop(request.run_id, None)
-        self._lookup.present(request.run_id)
+        self._lookup.sent(request.run_id)
         try:
             return await self._client.submit(body, request.send_by_s)
         except AdapterError as error:

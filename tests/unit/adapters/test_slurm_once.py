@@ -75,6 +75,45 @@ async def test_one_long_known_to_be_absent_is_sent_without_a_pause(
     assert fake.now_s == began_s
 
 
+async def test_trouble_takes_back_nothing_that_was_known_to_be_absent(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    assert not await center.find([AGAIN.ref])
+    await fake.pause(20.0)
+    assert not await center.find([AGAIN.ref])
+    fake.accounting_up = False
+    with pytest.raises(Unavailable):
+        await center.find([AGAIN.ref])
+    fake.accounting_up = True
+    began_s = fake.now_s
+    await center.submit(AGAIN)
+    assert fake.now_s == began_s
+    assert len(fake.jobs) == 1
+
+
+async def test_what_was_sent_long_ago_is_absent_at_the_first_look(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    """Accounting has been well since before that time, and would have been told."""
+    await center.describe()
+    await fake.pause(20.0)
+    began_s = fake.now_s
+    await center.submit(AGAIN)
+    assert fake.now_s == began_s
+
+
+async def test_what_was_sent_just_now_is_not_known_to_be_absent(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    await center.describe()
+    await fake.pause(20.0)
+    fake.lose_answers = 1
+    with pytest.raises(OutcomeUnknown):
+        await center.submit(make_request())
+    await center.submit(AGAIN)
+    assert len(fake.jobs) == 1
+
+
 async def test_a_call_that_never_left_needs_no_look_up(
     fake: FakeSlurm, center: SlurmCenter
 ) -> None:
@@ -135,7 +174,7 @@ async def test_nothing_is_absent_while_one_of_both_is_silent(
         await center.find([AGAIN.ref])
     fake.controller_up, fake.accounting_queue = True, 5_000
     with pytest.raises(Unavailable, match="lags"):
-        await center.find([AGAIN.ref])
+        await center.find([make_request(2).ref])
 
 
 async def test_an_outage_of_accounting_begins_the_wait_anew(
