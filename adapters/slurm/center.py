@@ -1,6 +1,7 @@
 """A center behind Slurm as an adapter."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -34,6 +35,8 @@ from adapters.slurm.settings import SlurmSettings
 from adapters.slurm.table import Entry, Table
 from adapters.slurm.tokens import TokenSource
 from adapters.wire import HttpWire, Wire
+
+log = logging.getLogger(__name__)
 
 KIND: Final = "slurm"
 PAGE_RUNS_MAX: Final = 1000
@@ -179,11 +182,20 @@ class SlurmCenter:
         return metered
 
     async def acknowledge(self, run_ids: Sequence[str]) -> None:
-        """Let go of runs that have ended."""
+        """Let go of runs that have ended, and end those that go on in spite of it.
+
+        One that cannot be ended now is listed as a job that nobody knows.
+        """
         for run_id in run_ids:
             entry = self.table.runs.get(run_id)
-            if entry is not None and entry.final:
-                self.table.forget(run_id)
+            if entry is None or not entry.final:
+                continue
+            self.table.forget(run_id)
+            if entry.risen:
+                try:
+                    await self.resolver.end_risen(entry)
+                except AdapterError as error:
+                    log.warning("%s: job %d: %s", self.settings.center, entry.job_id, error)
 
     async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
         """A piece of the run's output file, where the center's file system is mounted."""

@@ -85,7 +85,7 @@ class Resolver:
                 continue
             if entry.job_id == job.job_id:
                 if entry.final:
-                    await self._end_risen(entry)
+                    await self._found_risen(entry)
             elif entry.final or await self.look(entry.run, entry.job_id) is not None:
                 await self._end_duplicate(entry, job.job_id)
 
@@ -126,7 +126,7 @@ class Resolver:
 
         What accounting was told has happened. The controller is asked after it: so a job that goes
         on there was taken up from a file that is older than its end, and would be shown as running
-        until its node is asked, or begin again. It is ended.
+        until its node is asked, or begin again.
         """
         at_s = self._clock.now_s()
         found = await self._lookup.find([entry.run for entry in entries])
@@ -223,7 +223,7 @@ class Resolver:
                 entry.run, entry.run.submit_ms, stretches, self._settings.partitions
             )
         if risen:
-            await self._end_risen(entry)
+            await self._found_risen(entry)
         return entry
 
     def _is_job(self, job: NativeJob, run: RunRef, stretches: Stretches) -> bool:
@@ -271,8 +271,17 @@ class Resolver:
         )
         await self._client.signal(job_id)
 
-    async def _end_risen(self, entry: Entry) -> None:
-        """End a job that began again after its end was told; nobody waits for it any more."""
+    async def _found_risen(self, entry: Entry) -> None:
+        """Have a job ended that goes on after its end, but not before that end is stored.
+
+        Slurm says CANCELLED of it then, and whoever asks next would be told that.
+        """
+        entry.risen = True
+        if entry.observation.phase is Phase.CANCELLED:
+            await self.end_risen(entry)
+
+    async def end_risen(self, entry: Entry) -> None:
+        """End a job that goes on after its end was told; nobody waits for it any more."""
         job = await self._client.job(entry.job_id)
         if job is None or job.ended or not self._identity.is_run(job, entry.run):
             return

@@ -33,7 +33,8 @@ class Entry:
 
     ``run`` is the identity that the scheduler was given; ``verdict`` is why we ended a job that
     waited for ever; ``seen_s`` when the controller last said how it stands; ``checked_s``, of the
-    center's clock, when accounting was last asked whether it has ended.
+    center's clock, when accounting was last asked whether it has ended; ``risen`` that its job goes
+    on at the controller although it has.
     """
 
     run: RunRef
@@ -47,6 +48,7 @@ class Entry:
     usage: tuple[Usage, ...] | None = None
     notified: bool = False
     checked_s: int = 0
+    risen: bool = False
 
     @property
     def final(self) -> bool:

@@ -150,9 +150,11 @@ async def test_a_controller_that_forgot_an_end_is_not_believed(
     assert await active(center) == {}
     seen = (await center.find([known]))[run.run_id]
     assert (seen.phase, seen.end_ms) == (Phase.SUCCEEDED, (START_S + 20) * 1000)
-    assert fake.signaled == [job.job_id], "nobody waits for it any more"
     [use] = (await center.usage([known]))[run.run_id]
     assert use.end_ms - use.start_ms == 20_000
+    assert fake.signaled == [], "Slurm would say to the next who asks that it was cancelled"
+    await center.acknowledge([run.run_id])
+    assert fake.signaled == [job.job_id], "nobody waits for it any more"
 
 
 async def test_a_job_that_was_put_back_is_no_forgotten_end(
