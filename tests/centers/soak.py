@@ -3,15 +3,14 @@
     .venv/bin/python -m tests.centers.soak [--jobs 2000] [--seed 1] [--every 6]
 
 The service, slurmctld, slurmrestd and slurmdbd die by SIGKILL in an order that the seed gives, and
-come back. In the end every job has succeeded, its program ended once, and what was billed is what
-``sacct`` says.
+come back. In the end every job has succeeded, no program ended twice but by Slurm's doing, and what
+was billed is what ``sacct`` says, once the service has asked it again; see ``soak_books``.
 """
 
 import argparse
 import contextlib
 import json
 import random
-import sqlite3
 import tempfile
 import threading
 import time
@@ -21,26 +20,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from corridor.v1 import job_pb2
+from corridor.v1 import job_pb2, reconciliation_pb2
 from corridor.v1 import job_service_pb2 as pb
 
-from scheduler.domain.ids import center_name, run_id
+from tests.centers import soak_books
 from tests.centers.matrix import ENTERPRISE, PROGRAM, Row, Story
+from tests.centers.soak_books import Books, Told
 from tests.e2e.conftest import Zygote
 from tests.testbed import slurm_testbed as slurm
-from tests.testbed.slurm_testbed import CONTROLLER, DATABASE, REST, Accounted, SlurmTestbed
+from tests.testbed.slurm_testbed import CONTROLLER, DATABASE, REST, SlurmTestbed
 
 _BATCH: Final = 100
 _PEACE_PART: Final = 20
 _SERVICE: Final = "service"
 VICTIMS: Final = (_SERVICE, CONTROLLER, REST, DATABASE)
-#: Without the controller, whose file is seconds old when it is killed: jobs that ended since then
-#: come back to life in it, and end anew when their nodes register.
+#: Without the controller, whose file is seconds old when it is killed: what it lost so is Slurm's.
 GENTLE: Final = (_SERVICE, REST, DATABASE)
 #: Far above what it takes; only a defect is waited for so long.
-_PATIENCE_S: Final = 400.0
-#: Runs that ended so were no fault of the job's and cost nothing.
-_NOT_BILLED: Final = frozenset({"NODE", "CENTER", "PREEMPTED", "LOST", "REJECTED_BY_CENTER"})
+_PATIENCE_S: Final = 600.0
+#: A controller misses no job in the first 20 s of its life (BatchStartTimeout + MessageTimeout):
+#: killed more often than that, it would hold for ever that jobs run which ended long ago.
+_CONTROLLER_LIFE_S: Final = 40.0
+_REGISTER_S: Final = 22.0
+_Kind: Final = reconciliation_pb2.DifferenceKind
+_THEIRS: Final = (
+    _Kind.DIFFERENCE_KIND_MISSING_HERE, _Kind.DIFFERENCE_KIND_SECONDS, _Kind.DIFFERENCE_KIND_UNITS,
+)  # fmt: skip
 
 
 class SoakBench:
@@ -61,14 +66,15 @@ class SoakBench:
         entry = self._testbed.center()
         entry["settings"] |= {
             "settle_s": 15.0, "answer_s": 10.0, "connections_max": 8, "polls_per_s": 200.0,
-            "look_s": 1.0, "gate": {"failures_max": 5, "pause_s": 1.0},
+            "look_s": 1.0, "queue": 500, "gate": {"failures_max": 5, "pause_s": 1.0},
         }  # fmt: skip
         return entry
 
     def job(self, fate: str) -> job_pb2.JobSpec:
         """A program of up to two seconds that tells of its end; ``fate`` is its name."""
         pause_s = (0, 0, 1, 2)[int(fate.rpartition("-")[2]) % 4]
-        script = f"#!/bin/sh\nsleep {pause_s}\necho {fate} >>{self.ends}\n"
+        told = f"{fate} $SLURM_JOB_ID $SLURM_JOB_NAME"
+        script = f"#!/bin/sh\nsleep {pause_s}\necho {told} >>{self.ends}\n"
         spec = job_pb2.JobSpec(display_name=fate, script=script)
         spec.options.add(flavor=self.flavor, units_per_node=1)
         spec.wall_limit.seconds = 1_800
@@ -104,6 +110,9 @@ class Soak:
     victims: Sequence[str] = VICTIMS
     kills: Counter[str] = field(default_factory=Counter)
     figures: dict[str, float] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
+    _controller_s: float = 0.0
+    _registered: bool = True
 
     def run(self) -> list[str]:
         """Do it; returns what was wrong."""
@@ -111,20 +120,29 @@ class Soak:
         story = Story(bench, self.zygote, self.folder)
         with contextlib.closing(story):
             story.prepare()
+            self.testbed.wait_saved()  # a cluster that never saved anything loses all, once
             began_s = time.monotonic()
             over = threading.Event()
             killer = threading.Thread(target=self._kill_forever, args=(story, over))
+            done = threading.Event()
+            listener = threading.Thread(target=self._listen, args=(done,))
             killer.start()
+            listener.start()
             try:
                 self._submit(story, bench)
                 self._wait(story, began_s, over)
             finally:
                 over.set()
+                done.set()
                 killer.join()
+                listener.join()
             self.figures["seconds"] = round(time.monotonic() - began_s, 1)
+            self.testbed.wait_idle(_PATIENCE_S)
+            wrong = self._problems(bench)
+            story.stop()  # the next one has the use from Slurm, not from memory
+            self._reconcile(story)
             story.stop()
-        self.testbed.wait_idle(_PATIENCE_S)
-        return self._problems(bench)
+        return wrong + self._wrong_sums()
 
     def _submit(self, story: Story, bench: SoakBench) -> None:
         for first in range(0, self.jobs, _BATCH):
@@ -145,11 +163,13 @@ class Soak:
             if left <= self.jobs // _PEACE_PART and not over.is_set():
                 over.set()
                 self.testbed.open_nodes()
-                self.testbed.run("scontrol", "reconfigure")  # nodes register, and tell what runs
+            if over.is_set():
+                self._register()
             if time.monotonic() - began_s > _PATIENCE_S:
-                shown = self._rows(
+                shown = soak_books.rows(
+                    self._path,
                     "SELECT state, failure_class, message, count(*) FROM run"
-                    " WHERE settled_ms IS NULL GROUP BY 1, 2, 3 LIMIT 10"
+                    " WHERE settled_ms IS NULL GROUP BY 1, 2, 3 LIMIT 10",
                 )
                 raise AssertionError(f"{self._open_jobs()} jobs are open: runs {shown}")
             story.call(lambda client: client.jobs.ListJobs(ask))
@@ -159,8 +179,11 @@ class Soak:
         rng = random.Random(self.seed)
         deck: list[str] = []
         while not over.wait(rng.uniform(0.5, 1.5) * self.every_s):
+            self._register()
             deck = deck or rng.sample(self.victims, len(self.victims))
             victim = deck.pop()
+            if victim == CONTROLLER and time.monotonic() < self._controller_s + _CONTROLLER_LIFE_S:
+                continue
             self.testbed.open_nodes()  # Slurm drains nodes on which ids that were given again clash
             self.kills[victim] += 1
             if victim == _SERVICE:
@@ -170,60 +193,85 @@ class Soak:
             with contextlib.suppress(LookupError):
                 self.testbed.kill(victim)
             self.testbed.start(victim)
+            if victim == CONTROLLER:
+                self._controller_s, self._registered = time.monotonic(), False
+
+    def _register(self) -> None:
+        """Let nodes tell a controller that is old enough what runs, as an operator does.
+
+        By itself each does so at every twentieth ping.
+        """
+        if not self._registered and time.monotonic() > self._controller_s + _REGISTER_S:
+            self.testbed.run("scontrol", "reconfigure")
+            self._registered = True
+
+    def _listen(self, done: threading.Event) -> None:
+        """Note what sacct says while it says it."""
+        while not done.wait(1.0):
+            self.told.note(self.testbed.sacct())
+
+    def _reconcile(self, story: Story) -> None:
+        """Have the service ask Slurm again for the use of all runs, and take over what it says."""
+        request = reconciliation_pb2.ReconcileCenterRequest(
+            center=SoakBench.center, ask_adapter=True, reason="soak"
+        )
+        request.from_time.FromSeconds(int(time.time()) - 7_200)
+        request.to_time.FromSeconds(int(time.time()) - 1)
+        request.submit_tolerance.FromSeconds(60)
+        answer = story.call(lambda client: client.centers.ReconcileCenter(request, timeout=120))
+        self.figures["agreed"] = answer.reconciliation.agreed_count
+        for one in answer.differences:
+            theirs = one.kind in _THEIRS
+            self.figures[f"differences {_Kind.Name(one.kind)[16:]}"] = (
+                self.figures.get(f"differences {_Kind.Name(one.kind)[16:]}", 0) + 1
+            )
+            how = reconciliation_pb2.ResolveDifferenceRequest(
+                difference_id=one.difference_id, reason="soak",
+                resolution=reconciliation_pb2.DIFFERENCE_RESOLUTION_THEIRS if theirs
+                else reconciliation_pb2.DIFFERENCE_RESOLUTION_OURS,
+            )  # fmt: skip
+            story.call(lambda client, how=how: client.centers.ResolveDifference(how))  # type: ignore[misc]
 
     # --- what became of it ----------------------------------------------------------------------
 
-    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
-        path = self.folder / "data" / "corridor.db"
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            return db.execute(statement).fetchall()
+    @property
+    def _path(self) -> Path:
+        return self.folder / "data" / "corridor.db"
 
     def _open_jobs(self) -> int:
-        return int(self._rows("SELECT count(*) FROM job WHERE NOT settled")[0][0])
+        found = soak_books.rows(self._path, "SELECT count(*) FROM job WHERE NOT settled")
+        return int(found[0][0])
 
     def _problems(self, bench: SoakBench) -> list[str]:
+        """What is wrong before the service asked for anything again."""
+        self.told.note(self.testbed.sacct())
         wrong: list[str] = []
-        states = Counter(state for (state,) in self._rows("SELECT state FROM job"))
+        states = Counter(state for (state,) in soak_books.rows(self._path, "SELECT state FROM job"))
         if states != {"SUCCEEDED": self.jobs}:
             wrong.append(f"jobs ended {dict(states)}")
-        ends = Counter(bench.ends.read_text().split())
-        wrong += [f"{name} ended {times} times" for name, times in ends.items() if times > 1]
-        if len(ends) != self.jobs:
-            wrong.append(f"{len(ends)} programs ended")
-        return wrong + self._wrong_bills()
-
-    def _wrong_bills(self) -> list[str]:
-        """Hold each run's rated seconds against the rows of sacct under its name."""
-        used: dict[str, list[Accounted]] = {}
-        for row in self.testbed.sacct():
-            if row.start_s is not None:
-                used.setdefault(row.name, []).append(row)
-        rated = {
-            (uid, attempt): seconds
-            for uid, attempt, seconds in self._rows(
-                "SELECT job_uid, attempt, sum(seconds * units) FROM rated_line WHERE billed"
-                " GROUP BY job_uid, attempt"
-            )
-        }
-        runs = self._rows("SELECT job_uid, attempt, state, failure_class FROM run")
+        ends = soak_books.read_ends(bench.ends)
+        if len({end.job for end in ends}) != self.jobs:
+            wrong.append(f"{len({end.job for end in ends})} programs ended")
+        last = self.testbed.sacct()
+        books = Books(self.told, soak_books.by_name(last), soak_books.read_runs(self._path))
+        books.hold(ends)
         self.figures |= {
-            "runs": len(runs),
-            "native jobs": len({(row.job_id, row.submit_s) for of in used.values() for row in of}),
-            "billed seconds": sum(rated.values()),
+            "runs": len(books.runs),
+            "native jobs": len({(row.job_id, row.name, row.submit_s) for row in last}),
+            "billed seconds": sum(run.billed_s for run in books.runs.values()),
+            **books.counts,
         }
-        wrong = []
-        for uid, attempt, state, failure in runs:
-            if failure in _NOT_BILLED:
-                continue
-            of_run = used.get(center_name(run_id(uid, attempt)), [])
-            stated = sum(row.elapsed_s * row.cpus for row in of_run if row.state != "NODE_FAIL")
-            if stated != rated.get((uid, attempt), 0):
-                told = [(r.job_id, r.state, r.start_s, r.end_s, r.elapsed_s) for r in of_run]
-                wrong.append(
-                    f"run {run_id(uid, attempt)} ({state}): billed"
-                    f" {rated.get((uid, attempt), 0)} s, sacct says {told}"
-                )
-        return wrong
+        return wrong + books.wrong
+
+    def _wrong_sums(self) -> list[str]:
+        """After the reconciliation every bill is sacct's last word, or of what it took back."""
+        books = Books(
+            self.told, soak_books.by_name(self.testbed.sacct()), soak_books.read_runs(self._path)
+        )
+        books.hold([])
+        self.figures["billed after reconciliation"] = sum(r.billed_s for r in books.runs.values())
+        self.figures["not as sacct says"] = sum(books.counts.values())
+        return books.wrong
 
 
 def main() -> int:

@@ -52,7 +52,8 @@ class NoSlurm(Exception):
 class Accounted:
     """One row of sacct: one stretch of a job on its nodes (a requeued job has several).
 
-    Times are epoch seconds, None if they are not known; ``exit_code`` is ``code:signal``.
+    Times are epoch seconds, None if they are not known; ``exit_code`` is ``code:signal``;
+    ``by_uid`` is who cancelled it.
     """
 
     job_id: int
@@ -67,6 +68,7 @@ class Accounted:
     cpus: int
     cards: int
     exit_code: str
+    by_uid: int | None
 
 
 class SlurmTestbed:
@@ -158,7 +160,9 @@ class SlurmTestbed:
             "--wrap", "true",
         )  # fmt: skip
         state = self.folder / "state" / "job_state"
-        _wait(lambda: name.encode() in state.read_bytes(), "the controller's file")
+        _wait(
+            lambda: state.exists() and name.encode() in state.read_bytes(), "the controller's file"
+        )
         self.run("scancel", made)
 
     def freeze(self, daemon: str) -> None:
@@ -279,7 +283,7 @@ def _accounted(cells: Sequence[str]) -> Accounted:
         int(row["JobIDRaw"]), row["JobName"], row["Account"], row["Partition"],
         row["State"].split(" ")[0], int(row["Submit"]), _instant(row["Start"]),
         _instant(row["End"]), int(row["ElapsedRaw"]), int(row["AllocCPUS"]), sum(cards),
-        row["ExitCode"],
+        row["ExitCode"], _instant(row["State"].rpartition("CANCELLED by ")[2]),
     )  # fmt: skip
 
 
