@@ -45,13 +45,15 @@ Key = tuple[int, str, int, int]
 
 @dataclass
 class Told:
-    """All that sacct said of stretches that had ended: at first, and in the end."""
+    """All native jobs that sacct ever knew, and what it said first of stretches that had ended."""
 
     first: dict[Key, Accounted] = field(default_factory=dict)
+    known: set[tuple[str, int]] = field(default_factory=set)
 
     def note(self, rows: Iterable[Accounted]) -> None:
         """Take what sacct says now."""
         for row in rows:
+            self.known.add((row.name, row.job_id))
             if row.end_s is not None and row.start_s is not None:
                 self.first.setdefault((row.job_id, row.name, row.submit_s, row.start_s), row)
 
@@ -87,8 +89,11 @@ class Books:
         if len(native) < len(ends):
             self.counts["programs that Slurm ran again as the same native job"] += 1
         names = {end.run_name for end in ends}
-        if len(names) < len(native):
+        known = native & self.told.known
+        if len({name for name, _ in known}) < len(known):
             self.wrong.append(f"{job}: two native jobs of one run ran to their ends: {native}")
+        elif len(known) < len(native):
+            self.counts["programs that ended in a native job that Slurm told nobody of"] += 1
         last = max(names, key=lambda name: int(name.rpartition(".")[2]))
         for name in sorted(names - {last}):
             run = self.runs[name]
