@@ -17,7 +17,8 @@ import yaml
 
 from benchmarks import workload
 from scheduler import bootstrap
-from scheduler.config import Settings, load_settings
+from scheduler.config import load_settings
+from scheduler.settings import Settings
 from scheduler.store import seed
 
 CENTERS: Final = 4

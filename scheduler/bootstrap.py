@@ -21,7 +21,7 @@ import structlog
 from adapters.contract import CenterAdapter
 from scheduler import __version__, openers
 from scheduler.clock import Clock, WallClock
-from scheduler.config import BadConfig, Settings
+from scheduler.config import BadConfig
 from scheduler.control.loop import ControlLoop
 from scheduler.control.simulations import Simulations
 from scheduler.domain.approving import Approvals
@@ -35,6 +35,7 @@ from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import ServingServer
 from scheduler.services import identity
 from scheduler.services.context import Context
+from scheduler.settings import Settings
 from scheduler.store import center_file, centers, migrate, newest, seed
 from scheduler.store.centers import CenterRow
 from scheduler.store.database import Database

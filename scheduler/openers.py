@@ -23,7 +23,7 @@ from adapters.contract import CenterAdapter
 from adapters.gate import FAILURES_MAX, Gate, GateSettings
 from adapters.simulated import journal
 from scheduler.clock import Clock, ScaledClock, WallClock
-from scheduler.config import BadConfig, Settings
+from scheduler.config import BadConfig
 from scheduler.control.bookkeeping import BookDesk
 from scheduler.control.digesting import DigestDesk
 from scheduler.control.loop import ControlLoop
@@ -35,6 +35,7 @@ from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
 from scheduler.rpc.adapter_servicer import Agents
 from scheduler.rpc.server import AgentsPort
+from scheduler.settings import Settings
 from scheduler.signing import BadKey, Signer
 from scheduler.store.centers import CenterRow
 from scheduler.store.lock import DataLock

@@ -14,7 +14,7 @@ from scheduler.cli.extras import server_packages
 from scheduler.cli.settings_source import ConfigFile, Database, DataDir, Set, read_settings
 
 if TYPE_CHECKING:
-    from scheduler.config import Settings
+    from scheduler.settings import Settings
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KILLED = 130

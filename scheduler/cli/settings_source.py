@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from scheduler.cli.exits import USAGE, end
-from scheduler.config import BadConfig, Settings, load_settings
+from scheduler.config import BadConfig, load_settings
+from scheduler.settings import Settings
 
 #: Looked for in this order when neither --config nor CORRIDOR_CONFIG names a file.
 CONFIG_FILES: Final = (Path("corridor.toml"), Path("/etc/corridor/corridor.toml"))

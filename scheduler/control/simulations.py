@@ -15,11 +15,11 @@ from typing import Final, Protocol
 import structlog
 
 from scheduler.clock import Clock
-from scheduler.config import SimulationSettings
 from scheduler.control import frames
 from scheduler.control.planner import PlannerAway
 from scheduler.control.simulation_reader import SUMMARY_FILE, Reading, Summary, read_into
 from scheduler.placement.model import PolicySettings
+from scheduler.settings import SimulationSettings
 from scheduler.store.database import Database
 from scheduler.whatif.answers import (
     Answer,

@@ -21,9 +21,10 @@ from corridor.v1 import job_service_pb2 as pb
 
 from scheduler import bootstrap
 from scheduler.client import Client
-from scheduler.config import Settings, load_settings
+from scheduler.config import load_settings
 from scheduler.domain.ids import center_name, job_uid, run_id
 from scheduler.domain.states import RUN_TERMINAL
+from scheduler.settings import Settings
 from scheduler.store import funds, seed
 from scheduler.store.database import Database
 from tests.centers.stricken import ROW_LABEL, STRIKE_LABEL

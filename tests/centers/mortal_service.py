@@ -15,8 +15,9 @@ from typing import Any
 import uvloop
 
 from scheduler import bootstrap, logs, openers
-from scheduler.config import Settings, load_settings
+from scheduler.config import load_settings
 from scheduler.metrics import Metrics
+from scheduler.settings import Settings
 from scheduler.store import centers, newest
 from scheduler.store.database import Database
 from tests.centers.stricken import StrickenCenter, Strikes

@@ -25,10 +25,11 @@ from corridor.v1 import job_service_pb2 as pb
 from adapters.simulated.journal import accepted_names, read_events
 from scheduler import bootstrap
 from scheduler.client import Client
-from scheduler.config import Settings, load_settings
+from scheduler.config import load_settings
 from scheduler.demo.checks import Charged, ledger_holds, no_run_doubled
 from scheduler.demo.journals import stays
 from scheduler.domain.ids import job_uid
+from scheduler.settings import Settings
 from scheduler.store import evidence, funds, seed
 from scheduler.store.database import Database
 

@@ -28,8 +28,9 @@ from adapters.contract import Accepted, CenterAdapter, Observation, RunRef, RunR
 from adapters.errors import OutcomeUnknown
 from adapters.gate import Gate, GateSettings
 from scheduler import bootstrap, logs, openers
-from scheduler.config import Settings, load_settings
+from scheduler.config import load_settings
 from scheduler.metrics import Metrics
+from scheduler.settings import Settings
 from scheduler.store import centers, newest
 from scheduler.store.database import Database
 

@@ -17,7 +17,8 @@ from corridor.v1 import job_service_pb2 as pb
 from scheduler import bootstrap
 from scheduler.bootstrap import Service
 from scheduler.client import AsyncClient
-from scheduler.config import Settings, load_settings
+from scheduler.config import load_settings
+from scheduler.settings import Settings
 
 #: Far above what anything here takes; only a defect is waited for so long.
 PATIENCE_S = 180.0

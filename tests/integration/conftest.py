@@ -21,7 +21,6 @@ from grpc_status import rpc_status
 
 from adapters.contract import LogChunk, RunRef, Usage
 from scheduler.auth import tokens
-from scheduler.config import SimulationSettings
 from scheduler.control.simulations import Simulations
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
@@ -33,6 +32,7 @@ from scheduler.rpc.job_servicer import JobServicer
 from scheduler.rpc.server import ServingServer, build
 from scheduler.services.context import CenterStatus, CentersView, Context, PlannerView
 from scheduler.services.feed_tail import DEFAULTS, WatchSettings
+from scheduler.settings import SimulationSettings
 from scheduler.store import identity, migrate, seed
 from scheduler.store.database import Database
 from scheduler.store.identity import TokenRow

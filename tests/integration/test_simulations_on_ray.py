@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.config import SimulationSettings
 from scheduler.control.ray_link import RayPlanner
 from scheduler.control.settings import LoopSettings
 from scheduler.control.simulations import Simulations
 from scheduler.placement.model import CORRIDOR
+from scheduler.settings import SimulationSettings
 from scheduler.whatif.answers import Answer, Progress, Where
 from scheduler.whatif.figures import Asker
 from scheduler.whatif.scenarios import CityChange, Scenario

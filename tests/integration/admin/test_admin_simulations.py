@@ -11,8 +11,8 @@ import pytest
 from corridor.v1 import simulation_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
-from scheduler.config import SimulationSettings
 from scheduler.domain.principal import Role
+from scheduler.settings import SimulationSettings
 from tests.simulation.days import random_day
 from tests.simulation.world import CPU, NPU
 

@@ -13,7 +13,8 @@ import pytest
 from scheduler import bootstrap
 from scheduler.bootstrap import Service
 from scheduler.client import AsyncClient
-from scheduler.config import Settings, load_settings
+from scheduler.config import load_settings
+from scheduler.settings import Settings
 
 
 @dataclass(frozen=True)

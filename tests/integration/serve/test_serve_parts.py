@@ -10,9 +10,10 @@ from adapters.simulated import SimulatedCenter
 from adapters.simulated.journal import Journal
 from scheduler import openers
 from scheduler.clock import ScaledClock, WallClock
-from scheduler.config import BadConfig, Settings, load_settings
+from scheduler.config import BadConfig, load_settings
 from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
+from scheduler.settings import Settings
 from scheduler.store.centers import CenterRow
 from scheduler.store.lock import DataInUse, DataLock
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.config import BadConfig, Settings, load_settings
+from scheduler.config import BadConfig, load_settings
+from scheduler.settings import Settings
 
 
 def config_file(tmp_path: Path, text: str) -> Path:

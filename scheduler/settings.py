@@ -1,0 +1,232 @@
+"""What can be set, section by section, with its default; least and most of each number.
+
+``scheduler.config`` reads them. A new setting is a field of its section here, and a line in
+``RANGES`` if it is a number or in ``CHOICES`` if it is one of few words.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_PASSWORD = re.compile(r"(?<=://)([^/@]*?):[^/@]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the API listens. Outside loopback TLS is needed unless ``insecure`` is set.
+
+    ``agents_listen`` is a further address, for callers with a certificate of ``agents_ca``; agents
+    are taken only there, if it is given.
+    """
+
+    listen: str = "127.0.0.1:7443"
+    tls_cert: str = ""
+    tls_key: str = ""
+    agents_listen: str = ""
+    agents_ca: str = ""
+    insecure: bool = False
+    drain_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the truth is kept; ``url`` empty means SQLite in ``data_dir``."""
+
+    data_dir: str = "corridor-data"
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CentersSettings:
+    """``file`` says what centers are made of, in the form of ``centers.yaml``; empty: the store."""
+
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where Prometheus scrapes; an empty ``listen`` serves no metrics."""
+
+    listen: str = "127.0.0.1:9464"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """``format`` is console, json or auto (console on a terminal)."""
+
+    format: str = "auto"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSettings:
+    """``speed`` above 1 scales time for demonstrations; 1 is the wall clock."""
+
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerSettings:
+    """Where the planner lives and how it orders; see ``LoopSettings`` and ``PolicySettings``."""
+
+    ray: str = "auto"
+    ray_address: str = ""
+    shards: int = 2
+    order: str = "corridor"
+    backfill: bool = True
+    usage_half_life_h: float = 168.0
+    city_half_life_h: float = 48.0
+    ageing_h: float = 36.0
+    starving_h: float = 140.0
+    start_weight: int = 1
+    net_weight: int = 600
+    stage_weight: int = 1
+    patience_h: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTimes:
+    """How often the control loop looks, in real seconds.
+
+    ``drain_grace_s``, in which programs save their work, and ``top_up_s``, for which more is held,
+    are seconds of scheduling time.
+    """
+
+    tick_s: float = 1.0
+    gather_s: float = 0.004
+    follow_s: float = 2.0
+    unknown_after_s: float = 900.0
+    unknown_alarm_s: float = 1_800.0
+    top_up_after_s: float = 60.0
+    top_up_s: int = 600
+    start_timeout_s: float = 1_800.0
+    drain_grace_s: float = 300.0
+    metrics_s: float = 2.0
+    reasons_s: float = 10.0
+    reasons_keep_d: float = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """What-ifs: so many may run at once, each over at most so many jobs of the history."""
+
+    at_once: int = 2
+    jobs_max: int = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSettings:
+    """What needs a second person: amounts from a threshold on, and changes of rules and prices.
+
+    Amounts of one person on one target count together for ``window_days``.
+    """
+
+    threshold_fen: int = 100_000_000
+    two_person: bool = True
+    window_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Daily digests: the key that signs them and the directory they are written to.
+
+    Empty means ``ledger-key.pem`` and ``digests`` in ``store.data_dir``.
+    """
+
+    key_file: str = ""
+    digest_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Alerts on funds, caps and vouchers: looked for so often, and posted to a webhook if given.
+
+    The secret in ``webhook_secret_file`` signs what is posted.
+    """
+
+    every_s: float = 5.0
+    webhook_url: str = ""
+    webhook_secret_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; ``origin`` says where each that is not a default came from."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    centers: CentersSettings = field(default_factory=CentersSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    clock: ClockSettings = field(default_factory=ClockSettings)
+    planner: PlannerSettings = field(default_factory=PlannerSettings)
+    loop: LoopTimes = field(default_factory=LoopTimes)
+    simulation: SimulationSettings = field(default_factory=SimulationSettings)
+    approvals: ApprovalSettings = field(default_factory=ApprovalSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def database_url(self) -> str:
+        """The store's URL."""
+        return self.store.url or f"sqlite:///{Path(self.store.data_dir) / 'corridor.db'}"
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """Return (name, value, origin) of every setting, secrets in URLs hidden."""
+        rows = []
+        for section in dataclasses.fields(self):
+            if section.name == "origin":
+                continue
+            part = getattr(self, section.name)
+            for key in dataclasses.fields(part):
+                name = f"{section.name}.{key.name}"
+                value = getattr(part, key.name)
+                if name == "store.url":
+                    value = _PASSWORD.sub(r"\1:***@", str(value))
+                rows.append((name, value, self.origin.get(name, "default")))
+        return rows
+
+
+_YEAR_S = 366 * 86_400.0
+#: Least and most of each number; seconds and hours as the name says.
+RANGES = {
+    "server.drain_s": (0, 3_600),
+    "clock.speed": (0.001, 1_000_000),
+    "planner.shards": (1, 64),
+    "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),
+    "planner.city_half_life_h": (0.01, _YEAR_S / 3_600),
+    "planner.ageing_h": (0, _YEAR_S / 3_600),
+    "planner.starving_h": (0, _YEAR_S / 3_600),
+    "planner.start_weight": (0, 1_000_000),
+    "planner.net_weight": (0, 1_000_000),
+    "planner.stage_weight": (0, 1_000_000),
+    "planner.patience_h": (0, _YEAR_S / 3_600),
+    "loop.tick_s": (0.01, 60),
+    "loop.gather_s": (0, 10),
+    "loop.follow_s": (0.01, 600),
+    "loop.unknown_after_s": (1, _YEAR_S),
+    "loop.unknown_alarm_s": (1, _YEAR_S),
+    "loop.top_up_after_s": (0, _YEAR_S),
+    "loop.top_up_s": (1, _YEAR_S),
+    "loop.start_timeout_s": (1, _YEAR_S),
+    "loop.drain_grace_s": (0, _YEAR_S),
+    "loop.metrics_s": (0.05, 600),
+    "simulation.at_once": (1, 64),
+    "simulation.jobs_max": (1, 10_000_000),
+    "approvals.threshold_fen": (0, 10**15),
+    "approvals.window_days": (0, 3_660),
+    "alerts.every_s": (0.01, 3_600),
+    "loop.reasons_s": (0.1, 3_600),
+    "loop.reasons_keep_d": (0.01, 3_660),
+}
+#: What a text may be, where it may not be any.
+CHOICES = {
+    "log.format": ("auto", "console", "json"),
+    "log.level": ("debug", "info", "warning", "error"),
+    "planner.ray": ("auto", "off"),
+    "planner.order": ("corridor", "fifo"),
+}
