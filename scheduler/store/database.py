@@ -32,7 +32,7 @@ from scheduler.store.bulk import (
     bulk_stream,
     bulk_update,
 )
-from scheduler.store.engine import READERS, BadDatabase, open_engine
+from scheduler.store.engine import LIMITS, BadDatabase, StoreLimits, open_engine
 
 log = structlog.get_logger()
 
@@ -43,7 +43,6 @@ _GROUP_MAX: Final = 512
 _TRIES: Final = 4  # of a transaction that others made fail
 #: Deadlock, serialization failure: nothing is wrong with the transaction but its company.
 _BESIDE: Final = frozenset({"40P01", "40001"})
-_WRITE_LIMIT: Final = "SET statement_timeout = '60s'"
 _SNAPSHOT: Final = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
@@ -58,15 +57,15 @@ class _Item:
 class Database:
     """Reads and coalesced writes over one engine. ``close`` waits for writes under way."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.engine = open_engine(url)
+    def __init__(self, url: str, limits: StoreLimits = LIMITS) -> None:
+        self.url, self._limits = url, limits
+        self.engine = open_engine(url, limits)
         self._reading = (
             self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
         )
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._writing: Connection | None = None  # of the writer's thread alone
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="corridor-read")
+        self._readers = ThreadPoolExecutor(limits.readers, thread_name_prefix="corridor-read")
         self._writer = threading.Thread(target=self._run, name="corridor-write", daemon=True)
         self._writer.start()
         self._closed = False
@@ -204,7 +203,7 @@ class Database:
             self._writing = self.engine.connect().execution_options(corridor_write=True)
             if not self.is_sqlite:
                 with self._writing.begin():
-                    self._writing.exec_driver_sql(_WRITE_LIMIT)
+                    self._writing.exec_driver_sql(self._limits.writing())
         try:
             with self._writing.begin():
                 yield self._writing

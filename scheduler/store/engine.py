@@ -5,6 +5,7 @@ when a connection opens: how transactions begin, how long one may wait, what typ
 """
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,16 +17,23 @@ from sqlalchemy.pool import QueuePool
 
 from scheduler.errors import CorridorError
 
-READERS: Final = 4
 _PREPARED: Final = 512  # statements that a connection of SQLite keeps prepared
+_FOR_EVER_S: Final = 86_400.0
 _GIVE: Final = (
     "give sqlite:///FILE or postgresql://USER@HOST/NAME, or leave it empty for SQLite in"
     " store.data_dir"
 )
-#: What PostgreSQL is told when a connection opens, unless the URL says otherwise. To compile a
-#: statement takes longer than any of ours takes to run. What is hot is in memory: to look up some
-#: accounts by their index costs no more than its pages do, and far less than to read all.
-_LIMITS: Final = "-c lock_timeout=30s -c statement_timeout=600s -c jit=off -c random_page_cost=1.1"
+#: What PostgreSQL is told when a connection opens, beside limits, unless the URL says otherwise. To
+#: compile a statement takes longer than any of ours takes to run. What is hot is in memory: to look
+#: up some accounts by their index costs no more than its pages do, and far less than to read all.
+_PLANS: Final = "-c jit=off -c random_page_cost=1.1"
+#: The server lets go of a client whose machine is gone, and the client of such a server: what is
+#: silent for so long is asked, and given up when it does not answer.
+_ALIVE: Final = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+_ALIVE_HERE: Final = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+#: A transaction that only reads holds up nothing but the clearing away of old rows, and whoever
+#: looks through the whole ledger may be busy between two statements.
+_READ_IDLE_MS: Final = 3_600_000
 _POSTGRESQL: Final = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 
 
@@ -35,7 +43,34 @@ class BadDatabase(CorridorError):
     reason = "BAD_DATABASE"
 
 
-def open_engine(url: str) -> Engine:
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """How many read at a time, and how long one may take, in milliseconds; 0 is no limit.
+
+    ``idle_ms`` is how long a transaction that writes may wait for its client between two
+    statements: a client that froze must not hold its locks for ever. On SQLite there are
+    ``readers``, and ``lock_ms`` is how long a write waits for another one.
+    """
+
+    readers: int = 4
+    connect_s: int = 10
+    read_ms: int = 600_000
+    write_ms: int = 60_000
+    lock_ms: int = 30_000
+    idle_ms: int = 60_000
+
+    def writing(self) -> str:
+        """What a connection of PostgreSQL is told that writes from now on."""
+        return (
+            f"SET statement_timeout = {self.write_ms};"
+            f" SET idle_in_transaction_session_timeout = {self.idle_ms}"
+        )
+
+
+LIMITS: Final = StoreLimits()
+
+
+def open_engine(url: str, limits: StoreLimits = LIMITS) -> Engine:
     """Open an engine for ``url``; connects to nothing and creates nothing.
 
     Raises ``BadDatabase`` for what is no URL of a database that there is a driver for.
@@ -45,18 +80,22 @@ def open_engine(url: str) -> Engine:
     except ArgumentError as error:
         raise BadDatabase(f"store.url: {error}; {_GIVE}") from error
     if parsed.drivername == "sqlite":
-        return _open_sqlite(parsed)
+        return _open_sqlite(parsed, limits)
     if parsed.drivername in _POSTGRESQL:
-        return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
+        return _open_postgresql(parsed.set(drivername="postgresql+psycopg"), limits)
     raise BadDatabase(f"store.url: there is no driver for {parsed.drivername}; {_GIVE}")
 
 
-def _open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL, limits: StoreLimits) -> Engine:
     memory = url.database in (None, "", ":memory:")
     engine = sa.create_engine(
         url,
         poolclass=sa.StaticPool if memory else QueuePool,
-        connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": _PREPARED},
+        connect_args={
+            "check_same_thread": False,
+            "timeout": limits.lock_ms / 1_000 or _FOR_EVER_S,
+            "cached_statements": _PREPARED,
+        },
     )
 
     @event.listens_for(engine, "connect")
@@ -83,17 +122,22 @@ def _open_sqlite(url: URL) -> Engine:
     return engine
 
 
-def _open_postgresql(url: URL) -> Engine:
+def _open_postgresql(url: URL, limits: StoreLimits) -> Engine:
+    options = (
+        f"-c lock_timeout={limits.lock_ms} -c statement_timeout={limits.read_ms}"
+        f" -c idle_in_transaction_session_timeout={_READ_IDLE_MS} {_PLANS} {_ALIVE}"
+    )
     defaults = {
         "application_name": "corridor",
         "client_encoding": "utf8",
-        "connect_timeout": "10",
-        "options": _LIMITS,
+        "connect_timeout": str(limits.connect_s),
+        "options": options,
+        **_ALIVE_HERE,
     }
     engine = sa.create_engine(
         url,
         isolation_level="READ COMMITTED",
-        pool_size=READERS + 2,
+        pool_size=limits.readers + 2,
         pool_pre_ping=True,
         connect_args={key: value for key, value in defaults.items() if key not in url.query},
     )

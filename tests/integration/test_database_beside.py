@@ -16,6 +16,7 @@ from scheduler.store.database import (
     bulk_stream,
     bulk_update,
 )
+from scheduler.store.engine import StoreLimits
 from scheduler.store.tables import Account, Transfer, UsageRecord, table
 from tests.postgres import Postgres
 from tests.stores import Stores
@@ -187,6 +188,38 @@ def test_a_write_that_hangs_is_ended(db: Database) -> None:
         db.write_future(call).result()
     db.write_future(lambda c: add(c, "a")).result()
     assert figures(db)["a"] == 1
+
+
+def test_a_client_that_freezes_holds_its_locks_no_longer_than_it_may(
+    url: str, db: Database
+) -> None:
+    hasty = Database(url, StoreLimits(idle_ms=50))
+    calls = []
+
+    def freezing(connection: Connection) -> None:
+        calls.append(1)
+        add(connection, "a")
+        if len(calls) == 1:  # the other one's write waits until the server has ended this client
+            db.write_future(lambda c: add(c, "a", 10)).result()
+        add(connection, "b")
+
+    hasty.write_future(freezing).result()
+    hasty.close()
+    assert len(calls) == 2
+    assert figures(db) == {"a": 11, "b": 1}
+
+
+def test_limits_are_told_to_the_server(url: str) -> None:
+    limits = StoreLimits(read_ms=7_000, write_ms=5_000, lock_ms=3_000, idle_ms=2_000)
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    db = Database(url, limits)
+
+    def shown(connection: Connection) -> list[str]:
+        return [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names]
+
+    assert db.write_future(shown).result() == ["5s", "3s", "2s"]
+    assert db.read_sync(shown) == ["7s", "3s", "1h"]
+    db.close()
 
 
 def test_a_read_sees_one_snapshot_and_writes_nothing(db: Database) -> None:
