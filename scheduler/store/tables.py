@@ -439,6 +439,37 @@ class Leader(SQLModel, table=True):
     renewed_ms: int = _big(0)
 
 
+class LeaderLease(SQLModel, table=True):
+    """By when the leader must have said again that it lives (``scheduler.domain.leases``)."""
+
+    __tablename__ = "leader_lease"
+
+    one: int = Field(default=1, primary_key=True)
+    epoch: int = _big(0)
+    holder: str = ""
+    name: str = ""
+    address: str = ""
+    beat: int = _big(0)
+    renewed_ms: int = _big(0)
+    lasts_ms: int = _big(0)
+
+
+class Replica(SQLModel, table=True):
+    """One number of a replica and who has it, or had it last.
+
+    ``instance`` is one start of a process; instants are those of the database's clock.
+    """
+
+    number: int = Field(primary_key=True)
+    instance: str = ""
+    name: str = ""
+    address: str = ""
+    version: str = ""
+    started_ms: int = _big(0)
+    seen_ms: int = _big(0)
+    left_ms: int | None = _big(null=True)
+
+
 # --- money --------------------------------------------------------------------------------------
 
 
