@@ -11,16 +11,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
-READY_CENTERS := $(VENV)/.ready-centers
+READY_ALL := $(VENV)/.ready-all
 # How many processes run tests at a time; 0: this one alone, as --pdb and -s want it.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 # Which packages are measured: those of the tree.
 IN := .
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# All that is installed is named in a lock with the hashes of its files; ours is made of the tree.
+LOCKED := $(INSTALL) --require-hashes -r
+OURS := $(INSTALL) --no-deps --no-build-isolation -e .
+# What writes the locks.
+UV := uv==0.13.9
+COMPILE := uv pip compile --quiet --universal --python-version $(OLDEST_PYTHON) --generate-hashes \
+	--no-annotate --no-header --upgrade pyproject.toml --extra server --extra build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow test-centers test-postgres testbed testbed-stop mutants lint proto native bench bench-quality lock clean
+.PHONY: help setup setup-dev demo test test-slow test-centers test-postgres testbed testbed-stop mutants lint proto native bench bench-quality audit lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +45,7 @@ test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
 test-slow: $(READY_DEV) ## Run the slow tests
 	@$(PYTEST) -m "slow and not centers" $(ARGS)
 
-test-centers: $(READY_CENTERS) ## Run the tests with a real Slurm and a ModelArts center (root)
+test-centers: $(READY_ALL) ## Run the tests with a real Slurm and a ModelArts center (root)
 	@$(BIN)/python -m pytest -m centers $(ARGS)
 
 test-postgres: $(READY_DEV) ## Run the tests of the store with all worlds on PostgreSQL
@@ -58,7 +65,7 @@ lint: $(READY_DEV) ## Check style, types, boundaries and protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy proto/tools/generate.py proto/tools/check.py deploy/native.py
+	$(BIN)/mypy proto/tools/generate.py proto/tools/check.py deploy/native.py deploy/audit.py
 	$(BIN)/lint-imports
 	$(BIN)/python proto/tools/generate.py --check
 	$(BIN)/python proto/tools/check.py
@@ -76,13 +83,20 @@ bench: $(READY) ## Run the benchmarks; ARGS chooses among them, IN=build/native 
 bench-quality: $(READY) ## Judge the planner's decisions beside EASY and others; ARGS=--quick
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
-lock: ## Write requirements.lock with the newest versions that pyproject.toml allows
+audit: $(READY_ALL) ## Check licenses, and known vulnerabilities where a service tells of them
+	@$(BIN)/python deploy/audit.py $(ARGS)
+
+lock: ## Write the locks, with hashes: the newest versions that pyproject.toml allows
 	@$(PYTHON) -m venv --clear build/lock
-	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check -e '.[server,dev,centers]'
-	@{ sed -n '/^#/p' requirements.lock; \
-	   build/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip; \
-	 } > build/lock/lock
-	@mv build/lock/lock requirements.lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@build/lock/bin/$(COMPILE) -o build/lock/requirements.lock
+	@build/lock/bin/$(COMPILE) --extra dev -c build/lock/requirements.lock \
+		-o build/lock/requirements-dev.lock
+	@build/lock/bin/$(COMPILE) --extra dev --extra centers --extra audit \
+		-c build/lock/requirements-dev.lock -o build/lock/requirements-all.lock
+	@for name in requirements requirements-dev requirements-all; do \
+		{ sed -n '/^#/p' $$name.lock; sed '/^#/d' build/lock/$$name.lock; } > build/lock/$$name \
+		&& mv build/lock/$$name $$name.lock || exit 1; done
 	@rm -rf build/lock
 
 clean: ## Remove .venv and all caches; data of the service stays
@@ -104,15 +118,16 @@ $(BIN)/python:
 # Done again only when what is wanted or its versions changed.
 $(READY): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "installing the service and what it needs (about a minute)" >&2
-	@$(INSTALL) -c requirements.lock -e '.[server]'
+	@$(LOCKED) requirements.lock
+	@$(OURS)
 	@touch $@
 
-$(READY_DEV): $(READY)
+$(READY_DEV): requirements-dev.lock $(READY)
 	@echo "installing what tests and checks need" >&2
-	@$(INSTALL) -c requirements.lock -e '.[server,dev]'
+	@$(LOCKED) requirements-dev.lock
 	@touch $@
 
-$(READY_CENTERS): $(READY_DEV)
-	@echo "installing what tests of centers need" >&2
-	@$(INSTALL) -c requirements.lock -e '.[server,dev,centers]'
+$(READY_ALL): requirements-all.lock $(READY_DEV)
+	@echo "installing what tests of centers and audits need" >&2
+	@$(LOCKED) requirements-all.lock
 	@touch $@
