@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 import grpc
 import structlog
 
 from adapters.contract import CenterAdapter
-from scheduler import __version__, openers
+from scheduler import __version__, databases, openers
 from scheduler.clock import Clock, WallClock
 from scheduler.config import BadConfig
 from scheduler.control.loop import ControlLoop
@@ -42,8 +41,6 @@ from scheduler.store.database import Database
 from scheduler.store.seed_centers import SeedCenter
 
 log = structlog.get_logger()
-
-_SQLITE: Final = "sqlite:///"
 
 
 class StopReason(StrEnum):
@@ -210,20 +207,14 @@ def _open_database(
 ) -> Database:
     """Lock the data directory, open the database and hold it to this version's schema."""
     url = settings.database_url if database is None else database.url
-    path = _sqlite_path(url)
+    path = databases.sqlite_file(url)
     if path is not None and not path.is_file():
         raise migrate.BadSchema(f"there is no database {path}; run `corridor init` first")
     opened.callback(openers.data_lock(settings).close)
-    db = Database(url) if database is None else database
+    db = databases.opened(settings) if database is None else database
     opened.callback(db.close)
     migrate.check(db.engine)
     return db
-
-
-def _sqlite_path(url: str) -> Path | None:
-    """Return the file of an SQLite URL; None for one in memory or another database."""
-    name = url.removeprefix(_SQLITE)
-    return Path(name) if name != url and name not in ("", ":memory:") else None
 
 
 def _build_server(
@@ -301,10 +292,10 @@ def initialize(
     ``BadSchema``, ``BadSeed``, and ``DataInUse`` if the schema must change under a running service.
     """
     openers.data_directory(settings)
-    path = _sqlite_path(settings.database_url)
+    path = databases.sqlite_file(settings.database_url)
     if path is not None and not path.parent.is_dir():
         raise BadConfig(f"store.url: there is no directory {path.parent}")
-    db = Database(settings.database_url)
+    db = databases.opened(settings)
     try:
         before = migrate.current(db.engine)
         if before != migrate.head():

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from scheduler import environment as names
 from scheduler.errors import CorridorError
 from scheduler.settings import CHOICES, RANGES, Settings
 
@@ -26,16 +27,14 @@ def load_settings(
 ) -> Settings:
     """Put the sources together; ``flags`` maps ``section.key`` to a value (None is not given).
 
-    Raises ``BadConfig`` for an unknown name or a value that does not fit.
+    Raises ``BadConfig`` for an unknown name, a variable ``CORRIDOR_...`` that means nothing, or a
+    value that does not fit.
     """
     known = {name: type(value) for name, value, _ in Settings().rows()}
     given: dict[str, tuple[object, str]] = {}
     if path is not None:
         given.update(_from_file(path, known))
-    for name in known:
-        variable = "CORRIDOR_" + name.replace(".", "_").upper()
-        if variable in environment:
-            given[name] = (environment[variable], f"environment {variable}")
+    given.update(_from_environment(environment, known))
     for name, value in flags.items():
         if value is None:
             continue
@@ -61,6 +60,29 @@ def _from_file(path: Path, known: Mapping[str, type]) -> dict[str, tuple[object,
             if name not in known:
                 raise BadConfig(f"{path}: unknown setting {name!r}; `corridor config` lists all")
             given[name] = (value, str(path))
+    return given
+
+
+def _from_environment(
+    environment: Mapping[str, str], known: Mapping[str, type]
+) -> dict[str, tuple[object, str]]:
+    for variable, near in names.unknown(environment, known):
+        hint = f"did you mean {near}?" if near else "`corridor config` lists all settings"
+        raise BadConfig(f"the environment has {variable}, which means nothing here; {hint}")
+    given: dict[str, tuple[object, str]] = {}
+    for name in known:
+        variable = names.variable_of(name)
+        if variable in environment:
+            given[name] = (environment[variable], f"environment {variable}")
+    url = environment.get(names.DATABASE_URL)
+    if url is not None:
+        name = "store.url"
+        if name in given and given[name][0] != url:
+            raise BadConfig(
+                f"{names.variable_of(name)} and {names.DATABASE_URL} name two databases; give one"
+                " of them"
+            )
+        given[name] = (url, f"environment {names.DATABASE_URL}")
     return given
 
 

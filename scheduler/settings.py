@@ -33,10 +33,21 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Where the truth is kept; ``url`` empty means SQLite in ``data_dir``."""
+    """Where the truth is kept; ``url`` empty means SQLite in ``data_dir``.
+
+    The password of the URL may be in ``password_file`` instead. The rest are limits: how many read
+    at a time, and how long one may take (``StoreLimits``); 0 is no limit.
+    """
 
     data_dir: str = "corridor-data"
     url: str = ""
+    password_file: str = ""
+    readers: int = 4
+    connect_timeout_s: int = 10
+    read_timeout_s: float = 600.0
+    write_timeout_s: float = 60.0
+    lock_timeout_s: float = 30.0
+    idle_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,10 @@ class Settings:
         """The store's URL."""
         return self.store.url or f"sqlite:///{Path(self.store.data_dir) / 'corridor.db'}"
 
+    def names(self) -> list[str]:
+        """Return ``section.key`` of every setting."""
+        return [name for name, _, _ in self.rows()]
+
     def rows(self) -> list[tuple[str, Any, str]]:
         """Return (name, value, origin) of every setting, secrets in URLs hidden."""
         rows = []
@@ -195,6 +210,12 @@ _YEAR_S = 366 * 86_400.0
 #: Least and most of each number; seconds and hours as the name says.
 RANGES = {
     "server.drain_s": (0, 3_600),
+    "store.readers": (1, 64),
+    "store.connect_timeout_s": (1, 600),
+    "store.read_timeout_s": (0, 86_400),
+    "store.write_timeout_s": (0, 86_400),
+    "store.lock_timeout_s": (0, 86_400),
+    "store.idle_timeout_s": (0, 86_400),
     "clock.speed": (0.001, 1_000_000),
     "planner.shards": (1, 64),
     "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),

@@ -28,6 +28,8 @@ from scheduler.cli.profiles import (
 )
 from scheduler.cli.texts import LANGUAGES
 from scheduler.client import TIMEOUT_S, Client
+from scheduler.environment import unknown
+from scheduler.settings import Settings
 
 
 class Session:
@@ -63,6 +65,8 @@ class Session:
             raise Failed("option.lang", exits.USAGE, given=self.given.lang)
         if self._wrong is not None:
             raise Failed(self._wrong.key, exits.USAGE, **self._wrong.values)
+        for name, near in unknown(self.environment, Settings().names()):
+            complain(self.t("variable.near" if near else "variable.unknown", name=name, near=near))
 
     def setting(self, name: str) -> str:
         """Return a setting by environment or profile, "" if neither has it."""

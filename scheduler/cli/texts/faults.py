@@ -237,6 +237,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "--tls-ca {given}：无法读取（{why}）",
     ),
     "option.lang": ("--lang {given}: must be zh or en", "--lang {given}：应为 zh 或 en"),
+    "variable.unknown": (
+        "the variable {name} means nothing and is left out",
+        "环境变量 {name} 没有含义，已忽略",
+    ),
+    "variable.near": (
+        "the variable {name} means nothing and is left out; did you mean {near}?",
+        "环境变量 {name} 没有含义，已忽略；是否应为 {near}？",
+    ),
     # Profiles.
     "profile.unknown": (
         "there is no profile {name}; there are: {known}. `corridor profile set {name}` makes one",

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from adapters.modelarts.job import RUN_VARIABLE, WALL_VARIABLE
+from scheduler import databases
+from scheduler.cli.profiles import PROFILE_VARIABLE, VARIABLES
 from scheduler.config import BadConfig, load_settings
+from scheduler.domain.arrays import ID_VARIABLE, INDEX_VARIABLE, SIZE_VARIABLE
 from scheduler.settings import Settings
+from scheduler.store.engine import StoreLimits
 
 
 def config_file(tmp_path: Path, text: str) -> Path:
@@ -67,6 +72,84 @@ def test_a_wrong_value_names_where_it_came_from() -> None:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="cannot read"):
         load_settings(tmp_path / "none.toml", {}, {})
+
+
+def test_the_database_has_a_variable_of_its_own() -> None:
+    url = "postgresql://corridor@db.example/corridor"
+    settings = load_settings(None, {"CORRIDOR_DATABASE_URL": url}, {})
+    assert value(settings, "store.url") == (url, "environment CORRIDOR_DATABASE_URL")
+    both = {"CORRIDOR_DATABASE_URL": url, "CORRIDOR_STORE_URL": url}
+    assert load_settings(None, both, {}).database_url == url
+    both["CORRIDOR_STORE_URL"] = "sqlite:///other.db"
+    with pytest.raises(BadConfig, match="name two databases; give one"):
+        load_settings(None, both, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("CORRIDOR_DATABSE_URL", "did you mean CORRIDOR_DATABASE_URL?"),
+        ("CORRIDOR_PLANER_SHARDS", "did you mean CORRIDOR_PLANNER_SHARDS?"),
+        ("CORRIDOR_TOKENS", "did you mean CORRIDOR_TOKEN?"),
+        ("CORRIDOR_XYZZY", "`corridor config` lists all settings"),
+    ],
+)
+def test_a_variable_that_means_nothing_is_refused(name: str, hint: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        load_settings(None, {"PATH": "/bin", name: "x"}, {})
+    assert f"{name}, which means nothing here; {hint}" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *VARIABLES.values(),
+        PROFILE_VARIABLE,
+        *(INDEX_VARIABLE, SIZE_VARIABLE, ID_VARIABLE, RUN_VARIABLE, WALL_VARIABLE),
+        *("CORRIDOR_SERVICE_HOST", "CORRIDOR_SERVICE_PORT_GRPC", "CORRIDOR_PORT"),
+        *("CORRIDOR_API_PORT_7443_TCP_ADDR", "CORRIDORS", "_CORRIDOR_COMPLETE"),
+    ],
+)
+def test_variables_of_others_are_left_alone(name: str) -> None:
+    assert load_settings(None, {name: "1"}, {}) == Settings()
+
+
+def test_a_password_is_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("p@ss/word\n", encoding="utf-8")
+    given = {"store.url": "postgresql://u@db/c", "store.password_file": str(path)}
+    settings = load_settings(None, {}, given)
+    assert databases.url(settings) == "postgresql://u:p%40ss%2Fword@db/c"
+    assert "p@ss" not in str(settings.rows())
+    assert databases.opened(settings).engine.url.password == "p@ss/word"
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "told"),
+    [
+        ("postgresql://u@db/c", None, "cannot read .*: No such file"),
+        ("postgresql://u@db/c", "\n", "is empty"),
+        ("postgresql://u:other@db/c", "p", "not in both"),
+        ("", "p", "SQLite has no passwords"),
+    ],
+)
+def test_a_password_that_cannot_be_used_is_refused(
+    tmp_path: Path, url: str, password: str | None, told: str
+) -> None:
+    path = tmp_path / "password"
+    if password is not None:
+        path.write_text(password, encoding="utf-8")
+    given = {"store.url": url, "store.password_file": str(path)}
+    with pytest.raises(BadConfig, match=told):
+        databases.url(load_settings(None, {}, given))
+
+
+def test_limits_of_the_store_are_those_that_are_set() -> None:
+    given = {"store.readers": 9, "store.connect_timeout_s": 3, "store.lock_timeout_s": 0.5}
+    assert databases.limits(load_settings(None, {}, given)) == StoreLimits(
+        readers=9, connect_s=3, lock_ms=500
+    )
+    assert databases.limits(Settings()) == StoreLimits()
 
 
 def test_passwords_in_urls_are_hidden() -> None:
