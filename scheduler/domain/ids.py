@@ -35,12 +35,16 @@ class IdGenerator:
     """
 
     def __init__(self, replica: int, now_ms: Callable[[], int], after_uid: int = 0) -> None:
-        if not 0 <= replica < 1 << REPLICA_BITS:
-            raise ValueError(f"replica must be 0..{(1 << REPLICA_BITS) - 1}, not {replica}")
-        self._replica = replica << COUNTER_BITS
+        self.renumber(replica)
         self._now_ms = now_ms
         # (milliseconds << COUNTER_BITS) | counter of the last id, here the end of its millisecond
         self._tick = after_uid >> REPLICA_BITS | ((1 << COUNTER_BITS) - 1) if after_uid else 0
+
+    def renumber(self, replica: int) -> None:
+        """Go on as another replica; its ids still increase."""
+        if not 0 <= replica < 1 << REPLICA_BITS:
+            raise ValueError(f"replica must be 0..{(1 << REPLICA_BITS) - 1}, not {replica}")
+        self._replica = replica << COUNTER_BITS
 
     def next(self) -> int:
         """Return one new uid."""

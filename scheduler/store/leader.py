@@ -111,7 +111,7 @@ def renew_lease(connection: Connection, epoch: int, holder: str, now_ms: int) ->
     """
     done = connection.exec_driver_sql(
         "UPDATE leader_lease SET beat = beat + 1, renewed_ms = ? WHERE one = 1 AND epoch = ?"
-        " AND holder = ? AND epoch = (SELECT epoch FROM leader WHERE one = 1)",
+        " AND holder = ? AND lasts_ms > 0 AND epoch = (SELECT epoch FROM leader WHERE one = 1)",
         (now_ms, epoch, holder),
     )
     return done.rowcount == 1
