@@ -128,6 +128,8 @@ def _check(settings: Settings) -> None:
         if not least <= value <= most:  # also false for NaN
             source = settings.origin.get(name, "default")
             raise BadConfig(f"{name} must be {least:g} to {most:g}, not {value:g} ({source})")
+    if settings.leader.renew_s * 2 > settings.leader.lease_s:
+        raise BadConfig("leader.renew_s must be at most half of leader.lease_s")
     if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
         raise BadConfig("give both server.tls_cert and server.tls_key, or neither")
     if bool(settings.server.agents_listen) != bool(settings.server.agents_ca):

@@ -19,10 +19,15 @@ class ServerSettings:
     """Where the API listens. Outside loopback TLS is needed unless ``insecure`` is set.
 
     ``agents_listen`` is a further address, for callers with a certificate of ``agents_ca``; agents
-    are taken only there, if it is given.
+    are taken only there, if it is given. ``name`` is how this replica is called (empty: its host),
+    ``advertise`` the address at which other replicas reach it (empty: where it listens), and
+    ``peers_ca`` whose certificates they have (empty: the system's authorities).
     """
 
     listen: str = "127.0.0.1:7443"
+    name: str = ""
+    advertise: str = ""
+    peers_ca: str = ""
     tls_cert: str = ""
     tls_key: str = ""
     agents_listen: str = ""
@@ -48,6 +53,16 @@ class StoreSettings:
     write_timeout_s: float = 60.0
     lock_timeout_s: float = 30.0
     idle_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderSettings:
+    """The lease by which one of several replicas leads: it lasts for ``lease_s`` real seconds, the
+    leader renews it every ``renew_s``, and the others look at it every ``look_s``."""
+
+    lease_s: float = 3.0
+    renew_s: float = 1.0
+    look_s: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +184,7 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    leader: LeaderSettings = field(default_factory=LeaderSettings)
     centers: CentersSettings = field(default_factory=CentersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -216,6 +232,9 @@ RANGES = {
     "store.write_timeout_s": (0, 86_400),
     "store.lock_timeout_s": (0, 86_400),
     "store.idle_timeout_s": (0, 86_400),
+    "leader.lease_s": (0.5, 60),
+    "leader.renew_s": (0.05, 30),
+    "leader.look_s": (0.05, 30),
     "clock.speed": (0.001, 1_000_000),
     "planner.shards": (1, 64),
     "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),

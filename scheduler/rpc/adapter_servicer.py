@@ -39,8 +39,9 @@ _TOKEN_CHECK_S = 15.0
 class Agents:
     """The centers that this service reaches through agents.
 
-    ``epoch`` gives the fencing epoch of this process, None while it does not lead. If there is an
-    address ``listen`` for them, agents need a certificate of their center.
+    ``centers`` are those of the present term of leadership; ``epoch`` gives its fencing epoch, None
+    while this process does not lead. If there is an address ``listen`` for them, agents need a
+    certificate of their center.
     """
 
     centers: Mapping[str, RemoteCenter] = field(default_factory=dict)
@@ -115,6 +116,7 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
                 reason="AGENT_OF_ANOTHER_CENTER",
                 metadata={"token_center": principal.center or "", "center": said.center},
             )
+        self._check_lead()
         if said.center not in self._agents.centers:
             known = ", ".join(sorted(self._agents.centers)) or "none"
             raise WrongState(
@@ -144,12 +146,16 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
                 metadata={"center": center},
             )
 
-    def _epoch(self, hello: words.Hello) -> int:
+    def _check_lead(self) -> int:
         epoch = self._agents.epoch()
         if epoch is None:
             raise TemporarilyAway(
                 "this service does not lead now; try again, here or at another address"
             )
+        return epoch
+
+    def _epoch(self, hello: words.Hello) -> int:
+        epoch = self._check_lead()
         if epoch < hello.epoch_seen:
             raise TemporarilyAway(
                 f"this service led under epoch {epoch}, and a later leader was obeyed under epoch"

@@ -21,6 +21,7 @@ from scheduler.auth.verifier import Verifier
 from scheduler.errors import CorridorError, TemporarilyAway
 from scheduler.rpc import caller
 from scheduler.rpc.errors import abort, code_of
+from scheduler.rpc.forwarding import Forwarder
 
 #: Told of every ended call: full method name, status code name, seconds it took.
 OnCall = Callable[[str, str, float], None]
@@ -35,11 +36,17 @@ _STATUS_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unused-ignore]
-    """See the module; ``on_call`` must be quick and must not raise."""
+    """See the module; ``on_call`` must be quick and must not raise.
 
-    def __init__(self, verifier: Verifier, on_call: OnCall) -> None:
+    What ``forwarder`` says is for another replica to answer is passed on to that one.
+    """
+
+    def __init__(
+        self, verifier: Verifier, on_call: OnCall, forwarder: Forwarder | None = None
+    ) -> None:
         self._verifier = verifier
         self._on_call = on_call
+        self._forwarder = forwarder
         self._wrapped: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
         #: Streams of which a message is on its way to the caller.
@@ -86,7 +93,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         except Exception as error:
             return self._refuse(method, handler, _unforeseen(method, error))
         caller.set_current(principal)
+        if self._forwarder is not None:
+            address = self._forwarder.target(method, handler_call_details.invocation_metadata)
+            if address:
+                return self._passing_on(self._forwarder, address, method)
         return handler
+
+    def _passing_on(self, forwarder: Forwarder, address: str, method: str) -> Handler:
+        """Return a handler that neither reads the request nor makes the answer."""
+
+        async def pass_on(request: bytes, context: CallContext) -> bytes:
+            return await forwarder.pass_on(address, method, request, context)
+
+        return grpc.unary_unary_rpc_method_handler(self._returning(method, pass_on))
 
     def _wrap(self, method: str, original: Handler) -> Handler:
         behavior = _behavior(original)

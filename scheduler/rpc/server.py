@@ -26,6 +26,7 @@ from grpc_reflection.v1alpha import reflection
 from scheduler.auth.verifier import Verifier
 from scheduler.rpc.adapter_servicer import AdapterServicer, Agents
 from scheduler.rpc.center_servicer import CenterServicer
+from scheduler.rpc.forwarding import Forwarder
 from scheduler.rpc.identity_servicer import IdentityServicer
 from scheduler.rpc.interceptors import CallInterceptor, OnCall
 from scheduler.rpc.quota_servicer import QuotaServicer
@@ -91,6 +92,12 @@ class ServingServer:
         for name in ("", *SERVICES):
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
+    async def reaches_store(self, reaches: bool) -> None:
+        """Say whether the store answers: without it, callers do better at another replica."""
+        kind = health_pb2.HealthCheckResponse
+        for name in ("", *SERVICES):
+            await self.health.set(name, kind.SERVING if reaches else kind.NOT_SERVING)
+
     async def drain(self, grace_s: float) -> None:
         """Answer NOT_SERVING, take no new call, end streams, give other calls ``grace_s``."""
         await self.health.enter_graceful_shutdown()
@@ -111,15 +118,17 @@ def build(
     credentials: grpc.ServerCredentials | None = None,
     agents: Agents | None = None,
     agents_port: AgentsPort | None = None,
+    forwarder: Forwarder | None = None,
 ) -> ServingServer:
     """Return a server of all services bound to ``listen`` (``host:port``, port 0 for a free one).
 
     ``agents`` are the centers reached through agents, by default none; ``agents_port`` is bound
     too. Without ``credentials`` it speaks plain text: for loopback, or where the operator said so.
+    ``forwarder`` passes on what another replica is to answer.
     Raises ``OSError`` if an address cannot be bound.
     """
     verifier = Verifier(identity.token_lookup(context), context.wall_ms)
-    calls = CallInterceptor(verifier, on_call)
+    calls = CallInterceptor(verifier, on_call, forwarder)
     server = grpc.aio.server(interceptors=(calls,), options=_OPTIONS)
     job_service_pb2_grpc.add_JobServiceServicer_to_server(job_servicer, server)
     quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(QuotaServicer(context), server)
