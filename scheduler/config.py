@@ -136,3 +136,7 @@ def _check(settings: Settings) -> None:
         raise BadConfig("give both server.agents_listen and server.agents_ca, or neither")
     if settings.server.agents_listen and not settings.server.tls_cert:
         raise BadConfig("server.agents_listen speaks TLS: give server.tls_cert and server.tls_key")
+    if bool(settings.oidc.issuer) != bool(settings.oidc.audience):
+        raise BadConfig("give both oidc.issuer and oidc.audience, or neither")
+    if settings.oidc.issuer and not settings.oidc.roles:
+        raise BadConfig("oidc.roles must say which values of oidc.role_claim give which role")

@@ -66,6 +66,45 @@ class LeaderSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """Logins of people at an OpenID Connect issuer; without an ``issuer`` there are none.
+
+    ``jwks_url`` empty: where the issuer says its keys are. ``roles`` is ``VALUE=ROLE, ...`` for
+    values of ``role_claim``, the first that fits counts. ``ca_file`` is whom to trust for the
+    issuer's certificate (empty: the system's authorities).
+    """
+
+    issuer: str = ""
+    audience: str = ""
+    jwks_url: str = ""
+    ca_file: str = ""
+    algorithms: str = "RS256,ES256"
+    roles: str = ""
+    subject_claim: str = "sub"
+    role_claim: str = "corridor_role"
+    city_claim: str = "corridor_city"
+    enterprise_claim: str = "corridor_enterprise"
+    leeway_s: float = 30.0
+    lifetime_max_s: float = 86_400.0
+    refresh_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one caller may ask of this replica: so many a second, ``burst`` more after a rest.
+
+    ``jobs_per_s`` counts jobs submitted (an array is one), ``streams`` calls that are open at a
+    time. 0 is no limit.
+    """
+
+    calls_per_s: float = 2_000.0
+    calls_burst: int = 20_000
+    jobs_per_s: float = 20_000.0
+    jobs_burst: int = 1_000_000
+    streams: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
 class CentersSettings:
     """``file`` says what centers are made of, in the form of ``centers.yaml``; empty: the store."""
 
@@ -185,6 +224,8 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     leader: LeaderSettings = field(default_factory=LeaderSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     centers: CentersSettings = field(default_factory=CentersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -235,6 +276,14 @@ RANGES = {
     "leader.lease_s": (0.5, 60),
     "leader.renew_s": (0.05, 30),
     "leader.look_s": (0.05, 30),
+    "oidc.leeway_s": (0, 300),
+    "oidc.lifetime_max_s": (60, _YEAR_S),
+    "oidc.refresh_s": (10, 86_400),
+    "limits.calls_per_s": (0, 1_000_000),
+    "limits.calls_burst": (1, 10_000_000),
+    "limits.jobs_per_s": (0, 10_000_000),
+    "limits.jobs_burst": (1, 100_000_000),
+    "limits.streams": (0, 1_000_000),
     "clock.speed": (0.001, 1_000_000),
     "planner.shards": (1, 64),
     "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),
