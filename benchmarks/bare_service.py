@@ -48,7 +48,7 @@ async def serve(flags: Mapping[str, object]) -> None:
         metrics = service.metrics
         bare = server.build(
             context,
-            JobServicer(context, lambda city, count: metrics.submitted.labels(city).inc(count)),
+            JobServicer(context, lambda city, count: metrics.accepted(city, count)),
             listen="127.0.0.1:0",
             on_call=metrics.rpc,
         )

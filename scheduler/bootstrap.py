@@ -25,6 +25,7 @@ from scheduler.control.loop import ControlLoop
 from scheduler.control.simulations import Simulations
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
+from scheduler.health_opener import health_watch
 from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
 from scheduler.rpc import server
@@ -143,10 +144,6 @@ async def start_service(
             rng=random.Random(),
             books=openers.book_desk(settings),
         )
-        simulations = Simulations(
-            db, time, openers.loop_settings(settings).policy, settings.simulation,
-            loop.planner.ray_player,
-        )  # fmt: skip
         context = Context(
             db=db,
             clock=time,
@@ -156,16 +153,21 @@ async def start_service(
             centers=loop.centers,
             simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
             version=__version__,
-            simulator=simulations,
+            simulator=_simulations(settings, loop),
             approvals=_approvals(settings),
+            on_verified=metrics.health.verified,
         )
         agents = openers.agents(adapters, loop, metrics, settings.server.agents_listen)
-        serving = _build_server(settings, context, metrics, credentials, agents)
+        jobs = JobServicer(context, metrics.accepted)
+        serving = _build_server(settings, context, jobs, metrics, credentials, agents)
         metrics_address = ""
         if settings.metrics.listen:
             metrics_address, close = openers.metrics_endpoint(settings.metrics.listen, metrics)
             opened.callback(close)
         opened.push_async_callback(loop.stop)
+        health = health_watch(settings, db, lambda: loop, metrics, jobs.watched_to)
+        opened.push_async_callback(health.stop)
+        health.start()
         await serving.start()  # first: Ray, which the loop raises, takes seconds of this process
         opened.push_async_callback(serving.drain, 0.0)
         await loop.start()
@@ -176,6 +178,12 @@ async def start_service(
         )  # fmt: skip
     _say_serving(service, rows, tls=credentials is not None)
     return service
+
+
+def _simulations(settings: Settings, loop: ControlLoop) -> Simulations:
+    policy = openers.loop_settings(settings).policy
+    player = loop.planner.ray_player
+    return Simulations(loop.db, loop.clock, policy, settings.simulation, player)
 
 
 def _approvals(settings: Settings) -> Approvals:
@@ -220,17 +228,15 @@ def _open_database(
 def _build_server(
     settings: Settings,
     context: Context,
+    jobs: JobServicer,
     metrics: Metrics,
     credentials: grpc.ServerCredentials | None,
     agents: Agents,
 ) -> ServingServer:
-    def on_submitted(city: str, count: int) -> None:
-        metrics.submitted.labels(city).inc(count)
-
     try:
         return server.build(
             context,
-            JobServicer(context, on_submitted),
+            jobs,
             listen=settings.server.listen,
             on_call=metrics.rpc,
             credentials=credentials,

@@ -244,7 +244,7 @@ def adapters(
     time_of: Clock,
     metrics: Metrics,
     of_file: Collection[str] = (),
-) -> dict[str, CenterAdapter]:
+) -> dict[str, Gate]:
     """Open the adapter of each center behind a gate of its own.
 
     Errors in settings of the centers ``of_file`` name ``centers.file``.
@@ -253,7 +253,7 @@ def adapters(
     simulated center keeps a journal, unless its settings say otherwise, so that its runs survive
     the service as those of a real one would.
     """
-    opened: dict[str, CenterAdapter] = {}
+    opened: dict[str, Gate] = {}
     for row in rows:
         _check_clock(row, time_of)
         given: dict[str, Any] = json.loads(row.settings)
@@ -281,6 +281,7 @@ def adapters(
         ) -> None:  # fmt: skip
             metrics.adapter_call(center, method, error, seconds)
             metrics.duplicates(center, getattr(adapter, "duplicates", 0))
+            metrics.breaker(center, not opened[center].breaker.is_closed)
 
         opened[row.center] = Gate(adapter, limits, time.monotonic, on_call)
     return opened

@@ -36,7 +36,7 @@ class DigestDesk:
 
     def write(self, made: StoredDigest) -> None:
         """Leave a digest as files. The store has it too: what cannot be written is only logged."""
-        name = f"corridor-ledger-{made.day}.txt"
+        name = _name(made.day)
         files = {
             f"corridor-ledger-{made.key_id}.pub.pem": made.public_pem,
             f"{name}.sig": made.signature,
@@ -50,6 +50,14 @@ class DigestDesk:
             log.error("digest_not_written", day=made.day, why=str(error))
         else:
             log.info("digest_signed", day=made.day, file=str(self.directory / name))
+
+    def is_filed(self, day: str) -> bool:
+        """Whether a day's digest lies in the directory."""
+        return (self.directory / _name(day)).is_file()
+
+
+def _name(day: str) -> str:
+    return f"corridor-ledger-{day}.txt"
 
 
 def _replace(path: Path, content: bytes) -> None:

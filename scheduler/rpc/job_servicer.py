@@ -39,6 +39,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._on_submitted = on_submitted
         self._tail = FeedTail(context.db, job_watch.encode, watch)
 
+    def watched_to(self) -> int | None:
+        """Sequence up to which watchers were handed all events; None while nobody watches."""
+        return self._tail.watched_to
+
     async def SubmitJobs(
         self, request: pb.SubmitJobsRequest, context: CallContext
     ) -> pb.SubmitJobsResponse:

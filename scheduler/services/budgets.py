@@ -1,7 +1,7 @@
 """Use cases of budgets: shown within the caller's scope, set with a reason under an etag."""
 
 from quota.budgets import Key
-from scheduler.domain.principal import Principal, Role
+from scheduler.domain.principal import EVERYTHING, Principal, Role
 from scheduler.errors import FieldViolation, Forbidden, InvalidRequest
 from scheduler.services import checks
 from scheduler.services.context import Context
@@ -105,7 +105,12 @@ async def update_settings(
 
 async def verify(context: Context, caller: Principal) -> BudgetVerification:
     """Recompute the budgets, holds and debts that the caller may see from their journal."""
-    return await context.db.read(lambda connection: budget_journal.verify(connection, caller.scope))
+    found = await context.db.read(
+        lambda connection: budget_journal.verify(connection, caller.scope)
+    )
+    if caller.scope == EVERYTHING:
+        context.on_verified("budgets", context.wall_ms(), len(found.problems))
+    return found
 
 
 def _check_place(place: Place) -> None:

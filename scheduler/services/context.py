@@ -82,6 +82,18 @@ class Simulator(Protocol):
         ...
 
 
+class VerifiedBooks(Protocol):
+    """Is told what a verification of books found."""
+
+    def __call__(self, books: str, at_ms: int, problems: int) -> None:
+        """``books`` are ledger or budgets; ``at_ms`` is the wall clock's."""
+        ...
+
+
+def _untold(books: str, at_ms: int, problems: int) -> None:
+    """Nobody is told."""
+
+
 class NoSimulator:
     """A service that plays nothing."""
 
@@ -111,3 +123,4 @@ class Context:
     desk: SubmissionDesk = field(default_factory=SubmissionDesk)
     simulator: Simulator = field(default_factory=NoSimulator)
     approvals: Approvals = field(default_factory=Approvals)
+    on_verified: VerifiedBooks = _untold

@@ -170,6 +170,11 @@ class FeedTail:
         """Up to where all is handed over."""
         return self._position
 
+    @property
+    def watched_to(self) -> int | None:
+        """Up to where all is handed over; None while nobody watches."""
+        return self._position if self._count else None
+
     def _hook(self) -> None:
         if self._hooked:
             return

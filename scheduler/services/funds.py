@@ -65,4 +65,6 @@ async def list_transfers(
 
 async def verify_ledger(context: Context) -> Verification:
     """Recompute the whole ledger on one snapshot, off the event loop."""
-    return await context.db.read(funds.verify)
+    found = await context.db.read(funds.verify)
+    context.on_verified("ledger", context.wall_ms(), len(found.problems))
+    return found

@@ -26,6 +26,8 @@ class Ingested:
 
     #: Runs that need no following any more: ended and settled.
     done: list[RunKey] = field(default_factory=list)
+    #: Runs whose money is settled now, for something or for nothing.
+    settled: int = 0
     #: (city, flavor, wait in ms) of jobs whose first run began.
     waits: list[tuple[str, str, int]] = field(default_factory=list)
     #: (city, center, job state) of jobs that ended, and runs that ended badly by class.
@@ -106,6 +108,7 @@ def _settle(
         changes.now_ms,
     )  # fmt: skip
     changes.result.cities.update(found.freed_cities)
+    changes.result.settled += len(settling)
     # A run that is settled late tells of its job as it is by now.
     states = {run.uid: run.job_state for run in touched if run.changed}
     for run in settling:

@@ -25,7 +25,7 @@ PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 def known() -> dict[str, tuple[str, ...]]:
     """Labels by the names under which the service's metrics are scraped."""
     names: dict[str, tuple[str, ...]] = {}
-    for collector in vars(Metrics()).values():
+    for collector in set(Metrics().registry._collector_to_names):
         if not isinstance(collector, prom.Gauge | prom.Counter | prom.Histogram):
             continue
         labels = tuple(collector._labelnames)
@@ -35,7 +35,7 @@ def known() -> dict[str, tuple[str, ...]]:
             names[f"{name}_bucket"] = (*labels, "le")
         else:
             names[f"{name}_total" if isinstance(collector, prom.Counter) else name] = labels
-    return names | {"corridor_build_info": ("version",)}
+    return names
 
 
 def expressions() -> list[str]:

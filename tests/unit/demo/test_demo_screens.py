@@ -122,11 +122,11 @@ def test_checks_say_what_held_and_what_did_not() -> None:
 def test_a_scrape_of_the_service_is_read() -> None:
     metrics = Metrics()
     metrics.backend("ray")
-    metrics._capacity.labels(CARD).set(632)
-    metrics._pool_used.labels(CARD).set(316)
+    metrics.figures._capacity.labels(CARD).set(632)
+    metrics.figures._pool_used.labels(CARD).set(316)
     for city, held in (("wuhan", 700), ("ezhou", 35)):
-        metrics._held.labels(city, f"{city}-voucher").set(held)
-        metrics._posted.labels(city, f"{city}-voucher").set(2 * held)
+        metrics.figures._held.labels(city, f"{city}-voucher").set(held)
+        metrics.figures._posted.labels(city, f"{city}-voucher").set(2 * held)
         metrics._refused.labels(city, CARD, "WALLET_SHORT").inc(3)
     metrics.loop_error()
     import prometheus_client
