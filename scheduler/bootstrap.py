@@ -18,7 +18,7 @@ import grpc
 import structlog
 
 from adapters.contract import CenterAdapter
-from scheduler import __version__, databases, openers
+from scheduler import __version__, databases, openers, setting_up
 from scheduler.clock import Clock, WallClock
 from scheduler.config import BadConfig
 from scheduler.control.loop import ControlLoop
@@ -38,7 +38,7 @@ from scheduler.services.context import Context
 from scheduler.settings import Settings
 from scheduler.store import center_file, centers, migrate, newest, seed
 from scheduler.store.centers import CenterRow
-from scheduler.store.database import Database
+from scheduler.store.database import Connection, Database
 from scheduler.store.seed_centers import SeedCenter
 
 log = structlog.get_logger()
@@ -298,19 +298,22 @@ def initialize(
     ``BadSchema``, ``BadSeed``, and ``DataInUse`` if the schema must change under a running service.
     """
     openers.data_directory(settings)
-    path = databases.sqlite_file(settings.database_url)
-    if path is not None and not path.parent.is_dir():
-        raise BadConfig(f"store.url: there is no directory {path.parent}")
+    databases.check_folder(settings)
     db = databases.opened(settings)
     try:
         before = migrate.current(db.engine)
-        if before != migrate.head():
-            with contextlib.closing(openers.data_lock(settings)):
-                migrate.upgrade(db.engine)
+        setting_up.upgrade(settings, db.engine)
         loaded = None
         if data is not None or not db.read_sync(newest.is_loaded):
             source, at_ms = data or seed.DATA, wall_ms() if now_ms is None else now_ms
-            loaded = db.write_future(lambda c: seed.load(c, source, at_ms)).result()
+
+            def load(connection: Connection) -> seed.Loaded | None:
+                migrate.wait_for_others(connection)
+                if data is None and newest.is_loaded(connection):
+                    return None  # another one did it meanwhile
+                return seed.load(connection, source, at_ms)
+
+            loaded = db.write_future(load).result()
         token, token_id = "", ""
         if new_token or not db.read_sync(lambda c: newest.has_operator(c, wall_ms())):
             row, token = identity.bootstrap_operator(db, subject, wall_ms=wall_ms())

@@ -55,6 +55,13 @@ def opened(settings: Settings) -> Database:
     return Database(url(settings), limits(settings))
 
 
+def check_folder(settings: Settings) -> None:
+    """Raise ``BadConfig`` unless there is a folder for a database of SQLite."""
+    path = sqlite_file(settings.database_url)
+    if path is not None and not path.parent.is_dir():
+        raise BadConfig(f"store.url: there is no directory {path.parent}")
+
+
 def sqlite_file(url: str) -> Path | None:
     """Return the file of an SQLite URL; None for one in memory or another database."""
     name = url.removeprefix(_SQLITE)

@@ -95,6 +95,11 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
                 "Make the database, load the data files, print the first operator's token.",
             ),
             (
+                "migrate",
+                "migrate_cmd",
+                "Bring the schema of the database to this version.",
+            ),
+            (
                 "config",
                 "config_cmd",
                 "Print the effective settings of the service and where each came from.",

@@ -2,28 +2,58 @@
 
 Alembic is imported only where a schema changes: a service that starts has to look, and its start is
 waited for. So a revision's file is called ``rev_<revision>_<what>.py``, in order.
+
+Of several processes that start at once one changes the schema, under a lock of PostgreSQL that has
+no table; the others wait for it and find nothing left to do. On SQLite whoever calls holds the lock
+of the data directory. No schema changes under a replica that lives: it would go on with the old
+one.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DatabaseError
 
+from scheduler.domain.leases import is_over
 from scheduler.errors import CorridorError
-from scheduler.store import guards
+from scheduler.store import guards, leader, replicas
 from scheduler.store.database import BadDatabase
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
+#: Two numbers, as only this lock of ours has: those of the feed are one.
+_LOCK: Final = "SELECT pg_advisory_xact_lock(1129271890, 1296648018)"
 
 
 class BadSchema(CorridorError):
     """The database's schema does not fit this version; the message says what to do."""
 
     reason = "BAD_SCHEMA"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A revision that is to come, and what it does in a line."""
+
+    revision: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``upgrade`` would do: from revision ``found`` (None: empty) by ``steps`` to ``head``.
+
+    ``serving`` says which replicas live, for whose sake it would refuse; empty if none does.
+    """
+
+    found: str | None
+    head: str
+    steps: tuple[Step, ...]
+    serving: str
 
 
 def head() -> str:
@@ -40,20 +70,42 @@ def current(engine: Engine) -> str | None:
     """Return the revision of a database, None for an empty one. Raises ``BadDatabase``."""
     try:
         with engine.connect() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return None
-            found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-            return None if found is None else str(found)
+            return _revision(connection)
     except DatabaseError as error:
         shown = engine.url.render_as_string(hide_password=True)
         raise BadDatabase(f"the database {shown} cannot be read: {error.orig}") from error
 
 
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
+def plan(engine: Engine) -> Plan:
+    """Say what ``upgrade`` would do, and change nothing. Raises as it does, but for replicas."""
+    found = _known(engine)
+    if found is None:
+        _refuse_foreign(engine)
+        _refuse_other_order(engine)
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(_config())
+    coming = [] if found == head() else script.iterate_revisions(head(), found or "base")
+    steps = [
+        Step(one.revision, " ".join((one.doc or "").partition("\n\n")[0].split())) for one in coming
+    ]
+    with engine.connect() as connection:
+        return Plan(found, head(), tuple(reversed(steps)), _serving(connection))
+
+
 def upgrade(engine: Engine) -> str:
     """Bring a database to ``head`` in one transaction; one that is there is left alone.
 
-    Raises ``BadSchema`` for a database of a newer version, one with tables but no revision, or
-    one that orders texts otherwise than by code point.
+    Whoever else does so is waited for. Raises ``BadSchema`` for a database of a newer version, one
+    with tables but no revision, one that orders texts otherwise than by code point, or one that a
+    replica is serving; ``BadDatabase`` if the database would not do it. Then nothing was changed.
     """
     found = _known(engine)
     if found == head():
@@ -61,12 +113,58 @@ def upgrade(engine: Engine) -> str:
     if found is None:
         _refuse_foreign(engine)
         _refuse_other_order(engine)
-    with engine.connect() as raw:
-        connection = raw.execution_options(corridor_write=True)
-        with connection.begin():
-            _upgrade(connection, _config())
-            guards.set_up(connection)
+    try:
+        with engine.connect() as raw:
+            connection = raw.execution_options(corridor_write=True)
+            with connection.begin():
+                _upgrade_alone(connection)
+    except DatabaseError as error:
+        raise BadDatabase(
+            f"the database would not change its schema: {error.orig}; nothing was changed"
+        ) from error
     return head()
+
+
+def wait_for_others(connection: Connection) -> None:
+    """Wait, until this transaction ends, for others that set up this database."""
+    if connection.dialect.name == "sqlite":
+        return
+    run = connection.exec_driver_sql
+    limit = run("SHOW lock_timeout").scalar_one()
+    run("SET LOCAL statement_timeout = 0")  # rows of years may be written anew
+    run("SET LOCAL lock_timeout = 0")
+    run(_LOCK)
+    run(f"SET LOCAL lock_timeout = '{limit}'")
+
+
+def _upgrade_alone(connection: Connection) -> None:
+    wait_for_others(connection)
+    if _revision(connection) == head():
+        return  # another one did it meanwhile
+    serving = _serving(connection, alone=True)
+    if serving:
+        raise BadSchema(
+            f"{serving}, and goes on with the schema that it knows: stop every service on this"
+            f" database first; one that was killed is forgotten after {replicas.SILENT_MS // 1000}"
+            " s"
+        )
+    _upgrade(connection, _config())
+    guards.set_up(connection)
+
+
+def _serving(connection: Connection, *, alone: bool = False) -> str:
+    """Say which replica lives; empty if none. With ``alone`` none begins until this is over."""
+    if connection.dialect.name == "sqlite" or not inspect(connection).has_table("leader_lease"):
+        return ""
+    if alone:
+        connection.exec_driver_sql("LOCK TABLE replica, leader_lease IN SHARE ROW EXCLUSIVE MODE")
+    now_ms = leader.database_ms(connection)
+    lease = leader.read_lease(connection)
+    if lease is not None and not is_over(lease, now_ms):
+        return f"replica {lease.name} leads"
+    for one in replicas.present(connection, now_ms - replicas.SILENT_MS):
+        return f"replica {one.name} serves"
+    return ""
 
 
 def check(engine: Engine) -> None:
@@ -76,8 +174,8 @@ def check(engine: Engine) -> None:
         raise BadSchema("the database is empty; run `corridor init` first")
     if found != head():
         raise BadSchema(
-            f"the database is at revision {found}, this version needs {head()}; stop the service,"
-            " back the database up and run `corridor init` to bring it up to date"
+            f"the database is at revision {found}, this version needs {head()}; stop every service,"
+            " back the database up and run `corridor migrate` to bring it up to date"
         )
 
 

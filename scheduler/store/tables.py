@@ -219,6 +219,9 @@ class Job(SQLModel, table=True):
     A ``gated`` job waits for other jobs, or an element for room in its array: the planner is not
     told of it. ``array_uid`` is an element's array; an array is its own. The spec of an element
     is empty: it is its array's.
+
+    Of one that is ``pruned`` only what the books tell of is left: whose runs they were, under which
+    contract, and what they cost. Nobody is shown it as a job any more.
     """
 
     __table_args__ = (
@@ -252,6 +255,12 @@ class Job(SQLModel, table=True):
             "gated",
             sqlite_where=text(_OPEN_ELEMENT),
             postgresql_where=text(_OPEN_ELEMENT),
+        ),
+        Index(
+            "job_over",
+            "end_ms",
+            sqlite_where=text("settled AND NOT pruned"),
+            postgresql_where=text("settled AND NOT pruned"),
         ),
         Index(
             "job_contract",
@@ -309,6 +318,7 @@ class Job(SQLModel, table=True):
     met_deadline_ms: int | None = _big(null=True)
     contract: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
     project: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    pruned: bool = _flag()
 
 
 #: Runs that ended by themselves, or by the word of their user: they tell how long runs take.

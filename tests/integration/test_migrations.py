@@ -26,6 +26,7 @@ from scheduler.store import (
     quotas_enterprises,
     reason_tables,
     recon_tables,
+    retention_tables,
     statement_tables,
     tables,
 )
@@ -75,6 +76,7 @@ TABLES = (
     fund_tables,
     job_tables,
     reason_tables,
+    retention_tables,
     statement_tables,
 )
 

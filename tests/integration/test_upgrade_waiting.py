@@ -1,56 +1,50 @@
-"""A database of the first release, with jobs that wait, run and are held, goes on as it is.
-
-``tests/data/first_release.sql`` holds the rows that the first release left behind: a job that
-runs, one that lost its node and waits for its second attempt, one that waits, one that is held.
-"""
+"""A database of the first release, with jobs that wait, run and are held, goes on as it is."""
 
 import sqlite3
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
+from sqlalchemy import Engine
 
 from adapters.contract import Phase
 from scheduler.domain.ids import element_uid
 from scheduler.placement.model import CORRIDOR, JobQueued, RunActive
 from scheduler.store import following, job_commands, leader, migrate, planner_feed
 from scheduler.store.database import open_engine
+from tests import first_release
 from tests.property.job_world import JobWorld
 from tests.simulation.world import OPERATOR
 
-ROWS = Path(__file__).parents[1] / "data" / "first_release.sql"
 RUNS, TRIED, WAITS, HELD = range(180214143385600000, 180214143385600004)
 NOW_MS = 1_790_000_010_000
 
 
 @pytest.fixture
-def it(tmp_path: Path) -> JobWorld:
+def it(each_store: str, tmp_path: Path) -> JobWorld:
     """The first release's database, brought up to date, with a new leader."""
-    file = tmp_path / "corridor.db"
-    engine = open_engine(f"sqlite:///{file}")
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
-    with engine.connect() as raw:
-        connection = raw.execution_options(corridor_write=True)
-        with connection.begin():
-            config.attributes["connection"] = connection
-            command.upgrade(config, "0001")
-    engine.dispose()
-    with sqlite3.connect(file) as old:
-        old.executescript(ROWS.read_text(encoding="utf-8"))
-    old.close()
-    engine = open_engine(f"sqlite:///{file}")
-    assert migrate.upgrade(engine) == migrate.head()
-    engine.dispose()
     world = JobWorld()
-    with sqlite3.connect(file) as new:
-        new.backup(world.db._raw)
-    new.close()
+    if each_store == "sqlite":
+        _bring_up(open_engine(f"sqlite:///{tmp_path / 'corridor.db'}"))
+        with sqlite3.connect(tmp_path / "corridor.db") as new:
+            new.backup(world.db._raw)
+        new.close()
+    else:
+        world.db.spoil()
+        world.db.beside().execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        world.db.engine.dispose()  # what its connections had prepared is of other tables
+        _bring_up(open_engine(world.db.url))
+    world.verify()
     world.clock.ms = NOW_MS
     world.epoch = world.db.do(lambda c: leader.take_over(c, "new", 0))
     world.restart()
     return world
+
+
+def _bring_up(engine: Engine) -> None:
+    first_release.make(engine)
+    assert migrate.current(engine) == "0001"
+    assert migrate.upgrade(engine) == migrate.head()
+    engine.dispose()
 
 
 def test_the_planner_is_told_what_it_was_told_before(it: JobWorld) -> None:

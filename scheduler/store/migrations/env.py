@@ -14,6 +14,7 @@ from scheduler.store import (
     quota_tables,
     reason_tables,
     recon_tables,
+    retention_tables,
     rule_tables,
     statement_tables,
     tables,
@@ -35,6 +36,7 @@ for one in (
     digest_tables.LedgerDigest,
     alert_tables.Alert,
     recon_tables.ReconRun,
+    retention_tables.Retention,
 ):
     assert one.metadata is SQLModel.metadata
 
