@@ -126,12 +126,12 @@ def _open_postgresql(url: URL, limits: StoreLimits) -> Engine:
     options = (
         f"-c lock_timeout={limits.lock_ms} -c statement_timeout={limits.read_ms}"
         f" -c idle_in_transaction_session_timeout={_READ_IDLE_MS} {_PLANS} {_ALIVE}"
+        f" {url.query.get('options', '')}"  # what is said last is what holds
     )
     defaults = {
         "application_name": "corridor",
         "client_encoding": "utf8",
         "connect_timeout": str(limits.connect_s),
-        "options": options,
         **_ALIVE_HERE,
     }
     engine = sa.create_engine(
@@ -139,7 +139,8 @@ def _open_postgresql(url: URL, limits: StoreLimits) -> Engine:
         isolation_level="READ COMMITTED",
         pool_size=limits.readers + 2,
         pool_pre_ping=True,
-        connect_args={key: value for key, value in defaults.items() if key not in url.query},
+        connect_args={key: value for key, value in defaults.items() if key not in url.query}
+        | {"options": options},
     )
     event.listen(engine, "connect", _adapt)
     event.listen(engine, "before_cursor_execute", _translate, retval=True)

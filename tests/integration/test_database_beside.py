@@ -220,6 +220,9 @@ def test_limits_are_told_to_the_server(url: str) -> None:
     assert db.write_future(shown).result() == ["5s", "3s", "2s"]
     assert db.read_sync(shown) == ["7s", "3s", "1h"]
     db.close()
+    db = Database(f"{url}&options=-c lock_timeout=1s", limits)
+    assert db.read_sync(shown) == ["7s", "1s", "1h"], "what the URL says comes last"
+    db.close()
 
 
 def test_a_read_sees_one_snapshot_and_writes_nothing(db: Database) -> None:
