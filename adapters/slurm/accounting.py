@@ -90,3 +90,11 @@ def all_ended(records: Sequence[tuple[NativeJob, Json]]) -> bool:
     """Whether accounting knows the end of the newest stretch."""
     job = records[-1][0]
     return job.ended and job.end_s is not None
+
+
+def start_unknown(records: Sequence[tuple[NativeJob, Json]]) -> bool:
+    """Whether accounting knows the end of a stretch that ran, and not its start.
+
+    It is told of starts and ends in two ways, so that an end may overtake its start.
+    """
+    return any(job.ended and job.state != "CANCELLED" and job.start_s is None for job, _ in records)

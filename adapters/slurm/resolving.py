@@ -140,7 +140,7 @@ class Resolver:
 
     def meter(self, entry: Entry, told: tuple[NativeJob, Json]) -> None:
         """Keep what accounting told of the only stretch of a run that has ended."""
-        if entry.restarts == 0 and entry.usage is None and accounting.all_ended([told]):
+        if entry.restarts == 0 and entry.usage is None and self._told_all(entry, [told]):
             entry.usage = accounting.metered(
                 entry.run, entry.run.submit_ms, Stretches([told]), self._settings.partitions
             )
@@ -153,12 +153,33 @@ class Resolver:
         for entry in entries:
             here = found.get(entry.run.run_id)
             mine = [one for one in here.jobs if one.last.job_id == entry.job_id] if here else []
-            if mine and accounting.all_ended(mine[0].records):
+            if mine and self._told_all(entry, mine[0].records):
                 entry.usage = accounting.metered(
                     entry.run, entry.run.submit_ms, mine[0], self._settings.partitions
                 )
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _told_all(self, entry: Entry, records: Sequence[tuple[NativeJob, Json]]) -> bool:
+        """Whether accounting was told all of a job that has ended, or had the time to be.
+
+        A slurmdbd that is killed may lose a start for good: then nothing is billed, as sacct says.
+        """
+        if not accounting.all_ended(records):
+            return False
+        if not accounting.start_unknown(records):
+            return True
+        ended_s = records[-1][0].end_s or 0
+        well_s = self._now_s() - self._lookup.trouble_s
+        if min(well_s, self._clock.now_s() - ended_s) < self._lookup.lag_s:
+            return False
+        log.warning(
+            "%s: accounting has an end and no start of job %d, run %s: its use is 0 s",
+            self._settings.center,
+            entry.job_id,
+            entry.run.run_id,
+        )
+        return True
 
     async def _looks(self, jobs: Iterable[tuple[RunRef, int]]) -> list[Entry | None]:
         """Look at all of them, and only then raise the first error."""
@@ -218,7 +239,7 @@ class Resolver:
             entry = self._table.saw(run, last, restarts, self._now_s())
         else:
             return None
-        if entry.final and entry.usage is None and accounting.all_ended(stretches.records):
+        if entry.final and entry.usage is None and self._told_all(entry, stretches.records):
             entry.usage = accounting.metered(
                 entry.run, entry.run.submit_ms, stretches, self._settings.partitions
             )

@@ -47,6 +47,7 @@ class Job:
     restarts: int = 0
     forgotten: bool = False  # by the controller
     purged: bool = False
+    start_told_s: float = 0.0  # when accounting hears of its start
     risen: str = ""  # the controller's word of a job whose end it forgot
 
 
@@ -223,15 +224,16 @@ class FakeSlurm:
 
     def _told(self, job: Job) -> dict[str, Any]:
         gone = job.forgotten and not job.end_s
+        start_s = job.start_s if job.start_told_s <= self.now_s else 0
         return {
             "job_id": job.job_id, "name": job.name, "user": job.user, "cluster": "lab",
             "state": {"current": "RUNNING" if gone and job.start_s else job.state, "reason": ""},
-            "time": {"submission": job.submit_s, "start": job.start_s, "end": job.end_s,
-                     "elapsed": max(0, job.end_s - job.start_s) if job.start_s else 0},
+            "time": {"submission": job.submit_s, "start": start_s, "end": job.end_s,
+                     "elapsed": max(0, job.end_s - start_s) if start_s else 0},
             "exit_code": {"status": "SUCCESS", "return_code": 0}, "comment": {"job": job.comment},
             "tres": {"allocated": [{"type": "cpu", "name": None, "count": 1},
                                    {"type": "node", "name": None, "count": 1}]
-                     if job.start_s else []},
+                     if start_s else []},
             "partition": "cpu", "account": "wuhan",
         }  # fmt: skip
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.contract import FailureClass, Phase
+from adapters.contract import FailureClass, Phase, RunRef
 from adapters.errors import Rejected, Unavailable
 from adapters.slurm.center import SlurmCenter
 from tests.unit.adapters.slurm_fake import (
@@ -155,6 +155,47 @@ async def test_a_controller_that_forgot_an_end_is_not_believed(
     assert fake.signaled == [], "Slurm would say to the next who asks that it was cancelled"
     await center.acknowledge([run.run_id])
     assert fake.signaled == [job.job_id], "nobody waits for it any more"
+
+
+async def ended_without_start(fake: FakeSlurm, center: SlurmCenter, start_told_s: float) -> RunRef:
+    """A run of 20 s of whose end accounting hears before its start."""
+    run = make_request()
+    accepted = await center.submit(run)
+    job = fake.jobs[0]
+    fake.run(job)
+    job.start_told_s = fake.now_s + start_told_s
+    await fake.pause(20.0)
+    fake.end(job)
+    await fake.pause(2.0)
+    known = replace(run.ref, native_id=accepted.native_id, submit_ms=accepted.submit_ms)
+    assert (await center.find([known]))[run.run_id].phase is Phase.SUCCEEDED
+    return known
+
+
+async def test_an_end_that_overtook_its_start_is_not_metered_yet(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    known = await ended_without_start(fake, center, 25.0)
+    assert known.run_id not in await center.usage([known])
+    await fake.pause(4.0)
+    [use] = (await center.usage([known]))[known.run_id]
+    assert use.end_ms - use.start_ms == 20_000
+
+
+async def test_a_start_that_accounting_lost_is_not_waited_for_without_end(
+    fake: FakeSlurm, center: SlurmCenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = await ended_without_start(fake, center, 1e9)
+    assert known.run_id not in await center.usage([known])
+    fake.accounting_up = False
+    await fake.pause(20.0)
+    with pytest.raises(Unavailable):
+        await center.usage([known])
+    fake.accounting_up = True
+    assert known.run_id not in await center.usage([known]), "it was away: it may be told now"
+    await fake.pause(20.0)
+    assert (await center.usage([known]))[known.run_id] == ()
+    assert "an end and no start of job 1" in caplog.text
 
 
 async def test_a_job_that_was_put_back_is_no_forgotten_end(
