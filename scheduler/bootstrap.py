@@ -6,40 +6,42 @@ API takes jobs as soon as it listens; the planner's snapshot and Ray come up bes
 
 import asyncio
 import contextlib
-import os
-import random
-import socket
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import grpc
 import structlog
 
 from adapters.contract import CenterAdapter
-from scheduler import __version__, databases, openers, setting_up
+from scheduler import __version__, databases, leading, openers, setting_up
 from scheduler.clock import Clock, WallClock
 from scheduler.config import BadConfig
+from scheduler.control.leaders_view import LeadersCenters, LeadersPlanner
+from scheduler.control.leadership import Leadership
 from scheduler.control.loop import ControlLoop
-from scheduler.control.simulations import Simulations
+from scheduler.control.simulations import RayPlayer, Simulations
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
+from scheduler.errors import TemporarilyAway
 from scheduler.health_opener import health_watch
 from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
 from scheduler.rpc import server
 from scheduler.rpc.adapter_servicer import Agents
+from scheduler.rpc.forwarding import Forwarder
 from scheduler.rpc.job_servicer import JobServicer
-from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import ServingServer
 from scheduler.services import identity
 from scheduler.services.context import Context
 from scheduler.settings import Settings
-from scheduler.store import center_file, centers, migrate, newest, seed
+from scheduler.store import migrate, newest, seed
 from scheduler.store.centers import CenterRow
 from scheduler.store.database import Connection, Database
-from scheduler.store.seed_centers import SeedCenter
+from scheduler.store.lease_line import application_of, with_application
 
 log = structlog.get_logger()
 
@@ -62,9 +64,9 @@ class Service:
     context: Context
     db: Database
     clock: Clock
-    loop: ControlLoop
+    leadership: Leadership
     metrics: Metrics
-    adapters: Mapping[str, CenterAdapter]
+    opener: leading.TermOpener
     address: str
     metrics_address: str
     _serving: ServingServer
@@ -74,22 +76,34 @@ class Service:
         self._asked = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
 
+    @property
+    def loop(self) -> ControlLoop:
+        """The loop of the present term. Raises ``TemporarilyAway`` while another replica leads."""
+        if self.leadership.present is None:
+            raise TemporarilyAway("this replica does not lead")
+        return self.leadership.present
+
+    @property
+    def adapters(self) -> Mapping[str, CenterAdapter]:
+        """The adapters of the present term, or of the last one."""
+        return self.opener.adapters
+
     def ask_to_stop(self) -> None:
         """Let ``wait_stopped`` return: what a signal does."""
         self._asked.set()
 
     async def wait_stopped(self) -> StopReason:
-        """Wait until the service is asked to stop, or another leader took over."""
+        """Wait until the service is asked to stop, or was replaced and cannot follow."""
         waits = [
             asyncio.create_task(self._asked.wait()),
-            asyncio.create_task(self.loop.fenced.wait()),
+            asyncio.create_task(self.leadership.ended.wait()),
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()
-        return StopReason.FENCED if self.loop.fenced.is_set() else StopReason.ASKED
+        return StopReason.FENCED if self.leadership.ended.is_set() else StopReason.ASKED
 
     async def stop(self, drain: bool = True) -> None:
         """End in order: no new calls, those under way within ``server.drain_s``, then the rest.
@@ -122,68 +136,87 @@ async def start_service(
     to do; then nothing is left open.
     """
     credentials = openers.credentials(settings)
+    instance = secrets.token_hex(6)
     async with contextlib.AsyncExitStack() as opened:
-        db = _open_database(settings, database, opened)
+        db = _open_database(settings, database, instance, opened)
         newest_ms, newest_uid = await db.read(lambda c: (newest.newest_ms(c), newest.newest_uid(c)))
         time = openers.clock(settings, newest_ms) if clock is None else clock
-        given = openers.centers_of_file(settings)
-        rows = await db.read(lambda c: center_file.planned(c, given, time.now_ms()))
         metrics = Metrics()
-        if adapters is None:  # before the store is changed: what cannot be opened is not stored
-            named = {one.center for one in given}
-            adapters = openers.adapters(settings, rows, time, metrics, named)
-        rows = await _apply_centers(settings, db, given, time)
-        loop = ControlLoop(
-            db=db,
-            clock=time,
-            adapters=adapters,
-            metrics=metrics,
-            settings=openers.loop_settings(settings),
-            decode_spec=decode_spec,
-            holder=f"{socket.gethostname()}:{os.getpid()}",
-            rng=random.Random(),
-            books=openers.book_desk(settings),
-        )
-        context = Context(
-            db=db,
-            clock=time,
-            wall_ms=wall_ms,
-            ids=IdGenerator(0, wall_ms, newest_uid),
-            planner=loop.planner,
-            centers=loop.centers,
-            simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
-            version=__version__,
-            simulator=_simulations(settings, loop),
-            approvals=_approvals(settings),
-            on_verified=metrics.health.verified,
-        )
-        agents = openers.agents(adapters, loop, metrics, settings.server.agents_listen)
+        opener = leading.TermOpener(settings, db, time, metrics, adapters)
+        opened.push_async_callback(opener.close)
+        rows = await opener.prepare()
+        line = leading.line(settings, db, time, instance)
+        opened.callback(line.close)
+        number = await asyncio.to_thread(line.join)
+        ids = IdGenerator(number, wall_ms, newest_uid)
+        leadership = Leadership(
+            line, number, opener.open, metrics.lead, times=leading.times(settings),
+            alone=leading.is_alone(db, rows), renumber=ids.renumber,
+        )  # fmt: skip
+        context = _context(settings, db, time, ids, leadership, rows, metrics)
         jobs = JobServicer(context, metrics.accepted)
-        serving = _build_server(settings, context, jobs, metrics, credentials, agents)
+        lead = leading.KnownLead(leadership, instance)
+        forwarder = Forwarder(
+            lead, leading.replica_name(settings), partial(leading.open_peer, settings)
+        )
+        opened.push_async_callback(forwarder.close)
+        agents = Agents(opener.remote, lambda: leadership.epoch, settings.server.agents_listen)
+        serving = _build_server(settings, context, jobs, metrics, credentials, agents, forwarder)
+        leadership.on_reach = serving.reaches_store
         metrics_address = ""
         if settings.metrics.listen:
             metrics_address, close = openers.metrics_endpoint(settings.metrics.listen, metrics)
             opened.callback(close)
-        opened.push_async_callback(loop.stop)
-        health = health_watch(settings, db, lambda: loop, metrics, jobs.watched_to)
+        opened.push_async_callback(leadership.stop)
+        health = health_watch(settings, db, lambda: leadership.present, metrics, jobs.watched_to)
         opened.push_async_callback(health.stop)
         health.start()
-        await serving.start()  # first: Ray, which the loop raises, takes seconds of this process
+        await serving.start()  # first: Ray, which a leader raises, takes seconds of this process
         opened.push_async_callback(serving.drain, 0.0)
-        await loop.start()
+        await asyncio.to_thread(line.listens_at, leading.advertised(settings, serving.port))
+        await leadership.start()
+        await opener.put_away()
         address = f"{settings.server.listen.rpartition(':')[0]}:{serving.port}"
         service = Service(
-            settings, context, db, time, loop, metrics, adapters, address, metrics_address,
+            settings, context, db, time, leadership, metrics, opener, address, metrics_address,
             serving, opened.pop_all(),
         )  # fmt: skip
     _say_serving(service, rows, tls=credentials is not None)
     return service
 
 
-def _simulations(settings: Settings, loop: ControlLoop) -> Simulations:
+def _context(
+    settings: Settings,
+    db: Database,
+    time: Clock,
+    ids: IdGenerator,
+    leadership: Leadership,
+    rows: Sequence[CenterRow],
+    metrics: Metrics,
+) -> Context:
+    """Return what use cases are given; the planner and the centers are those of whoever leads."""
+
+    def ray_player() -> RayPlayer | None:
+        loop = leadership.present
+        return None if loop is None else loop.planner.ray_player()
+
+    def present() -> ControlLoop | None:
+        return leadership.present
+
     policy = openers.loop_settings(settings).policy
-    player = loop.planner.ray_player
-    return Simulations(loop.db, loop.clock, policy, settings.simulation, player)
+    return Context(
+        db=db,
+        clock=time,
+        wall_ms=wall_ms,
+        ids=ids,
+        planner=LeadersPlanner(present),
+        centers=LeadersCenters(present),
+        simulated=not isinstance(time, WallClock) or any(row.simulated for row in rows),
+        version=__version__,
+        simulator=Simulations(db, time, policy, settings.simulation, ray_player),
+        approvals=_approvals(settings),
+        on_verified=metrics.health.verified,
+    )
 
 
 def _approvals(settings: Settings) -> Approvals:
@@ -191,27 +224,8 @@ def _approvals(settings: Settings) -> Approvals:
     return Approvals(given.threshold_fen, given.two_person, given.window_days)
 
 
-async def _apply_centers(
-    settings: Settings, db: Database, given: Sequence[SeedCenter], time: Clock
-) -> list[CenterRow]:
-    """Bring the store in line with the file of centers, if there is one; returns all centers."""
-    source = settings.centers.file
-    if source:
-        applied = await db.write(
-            lambda c: center_file.apply(c, given, source, time.now_ms(), wall_ms())
-        )
-        log.info(
-            "centers_applied",
-            file=source,
-            added=applied.added,
-            changed=applied.changed,
-            only_stored=applied.only_stored,
-        )
-    return await db.read(lambda c: centers.list_centers(c, time.now_ms()))
-
-
 def _open_database(
-    settings: Settings, database: Database | None, opened: contextlib.AsyncExitStack
+    settings: Settings, database: Database | None, instance: str, opened: contextlib.AsyncExitStack
 ) -> Database:
     """Lock the data directory, open the database and hold it to this version's schema."""
     url = settings.database_url if database is None else database.url
@@ -219,7 +233,10 @@ def _open_database(
     if path is not None and not path.is_file():
         raise migrate.BadSchema(f"there is no database {path}; run `corridor init` first")
     opened.callback(openers.data_lock(settings).close)
-    db = databases.opened(settings) if database is None else database
+    if database is None:
+        named = with_application(databases.url(settings), application_of(instance))
+        database = Database(named, databases.limits(settings))
+    db = database
     opened.callback(db.close)
     migrate.check(db.engine)
     return db
@@ -232,6 +249,7 @@ def _build_server(
     metrics: Metrics,
     credentials: grpc.ServerCredentials | None,
     agents: Agents,
+    forwarder: Forwarder,
 ) -> ServingServer:
     try:
         return server.build(
@@ -242,6 +260,7 @@ def _build_server(
             credentials=credentials,
             agents=agents,
             agents_port=openers.agents_port(settings),
+            forwarder=forwarder,
         )
     except OSError as error:
         raise BadConfig(f"server.listen: {error}") from error
@@ -250,12 +269,14 @@ def _build_server(
 def _say_serving(service: Service, rows: list[CenterRow], *, tls: bool) -> None:
     settings = service.settings
     metrics = service.metrics_address
+    url = service.db.engine.url.difference_update_query(["application_name"])
     log.info(
         "serving",
         address=service.address,
         tls=tls,
-        database=service.db.engine.url.render_as_string(hide_password=True),
+        database=url.render_as_string(hide_password=True),
         metrics=f"http://{metrics}/metrics" if metrics else "none",
+        leads=service.leadership.epoch is not None,
         planner="in process" if settings.planner.ray == "off" else "in process until Ray is up",
         centers=[row.center for row in rows if not row.simulated],
         simulated_centers=[row.center for row in rows if row.simulated],

@@ -22,6 +22,10 @@ class WallClock:
     def __init__(self) -> None:
         self._offset_ms = time.time() * 1000 - time.monotonic() * 1000
 
+    def not_before(self, at_ms: int) -> None:
+        """Go on from an instant that has not come yet by this clock."""
+        self._offset_ms += max(0, at_ms - self.now_ms())
+
     def now_ms(self) -> int:
         return int(self._offset_ms + time.monotonic() * 1000)
 
@@ -46,6 +50,10 @@ class ScaledClock:
     def set_speed(self, speed: float) -> None:
         """Go on from now at another speed; who waits for an instant may wake late by it once."""
         self._set(self.now_ms(), speed)
+
+    def not_before(self, at_ms: int) -> None:
+        """Go on from an instant that has not come yet by this clock."""
+        self._set(max(at_ms, self.now_ms()), self.speed)
 
     def _set(self, start_ms: int, speed: float) -> None:
         if speed <= 0:

@@ -13,6 +13,7 @@ from scheduler import __version__
 from scheduler.control.center_worker import Tracked
 from scheduler.metrics_figures import StoreFigures
 from scheduler.metrics_health import HealthGauges
+from scheduler.metrics_lease import LeaseGauges
 from scheduler.metrics_making import Maker
 from scheduler.placement.core import WaitingCounts
 from scheduler.placement.sampling import Judged
@@ -40,6 +41,7 @@ class Metrics:
         self._of_service(make)
         self.figures = StoreFigures(make)
         self.health = HealthGauges(make)
+        self.lead = LeaseGauges(make, self.leader)
 
     def _of_jobs(self, make: Maker) -> None:
         counter, histogram = make.counter, make.histogram

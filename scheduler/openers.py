@@ -26,18 +26,17 @@ from scheduler.clock import Clock, ScaledClock, WallClock
 from scheduler.config import BadConfig
 from scheduler.control.bookkeeping import BookDesk
 from scheduler.control.digesting import DigestDesk
-from scheduler.control.loop import ControlLoop
 from scheduler.control.settings import LoopSettings
 from scheduler.control.settled_runs import SettledRuns
 from scheduler.control.webhook import Webhook
 from scheduler.domain.queue_depth import queue_max
 from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
-from scheduler.rpc.adapter_servicer import Agents
 from scheduler.rpc.server import AgentsPort
 from scheduler.settings import Settings
 from scheduler.signing import BadKey, Signer
 from scheduler.store.centers import CenterRow
+from scheduler.store.database import Database
 from scheduler.store.lock import DataLock
 from scheduler.store.seed_centers import SeedCenter
 from scheduler.store.seed_centers import read_file as read_centers
@@ -287,28 +286,21 @@ def adapters(
     return opened
 
 
-def agents(
-    opened: Mapping[str, CenterAdapter], loop: ControlLoop, metrics: Metrics, agents_listen: str
-) -> Agents:
-    """Return the centers that are reached through their agents, for who serves those.
-
-    Agents are welcome while ``loop`` leads, and told what its store is done with; with a
-    certificate only, if there is an ``agents_listen`` for those.
-    """
+def remote_centers(
+    opened: Mapping[str, CenterAdapter], db: Database, metrics: Metrics
+) -> dict[str, RemoteCenter]:
+    """Return the centers that are reached through their agents, for who serves those; the agents
+    are told what the store is done with."""
     found: dict[str, RemoteCenter] = {}
     for center, adapter in opened.items():
         while isinstance(adapter, Gate):
             adapter = adapter.inner
         if isinstance(adapter, RemoteCenter):
-            adapter.settled = SettledRuns(loop.db)
+            adapter.settled = SettledRuns(db)
             adapter.on_event = partial(metrics.agent, center)
             metrics.agent(center, "known", 1)
             found[center] = adapter
-
-    def epoch() -> int | None:
-        return None if loop.fenced.is_set() else loop.epoch or None
-
-    return Agents(found, epoch, agents_listen)
+    return found
 
 
 def metrics_endpoint(listen: str, metrics: Metrics) -> tuple[str, Callable[[], None]]:

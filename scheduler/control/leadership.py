@@ -1,4 +1,4 @@
-"""Terms of leadership, one after the other: a replica leads, is replaced, follows, and leads again.
+"""Terms of leadership, one after another: a replica leads, is replaced, follows, and leads again.
 
 Whether it may lead is found out beside, in a thread (``beating``). Here a term is opened when it
 may and closed when it may not any more. What a term does is fenced by its epoch, so that one which
@@ -45,10 +45,6 @@ class LeadershipMetrics(Protocol):
         """This process became the leader."""
         ...
 
-    def term_ended(self) -> None:
-        """What only the leader measures is not measured here any more."""
-        ...
-
 
 class OtherLeads(CorridorError):
     """Another replica leads, and this one cannot follow."""
@@ -61,7 +57,7 @@ class Leadership:
 
     ``open_term`` takes an epoch and returns a loop that was started under it. A replica that is
     ``alone`` never follows: it does not start while another one leads, and ``ended`` is set once
-    it is replaced. ``on_reach`` hears whether the database answers.
+    it is replaced.
     """
 
     def __init__(
@@ -74,12 +70,11 @@ class Leadership:
         times: BeatTimes | None = None,
         alone: bool = False,
         renumber: Callable[[int], None] = lambda number: None,
-        on_reach: Callable[[bool], Awaitable[None]] | None = None,
         now_s: Callable[[], float] = boot_s,
     ) -> None:
         self._times = times or BeatTimes()
         self._open_term, self._metrics, self._alone = open_term, metrics, alone
-        self._on_reach, self._now_s = on_reach, now_s
+        self._now_s = now_s
         self._beat = Beat(line, number, self._times, now_s, self._tell, renumber)
         #: The loop of the present term; None while this replica follows.
         self.present: ControlLoop | None = None
@@ -87,8 +82,10 @@ class Leadership:
         self.lease: Lease | None = None
         self.ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._epoch = self._given_up = 0
+        self._epoch = self._given_up = self._told = 0
         self._changed = asyncio.Event()
+        #: Hears whether the database answers.
+        self.on_reach: Callable[[bool], Awaitable[None]] | None = None
         self._reached = True
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -156,8 +153,10 @@ class Leadership:
         if epoch != self._epoch:
             self._epoch = epoch
             self._changed.set()
-        if not epoch and standing.lease is not None and self.present is None:
-            self._metrics.leader(False, standing.lease.epoch)
+        led_by = 0 if standing.lease is None else standing.lease.epoch
+        if not epoch and self.present is None and led_by != self._told:
+            self._told = led_by
+            self._metrics.leader(False, led_by)
 
     async def _turn_forever(self) -> None:
         """Show the thread that this event loop turns; give up a lead that nobody confirms.
@@ -172,8 +171,8 @@ class Leadership:
                 log.error("lead_in_doubt", epoch=self._epoch, hint="the database does not answer")
                 self._drop()
             reached = now_s - self._beat.reached_s < 2 * self._times.lasts_s
-            if reached != self._reached and self._on_reach is not None:
-                await self._on_reach(reached)
+            if reached != self._reached and self.on_reach is not None:
+                await self.on_reach(reached)
             self._reached = reached
             await asyncio.sleep(_TURN_S)
 
@@ -208,7 +207,7 @@ class Leadership:
     async def _begin(self, epoch: int) -> None:
         self._beat.willing = False
         self.present = await self._open_term(epoch)
-        self.lease = None
+        self.lease, self._told = None, 0
         self._metrics.took_over()
 
     async def _wait_elected(self) -> None:
@@ -237,7 +236,6 @@ class Leadership:
         loop, self.present = self.present, None
         if loop is not None:
             await loop.stop()
-            self._metrics.term_ended()
 
 
 def _unexpected(error: Exception) -> Exception | None:

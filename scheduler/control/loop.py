@@ -37,13 +37,7 @@ from scheduler.domain.reports import Report
 from scheduler.domain.spec import JobSpec
 from scheduler.domain.states import RUN_TERMINAL
 from scheduler.errors import TemporarilyAway
-from scheduler.placement.model import (
-    CitySet,
-    Delta,
-    PoolSet,
-    Promised,
-    Unparked,
-)
+from scheduler.placement.model import CitySet, Delta, PoolSet, Promised, Unparked
 from scheduler.store import feed, ingest, leader, planner_feed, runs
 from scheduler.store import promises as kept
 from scheduler.store.database import Connection, Database
@@ -125,11 +119,13 @@ class ControlLoop:
         await self._take_over()
         await self.load()
 
-    async def _take_over(self) -> None:
+    async def _take_over(self, epoch: int | None = None) -> None:
         now_ms = self.clock.now_ms()
-        self.epoch = await self.db.write(
-            lambda c: leader.take_over(c, self._holder, now_ms), alone=True
-        )
+        if epoch is None:
+            epoch = await self.db.write(
+                lambda c: leader.take_over(c, self._holder, now_ms), alone=True
+            )
+        self.epoch = epoch
         self.metrics.leader(True, self.epoch)
         self._heard, open_runs = await self.db.read(lambda c: (feed.head(c), runs.open_runs(c)))
         self._track(open_runs)
@@ -137,9 +133,12 @@ class ControlLoop:
         await self.planner.start()
         log.info("leading", epoch=self.epoch, centers=sorted(self.workers))
 
-    async def start(self) -> None:
-        """Take the lead, take over open runs, and begin; the planner is filled beside."""
-        await self._take_over()
+    async def start(self, epoch: int | None = None) -> None:
+        """Take the lead, take over open runs, and begin; the planner is filled beside.
+
+        With an ``epoch`` that was taken already it leads under that one.
+        """
+        await self._take_over(epoch)
         loop = asyncio.get_running_loop()
 
         def wake() -> None:

@@ -10,10 +10,12 @@ from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from scheduler.domain.leases import Lease
+from scheduler.errors import CorridorError
 from scheduler.store import leader, replicas
+from scheduler.store.database import Database
 from scheduler.store.engine import open_engine
 from scheduler.store.leader import Candidate
 from scheduler.store.replicas import Newcomer
@@ -36,13 +38,18 @@ _TIMES: Final = {
 }
 
 
-class LineLost(Exception):
+class LineLost(CorridorError):
     """The database did not answer, or not in time."""
+
+    reason = "DATABASE_AWAY"
 
 
 def with_application(url: str, application: str) -> str:
-    """Return a URL whose connections name an application; that of SQLite as it is."""
-    parsed = make_url(url)
+    """Return a URL of PostgreSQL whose connections name an application; any other as it is."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return url  # who opens it says what is wrong
     if parsed.drivername == "sqlite":
         return url
     named = parsed.update_query_dict({"application_name": application})
@@ -140,3 +147,48 @@ class LeaseLine:
                 return call(connection)
         except OperationalError as error:
             raise LineLost(str(error.orig)) from error
+
+
+class OnlyLine:
+    """The line of the one process that works on a database of SQLite: it leads whenever it asks.
+
+    ``holder`` names it in the leader's row, ``now_ms`` is its clock.
+    """
+
+    def __init__(self, db: Database, holder: str, now_ms: Callable[[], int]) -> None:
+        self._db, self._holder, self._now_ms = db, holder, now_ms
+
+    def join(self) -> int:
+        """Return the one number there is."""
+        return 0
+
+    def seen(self, number: int) -> bool:
+        """Nobody looks."""
+        return True
+
+    def look(self) -> tuple[Lease | None, int]:
+        """Nobody else can lead."""
+        return None, 0
+
+    def take(self, judged: Lease | None) -> int | None:
+        """Take the lead; returns the new epoch."""
+        now_ms = self._now_ms()
+        return self._db.write_future(
+            lambda c: leader.take_over(c, self._holder, now_ms), alone=True
+        ).result()
+
+    def renew(self, epoch: int) -> bool:
+        """There is no lease: a write that is fenced says when it is over."""
+        return True
+
+    def release(self, epoch: int) -> None:
+        """There is none."""
+
+    def listens_at(self, address: str) -> None:
+        """Nobody looks for it."""
+
+    def leave(self) -> None:
+        """Nobody misses it."""
+
+    def close(self) -> None:
+        """There is no line."""
