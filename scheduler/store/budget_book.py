@@ -3,6 +3,10 @@
 Every change of a budget is an entry of the journal, and what is written is the sum of the entries:
 so that replaying the journal gives the budgets (``scheduler.store.budget_journal``). The writes are
 conditional on what must stay free, with the CHECKs of the tables behind them.
+
+Who changes budgets reads the terms by ``lock_terms``, before the book and before any money is
+locked: what is decided is decided by figures that nobody else moves meanwhile. Openings and loans
+lead from any city to any other, so there is one lock for all.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,6 +25,7 @@ _TERMS: Final = (
     "city, enabled, months, mode, overburn_bps, carry, roll_over, enterprises_free, omega_bps,"
     " grace_s, keep_bps, debt_cap_bps, repay_bps"
 )
+_LOCKED: Final = ' ORDER BY city COLLATE "C" FOR UPDATE'
 _BUDGETS: Final = (
     # An enterprise that moved is under the terms of the city where it is now.
     "b.node, b.flavor, b.period, coalesce(e.city, b.city), b.allotted_unit_seconds,"
@@ -63,11 +68,23 @@ class _Moves:
         self.opened = self.opened or entry.kind is Kind.OPEN
 
 
+def lock_terms(connection: Connection) -> dict[str, CityTerms]:
+    """Return what ``read_terms`` does; until the transaction ends no other changes budgets.
+
+    Waits for those that do. On SQLite a transaction that writes is alone from its beginning.
+    """
+    return _terms(connection, "" if connection.dialect.name == "sqlite" else _LOCKED)
+
+
 def read_terms(connection: Connection) -> dict[str, CityTerms]:
     """Return the terms of all cities that ever had budgets: few rows, none at first."""
+    return _terms(connection, "")
+
+
+def _terms(connection: Connection, locked: str) -> dict[str, CityTerms]:
     found: dict[str, CityTerms] = {}
     for city, enabled, months, mode, *rest, opened_ms in bulk_read(
-        connection, f"SELECT {_TERMS}, opened_until_ms FROM budget_city"
+        connection, f"SELECT {_TERMS}, opened_until_ms FROM budget_city{locked}"
     ):
         overburn, carry, roll_over, free, omega, grace, keep, cap, repay = rest
         terms = Terms(

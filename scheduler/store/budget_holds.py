@@ -126,8 +126,11 @@ def _wanted(one: paying.Wanted) -> Wanted:
 
 
 def load(connection: Connection, runs: Collection[tuple[str, str]], now_ms: int) -> Budgets:
-    """Load the budgets of (city, enterprise) pairs; a period that has begun is opened first."""
-    terms = budget_book.read_terms(connection)
+    """Load the budgets of (city, enterprise) pairs; a period that has begun is opened first.
+
+    Nobody else changes budgets until the transaction ends.
+    """
+    terms = budget_book.lock_terms(connection)
     cities = {city for city, _ in runs if city in terms and terms[city].terms.enabled}
     if not cities:
         return Budgets(Book({}), now_ms)
@@ -168,9 +171,12 @@ def settle(
     """Count the use of runs (none for those that are not billed) and free the rest of their holds.
 
     Runs without an open hold are left alone. Returns the cities that have more free than before.
+    Nobody else changes budgets until the transaction ends.
     """
-    terms = budget_book.read_terms(connection)
-    if not terms or not ended:
+    if not ended:
+        return set()
+    terms = budget_book.lock_terms(connection)
+    if not terms:
         return set()
     holds = _open_holds(connection, ended)
     if not holds:

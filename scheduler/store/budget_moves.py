@@ -37,6 +37,7 @@ def follow(connection: Connection, now_ms: int, epoch: int | None = None) -> set
     """
     if epoch is not None:
         leader.check(connection, epoch)
+    terms = budget_book.lock_terms(connection)
     moved: dict[Key, tuple[str, str]] = {
         (node, flavor, period): (old, new)
         for node, flavor, period, old, new in bulk_read(
@@ -47,7 +48,6 @@ def follow(connection: Connection, now_ms: int, epoch: int | None = None) -> set
     }
     if not moved:
         return set()
-    terms = budget_book.read_terms(connection)
     book = budget_book.load(connection, terms, nodes={key[0] for key in moved}, since_ms=now_ms)
     closed = [key for key, (_, new) in moved.items() if not _fits(terms, new, key)]
     for key in closed:

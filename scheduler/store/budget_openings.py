@@ -38,7 +38,7 @@ def open_due(connection: Connection, now_ms: int, epoch: int | None = None) -> s
     """
     if epoch is not None:
         leader.check(connection, epoch)
-    terms = budget_book.read_terms(connection)
+    terms = budget_book.lock_terms(connection)
     if not any_due(terms, now_ms):
         return set()
     cities: set[str] = set()

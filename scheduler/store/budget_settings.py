@@ -59,6 +59,7 @@ def update_settings(connection: Connection, city: str, terms: Terms, change: Cha
     for what only an operator may change.
     """
     check_city(connection, change.actor.scope, city)
+    budget_book.lock_terms(connection)
     before = _read(connection, city)
     check_etag(change.etag, before.etag, f"the budget settings of {city}")
     changed = {
@@ -100,14 +101,11 @@ def update_settings(connection: Connection, city: str, terms: Terms, change: Cha
 def terms_to_change(
     connection: Connection, city: str, now_ms: int, *, make: bool
 ) -> dict[str, CityTerms]:
-    """Return all terms, with those of ``city`` locked against others and its periods opened.
+    """Return all terms, with the periods of ``city`` opened and all locked against others.
 
     A city without budgets gets the default terms if ``make``, else ``WrongState``.
     """
-    locked = connection.execute(
-        text("UPDATE budget_city SET version = version WHERE city = :city"), {"city": city}
-    )
-    if not locked.rowcount:
+    if city not in budget_book.lock_terms(connection):
         if not make:
             raise WrongState(
                 f"city {city} has no budgets; an operator sets its first",
@@ -116,7 +114,8 @@ def terms_to_change(
             )
         _make(connection, city, Terms(), now_ms)
         connection.execute(
-            text("UPDATE budget_city SET version = 1 WHERE city = :city"), {"city": city}
+            text("UPDATE budget_city SET version = 1 WHERE city = :city AND version = 0"),
+            {"city": city},
         )
     budget_moves.follow(connection, now_ms)
     budget_openings.open_due(connection, now_ms)

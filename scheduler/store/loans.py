@@ -216,6 +216,7 @@ def decline(connection: Connection, loan_id: int, change: Change) -> LoanRow:
 
 
 def _waiting(connection: Connection, actor: Principal, loan_id: int) -> LoanRow:
+    budget_book.lock_terms(connection)  # nobody else decides on it now
     loan = get_loan(connection, actor.scope, loan_id)
     if loan.state not in PENDING:
         raise WrongState(
@@ -225,7 +226,7 @@ def _waiting(connection: Connection, actor: Principal, loan_id: int) -> LoanRow:
 
 
 def _load(connection: Connection, wanted: Proposal, now_ms: int) -> tuple[Key, Key, Book]:
-    """Return (lender's budget, borrower's, the book), with both cities locked against others."""
+    """Return (lender's budget, borrower's, the book), with all budgets locked against others."""
     terms: dict[str, CityTerms] = {}
     for city in sorted((wanted.lender, wanted.borrower)):
         terms = budget_settings.terms_to_change(connection, city, now_ms, make=False)
@@ -307,6 +308,7 @@ def forgive(connection: Connection, debt: DebtRow, change: Change) -> DebtRow:
     Raises ``NotFound`` for a debt there is not, ``InvalidRequest`` for more than is owed.
     """
     check_corridor(change.actor.scope, "debt")
+    budget_book.lock_terms(connection)
     key = (debt.lender, debt.borrower, debt.flavor)
     owed = connection.execute(
         text(

@@ -2,7 +2,8 @@
 
 Two transactions that lock the same rows in different orders wait for each other forever. So
 whoever moves money locks all that it will touch by one call of ``lock``, before it reads what it
-decides on: what it read then stays true until it commits.
+decides on: what it read then stays true until it commits. Who changes budgets too locks those
+before (``budget_book.lock_terms``).
 """
 
 from collections.abc import Iterable

@@ -126,14 +126,14 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
             _note(work, one)
     _resolve(connection, work)
     work.rows.write_lines(connection)
+    counted = {(one.uid, one.attempt): one.usage if one.billed else () for one in ended}
+    freed = budget_holds.settle(connection, counted, now_ms)  # budgets are locked before money
     _lock(connection, work, over)
     if over:
         over.sort(key=lambda one: (one.one.uid, one.one.attempt))  # whoever reported first
         _charge_beyond(connection, work, over)
         _resolve(connection, work)
     work.rows.write(connection)
-    counted = {(one.uid, one.attempt): one.usage if one.billed else () for one in ended}
-    freed = budget_holds.settle(connection, counted, now_ms)
     settled = {(one.one.uid, one.one.attempt): _settled(one.bill) for one in endings}
     return Settlements(settled, freed | _freed_cities(connection, work))
 
