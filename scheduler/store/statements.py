@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, text
 
 from quota.statements import MOVES, Party, Range, StatementKind, StatementState, Totals
 from scheduler.domain.principal import Principal, Scope
-from scheduler.errors import AlreadyThere, NotFound, WrongState
+from scheduler.errors import AlreadyThere, Conflict, NotFound, WrongState
 from scheduler.store import audit_trail
 from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.statement_tables import (
@@ -286,7 +286,10 @@ def move(
     connection: Connection, actor: Principal, row: StatementRow, to: StatementState,
     *, now_ms: int, wall_ms: int, reason: str, **changes: str,
 ) -> StatementRow:  # fmt: skip
-    """Move a statement on, with who did it; returns it as it stands. Raises ``WrongState``."""
+    """Move a statement on, with who did it; returns it as it stands.
+
+    Raises ``WrongState``, and ``Conflict`` if another moved it at the same time.
+    """
     state = StatementState(row.state)
     if to not in MOVES[state]:
         raise WrongState(
@@ -304,7 +307,7 @@ def move(
         {"state": str(to), "number": row.number, "before": row.state, **values},
     )
     if done.rowcount != 1:
-        raise RuntimeError(f"statement {row.number} moved beside this transaction")
+        raise Conflict(f"statement {row.number} was moved at this moment; look at it again")
     moved = get_statement(connection, Scope(), row.number)
     _note(connection, actor, f"STATEMENT_{to}", row, moved, wall_ms, reason)
     return moved

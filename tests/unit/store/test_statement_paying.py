@@ -9,12 +9,16 @@ import io
 import pytest
 
 from adapters.contract import Phase
+from quota.statements import StatementState
+from scheduler.errors import Conflict
 from scheduler.services import statements as use_cases
+from scheduler.store import statements
 from tests.simulation.hands import Hands
 from tests.simulation.world import OPERATOR
 from tests.unit.store.statement_hands import (
     MONTH,
     NEXT,
+    WHY,
     charged,
     close,
     context_of,
@@ -162,3 +166,26 @@ def test_paying_moves_no_fund_and_no_statement(books: Hands) -> None:
     pay(books, number)
     assert {a: fen for a, fen in money(books).items() if a.startswith("fund:")} == funds
     assert export(books, number, "CSV") == before
+
+
+# --- two at once ----------------------------------------------------------------------------------
+
+
+def test_what_another_moved_at_the_same_moment_is_to_be_looked_at_again(books: Hands) -> None:
+    """Two services read a draft, and both issue it: one of them is told so, and writes nothing."""
+    draft = make(books, "CITY", "wuhan").row
+
+    def issue_what_was_read() -> None:
+        books.db.do(
+            lambda c: statements.move(
+                c, OPERATOR, draft, StatementState.ISSUED, now_ms=books.clock.ms, wall_ms=0,
+                reason=WHY,
+            )
+        )  # fmt: skip
+
+    issue_what_was_read()
+    with pytest.raises(Conflict, match="was moved at this moment"):
+        issue_what_was_read()
+    assert books.db.rows("SELECT count(*) FROM audit_event WHERE action = 'STATEMENT_ISSUED'") == [
+        (1,)
+    ]
