@@ -114,7 +114,8 @@ class SubmissionDesk:
             )
         except Exception as error:
             if len(group) == 1:
-                _end(group[0][1], error)
+                submission, future = group[0]
+                _end(future, await _stored_beside(db, submission) or error)
                 return
             # One of them cannot be stored: each alone, so that the others do not suffer.
             for one in group:
@@ -122,6 +123,13 @@ class SubmissionDesk:
             return
         for (_, future), outcome in zip(group, outcomes, strict=True):
             _end(future, outcome)
+
+
+async def _stored_beside(db: Database, submission: Submission) -> Outcome | None:
+    """Return what another replica stored under the same key since this one looked for it."""
+    key = submission.key
+    found = await db.read(lambda connection: submissions.find(connection, [key]))
+    return found.get((key.enterprise, key.request_id))
 
 
 def _end(future: asyncio.Future[Outcome], outcome: Outcome | Exception) -> None:
