@@ -7,6 +7,7 @@ CorridorError
 ├── AlreadyThere        something of that name exists: ALREADY_EXISTS + ErrorInfo
 ├── Conflict            the etag is stale: ABORTED + ErrorInfo
 ├── WrongState          not possible in this state: FAILED_PRECONDITION + PreconditionFailure
+├── TooOld              what was asked for is no longer kept: OUT_OF_RANGE + ErrorInfo
 ├── QuotaExceeded       above a limit for good: RESOURCE_EXHAUSTED + QuotaFailure
 ├── Unauthenticated     no or no valid token: UNAUTHENTICATED + ErrorInfo
 ├── Forbidden           a valid token, but not for this: PERMISSION_DENIED + ErrorInfo
@@ -90,6 +91,12 @@ class WrongState(CorridorError):
     def __init__(self, message: str, *, subject: str, reason: str | None = None) -> None:
         super().__init__(message, reason=reason)
         self.subject = subject
+
+
+class TooOld(CorridorError):
+    """It was there, and is no longer kept."""
+
+    reason = "TOO_OLD"
 
 
 class QuotaExceeded(CorridorError):

@@ -84,6 +84,8 @@ def loop_settings(settings: Settings) -> LoopSettings:
         metrics_s=times.metrics_s,
         reasons_s=times.reasons_s,
         reasons_keep_d=times.reasons_keep_d,
+        events_keep_d=settings.retention.events_d,
+        jobs_keep_d=settings.retention.jobs_d,
     )
 
 

@@ -175,6 +175,17 @@ class LoopTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How many days what is over is kept: events of the feed, and jobs with all that is of them.
+
+    0 keeps it for ever. What the books tell of is never let go of.
+    """
+
+    events_d: float = 90.0
+    jobs_d: float = 400.0
+
+
+@dataclass(frozen=True, slots=True)
 class SimulationSettings:
     """What-ifs: so many may run at once, each over at most so many jobs of the history."""
 
@@ -232,6 +243,7 @@ class Settings:
     clock: ClockSettings = field(default_factory=ClockSettings)
     planner: PlannerSettings = field(default_factory=PlannerSettings)
     loop: LoopTimes = field(default_factory=LoopTimes)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     simulation: SimulationSettings = field(default_factory=SimulationSettings)
     approvals: ApprovalSettings = field(default_factory=ApprovalSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
@@ -304,6 +316,8 @@ RANGES = {
     "loop.start_timeout_s": (1, _YEAR_S),
     "loop.drain_grace_s": (0, _YEAR_S),
     "loop.metrics_s": (0.05, 600),
+    "retention.events_d": (0, 36_600),
+    "retention.jobs_d": (0, 36_600),
     "simulation.at_once": (1, 64),
     "simulation.jobs_max": (1, 10_000_000),
     "approvals.threshold_fen": (0, 10**15),

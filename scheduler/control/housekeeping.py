@@ -1,8 +1,8 @@
 """What the leader looks after on every tick, whatever is planned.
 
 Queue deadlines, periods of budgets that begin, changes of quotas that are due, nodes that are
-drained, runs that no center begins, holds of runs whose outcome is unknown for too long, and what
-comes due in funds and books.
+drained, runs that no center begins, holds of runs whose outcome is unknown for too long, what comes
+due in funds and books, and what is old enough to be let go of.
 """
 
 import time
@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from scheduler.clock import Clock
+from scheduler.control.retaining import Retaining
 from scheduler.control.settings import LoopSettings
 from scheduler.store import (
     alarms,
@@ -59,6 +60,7 @@ class Housekeeping:
         self._ordered, self._answering = ordered, answering
         self._db, self._clock, self._settings, self._port = db, clock, settings, port
         self._moves_ms = 0
+        self._retaining = Retaining(db, clock, settings, port)
 
     async def once(self) -> None:
         """Do what is due; raises ``leader.Fenced`` if another one leads."""
@@ -69,6 +71,7 @@ class Housekeeping:
         await self.end_unwanted()
         await self.top_up()
         await self.raise_alarms()
+        await self._retaining.once()
 
     async def expire(self) -> None:
         """End jobs whose queue deadline has passed."""

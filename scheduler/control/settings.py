@@ -64,3 +64,6 @@ class LoopSettings:
     #: Reasons why jobs wait are sampled so often, and kept for so many days of scheduling time.
     reasons_s: float = 10.0
     reasons_keep_d: float = 14.0
+    #: So many days events and jobs that are over are kept; 0 for ever.
+    events_keep_d: float = 90.0
+    jobs_keep_d: float = 400.0

@@ -27,6 +27,7 @@ CODES: Final[tuple[tuple[type[errors.CorridorError], int], ...]] = (
     (errors.AlreadyThere, code_pb2.ALREADY_EXISTS),
     (errors.Conflict, code_pb2.ABORTED),
     (errors.WrongState, code_pb2.FAILED_PRECONDITION),
+    (errors.TooOld, code_pb2.OUT_OF_RANGE),
     (errors.QuotaExceeded, code_pb2.RESOURCE_EXHAUSTED),
     (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
     (errors.Forbidden, code_pb2.PERMISSION_DENIED),

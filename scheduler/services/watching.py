@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
-from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal
-from scheduler.errors import FieldViolation, InvalidRequest, NotFound, Unauthenticated
+from scheduler.errors import FieldViolation, InvalidRequest, NotFound, TooOld, Unauthenticated
 from scheduler.services.context import Context
 from scheduler.services.feed_tail import Batch, FeedTail, Inbox
-from scheduler.store import feed, identity, jobs
+from scheduler.store import feed, identity, jobs, retention
 from scheduler.store.database import Connection
 from scheduler.store.feed import Interest
+
+_NOWHERE: Final = 1 << 62
 
 
 async def open_watch(
@@ -22,34 +24,51 @@ async def open_watch(
 
     ``until_ended`` ends the watch with the last of its jobs. Raises ``NotFound`` for jobs, an
     enterprise or a city outside the scope, ``InvalidRequest`` for a place in the feed that was
-    never reached.
+    never reached, ``TooOld`` for one of which not all is kept that came after it. Behind event 0
+    is told what is kept.
     """
     scope = interest.scope
     for mine, asked in ((scope.enterprise, interest.enterprise), (scope.city, interest.city)):
         if asked and mine is not None and asked != mine:
             raise NotFound(f"nothing of {asked!r} that you may see")
 
-    def read(connection: Connection) -> tuple[int, set[int], set[int], dict[int, int]]:
+    def read(connection: Connection) -> tuple[int, set[int], dict[int, int]]:
         head = feed.head(connection)
+        _check_kept(connection, after or 0, 0)
         if interest.uids is None:
-            return head, set(), set(), {}
+            return head, set(), {}
         place = head if after is None else after
         missing = set(interest.uids) - jobs.visible(connection, scope, interest.uids)
         arrays = jobs.arrays_of(connection, scope, missing) if missing else {}
         watched = {*interest.uids, *arrays.values()}
         ended = feed.ended_by(connection, watched, place)
         ended.update(uid for uid, array in arrays.items() if array in ended)
-        return head, missing - arrays.keys(), ended, arrays
+        if left := missing - arrays.keys():
+            raise NotFound(jobs.not_found(connection, left))
+        return head, ended, arrays
 
-    head, missing, ended, arrays = await context.db.read(read)
-    if missing:
-        named = ", ".join(job_id(uid) for uid in sorted(missing)[:3])
-        raise NotFound(f"{len(missing)} of the jobs are not there, or not yours to see: {named}")
+    head, ended, arrays = await context.db.read(read)
     if after is not None and after > head:
         problem = "lies ahead of all that happened here; is it of another server?"
         raise InvalidRequest([FieldViolation("resume_token", problem)])
     unended = set(interest.uids or ()) - ended if until_ended else None
     return Watch(tail, interest, head if after is None else after, unended, arrays)
+
+
+def _check_kept(connection: Connection, after: int, whole_from: int) -> None:
+    """Raise ``TooOld`` if not all is kept that happened after an event.
+
+    Whoever began before ``whole_from``, or with event 0, was not promised that.
+    """
+    kept = retention.kept(connection)
+    if whole_from <= after < kept.events_upto_seq and after:
+        raise TooOld(
+            "what happened next after this resume_token is no longer kept: list the jobs to see how"
+            " they stand, and watch again without a token for what comes, or from the start for all"
+            " events that are kept",
+            reason="RESUME_TOKEN_TOO_OLD",
+            metadata={"kept_from_ms": str(kept.events_upto_ms)},
+        )
 
 
 async def check_token(context: Context, caller: Principal) -> None:
@@ -77,6 +96,8 @@ class Watch:
         arrays: Mapping[int, int] | None = None,
     ) -> None:  # fmt: skip
         self._tail, self.position = tail, after
+        #: Behind here all must be told; from event 0 on it is what is kept, until it has caught up.
+        self._whole_from = after or _NOWHERE
         self._unended = unended
         self._elements: dict[int, set[int]] = {}
         for uid, array in (arrays or {}).items():
@@ -165,6 +186,7 @@ class Watch:
         interest, limit = self.interest, self._tail.settings.batch
 
         def read(connection: Connection) -> Batch:
+            _check_kept(connection, after, self._whole_from)
             reached, events = feed.read(connection, interest, after, until, limit)
             return Batch(after, reached, self._tail.told(events))
 

@@ -15,6 +15,7 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Scope
 from scheduler.store import scoping
 from scheduler.store.database import bulk_insert, bulk_read
+from scheduler.store.job_filter import OPEN
 from scheduler.store.tables import Event, table
 
 _COLUMNS: Final = (
@@ -136,10 +137,14 @@ def read(
 
 
 def ended_by(connection: Connection, uids: Collection[int], seq: int) -> set[int]:
-    """Return which of these jobs had ended when event ``seq`` was the last."""
+    """Return which of these jobs had ended when event ``seq`` was the last.
+
+    The event of the end may be gone by now: those are over whose end is not told after it.
+    """
     kinds = ", ".join(repr(str(kind)) for kind in sorted(ENDS))
     query = text(
-        f"SELECT job_uid FROM event WHERE job_uid IN :uids AND seq <= :seq AND kind IN ({kinds})"
+        f"SELECT uid FROM job WHERE uid IN :uids AND NOT ({OPEN}) AND NOT EXISTS (SELECT 1 FROM"
+        f" event e WHERE e.job_uid = job.uid AND e.seq > :seq AND e.kind IN ({kinds}))"
     ).bindparams(sa.bindparam("uids", expanding=True))
     return set(connection.execute(query, {"uids": sorted(uids), "seq": seq}).scalars())
 

@@ -22,7 +22,7 @@ from scheduler.placement.model import (
     StopSet,
 )
 from scheduler.replay.lives import CANCELLED, RETRIED, Attempt, Life, Stay
-from scheduler.store import planner_feed, pricing
+from scheduler.store import planner_feed, pricing, retention
 from scheduler.store.database import bulk_read
 from scheduler.whatif.answers import TooManyJobs
 from scheduler.whatif.history import History, Prices
@@ -84,7 +84,7 @@ class _Run(NamedTuple):
 
 _JOBS: Final = (
     "FROM job j WHERE j.submit_ms < {to} AND (j.end_ms IS NULL OR j.end_ms > {since})"
-    " AND j.state <> 'REJECTED' AND (j.array_uid IS NULL OR j.array_uid <> j.uid)"
+    " AND NOT j.pruned AND j.state <> 'REJECTED' AND (j.array_uid IS NULL OR j.array_uid <> j.uid)"
 )
 
 
@@ -93,7 +93,8 @@ def read(
 ) -> History:
     """Return the history of ``days`` days until ``now_ms``, from the start of a UTC day on.
 
-    If the first job came later, it begins with that. Stops and cordons of today are left out: they
+    If the first job came later, or jobs that ended later were let go of, it begins there. Stops and
+    cordons of today are left out: they
     say nothing about quotas. Raises ``TooManyJobs``.
     """
     since_ms = (now_ms // DAY_MS - days) * DAY_MS
@@ -103,7 +104,7 @@ def read(
     ).one()
     if count > jobs_max:
         raise TooManyJobs(count, jobs_max)
-    from_ms = max(since_ms, first_ms or since_ms)
+    from_ms = max(since_ms, first_ms or since_ms, retention.kept(connection).jobs_upto_ms)
     jobs = [_Job(*row) for row in bulk_read(connection, f"SELECT {_COLUMNS} {chosen}{_ORDER}")]
     runs = _runs(connection, chosen)
     places = {job.uid: place for place, job in enumerate(jobs)}

@@ -19,7 +19,7 @@ from scheduler.domain.ids import job_id
 from scheduler.domain.principal import Principal, Scope
 from scheduler.domain.states import JOB_TERMINAL, JobState, job_sources
 from scheduler.store import array_commands, audit_trail, feed, scoping
-from scheduler.store.job_filter import JobFilter, of_states, where
+from scheduler.store.job_filter import KEPT, JobFilter, of_states, where
 
 WAITING: Final = frozenset({JobState.QUEUED, JobState.HELD})
 AT_CENTER: Final = frozenset({JobState.ADMITTED, JobState.RUNNING})
@@ -184,7 +184,7 @@ def _switch(
 def _states(connection: Connection, scope: Scope, uids: Sequence[int]) -> dict[int, JobState]:
     """Return how those of these jobs stand that lie within the scope."""
     in_scope = scoping.enterprises(scope, "city", "enterprise")
-    query = text(f"SELECT uid, state FROM job WHERE uid IN :uids AND {in_scope}")
+    query = text(f"SELECT uid, state FROM job WHERE uid IN :uids AND {KEPT} AND {in_scope}")
     rows = connection.execute(
         query.bindparams(sa.bindparam("uids", expanding=True)),
         {"uids": list(uids), **scoping.values(scope)},

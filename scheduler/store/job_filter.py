@@ -18,6 +18,9 @@ from scheduler.store import scoping
 #: Word for word the condition of the index ``job_open``: only so is that index used.
 OPEN: Final = f"state NOT IN ({', '.join(repr(str(state)) for state in sorted(JOB_TERMINAL))})"
 
+#: What a job is known by as long as it is kept (``scheduler.store.retention``).
+KEPT: Final = "NOT pruned"
+
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
@@ -51,6 +54,8 @@ class Where:
 def where(connection: Connection, scope: Scope, wanted: JobFilter) -> Where:
     """Return the condition that a job lies within the scope and matches the filter."""
     parts = [of_states(wanted.states)] if wanted.states else []
+    if not _only_open(wanted.states):
+        parts.append(KEPT)
     binds: dict[str, Any] = dict(scoping.values(scope))
     by_enterprise = bool(scope.enterprise is not None or wanted.enterprise)
     # All that waits or runs is far less than all there ever was of a city: no index on the city.

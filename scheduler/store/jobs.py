@@ -1,6 +1,6 @@
 """Jobs and their runs as callers may see them: within a scope, newest first."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
@@ -11,8 +11,8 @@ from scheduler.domain.ids import job_id
 from scheduler.domain.principal import EVERYTHING, Scope
 from scheduler.domain.states import JOB_TERMINAL, FailureClass, JobState, RunState
 from scheduler.errors import NotFound
-from scheduler.store import elements, scoping
-from scheduler.store.job_filter import JobFilter, where
+from scheduler.store import elements, retention, scoping
+from scheduler.store.job_filter import KEPT, JobFilter, where
 
 
 class JobRow(NamedTuple):
@@ -84,6 +84,7 @@ _COLUMNS: Final = (
     " ELSE (SELECT a.spec FROM job a WHERE a.uid = job.array_uid) END,"
     " emergency, evictions, deactivated, user_name, gated, array_uid, array_index"
 )
+_NAMED_MAX: Final = 3
 #: The statement of a page, to be completed by a filter's condition.
 PAGE: Final = (
     f"SELECT {_COLUMNS} FROM job WHERE {{where}} AND uid < :before ORDER BY uid DESC LIMIT :limit"
@@ -106,7 +107,7 @@ def get_job(connection: Connection, scope: Scope, uid: int) -> JobRow:
     element = elements.find(connection, [uid]).get(uid)
     array = None if element is None else _row(connection, scope, element.array_uid)
     if element is None or array is None:
-        raise NotFound(f"no job {job_id(uid)} that you may see; `corridor jobs` shows those")
+        raise NotFound(not_found(connection, [uid]))
     ended = element.rest in JOB_TERMINAL
     return array._replace(
         uid=uid, state=element.rest, version=0, start_ms=None, gated=not element.told,
@@ -115,10 +116,24 @@ def get_job(connection: Connection, scope: Scope, uid: int) -> JobRow:
     )  # fmt: skip
 
 
+def not_found(connection: Connection, uids: Collection[int]) -> str:
+    """Say that there are no such jobs, and what may be known of them; at least one is given."""
+    named = ", ".join(job_id(uid) for uid in sorted(uids)[:_NAMED_MAX])
+    said = f"no job {named} that you may see; `corridor jobs` shows those"
+    if len(uids) > 1:
+        said = f"{len(uids)} of the jobs are not there, or not yours to see: {named}"
+    if retention.may_be_pruned(connection, uids):
+        said += (
+            ". Jobs that ended long ago are not kept; what their runs cost is: `corridor charge"
+            " show RUN`, and the statements"
+        )
+    return said
+
+
 def _row(connection: Connection, scope: Scope, uid: int) -> JobRow | None:
     in_scope = scoping.enterprises(scope, "city", "enterprise")
     row = connection.execute(
-        text(f"SELECT {_COLUMNS} FROM job WHERE uid = :uid AND {in_scope}"),
+        text(f"SELECT {_COLUMNS} FROM job WHERE uid = :uid AND {KEPT} AND {in_scope}"),
         {"uid": uid, **scoping.values(scope)},
     ).first()
     return None if row is None else _job_row(tuple(row))
@@ -151,7 +166,7 @@ def runs_of(connection: Connection, uid: int) -> list[RunRow]:
 def visible(connection: Connection, scope: Scope, uids: Iterable[int]) -> set[int]:
     """Return which of these jobs there are within the scope; elements only once they have rows."""
     in_scope = scoping.enterprises(scope, "city", "enterprise")
-    query = text(f"SELECT uid FROM job WHERE uid IN :uids AND {in_scope}")
+    query = text(f"SELECT uid FROM job WHERE uid IN :uids AND {KEPT} AND {in_scope}")
     rows = connection.execute(
         query.bindparams(sa.bindparam("uids", expanding=True)),
         {"uids": sorted(set(uids)), **scoping.values(scope)},

@@ -127,7 +127,8 @@ def prune(connection: Connection, epoch: int, before_ms: int) -> int:
 
 
 def course_of(connection: Connection, uid: int) -> Course | None:
-    """Return what is known of why a job waited when; None if it has no row of its own.
+    """Return what is known of why a job waited when; None if it has no row of its own, or is over
+    and what happened to it is no longer kept.
 
     The caller has looked whether the job may be seen.
     """
@@ -147,13 +148,15 @@ def course_of(connection: Connection, uid: int) -> Course | None:
             f" AND kind IN ({_KINDS}) ORDER BY seq",
         )
     )
+    if not happened:
+        return None
     shape = shape_of(options_of(options))
     subjects = [
         f"j{uid}",
         subject_of(Kind(city, enterprise, shape)),
         subject_of(Kind(city, "", shape)),
     ]
-    since_ms = happened[0].at_ms if happened else 0
+    since_ms = happened[0].at_ms
     spells: dict[str, list[Spell]] = {subject: [] for subject in subjects}
     listed = ", ".join(f"'{subject}'" for subject in subjects)
     for subject, from_ms, to_ms, code in bulk_read(

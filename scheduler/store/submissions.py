@@ -20,6 +20,7 @@ from scheduler.domain.ids import job_id, replica_of, tick_of
 from scheduler.domain.principal import Principal, Scope
 from scheduler.store import audit_trail, elements, feed, submission_book
 from scheduler.store.database import bulk_insert, bulk_read
+from scheduler.store.job_filter import KEPT
 from scheduler.store.job_tables import JobArray, JobDependency
 from scheduler.store.tables import Job, RequestKey, table
 
@@ -269,7 +270,7 @@ def known_jobs(
     listed = sorted(named)
     for first in range(0, len(listed), _LISTED_MAX):
         some = ", ".join(map(str, listed[first : first + _LISTED_MAX]))
-        query = f"SELECT uid, enterprise FROM job WHERE uid IN ({some})"
+        query = f"SELECT uid, enterprise FROM job WHERE uid IN ({some}) AND {KEPT}"
         for uid, owner in bulk_read(connection, query):
             rows.add(uid)
             if owner == enterprise:

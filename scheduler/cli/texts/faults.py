@@ -305,6 +305,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "reason.INVALID_REQUEST": ("what is asked for is not in order", "请求内容有误"),
     "reason.NOT_FOUND": ("there is no such thing that you may see", "没有此项，或您无权查看"),
+    "reason.RESUME_TOKEN_TOO_OLD": (
+        "events after this token are no longer kept",
+        "该令牌之后的事件已不再保留；请用 corridor jobs 查看作业现状，再不带令牌重新观察",
+    ),
     "reason.WRONG_STATE": ("that cannot be done as things stand", "当前状态下不能这样做"),
     "reason.ALREADY_EXISTS": ("it is there already", "已经存在"),
     "reason.TOKEN_UNKNOWN": (

@@ -23,7 +23,6 @@ def upgrade() -> None:
         sa.CheckConstraint("one = 1", name="one"),
         sa.PrimaryKeyConstraint("one"),
     )
-    op.execute("INSERT INTO retention VALUES (1, 0, 0, 0, 0)")
     op.add_column(
         "job", sa.Column("pruned", sa.Boolean(), nullable=False, server_default=sa.false())
     )
