@@ -92,9 +92,13 @@ def all_ended(records: Sequence[tuple[NativeJob, Json]]) -> bool:
     return job.ended and job.end_s is not None
 
 
-def start_unknown(records: Sequence[tuple[NativeJob, Json]]) -> bool:
+def start_unknown(records: Sequence[tuple[NativeJob, Json]], ran: bool) -> bool:
     """Whether accounting knows the end of a stretch that ran, and not its start.
 
-    It is told of starts and ends in two ways, so that an end may overtake its start.
+    It is told of starts and ends in two ways, so that an end may overtake its start. ``ran`` says
+    that the controller saw the job run: else one that was cancelled had not begun.
     """
-    return any(job.ended and job.state != "CANCELLED" and job.start_s is None for job, _ in records)
+    return any(
+        job.ended and job.start_s is None and (ran or job.state != "CANCELLED")
+        for job, _ in records
+    )

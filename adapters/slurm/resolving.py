@@ -167,7 +167,9 @@ class Resolver:
         """
         if not accounting.all_ended(records):
             return False
-        if not accounting.start_unknown(records):
+        seen = entry.observation
+        ran = seen.start_ms is not None and seen.end_ms is not None and seen.start_ms < seen.end_ms
+        if not accounting.start_unknown(records, ran):
             return True
         ended_s = records[-1][0].end_s or 0
         well_s = self._now_s() - self._lookup.trouble_s

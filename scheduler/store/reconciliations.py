@@ -18,6 +18,7 @@ from adapters.contract import RunRef
 from quota.reconciling import Comparison, Difference, Tolerance, UseRecord, Window, compare
 from scheduler.domain.ids import center_name, run_id
 from scheduler.domain.principal import Principal
+from scheduler.domain.states import NOT_BILLED
 from scheduler.store import audit_trail, differences
 from scheduler.store.charge_tables import ReconDiff
 from scheduler.store.database import bulk_insert, bulk_read
@@ -27,6 +28,7 @@ from scheduler.store.tables import table
 
 #: Records of ours so far around the window find their pair, too.
 _AROUND_MS: Final = 2 * 86_400_000
+_UNBILLED: Final = ", ".join(f"'{failure}'" for failure in sorted(NOT_BILLED))
 _DIFF_COLUMNS: Final = (
     "center", "kind", "native_id", "submit_ms", "segment", "job_uid", "attempt", "use_ms", "here",
     "there", "found_ms", "idem_key",
@@ -97,12 +99,19 @@ class _Sides(NamedTuple):
 
 
 def settled_runs(connection: Connection, center: str, window: Window) -> list[RunRef]:
-    """Return the runs of a center that ended in a window and are settled, in order."""
+    """Return the runs of a center that ended in a window and are settled, in order.
+
+    Those that its fault ended, and of whose use nothing was kept, are left out: whatever it says of
+    them by now, they cost nothing.
+    """
     rows = bulk_read(
         connection,
         "SELECT r.job_uid, r.attempt, r.native_id, coalesce(r.accept_ms, 0) FROM run r"
         f" WHERE r.center = ? AND r.end_ms >= {window.from_ms} AND r.end_ms < {window.to_ms}"
-        " AND r.settled_ms IS NOT NULL AND r.start_ms IS NOT NULL ORDER BY r.job_uid, r.attempt",
+        " AND r.settled_ms IS NOT NULL AND r.start_ms IS NOT NULL"
+        f" AND (coalesce(r.failure_class, '') NOT IN ({_UNBILLED}) OR EXISTS (SELECT 1 FROM"
+        " usage_record u WHERE u.job_uid = r.job_uid AND u.attempt = r.attempt))"
+        " ORDER BY r.job_uid, r.attempt",
         (center,),
     )
     return [

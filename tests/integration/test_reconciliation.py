@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from adapters.contract import RunRef
+from adapters.contract import FailureClass, Phase, RunRef
 from quota.reconciling import Tolerance, Window
 from scheduler.domain.ids import center_name, run_id
 from scheduler.domain.principal import EVERYTHING, Scope
@@ -206,3 +206,20 @@ def test_the_adapter_is_asked_for_what_was_settled(hands: Hands) -> None:
     assert mine == RunRef(name, center_name(name), row.native_id, row.accept_ms or 0)
     assert mine.native_id
     assert mine.submit_ms
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_adapter_is_not_asked_for_what_its_center_cut_off(hands: Hands, kept: bool) -> None:
+    """What it says of that by now costs nothing, and nothing is kept that it could differ from."""
+    (uid,) = hands.world.submit("w1", [job(CPU)])
+    hands.run(uid)
+    start_ms = hands.clock.ms
+    hands.clock.ms += 10_000
+    usage = [hands.usage(uid, start_ms, hands.clock.ms)] if kept else []
+    times = {"start_ms": start_ms, "end_ms": hands.clock.ms}
+    hands.report(
+        hands.seen(uid, Phase.FAILED, 2, failure=FailureClass.CENTER, usage=usage, **times)
+    )
+    window = Window(worlds.NOW_MS - 1_000, hands.clock.ms + 1)
+    found = hands.db.do(lambda c: reconciliations.settled_runs(c, "sc", window))
+    assert [one.run_id for one in found] == ([run_id(uid, 1)] if kept else [])

@@ -157,7 +157,9 @@ async def test_a_controller_that_forgot_an_end_is_not_believed(
     assert fake.signaled == [job.job_id], "nobody waits for it any more"
 
 
-async def ended_without_start(fake: FakeSlurm, center: SlurmCenter, start_told_s: float) -> RunRef:
+async def ended_without_start(
+    fake: FakeSlurm, center: SlurmCenter, start_told_s: float, state: str = "COMPLETED"
+) -> RunRef:
     """A run of 20 s of whose end accounting hears before its start."""
     run = make_request()
     accepted = await center.submit(run)
@@ -165,27 +167,44 @@ async def ended_without_start(fake: FakeSlurm, center: SlurmCenter, start_told_s
     fake.run(job)
     job.start_told_s = fake.now_s + start_told_s
     await fake.pause(20.0)
-    fake.end(job)
+    fake.end(job, state)
     await fake.pause(2.0)
     known = replace(run.ref, native_id=accepted.native_id, submit_ms=accepted.submit_ms)
-    assert (await center.find([known]))[run.run_id].phase is Phase.SUCCEEDED
+    phase = (await center.find([known]))[run.run_id].phase
+    assert phase is (Phase.SUCCEEDED if state == "COMPLETED" else Phase.CANCELLED)
     return known
 
 
+@pytest.mark.parametrize("state", ["COMPLETED", "CANCELLED"])
 async def test_an_end_that_overtook_its_start_is_not_metered_yet(
-    fake: FakeSlurm, center: SlurmCenter
+    fake: FakeSlurm, center: SlurmCenter, state: str
 ) -> None:
-    known = await ended_without_start(fake, center, 25.0)
+    known = await ended_without_start(fake, center, 25.0, state)
     assert known.run_id not in await center.usage([known])
     await fake.pause(4.0)
     [use] = (await center.usage([known]))[known.run_id]
     assert use.end_ms - use.start_ms == 20_000
 
 
+async def test_what_was_cancelled_before_it_began_used_nothing_at_once(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    run = make_request()
+    accepted = await center.submit(run)
+    await fake.pause(10.0)
+    known = replace(run.ref, native_id=accepted.native_id, submit_ms=accepted.submit_ms)
+    await center.cancel(known)
+    fake.jobs[0].start_s = fake.jobs[0].end_s  # as the controller says it
+    fake.jobs[0].start_told_s = 1e10
+    await fake.pause(2.0)
+    assert (await center.find([known]))[run.run_id].phase is Phase.CANCELLED
+    assert (await center.usage([known]))[known.run_id] == ()
+
+
 async def test_a_start_that_accounting_lost_is_not_waited_for_without_end(
     fake: FakeSlurm, center: SlurmCenter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    known = await ended_without_start(fake, center, 1e9)
+    known = await ended_without_start(fake, center, 1e10)
     assert known.run_id not in await center.usage([known])
     fake.accounting_up = False
     await fake.pause(20.0)
