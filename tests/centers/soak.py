@@ -1,10 +1,11 @@
 """Thousands of real jobs through a real Slurm, while something is killed every few seconds.
 
-    .venv/bin/python -m tests.centers.soak [--jobs 2000] [--seed 1] [--every 6]
+    .venv/bin/python -m tests.centers.soak [--jobs 2000] [--seed 1] [--every 5] [--once]
 
 The service, slurmctld, slurmrestd and slurmdbd die by SIGKILL in an order that the seed gives, and
-come back. In the end every job has succeeded, no program ended twice but by Slurm's doing, and what
-was billed is what ``sacct`` says, once the service has asked it again; see ``soak_books``.
+come back. In the end every job has succeeded, each run is one native job whose program was started
+once, and what was billed is what ``sacct`` says, once the service has asked it again. What departs
+from that must be proven from Slurm's own logs, job by job; see ``soak_books``.
 """
 
 import argparse
@@ -23,29 +24,32 @@ from typing import Any, Final
 from corridor.v1 import job_pb2, reconciliation_pb2
 from corridor.v1 import job_service_pb2 as pb
 
-from tests.centers import soak_books
+from tests.centers import soak_books, soak_log
 from tests.centers.matrix import ENTERPRISE, PROGRAM, Row, Story
 from tests.centers.soak_books import Books, Told
 from tests.e2e.conftest import Zygote
 from tests.testbed import slurm_testbed as slurm
 from tests.testbed.slurm_testbed import CONTROLLER, DATABASE, REST, SlurmTestbed
 
-_BATCH: Final = 100
 _PEACE_PART: Final = 20
 _SERVICE: Final = "service"
 VICTIMS: Final = (_SERVICE, CONTROLLER, REST, DATABASE)
-#: Without the controller, whose file is seconds old when it is killed: what it lost so is Slurm's.
-GENTLE: Final = (_SERVICE, REST, DATABASE)
 #: Far above what it takes; only a defect is waited for so long.
 _PATIENCE_S: Final = 600.0
 #: A controller misses no job in the first 20 s of its life (BatchStartTimeout + MessageTimeout):
 #: killed more often than that, it would hold for ever that jobs run which ended long ago.
-_CONTROLLER_LIFE_S: Final = 40.0
+_CONTROLLER_LIFE_S: Final = 30.0
 _REGISTER_S: Final = 22.0
+#: Accounting has been told all that it will be told after so long without a kill.
+_PEACE_S: Final = 20.0
+_ANY_JOB: Final = pb.ListJobsRequest(page_size=1)
+#: What a program can begin with that must not run twice (docs/slurm.md): what Slurm starts again
+#: ends as it ended the first time, or fails if that is not known.
+ONCE: Final = """once={folder}/$CORRIDOR_RUN.${{SLURM_RESTART_COUNT:-0}}
+mkdir "$once" || exit "$(cat "$once/exit" || echo 1)"
+trap 'echo $? >"$once/exit"' EXIT
+"""
 _Kind: Final = reconciliation_pb2.DifferenceKind
-_THEIRS: Final = (
-    _Kind.DIFFERENCE_KIND_MISSING_HERE, _Kind.DIFFERENCE_KIND_SECONDS, _Kind.DIFFERENCE_KIND_UNITS,
-)  # fmt: skip
 
 
 class SoakBench:
@@ -57,9 +61,10 @@ class SoakBench:
     flags: Mapping[str, object] = {"loop.tick_s": 0.2}
     waves: Sequence[Sequence[Row]] = ()
 
-    def __init__(self, testbed: SlurmTestbed) -> None:
+    def __init__(self, testbed: SlurmTestbed, once: bool) -> None:
         self._testbed = testbed
-        self.ends = testbed.work_dir / "ends"
+        self._head = "#!/bin/sh\n" + (ONCE.format(folder=testbed.work_dir) if once else "")
+        self.lines = testbed.work_dir / "lines"
 
     def entry(self) -> Mapping[str, Any]:
         """See ``Bench``."""
@@ -71,10 +76,11 @@ class SoakBench:
         return entry
 
     def job(self, fate: str) -> job_pb2.JobSpec:
-        """A program of up to two seconds that tells of its end; ``fate`` is its name."""
+        """A program of up to two seconds that tells what it does; ``fate`` is its name."""
         pause_s = (0, 0, 1, 2)[int(fate.rpartition("-")[2]) % 4]
-        told = f"{fate} $SLURM_JOB_ID $SLURM_JOB_NAME"
-        script = f"#!/bin/sh\nsleep {pause_s}\necho {told} >>{self.ends}\n"
+        told = f"{fate} $SLURM_JOB_ID $SLURM_JOB_NAME ${{SLURM_RESTART_COUNT:-0}} $(date +%s%3N)"
+        told += f" >>{self.lines}"
+        script = f"{self._head}echo begins {told}\nsleep {pause_s}\necho ends {told}\n"
         spec = job_pb2.JobSpec(display_name=fate, script=script)
         spec.options.add(flavor=self.flavor, units_per_node=1)
         spec.wall_limit.seconds = 1_800
@@ -99,7 +105,11 @@ class SoakBench:
 
 @dataclass
 class Soak:
-    """One soak; ``kills`` counts who died, ``problems`` tells what was wrong after it."""
+    """One soak; ``kills`` counts who died. ``run`` tells what was wrong after it.
+
+    The controller dies ``deaths`` times at least, and jobs are submitted over so many of its lives.
+    With ``once`` each program makes sure by itself that it is not started a second time.
+    """
 
     testbed: SlurmTestbed
     zygote: Zygote
@@ -107,21 +117,25 @@ class Soak:
     jobs: int
     seed: int
     every_s: float
-    victims: Sequence[str] = VICTIMS
+    deaths: int = 0
+    batch: int = 100
+    once: bool = False
     kills: Counter[str] = field(default_factory=Counter)
     figures: dict[str, float] = field(default_factory=dict)
     told: Told = field(default_factory=Told)
     _controller_s: float = 0.0
     _registered: bool = True
+    _peace_s: float = 0.0
+    _differences: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self) -> list[str]:
         """Do it; returns what was wrong."""
-        bench = SoakBench(self.testbed)
+        bench = SoakBench(self.testbed, self.once)
         story = Story(bench, self.zygote, self.folder)
         with contextlib.closing(story):
             story.prepare()
             self.testbed.wait_saved()  # a cluster that never saved anything loses all, once
-            began_s = time.monotonic()
+            began_s, self.told.since_s = time.monotonic(), time.time()
             over = threading.Event()
             killer = threading.Thread(target=self._kill_forever, args=(story, over))
             done = threading.Event()
@@ -142,29 +156,43 @@ class Soak:
             story.stop()  # the next one has the use from Slurm, not from memory
             self._reconcile(story)
             story.stop()
-        return wrong + self._wrong_sums()
+        return wrong + self._unproven(bench)
 
     def _submit(self, story: Story, bench: SoakBench) -> None:
-        for first in range(0, self.jobs, _BATCH):
-            specs = [bench.job(f"soak-{at}") for at in range(first, min(first + _BATCH, self.jobs))]
+        for first in range(0, self.jobs, self.batch):
+            while self._passed() < first / self.jobs:
+                story.call(lambda client: client.jobs.ListJobs(_ANY_JOB))
+                time.sleep(0.5)
+            last = min(first + self.batch, self.jobs)
             request = pb.SubmitJobsRequest(
-                request_id=f"soak-{first}", enterprise=ENTERPRISE, jobs=specs
-            )
+                request_id=f"soak-{first}", enterprise=ENTERPRISE,
+                jobs=[bench.job(f"soak-{at}") for at in range(first, last)],
+            )  # fmt: skip
             answer = story.call(lambda client, request=request: client.jobs.SubmitJobs(request))  # type: ignore[misc]
             assert all(one.job_id for one in answer.results)
+
+    def _passed(self) -> float:
+        """How much of the controller's lives has passed, of 1: what of the jobs may be there."""
+        if not self.deaths:
+            return 1.0
+        lived_s = time.monotonic() - self._controller_s
+        life = min(lived_s / _CONTROLLER_LIFE_S, 1.0)
+        return (self.kills[CONTROLLER] + life) / (self.deaths + 1)
 
     def _wait(self, story: Story, began_s: float, over: threading.Event) -> None:
         """Keep the service alive until everything is settled; the last jobs are left in peace.
 
         What a killed controller forgot is believed to be over only after a while without trouble.
         """
-        ask = pb.ListJobsRequest(page_size=1)
-        while left := self._open_jobs():
-            if left <= self.jobs // _PEACE_PART and not over.is_set():
+        while (left := self._open_jobs()) or not over.is_set():
+            enough = left <= self.jobs // _PEACE_PART and self.kills[CONTROLLER] >= self.deaths
+            if enough and not over.is_set():
                 over.set()
+                self._peace_s = time.monotonic()
                 self.testbed.open_nodes()
             if over.is_set():
                 self._register()
+                self._close_runaways()
             if time.monotonic() - began_s > _PATIENCE_S:
                 shown = soak_books.rows(
                     self._path,
@@ -172,7 +200,7 @@ class Soak:
                     " WHERE settled_ms IS NULL GROUP BY 1, 2, 3 LIMIT 10",
                 )
                 raise AssertionError(f"{self._open_jobs()} jobs are open: runs {shown}")
-            story.call(lambda client: client.jobs.ListJobs(ask))
+            story.call(lambda client: client.jobs.ListJobs(_ANY_JOB))
             time.sleep(0.5)
 
     def _kill_forever(self, story: Story, over: threading.Event) -> None:
@@ -180,10 +208,10 @@ class Soak:
         deck: list[str] = []
         while not over.wait(rng.uniform(0.5, 1.5) * self.every_s):
             self._register()
-            deck = deck or rng.sample(self.victims, len(self.victims))
-            victim = deck.pop()
-            if victim == CONTROLLER and time.monotonic() < self._controller_s + _CONTROLLER_LIFE_S:
-                continue
+            if len(deck) < 2:
+                deck = rng.sample(VICTIMS, len(VICTIMS)) + deck
+            young = time.monotonic() < self._controller_s + _CONTROLLER_LIFE_S
+            victim = deck.pop(-2 if young and deck[-1] == CONTROLLER else -1)
             self.testbed.open_nodes()  # Slurm drains nodes on which ids that were given again clash
             self.kills[victim] += 1
             if victim == _SERVICE:
@@ -205,13 +233,19 @@ class Soak:
             self.testbed.run("scontrol", "reconfigure")
             self._registered = True
 
+    def _close_runaways(self) -> None:
+        """Close what accounting waits for in vain, once it had the time to be told."""
+        if time.monotonic() > self._peace_s + _PEACE_S:
+            self.testbed.close_runaways()
+            self._peace_s = time.monotonic()
+
     def _listen(self, done: threading.Event) -> None:
         """Note what sacct says while it says it."""
         while not done.wait(1.0):
             self.told.note(self.testbed.sacct())
 
     def _reconcile(self, story: Story) -> None:
-        """Have the service ask Slurm again for the use of all runs, and take over what it says."""
+        """Have the service ask Slurm again for the use of all runs, and note what differs."""
         request = reconciliation_pb2.ReconcileCenterRequest(
             center=SoakBench.center, ask_adapter=True, reason="soak"
         )
@@ -221,16 +255,7 @@ class Soak:
         answer = story.call(lambda client: client.centers.ReconcileCenter(request, timeout=120))
         self.figures["agreed"] = answer.reconciliation.agreed_count
         for one in answer.differences:
-            theirs = one.kind in _THEIRS
-            self.figures[f"differences {_Kind.Name(one.kind)[16:]}"] = (
-                self.figures.get(f"differences {_Kind.Name(one.kind)[16:]}", 0) + 1
-            )
-            how = reconciliation_pb2.ResolveDifferenceRequest(
-                difference_id=one.difference_id, reason="soak",
-                resolution=reconciliation_pb2.DIFFERENCE_RESOLUTION_THEIRS if theirs
-                else reconciliation_pb2.DIFFERENCE_RESOLUTION_OURS,
-            )  # fmt: skip
-            story.call(lambda client, how=how: client.centers.ResolveDifference(how))  # type: ignore[misc]
+            self._differences.append((_Kind.Name(one.kind)[16:], f"corridor-{one.run_id}"))
 
     # --- what became of it ----------------------------------------------------------------------
 
@@ -249,29 +274,29 @@ class Soak:
         states = Counter(state for (state,) in soak_books.rows(self._path, "SELECT state FROM job"))
         if states != {"SUCCEEDED": self.jobs}:
             wrong.append(f"jobs ended {dict(states)}")
-        ends = soak_books.read_ends(bench.ends)
-        if len({end.job for end in ends}) != self.jobs:
-            wrong.append(f"{len({end.job for end in ends})} programs ended")
-        last = self.testbed.sacct()
-        books = Books(self.told, soak_books.by_name(last), soak_books.read_runs(self._path))
-        books.hold(ends)
+        books = self._books(bench)
+        books.hold()
         self.figures |= {
             "runs": len(books.runs),
-            "native jobs": len({(row.job_id, row.name, row.submit_s) for row in last}),
+            "native jobs in sacct": len(self.told.seen),
+            "native jobs in Slurm's log": sum(1 for _ in books.log.all()),
+            "programs begun": sum(one.what == "begins" for one in books.lines),
             "billed seconds": sum(run.billed_s for run in books.runs.values()),
             **books.counts,
         }
         return wrong + books.wrong
 
-    def _wrong_sums(self) -> list[str]:
-        """After the reconciliation every bill is sacct's last word, or of what it took back."""
-        books = Books(
-            self.told, soak_books.by_name(self.testbed.sacct()), soak_books.read_runs(self._path)
-        )
-        books.hold([])
-        self.figures["billed after reconciliation"] = sum(r.billed_s for r in books.runs.values())
-        self.figures["not as sacct says"] = sum(books.counts.values())
+    def _unproven(self, bench: SoakBench) -> list[str]:
+        """What differed must be what Slurm said anew of jobs that it took up again."""
+        books = self._books(bench)
+        books.hold_differences(self._differences)
+        self.figures |= books.counts
         return books.wrong
+
+    def _books(self, bench: SoakBench) -> Books:
+        log = soak_log.read(self.testbed.folder / "log", self.told.since_s)
+        runs = soak_books.read_runs(self._path)
+        return Books(self.told, log, runs, soak_books.read_lines(bench.lines), self.once)
 
 
 def main() -> int:
@@ -279,13 +304,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.centers.soak", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every", type=float, default=6.0, help="seconds between kills")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between kills")
+    parser.add_argument("--deaths", type=int, default=3, help="of the controller, at least")
+    parser.add_argument("--once", action="store_true", help="programs refuse a second start")
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
         testbed = stack.enter_context(slurm.running())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="corridor-soak-")))
         zygote = stack.enter_context(contextlib.closing(Zygote(folder / "errors.log", PROGRAM)))
-        soak = Soak(testbed, zygote, folder, given.jobs, given.seed, given.every)
+        soak = Soak(
+            testbed, zygote, folder, given.jobs, given.seed, given.every, given.deaths,
+            once=given.once,
+        )  # fmt: skip
         problems = soak.run()
     print(json.dumps({"kills": soak.kills, **soak.figures}, indent=1))
     for problem in problems[:20]:

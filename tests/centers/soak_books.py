@@ -1,9 +1,10 @@
-"""What became of a soak's jobs, told from three sources: their programs, sacct, and the store.
+"""What became of a soak's jobs, told from four sources: programs, Slurm's logs, sacct, the store.
 
-A controller that is killed takes up a file that is seconds old, and tells wrongly for ever of what
-it lost so: that jobs which had ended ended later, by the failure of a node, or it runs them again;
-of others it never says another word. What happened so is Slurm's, and counted apart; it is told
-from what would be ours by what Slurm said of the native job at any time.
+The rule is one: each job succeeds in its last run, each run is one native job whose program was
+started once, and is billed to the second what sacct says of it. A controller that is killed goes on
+with a file that is seconds old: it forgets jobs, starts one again, loses ends. Whatever departs
+from the rule is wrong unless Slurm's own log proves, for this very native job, that it happened so
+(``soak_log``); then it is counted under its cause. Nothing is excused by what we made of it.
 """
 
 import sqlite3
@@ -11,33 +12,60 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from scheduler.domain.ids import center_name, run_id
+from tests.centers.soak_log import Native, SlurmLog
 from tests.testbed.slurm_testbed import Accounted
 
-#: Runs that ended so were no fault of the job's and cost nothing.
-_NOT_BILLED: Final = frozenset({"NODE", "CENTER", "PREEMPTED", "LOST", "REJECTED_BY_CENTER"})
+#: Runs that ended so may be tried again, and cost nothing.
+_SLURMS: Final = frozenset({"NODE", "CENTER"})
+_GOING_ON: Final = frozenset({"PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING"})
+#: Of an end in the log and in sacct, which has whole seconds.
+_CLOCKS_S: Final = 2.0
 #: What no program brings about.
 _CUT_OFF: Final = frozenset({"NODE_FAIL", "BOOT_FAIL", "PREEMPTED"})
 
+FORGOTTEN: Final = "native jobs that Slurm forgot before they began, sent again"
+BEGUN: Final = "native jobs that Slurm forgot after they began, heard of by nobody, sent again"
+AGAIN: Final = "native jobs whose program Slurm started again"
+LOST: Final = "runs whose end Slurm lost, tried again as the job asks"
+RESTATED: Final = "bills of what Slurm said first; it took the job up again and said otherwise"
+NOT_BEGUN: Final = "runs that Slurm gave up before they began, tried again as the job asks"
+LATER: Final = "runs whose end Slurm lost, not billed, of which sacct says seconds since"
+UNTOLD_END: Final = "runs that ended well, cut off for sacct as Slurm lost their end, not billed"
+RUNAWAY: Final = "runs whose end accounting lost, closed in it by hand: 0 s for sacct, 0 s billed"
+UNTOLD_START: Final = "runs whose start accounting lost: 0 s for sacct, 0 s billed"
 
-class End(NamedTuple):
-    """A line that a program wrote when it ended."""
 
+class Line(NamedTuple):
+    """A line that a program wrote: ``begins`` or ``ends``, and when (a node launched it before)."""
+
+    what: str
     job: str
     native_id: int
     run_name: str
+    restarts: int
+    at_s: float
 
 
 class Run(NamedTuple):
-    """A run of the store; ``billed_s`` are seconds times units."""
+    """A run of the store.
+
+    ``billed_s`` are seconds times units; ``native_id`` 0 if no native job of it is known.
+    """
 
     name: str
+    job: int
+    attempt: int
     state: str
     failure: str | None
     billed_s: int
+    native_id: int = 0
+    submit_s: int = 0
+    end_s: int = 0
 
 
 Key = tuple[int, str, int, int]
@@ -45,92 +73,253 @@ Key = tuple[int, str, int, int]
 
 @dataclass
 class Told:
-    """All native jobs that sacct ever knew, and what it said first of stretches that had ended."""
+    """All that sacct said at any time; ``first`` of each stretch that had ended.
 
+    ``endless`` are names of jobs that were over in it, and had no end.
+    """
+
+    since_s: float = 0.0
     first: dict[Key, Accounted] = field(default_factory=dict)
-    known: set[tuple[str, int]] = field(default_factory=set)
+    last: list[Accounted] = field(default_factory=list)
+    seen: dict[tuple[int, str, int], Accounted] = field(default_factory=dict)
+    endless: set[str] = field(default_factory=set)
 
     def note(self, rows: Iterable[Accounted]) -> None:
         """Take what sacct says now."""
-        for row in rows:
-            self.known.add((row.name, row.job_id))
-            if row.end_s is not None and row.start_s is not None:
+        self.last = [row for row in rows if row.submit_s >= int(self.since_s)]
+        for row in self.last:
+            if row.start_s is None:
+                self.seen.setdefault((row.job_id, row.name, row.submit_s), row)
+                continue
+            self.seen[row.job_id, row.name, row.submit_s] = row
+            if row.end_s is None and row.state not in _GOING_ON:
+                self.endless.add(row.name)
+            if row.end_s is not None:
                 self.first.setdefault((row.job_id, row.name, row.submit_s, row.start_s), row)
-
-    def of(self, name: str) -> list[Accounted]:
-        """What it said at first under a run's name."""
-        return [row for key, row in self.first.items() if key[1] == name]
 
 
 @dataclass
 class Books:
-    """The verdict: ``wrong`` is ours, ``counts`` say how often Slurm did what."""
+    """The verdict: ``wrong`` is ours or not proven, ``counts`` say how often Slurm did what.
+
+    ``once`` says that programs refuse a second start: then nothing excuses one.
+    """
 
     told: Told
-    last: Mapping[str, Sequence[Accounted]]
+    log: SlurmLog
     runs: Mapping[str, Run]
+    lines: Sequence[Line]
+    once: bool = False
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    _natives: dict[str, list[Native]] = field(default_factory=dict)
+    _lines: dict[str, list[Line]] = field(default_factory=dict)
+    _first: dict[str, list[Accounted]] = field(default_factory=dict)
+    _last: dict[str, list[Accounted]] = field(default_factory=dict)
 
-    def hold(self, ends: Sequence[End]) -> None:
-        """Judge programs that ended more than once, and every bill."""
-        by_job: dict[str, list[End]] = {}
-        for end in ends:
-            by_job.setdefault(end.job, []).append(end)
-        for job, several in by_job.items():
-            if len(several) > 1:
-                self._hold_ends(job, several)
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            self._lines.setdefault(line.run_name, []).append(line)
+        for row in self.told.first.values():
+            self._first.setdefault(row.name, []).append(row)
+        for row in self.told.last:
+            self._last.setdefault(row.name, []).append(row)
+        self._name_natives()
+
+    def hold(self) -> None:
+        """Judge everything."""
+        self._hold_nameless()
         for run in self.runs.values():
-            if run.failure not in _NOT_BILLED:
-                self._hold_bill(run)
+            self._hold_run(run)
+        last: dict[int, Run] = {}
+        for run in self.runs.values():
+            if run.job not in last or last[run.job].attempt < run.attempt:
+                last[run.job] = run
+        for run in self.runs.values():
+            if run is not last[run.job]:
+                self._hold_attempt(run)
+            elif not any(one.what == "ends" for one in self._lines.get(run.name, ())):
+                self.wrong.append(f"{run}: its program never ended")
+        for run in self.runs.values():
+            self._hold_bill(run)
 
-    def _hold_ends(self, job: str, ends: Sequence[End]) -> None:
-        native = {(end.run_name, end.native_id) for end in ends}
-        if len(native) < len(ends):
-            self.counts["programs that Slurm ran again as the same native job"] += 1
-        names = {end.run_name for end in ends}
-        known = native & self.told.known
-        if len({name for name, _ in known}) < len(known):
-            self.wrong.append(f"{job}: two native jobs of one run ran to their ends: {native}")
-        elif len(known) < len(native):
-            self.counts["programs that ended in a native job that Slurm told nobody of"] += 1
-        last = max(names, key=lambda name: int(name.rpartition(".")[2]))
-        for name in sorted(names - {last}):
+    def hold_differences(self, found: Iterable[tuple[str, str]]) -> None:
+        """Judge what a reconciliation found, by kind and name: Slurm must have said otherwise."""
+        for kind, name in found:
             run = self.runs[name]
-            if run.failure in _NOT_BILLED and self._lost(name):
-                self.counts["programs whose end Slurm lost, tried again as the job asks"] += 1
+            if kind != "MISSING_HERE" and self._restated_s(run) is not None:
+                self.counts[f"differences {kind} of jobs that Slurm took up again"] += 1
             else:
-                said = [row.state for row in self.told.of(name)]
-                self.wrong.append(f"{job}: {run} was tried again, and sacct said {said}")
+                self.wrong.append(f"a difference {kind} of {run}: {self._natives.get(name)}")
 
-    def _lost(self, name: str) -> bool:
-        """Whether Slurm never said of a native job that its program ended.
+    # --- which native job is which run ----------------------------------------------------------
 
-        A controller that forgot a start makes another, and the node that runs the job already has
-        it cancelled, as root.
-        """
-        return all(row.state in _CUT_OFF or row.by_uid == 0 for row in self.told.of(name))
+    def _name_natives(self) -> None:
+        for line in self.lines:
+            if line.what == "begins":
+                native = self.log.running(line.native_id, line.at_s)
+                self._name(line.run_name, line.native_id, native)
+        for row in self.told.seen.values():
+            self._name(row.name, row.job_id, self.log.submitted(row.job_id, row.submit_s))
+        for run in self.runs.values():
+            if run.native_id and run.name not in self._natives:  # forgotten since it was heard of
+                native = self.log.submitted(run.native_id, run.submit_s)
+                self._name(run.name, run.native_id, native)
+        for several in self._natives.values():
+            several.sort(key=lambda one: one.submitted_s)
+
+    def _name(self, name: str, job_id: int, native: Native | None) -> None:
+        if native is None:
+            self.wrong.append(f"{name}: job {job_id} was never submitted")
+        elif not any(native is one for one in self._natives.setdefault(name, [])):
+            self._natives[name].append(native)
+
+    def _hold_nameless(self) -> None:
+        """Native jobs of which nobody ever told the name: nothing of them may be left."""
+        named = {id(native) for several in self._natives.values() for native in several}
+        for native in self.log.all():
+            if id(native) in named:
+                continue
+            if native.forgotten_s is None:
+                self.wrong.append(f"nobody knows whose this is: {native}")
+            elif native.launched:
+                self.wrong.append(f"its program told nothing: {native}")
+            else:
+                self.counts[FORGOTTEN] += 1
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def _hold_run(self, run: Run) -> None:
+        natives = self._natives.get(run.name, [])
+        if not natives:
+            self.wrong.append(f"{run}: no native job of it ever was")
+        for one, following in pairwise(natives):
+            self._hold_resent(run, one, following)
+        for native in natives:
+            self._hold_starts(run, native)
+        begun = Counter(
+            one.restarts for one in self._lines.get(run.name, ()) if one.what == "begins"
+        )
+        if self.once and max(begun.values(), default=0) > 1:
+            self.wrong.append(f"{run}: its program began again in spite of itself: {natives}")
+
+    def _hold_resent(self, run: Run, one: Native, following: Native) -> None:
+        """Two native jobs of one run: the first was forgotten before the second was sent."""
+        forgotten = one.forgotten_s is not None and one.forgotten_s < following.submitted_s
+        begun = self._begun(run.name, one)
+        heard = any(
+            row.start_s is not None
+            for (job_id, name, submit_s), row in self.told.seen.items()
+            if name == run.name and self.log.submitted(job_id, submit_s) is one
+        )
+        if not forgotten or heard:
+            self.wrong.append(f"{run}: two native jobs: {one}, {following}")
+        else:
+            self.counts[BEGUN if begun else FORGOTTEN] += 1
+
+    def _begun(self, name: str, native: Native) -> list[Line]:
+        return [
+            one
+            for one in self._lines.get(name, ())
+            if one.what == "begins" and self.log.running(one.native_id, one.at_s) is native
+        ]
+
+    def _hold_starts(self, run: Run, native: Native) -> None:
+        """Each start of a program is one launch of a node; a second one is Slurm's by its log."""
+        begun = len(self._begun(run.name, native))
+        if begun > len(native.launched):
+            self.wrong.append(f"{run}: its program began {begun} times: {native}")
+        elif len(native.launched) > 1 and not native.launched_again_by_slurm():
+            self.wrong.append(f"{run}: launched again while its controller lived: {native}")
+        elif begun > 1:
+            self.counts[AGAIN] += 1
+
+    def _hold_attempt(self, run: Run) -> None:
+        """A run that was not the job's last: only because Slurm lost its end, or the job itself."""
+        natives = self._natives.get(run.name, [])
+        before = [
+            row
+            for row in self._first.get(run.name, [])
+            if row.end_s is not None and row.end_s < run.end_s + _CLOCKS_S
+        ]
+        said = {row.state for row in before}
+        if run.failure in _SLURMS and self._lost(run) and said <= {*_CUT_OFF, "CANCELLED"}:
+            begun = any(line.what == "begins" for line in self._lines.get(run.name, ()))
+            self.counts[LOST if begun else NOT_BEGUN] += 1
+        else:
+            self.wrong.append(f"{run} was tried again; sacct said {said}, the log {natives}")
+
+    # --- bills ----------------------------------------------------------------------------------
 
     def _hold_bill(self, run: Run) -> None:
-        last = list(self.last.get(run.name, ()))
-        if run.billed_s == _seconds(last):
-            return
-        first = self.told.of(run.name)
-        if run.billed_s in {_seconds([row]) for row in first} | {_seconds(first)}:
-            self.counts["bills of what sacct said first and says otherwise since"] += 1
-            return
-        said = [(r.job_id, r.state, r.start_s, r.end_s, r.elapsed_s) for r in (*first, *last)]
-        self.wrong.append(f"{run}: sacct said first and last {said}")
+        last = self._last.get(run.name, [])
+        if run.failure in _SLURMS:
+            self._hold_unbilled(run, last)
+        elif run.billed_s == _seconds(last):
+            self._hold_ends(run, last)
+        elif run.billed_s == self._restated_s(run):
+            self.counts[RESTATED] += 1
+        else:
+            self._wrong_bill(run)
+
+    def _hold_unbilled(self, run: Run, last: Sequence[Accounted]) -> None:
+        """Nothing is billed of what Slurm lost, whatever sacct says of it later."""
+        if run.billed_s or not self._lost(run):
+            self._wrong_bill(run)
+        elif _seconds(last):
+            self.counts[LATER] += 1
+
+    def _hold_ends(self, run: Run, last: Sequence[Accounted]) -> None:
+        """What sacct has no seconds of, or says was cut off, although its program ended."""
+        if any(row.state in _CUT_OFF for row in last):
+            if not self._lost(run):
+                self._wrong_bill(run)
+            self.counts[UNTOLD_END] += 1
+        elif not any(row.start_s for row in last):
+            self.counts[UNTOLD_START] += 1
+        elif run.name in self.told.endless and not run.billed_s:
+            self.counts[RUNAWAY] += 1
+
+    def _lost(self, run: Run) -> bool:
+        """Whether Slurm lost the run's end, or the run's job itself."""
+        natives = self._natives.get(run.name, ())
+        return any(one.given_up or one.forgotten_s is not None for one in natives)
+
+    def _restated_s(self, run: Run) -> int | None:
+        """Seconds until the end that sacct and the log told of a job before it was taken up again.
+
+        None if none was.
+        """
+        for native in self._natives.get(run.name, ()):
+            ended = [
+                row
+                for row in self._first.get(run.name, ())
+                if native.risen
+                and native.ended
+                and abs((row.end_s or 0) - native.ended[0]) < _CLOCKS_S
+            ]
+            if ended:
+                return _seconds(ended)
+        return None
+
+    def _wrong_bill(self, run: Run) -> None:
+        rows = (*self._first.get(run.name, []), *self._last.get(run.name, []))
+        said = [(row.job_id, row.state, row.start_s, row.end_s, row.elapsed_s) for row in rows]
+        natives = self._natives.get(run.name)
+        self.wrong.append(f"{run}: sacct said first and last {said}, the log {natives}")
 
 
-def _seconds(rows: Sequence[Accounted]) -> int:
+def _seconds(rows: Iterable[Accounted]) -> int:
     return sum(row.elapsed_s * row.cpus for row in rows if row.state not in _CUT_OFF)
 
 
-def read_ends(path: Path) -> list[End]:
-    """What programs wrote: job, native id, run."""
-    lines = (line.split() for line in path.read_text().splitlines())
-    return [End(job, int(native_id), name) for job, native_id, name in lines]
+def read_lines(path: Path) -> list[Line]:
+    """What programs wrote."""
+    words = (line.split() for line in path.read_text().splitlines())
+    return [
+        Line(what, job, int(native), name, int(restarts), int(at_ms) / 1000)
+        for what, job, native, name, restarts, at_ms in words
+    ]
 
 
 def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -145,19 +334,10 @@ def read_runs(path: Path) -> dict[str, Run]:
         path,
         "SELECT r.job_uid, r.attempt, r.state, r.failure_class, (SELECT coalesce(sum(l.seconds *"
         " l.units), 0) FROM rated_line l WHERE l.billed AND l.job_uid = r.job_uid"
-        " AND l.attempt = r.attempt) FROM run r",
+        " AND l.attempt = r.attempt), CAST(r.native_id AS INTEGER),"
+        " coalesce(r.accept_ms, 0) / 1000, coalesce(r.end_ms, 0) / 1000 FROM run r",
     )
     runs = (
-        Run(center_name(run_id(uid, attempt)), state, failure, billed_s)
-        for uid, attempt, state, failure, billed_s in found
+        Run(center_name(run_id(uid, attempt)), uid, attempt, *told) for uid, attempt, *told in found
     )
     return {run.name: run for run in runs}
-
-
-def by_name(accounted: Iterable[Accounted]) -> dict[str, list[Accounted]]:
-    """Rows of sacct that ran, by the name of their run."""
-    found: dict[str, list[Accounted]] = {}
-    for row in accounted:
-        if row.start_s is not None:
-            found.setdefault(row.name, []).append(row)
-    return found

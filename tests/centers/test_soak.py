@@ -6,16 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.centers.matrix import PROGRAM
-from tests.centers.soak import GENTLE, Soak
+from tests.centers.soak import VICTIMS, Soak
 from tests.e2e.conftest import Zygote
-from tests.testbed.slurm_testbed import SlurmTestbed
+from tests.testbed.slurm_testbed import CONTROLLER, SlurmTestbed
 
 pytestmark = pytest.mark.centers
-_JOBS = 200
+_JOBS, _DEATHS, _BATCH = 300, 2, 25
 
 
 def test_kills_lose_and_double_nothing(slurm_testbed: SlurmTestbed, tmp_path: Path) -> None:
     with contextlib.closing(Zygote(tmp_path / "errors.log", PROGRAM)) as zygote:
-        soak = Soak(slurm_testbed, zygote, tmp_path, _JOBS, seed=4, every_s=3.0, victims=GENTLE)
+        soak = Soak(
+            slurm_testbed, zygote, tmp_path, _JOBS, seed=4, every_s=2.5, deaths=_DEATHS,
+            batch=_BATCH,
+        )  # fmt: skip
         assert soak.run() == []
-    assert sum(soak.kills.values()) > 0
+    assert soak.kills[CONTROLLER] >= _DEATHS
+    assert soak.kills.keys() == set(VICTIMS)
