@@ -208,10 +208,11 @@ class Soak:
         deck: list[str] = []
         while not over.wait(rng.uniform(0.5, 1.5) * self.every_s):
             self._register()
-            if len(deck) < 2:
-                deck = rng.sample(VICTIMS, len(VICTIMS)) + deck
+            if set(deck) <= {CONTROLLER}:
+                deck = rng.sample(VICTIMS, len(VICTIMS))
             young = time.monotonic() < self._controller_s + _CONTROLLER_LIFE_S
-            victim = deck.pop(-2 if young and deck[-1] == CONTROLLER else -1)
+            victim = next(one for one in deck if not (young and one == CONTROLLER))
+            deck.remove(victim)
             self.testbed.open_nodes()  # Slurm drains nodes on which ids that were given again clash
             self.kills[victim] += 1
             if victim == _SERVICE:
