@@ -12,7 +12,6 @@ from tests.centers import stricken
 from tests.centers.matrix import Native, Row
 
 _STEPS: Final = ("submit", "list", "find", "cancel", "usage")
-_RUNTIME_S: Final = 20
 
 
 def _rows() -> tuple[Row, ...]:
@@ -38,9 +37,11 @@ class SimulatedBench:
     flags: Mapping[str, object] = {"clock.speed": 200, "loop.follow_s": 0.1}
     waves: Sequence[Sequence[Row]] = (_rows(),)
 
+    runtime_s = 20
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._journal = folder / "data" / "centers" / f"{self.center}.journal"
+        self.journal = folder / "data" / "centers" / f"{self.center}.journal"
 
     def entry(self) -> Mapping[str, Any]:
         """See ``Bench``."""
@@ -51,7 +52,8 @@ class SimulatedBench:
         spec = job_pb2.JobSpec(image="image", command=["run"])
         spec.options.add(flavor=self.flavor, units_per_node=1)
         spec.wall_limit.seconds = 86_400
-        spec.labels["corridor.simulated/runtime-s"] = str(86_000 if fate == "cut" else _RUNTIME_S)
+        runtime_s = 86_000 if fate == "cut" else self.runtime_s
+        spec.labels["corridor.simulated/runtime-s"] = str(runtime_s)
         spec.labels["corridor.simulated/outcome"] = "USER_CODE" if fate == "bad" else "SUCCEEDED"
         return spec
 
@@ -68,8 +70,8 @@ class SimulatedBench:
 
     def native(self) -> Mapping[str, Native]:
         """See ``Bench``."""
-        made = accepted_names(self._journal)
+        made = accepted_names(self.journal)
         seconds: dict[str, int] = {}
-        for stay in stays(self.center, read_events(self._journal)):
+        for stay in stays(self.center, read_events(self.journal)):
             seconds[stay.name] = seconds.get(stay.name, 0) + stay.used_s * stay.units
         return {name: Native(count, seconds[name]) for name, count in made.items()}

@@ -59,7 +59,7 @@ FLAGS: Mapping[str, object] = {
 class Row:
     """A fault at a step of a run's way: ``fault`` and ``step`` are words of the page of outcomes.
 
-    ``strike`` is done inside the service (``stricken``), if it is given.
+    ``strike`` is done inside the service or the agent (``stricken``), if it is given.
     """
 
     fault: str
@@ -189,6 +189,7 @@ class Story:
             self.bench.arm(rows)
             self._tell(rows)
             print(f"{len(rows)} rows from {rows[0].name} on: {time.monotonic() - began_s:.1f} s")
+        self._until_struck([row for rows in self.bench.waves for row in rows])  # some late
         self.stop()
 
     def _tell(self, rows: Sequence[Row]) -> None:
@@ -200,7 +201,22 @@ class Story:
             for fate, result in zip(FATES, answer.results, strict=True):
                 assert result.job_id, result.error
                 self.acknowledged[result.job_id] = (row, fate)
+            if row.step == "submit" and "kill" in row.strike:
+                self._until_struck([row])  # before another death strikes its submissions
         self.wait()
+
+    def _until_struck(self, rows: Sequence[Row]) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while spared := [row for row in rows if row.fault != "none" and not self.bench.struck(row)]:
+            assert time.monotonic() < end_s, f"not struck: {spared}"
+            self._jobs()  # a service that is dead is born again
+            time.sleep(0.05)
+
+    def _jobs(self) -> Sequence[job_pb2.Job]:
+        request = pb.ListJobsRequest(page_size=1_000)
+        answer = self.call(lambda client: client.jobs.ListJobs(request))
+        assert not answer.next_page_token
+        return answer.jobs
 
     def _spec(self, row: Row, fate: str) -> job_pb2.JobSpec:
         spec = self.bench.job(fate)
@@ -216,11 +232,7 @@ class Story:
         end_s = time.monotonic() + PATIENCE_S
         open_jobs: list[job_pb2.Job] = []
         while time.monotonic() < end_s:
-            answer = self.call(
-                lambda client: client.jobs.ListJobs(pb.ListJobsRequest(page_size=1_000))
-            )
-            assert not answer.next_page_token
-            jobs = {one.job_id: one for one in answer.jobs if one.job_id in self.acknowledged}
+            jobs = {one.job_id: one for one in self._jobs() if one.job_id in self.acknowledged}
             assert jobs.keys() == self.acknowledged.keys(), "acknowledged and lost"
             self._cut(jobs)
             open_jobs = [one for one in jobs.values() if not one.settled]

@@ -1,16 +1,17 @@
 """The real service in a process of its own, which its centers may kill (``stricken``).
 
 A zygote forks one service for each order, as in ``tests/e2e/killable_service.py``; an order has
-``settings`` and the folder of ``strikes``.
+``settings`` and the folder of ``strikes``, in which each service says which process it is.
 """
 
 import asyncio
 import faulthandler
 import json
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
@@ -22,6 +23,8 @@ from scheduler.store import centers, newest
 from scheduler.store.database import Database
 from tests.centers.stricken import StrickenCenter, Strikes
 from tests.e2e.killable_service import die_with_parent, main
+
+PID_FILE: Final = "service.pid"
 
 
 async def serve(settings: Settings, strikes: Strikes) -> None:
@@ -44,7 +47,9 @@ def child(order: Mapping[str, Any]) -> None:
     faulthandler.register(signal.SIGUSR1)
     settings = load_settings(None, {}, order["settings"])
     logs.set_up("json", settings.log.level)
-    strikes = Strikes(Path(order["strikes"]))
+    folder = Path(order["strikes"])
+    (folder / PID_FILE).write_text(str(os.getpid()))
+    strikes = Strikes(folder)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, strikes))
 

@@ -29,6 +29,7 @@ STEPS: Final[Mapping[str, tuple[str, str]]] = {
     "follow": ("following", "跟踪"),
     "cancel": ("cancellation", "取消"),
     "usage": ("metered use", "用量"),
+    "acknowledge": ("acknowledgement of the end", "确认结束"),
     "accounting": ("accounting", "记账"),
     "running": ("while runs run", "运行期间"),
 }
@@ -72,6 +73,26 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "agent-killed-before": ("kill -9 of the agent before the call", "调用之前代理被 kill -9"),
     "agent-killed-after": ("kill -9 of the agent after the call", "调用之后代理被 kill -9"),
+    "lost-agent-killed-before": (
+        "kill -9 of the agent before the call, its journal lost",
+        "调用之前代理被 kill -9，其日志丢失",
+    ),
+    "lost-agent-killed-after": (
+        "kill -9 of the agent after the call, its journal lost",
+        "调用之后代理被 kill -9，其日志丢失",
+    ),
+    "service-killed-before": (
+        "kill -9 of the service before its agent's call", "代理调用之前服务被 kill -9",
+    ),
+    "service-killed-after": (
+        "kill -9 of the service after its agent's call", "代理调用之后服务被 kill -9",
+    ),
+    "both-killed-before": (
+        "kill -9 of agent and service before the call", "调用之前代理与服务被 kill -9",
+    ),
+    "both-killed-after": (
+        "kill -9 of agent and service after the call", "调用之后代理与服务被 kill -9",
+    ),
     "refused": ("connections refused for a while", "一段时间内拒绝连接"),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.centers import matrix, page
+from tests.centers.bench_agent import FEW_WAVES, AgentBench, NearSimulated
 from tests.centers.bench_modelarts import ModelArtsBench
 from tests.centers.bench_simulated import SimulatedBench
 from tests.centers.bench_slurm import SlurmBench
@@ -49,6 +50,15 @@ def told(bench: Bench, zygote: Zygote, folder: Path) -> list[Outcome]:
         return matrix.outcomes(story)
 
 
+def told_by_agent(bench: AgentBench, zygote: Zygote, folder: Path) -> list[Outcome]:
+    """Tell it with an agent between the service and the center."""
+    with contextlib.closing(Story(bench, zygote, folder)) as story:
+        story.prepare()
+        with bench.agent(story):
+            story.tell()
+        return sorted(matrix.outcomes(story), key=bench.place)
+
+
 def test_simulated(mortal_zygote: Zygote, tmp_path: Path) -> None:
     check("simulated", told(SimulatedBench(tmp_path), mortal_zygote, tmp_path))
 
@@ -67,3 +77,17 @@ async def test_slurm(slurm_testbed: SlurmTestbed, mortal_zygote: Zygote, tmp_pat
         found = await asyncio.to_thread(told, bench, mortal_zygote, tmp_path)
         await bench.close()
     check("slurm", found)
+
+
+def test_simulated_behind_its_agent(mortal_zygote: Zygote, tmp_path: Path) -> None:
+    bench = AgentBench("agent-simulated", NearSimulated(tmp_path), tmp_path)
+    check(bench.kind, told_by_agent(bench, mortal_zygote, tmp_path))
+
+
+async def test_modelarts_behind_its_agent(mortal_zygote: Zygote, tmp_path: Path) -> None:
+    with CenterProcess(ModelArtsBench.settings(tmp_path / "center")) as process:
+        async with FaultProxy(process.url) as proxy:
+            inner = ModelArtsBench(tmp_path, process, proxy)
+            bench = AgentBench("agent-modelarts", inner, tmp_path, FEW_WAVES)
+            found = await asyncio.to_thread(told_by_agent, bench, mortal_zygote, tmp_path)
+    check(bench.kind, found)

@@ -1,10 +1,13 @@
 """The page of outcomes: every row is even, and both languages tell the same."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from tests.centers import page
+from tests.centers.bench_agent import FEW_WAVES, WAVES
+from tests.centers.matrix import Row
 
 
 def rows(language: str) -> dict[str, list[list[str]]]:
@@ -39,6 +42,17 @@ def test_both_pages_tell_the_same() -> None:
         for language, n in at.items()
     }
     assert told["en"] == told["zh"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "waves"), [("agent-simulated", WAVES), ("agent-modelarts", FEW_WAVES)]
+)
+def test_every_death_of_an_agent_is_told_of(kind: str, waves: Sequence[Sequence[Row]]) -> None:
+    told = {
+        (_key(page.FAULTS, fault, 0), _key(page.STEPS, step, 0))
+        for fault, step, *_ in rows("en")[kind]
+    }
+    assert told == {(row.fault, row.step) for wave in waves for row in wave}
 
 
 def _key(texts: object, shown: str, at: int) -> str:
