@@ -9,6 +9,7 @@ CorridorError
 ├── WrongState          not possible in this state: FAILED_PRECONDITION + PreconditionFailure
 ├── TooOld              what was asked for is no longer kept: OUT_OF_RANGE + ErrorInfo
 ├── QuotaExceeded       above a limit for good: RESOURCE_EXHAUSTED + QuotaFailure
+├── RateLimited         too much at a time: RESOURCE_EXHAUSTED + QuotaFailure + RetryInfo
 ├── Unauthenticated     no or no valid token: UNAUTHENTICATED + ErrorInfo
 ├── Forbidden           a valid token, but not for this: PERMISSION_DENIED + ErrorInfo
 └── TemporarilyAway     try again after ``retry_after_s``: UNAVAILABLE + RetryInfo
@@ -107,6 +108,19 @@ class QuotaExceeded(CorridorError):
     def __init__(self, message: str, *, subject: str, reason: str | None = None) -> None:
         super().__init__(message, reason=reason)
         self.subject = subject
+
+
+class RateLimited(CorridorError):
+    """More than one caller may ask for at a time; ``limit`` is the setting that says so.
+
+    Nothing was changed; it works again after ``retry_after_s``.
+    """
+
+    reason = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, subject: str, limit: str, retry_after_s: float) -> None:
+        super().__init__(message, metadata={"limit": limit})
+        self.subject, self.retry_after_s = subject, retry_after_s
 
 
 class Unauthenticated(CorridorError):

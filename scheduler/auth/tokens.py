@@ -10,6 +10,7 @@ import secrets
 import string
 from typing import Final
 
+from scheduler.auth.oidc import TOKEN_MAX_CHARS
 from scheduler.errors import Unauthenticated
 
 PREFIX: Final = "cor_"
@@ -17,6 +18,7 @@ SECRET_CHARS: Final = 40
 LIFETIME_MAX_MS: Final = 400 * 86_400_000
 _ALPHABET: Final = string.digits + string.ascii_letters
 _SHAPE: Final = re.compile(r"cor_[0-9A-Za-z]{32,128}")
+_JWT: Final = re.compile(r"[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]*")
 
 
 def new_secret() -> str:
@@ -34,8 +36,16 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def bearer(authorization: str | bytes | None) -> str:
-    """Return the secret in an ``authorization`` value; ``Unauthenticated`` says what is wrong."""
+def is_ours(secret: str) -> bool:
+    """Whether a secret is a token of ours, not one of an issuer of logins."""
+    return secret.startswith(PREFIX)
+
+
+def bearer(authorization: str | bytes | None, *, logins: bool = False) -> str:
+    """Return the secret in an ``authorization`` value; ``Unauthenticated`` says what is wrong.
+
+    With ``logins`` it may also be a JWT.
+    """
     if not authorization:
         raise Unauthenticated(
             "no token: send metadata `authorization: Bearer <token>` (set CORRIDOR_TOKEN or a"
@@ -44,8 +54,12 @@ def bearer(authorization: str | bytes | None) -> str:
         )
     text = authorization.decode("latin-1") if isinstance(authorization, bytes) else authorization
     scheme, _, secret = text.partition(" ")
-    if scheme.lower() != "bearer" or _SHAPE.fullmatch(secret.strip()) is None:
+    secret = secret.strip()
+    is_jwt = logins and len(secret) <= TOKEN_MAX_CHARS and _JWT.fullmatch(secret) is not None
+    if scheme.lower() != "bearer" or not (is_jwt or _SHAPE.fullmatch(secret)):
+        or_jwt = ", or have a JWT of the issuer of logins" if logins else ""
         raise Unauthenticated(
-            "the authorization metadata must read `Bearer cor_...`", reason="TOKEN_MALFORMED"
+            f"the authorization metadata must read `Bearer cor_...`{or_jwt}",
+            reason="TOKEN_MALFORMED",
         )
-    return secret.strip()
+    return secret

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from scheduler.auth import tokens
+from scheduler.auth.logins import Logins
 from scheduler.domain.principal import Principal
 from scheduler.errors import Unauthenticated
 
@@ -30,7 +31,11 @@ Lookup = Callable[[str], Awaitable[Verified | None]]
 
 
 class Verifier:
-    """Verifies secrets through ``lookup``; ``wall_ms`` is wall time, ``real_s`` monotonic."""
+    """Verifies secrets through ``lookup``, and JWTs through ``logins`` if there are any.
+
+    ``wall_ms`` is wall time, ``real_s`` monotonic; ``on_use`` is told of each use of a token of
+    ours: its id and when.
+    """
 
     def __init__(
         self,
@@ -38,27 +43,37 @@ class Verifier:
         wall_ms: Callable[[], int],
         real_s: Callable[[], float] = time.monotonic,
         ttl_s: float = CACHE_TTL_S,
+        logins: Logins | None = None,
+        on_use: Callable[[str, int], None] | None = None,
     ) -> None:
         self._lookup, self._wall_ms, self._real_s, self._ttl_s = lookup, wall_ms, real_s, ttl_s
+        self._logins, self._on_use = logins, on_use
+        self._generation = logins.generation if logins else 0
         self._known: dict[str, tuple[Principal, float]] = {}
 
     async def principal(self, authorization: str | bytes | None) -> Principal:
         """Return who presents this ``authorization`` value.
 
-        Raises ``Unauthenticated`` if it is missing, malformed, unknown, expired or revoked.
+        Raises ``Unauthenticated`` if it is missing, malformed, unknown, expired or revoked, and
+        ``Forbidden`` for a login that gives no role here.
         """
-        key = tokens.fingerprint(tokens.bearer(authorization))
+        secret = tokens.bearer(authorization, logins=self._logins is not None)
+        key = tokens.fingerprint(secret)
+        if self._logins is not None and self._logins.generation != self._generation:
+            self._generation = self._logins.generation
+            self._known.clear()
         known = self._known.get(key)
         if known is not None and known[1] > self._real_s():
             principal = known[0]
+        elif self._logins is None or tokens.is_ours(secret):
+            principal = self._remember(key, await self._ask(key))
         else:
-            principal = await self._ask(key)
-        if principal.expire_ms <= self._wall_ms():
-            raise Unauthenticated(
-                f"the token {principal.token_id} has expired; ask who gave it for a new one",
-                reason="TOKEN_EXPIRED",
-                metadata={"token_id": principal.token_id},
-            )
+            principal = self._remember(key, await self._logins.principal(secret, key))
+        now_ms = self._wall_ms()
+        if principal.expire_ms <= now_ms:
+            raise _expired(principal)
+        if self._on_use is not None and principal.token_id:
+            self._on_use(principal.token_id, now_ms)
         return principal
 
     def forget(self) -> None:
@@ -80,7 +95,22 @@ class Verifier:
                 reason="TOKEN_REVOKED",
                 metadata={"token_id": verified.principal.token_id},
             )
+        return verified.principal
+
+    def _remember(self, key: str, principal: Principal) -> Principal:
         if len(self._known) >= _CACHE_MAX:
             self._known.clear()
-        self._known[key] = (verified.principal, self._real_s() + self._ttl_s)
-        return verified.principal
+        self._known[key] = (principal, self._real_s() + self._ttl_s)
+        return principal
+
+
+def _expired(principal: Principal) -> Unauthenticated:
+    if principal.issuer:
+        return Unauthenticated(
+            "the token has expired; get a new one from its issuer", reason="TOKEN_EXPIRED"
+        )
+    return Unauthenticated(
+        f"the token {principal.token_id} has expired; ask who gave it for a new one",
+        reason="TOKEN_EXPIRED",
+        metadata={"token_id": principal.token_id},
+    )

@@ -36,7 +36,10 @@ EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller whose token was verified; ``expire_ms`` is wall-clock time."""
+    """A caller whose token was verified; ``expire_ms`` is wall-clock time.
+
+    ``issuer`` is the URL of who gave the token, "" for one of ours, whose id is ``token_id``.
+    """
 
     subject: str
     role: Role
@@ -45,6 +48,7 @@ class Principal:
     center: str | None
     token_id: str
     expire_ms: int
+    issuer: str = ""
 
     @property
     def scope(self) -> Scope:

@@ -29,6 +29,7 @@ CODES: Final[tuple[tuple[type[errors.CorridorError], int], ...]] = (
     (errors.WrongState, code_pb2.FAILED_PRECONDITION),
     (errors.TooOld, code_pb2.OUT_OF_RANGE),
     (errors.QuotaExceeded, code_pb2.RESOURCE_EXHAUSTED),
+    (errors.RateLimited, code_pb2.RESOURCE_EXHAUSTED),
     (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
     (errors.Forbidden, code_pb2.PERMISSION_DENIED),
     (errors.TemporarilyAway, code_pb2.UNAVAILABLE),
@@ -50,40 +51,43 @@ def to_status(error: errors.CorridorError) -> status_pb2.Status:
     and a client takes no more than 8 KiB of them.
     """
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
-    details = [_packed(info)]
-    special = _special(error)
-    if special is not None:
-        details.append(_packed(special))
+    details = [_packed(info), *map(_packed, _special(error))]
     return status_pb2.Status(
         code=code_of(error), message=error.message[:_MESSAGE_MAX], details=details
     )
 
 
-def _special(error: errors.CorridorError) -> Message | None:
+def _special(error: errors.CorridorError) -> list[Message]:
     match error:
         case errors.InvalidRequest():
-            return _bad_request(error)
+            return [_bad_request(error)]
         case errors.QuotaExceeded():
-            return error_details_pb2.QuotaFailure(
-                violations=[
-                    error_details_pb2.QuotaFailure.Violation(
-                        subject=error.subject, description=error.message
-                    )
-                ]
-            )
+            return [_quota_failure(error)]
+        case errors.RateLimited():
+            return [_quota_failure(error), _retry_info(error.retry_after_s)]
         case errors.WrongState():
-            return error_details_pb2.PreconditionFailure(
-                violations=[
-                    error_details_pb2.PreconditionFailure.Violation(
-                        type=error.reason, subject=error.subject, description=error.message
-                    )
-                ]
+            state = error_details_pb2.PreconditionFailure()
+            state.violations.add(
+                type=error.reason, subject=error.subject, description=error.message
             )
+            return [state]
         case errors.TemporarilyAway():
-            nanos = round(error.retry_after_s * 1e9)
-            delay = duration_pb2.Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
-            return error_details_pb2.RetryInfo(retry_delay=delay)
-    return None
+            return [_retry_info(error.retry_after_s)]
+    return []
+
+
+def _quota_failure(
+    error: errors.QuotaExceeded | errors.RateLimited,
+) -> error_details_pb2.QuotaFailure:
+    told = error_details_pb2.QuotaFailure()
+    told.violations.add(subject=error.subject, description=error.message)
+    return told
+
+
+def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    nanos = round(seconds * 1e9)
+    delay = duration_pb2.Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+    return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
 def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:

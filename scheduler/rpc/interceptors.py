@@ -1,8 +1,9 @@
 """The one interceptor around every call: who calls, may they, how it ended, how long it took.
 
-Identity and role are checked before the request is read, so a stranger cannot make the service
-parse 64 MiB. What a method raises becomes a rich status; what nobody foresaw becomes INTERNAL
-with an id that the log explains, never a traceback.
+Identity, role and rate are checked before the request is read, so a stranger cannot make the
+service take 64 MiB in; a request's bounds (``rpc.bounds``) before its method sees it. What a
+method raises becomes a rich status; what nobody foresaw becomes INTERNAL with an id that the log
+explains, never a traceback.
 """
 
 import asyncio
@@ -17,9 +18,10 @@ import grpc
 import structlog
 
 from scheduler.auth import roles
+from scheduler.auth.rates import Rates
 from scheduler.auth.verifier import Verifier
 from scheduler.errors import CorridorError, TemporarilyAway
-from scheduler.rpc import caller
+from scheduler.rpc import bounds, caller
 from scheduler.rpc.errors import abort, code_of
 from scheduler.rpc.forwarding import Forwarder
 
@@ -32,19 +34,26 @@ CallContext = Any  # grpc.aio.ServicerContext, likewise
 _STOPPING: Final = TemporarilyAway(
     "the service is stopping; open the stream again, from the last resume token if it has one"
 )
+_SUBMIT: Final = "/corridor.v1.JobService/SubmitJobs"
 _STATUS_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unused-ignore]
     """See the module; ``on_call`` must be quick and must not raise.
 
-    What ``forwarder`` says is for another replica to answer is passed on to that one.
+    What ``forwarder`` says is for another replica to answer is passed on to that one; ``rates`` is
+    how much each caller may ask for, by default as much as it likes.
     """
 
     def __init__(
-        self, verifier: Verifier, on_call: OnCall, forwarder: Forwarder | None = None
+        self,
+        verifier: Verifier,
+        on_call: OnCall,
+        forwarder: Forwarder | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self._verifier = verifier
+        self._rates = rates or Rates()
         self._on_call = on_call
         self._forwarder = forwarder
         self._wrapped: dict[str, Handler] = {}
@@ -88,10 +97,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
                 _authorization(handler_call_details.invocation_metadata)
             )
             roles.check(method, principal.role)
+            self._rates.call(principal)
         except CorridorError as error:
-            return self._refuse(method, handler, error)
+            return self._refuse(method, error)
         except Exception as error:
-            return self._refuse(method, handler, _unforeseen(method, error))
+            return self._refuse(method, _unforeseen(method, error))
         caller.set_current(principal)
         if self._forwarder is not None:
             address = self._forwarder.target(method, handler_call_details.invocation_metadata)
@@ -110,7 +120,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
     def _wrap(self, method: str, original: Handler) -> Handler:
         behavior = _behavior(original)
         serve = self._streaming if inspect.isasyncgenfunction(behavior) else self._returning
-        return _like(original, serve(method, behavior), original.request_deserializer)
+        checked = _checked(method, original, self._rates, behavior)
+        read = bounds.reader(method, original.request_deserializer)
+        return _like(original, serve(method, checked), read)
 
     def _returning(self, method: str, behavior: Any) -> Any:
         async def serve(request: Any, context: CallContext) -> Any:
@@ -130,6 +142,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
             start = time.perf_counter()
             task = asyncio.current_task()
             assert task is not None, "every call is a task"
+            principal = caller.current()
+            try:
+                self._rates.open_stream(principal)
+            except CorridorError as error:
+                await self._fail(method, context, error, start)
+                raise
             self._streams.add(task)
             try:
                 async with contextlib.aclosing(behavior(request, context)) as messages:
@@ -147,6 +165,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
                 await self._fail(method, context, error, start)
                 raise
             finally:
+                self._rates.close_stream(principal)
                 self._streams.discard(task)
                 self._sending.discard(task)
             self._on_call(method, "OK", time.perf_counter() - start)
@@ -178,15 +197,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         self._on_call(method, _code_name(error, context), time.perf_counter() - start)
         await _tell(method, context, error)
 
-    def _refuse(self, method: str, handler: Handler, error: CorridorError) -> Handler:
+    def _refuse(self, method: str, error: CorridorError) -> Handler:
         name = _code_name(error, None)
 
-        # A plain coroutine may also end a call that would have streamed its answer.
-        async def refuse(_request: Any, context: CallContext) -> Any:
+        # As a stream of requests, whatever the method has: so not even one is taken in.
+        async def refuse(_requests: Any, context: CallContext) -> Any:
             self._on_call(method, name, 0.0)
             await abort(context, error)
 
-        return _like(handler, refuse, None)
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 class _Unforeseen(CorridorError):
@@ -226,6 +245,28 @@ def _authorization(metadata: Any) -> str | bytes | None:
         if key == "authorization":
             return value  # type: ignore[no-any-return]
     return None
+
+
+def _checked(method: str, original: Handler, rates: Rates, behavior: Any) -> Any:
+    """Return a behavior that is given requests within bounds alone, and jobs within the rate."""
+    if original.request_streaming:
+        return _as(behavior, lambda requests: bounds.read_all(requests))
+    if method != _SUBMIT:
+        return _as(behavior, bounds.read_one)
+
+    def read(request: Any) -> Any:
+        message = bounds.read_one(request)
+        rates.jobs(caller.current(), len(message.jobs))
+        return message
+
+    return _as(behavior, read)
+
+
+def _as(behavior: Any, read: Callable[[Any], Any]) -> Any:
+    def checked(request: Any, context: CallContext) -> Any:
+        return behavior(read(request), context)
+
+    return checked
 
 
 def _behavior(handler: Handler) -> Any:

@@ -22,6 +22,7 @@ from scheduler.errors import (
     InvalidRequest,
     QuotaExceeded,
 )
+from scheduler.rpc import bounds
 from scheduler.rpc.errors import to_status
 from scheduler.rpc.job_extras import check_special, is_special, more_of, staged_options
 from scheduler.rpc.job_spec import Shape, Shapes, dependencies_of, labels_json, times_of
@@ -52,6 +53,7 @@ async def submit_jobs(
     submission.check_call(request.request_id, len(request.jobs))
     messages = list(request.jobs)
     specs = [message.SerializeToString(deterministic=True) for message in messages]
+    _check_bounds(messages, specs)
     call = Call(
         request.request_id, request.enterprise, payload_sha256(specs, request.all_or_nothing)
     )
@@ -66,6 +68,16 @@ async def submit_jobs(
     elif answered.stored:
         on_submitted(answered.city, answered.stored)
     return response
+
+
+def _check_bounds(messages: Sequence[JobSpec], specs: Sequence[bytes]) -> None:
+    """Refuse a call with a job that is larger than any may be, before anything is done with it."""
+    if max(map(len, specs)) <= bounds.SMALL_BYTES:
+        return
+    for index, (message, spec) in enumerate(zip(messages, specs, strict=True)):
+        wrong = bounds.check_job(f"jobs[{index}]", message, len(spec))
+        if wrong:
+            raise InvalidRequest(wrong)
 
 
 def payload_sha256(specs: Sequence[bytes], all_or_nothing: bool) -> bytes:

@@ -7,6 +7,8 @@ from typing import Any
 import grpc
 import pytest
 
+from scheduler.domain.principal import Principal, Role
+from scheduler.rpc import caller
 from scheduler.rpc.interceptors import CallInterceptor
 
 
@@ -35,6 +37,7 @@ async def test_a_stream_is_told_that_the_service_stops_while_it_sends_or_waits(
         await asyncio.Event().wait()
 
     async def as_the_server_does(context: Context) -> None:
+        caller.set_current(Principal("li", Role.OPERATOR, None, None, None, "", 0))
         async for _ in calls._streaming("/x/Watch", behavior)(None, context):
             sent.set()
             await taken.wait()  # a cancellation here would end the call without a status
