@@ -86,7 +86,7 @@ class Acknowledger:
         """
         while True:
             after, most = self._told[center], self._settings.acknowledge_batch
-            found = await self._db.read(
+            found = await self._db.read_feed(
                 lambda c, after=after: acknowledgements.settled_after(c, center, after)  # type: ignore[misc]
             )
             for first in range(0, len(found.keys), most):

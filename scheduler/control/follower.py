@@ -42,7 +42,7 @@ class Follower:
                 return head, following.find_all(connection)
             return head, following.find(connection, seen, head)
 
-        head, touched = await self._db.read(look)
+        head, touched = await self._db.read_feed(look)
         if touched:
             epoch, now_ms = self._port.epoch, self._clock.now_ms()
             await self._port.write(lambda c: following.follow(c, epoch, touched, now_ms))

@@ -26,7 +26,7 @@ from scheduler.control.follower import Follower
 from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
 from scheduler.control.metrics_port import LoopMetrics
-from scheduler.control.planner import PlannerHost
+from scheduler.control.planner import Beginning, PlannerHost
 from scheduler.control.reason_keeper import ReasonKeeper
 from scheduler.control.requests import request_of
 from scheduler.control.settings import LoopSettings
@@ -127,7 +127,9 @@ class ControlLoop:
             )
         self.epoch = epoch
         self.metrics.leader(True, self.epoch)
-        self._heard, open_runs = await self.db.read(lambda c: (feed.head(c), runs.open_runs(c)))
+        self._heard, open_runs = await self.db.read_feed(
+            lambda c: (feed.head(c), runs.open_runs(c))
+        )
         self._track(open_runs)
         await self.acknowledger.begin()
         await self.planner.start()
@@ -218,11 +220,11 @@ class ControlLoop:
 
     # --- planning ---------------------------------------------------------------------------------
 
-    def _snapshot(self, connection: Connection) -> tuple[int, list[Delta]]:
+    def _snapshot(self, connection: Connection) -> Beginning:
         """All the planner must know; pools of centers that do not answer are closed."""
         policy, now_ms = self.settings.policy, self.clock.now_ms()
         revision, told = planner_feed.snapshot(connection, now_ms, policy)
-        return revision, self._closed_pools(told)
+        return Beginning(revision, self._closed_pools(told), feed.beyond(connection))
 
     def _closed_pools(self, told: Iterable[Delta]) -> list[Delta]:
         """Note the pools, and close those whose center does not answer."""
@@ -269,9 +271,9 @@ class ControlLoop:
     async def cycle(self) -> bool:
         """Tell the planner what changed, admit what it starts; True if more is due at once."""
         await self.follower.step()
-        before, batch = self._revision, self.settings.feed_batch
-        after, deltas, cancels, changed = await self.db.read(
-            lambda c: planner_feed.read_deltas(c, before, batch)
+        before, batch, had = self._revision, self.settings.feed_batch, self.planner.had
+        after, deltas, cancels, changed = await self.db.read_feed(
+            lambda c: planner_feed.read_deltas(c, before, batch, had)
         )
         if changed:
             told = self._closed_pools(await self.db.read(planner_feed.settings))

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -33,7 +33,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Snapshot = Callable[[Connection], tuple[int, list[Delta]]]
+
+
+class Beginning(NamedTuple):
+    """What a planner begins with: all there is at a revision, and of which events beyond it that
+    tells already."""
+
+    revision: int
+    deltas: list[Delta]
+    had: frozenset[int] = frozenset()
+
+
+Snapshot = Callable[[Connection], Beginning]
 
 
 class PlannerAway(Exception):
@@ -126,6 +137,8 @@ class PlannerHost:
         #: Of the last plan; None before the first.
         self.promises: tuple[Promised, ...] | None = None
         self.revision = 0
+        #: Events beyond the revision of the last snapshot that it had: they are not told again.
+        self.had: frozenset[int] = frozenset()
         self.wake_ms: int | None = None
 
     @property
@@ -187,12 +200,12 @@ class PlannerHost:
         """
         backend = into or self._backend
         assert backend is not None, "start() makes a backend"
-        revision, told = await self._db.read(self._snapshot)
+        revision, told, had = await self._db.read_feed(self._snapshot)
         own = self.promises or ()
         flavors = {one.flavor for one in own}
         told = [one for one in told if not (isinstance(one, Promised) and one.flavor in flavors)]
         await backend.load(revision, [*told, *own], self._clock.now_ms())
-        self.revision, self.wake_ms = revision, None
+        self.revision, self.had, self.wake_ms = revision, had, None
         log.info("planner_loaded", backend=backend.name, revision=revision, told=len(told))
         return revision
 

@@ -1,4 +1,4 @@
-"""The event feed told to those who watch: read once for all, woken by commits, never polled.
+"""The event feed told to those who watch: read once for all, woken by commits, not polled.
 
 One task reads what was committed and hands each watcher the events of its interest; watchers of
 equal interest get the very same object, so that it is put into bytes once. A watcher that is new,
@@ -32,6 +32,9 @@ class WatchSettings:
     heartbeat_s: float = 10.0
     #: After events were told, what comes within this time is told together.
     gather_s: float = 0.02
+    #: What is held up by a transaction of another service is looked for again after this time: who
+    #: holds it up may end without a word.
+    held_up_s: float = 0.25
     #: Events read at once, and the most in one message.
     batch: int = 2_000
     #: A watcher with more bytes than this waiting for it reads on from the store.
@@ -127,6 +130,8 @@ class FeedTail:
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._hooked = False
+        #: When to look again though nobody says that something was committed; None for never.
+        self._look_s: float | None = None
 
     def told(self, events: Iterable[JobEvent]) -> list[Told]:
         """Put events into bytes."""
@@ -139,7 +144,7 @@ class FeedTail:
         self._hook()
         async with self._lock:
             if not self._count:
-                self._position = await self.db.read(feed.head)
+                self._position = await self.db.read_feed(feed.head)
             self._count += 1
             inbox = Inbox(interest, self.settings.queue_bytes)
             if interest.uids is None:
@@ -192,7 +197,9 @@ class FeedTail:
 
     async def _tell_forever(self) -> None:
         while True:
-            await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._look_s):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 while await self._tell_next():
@@ -207,15 +214,16 @@ class FeedTail:
         """Read and hand over what comes next; True if there may be more at once."""
         limit = self.settings.batch
 
-        def read(connection: Connection) -> tuple[int, list[Told]]:
+        def read(connection: Connection) -> tuple[int, list[Told], bool]:
             until, events = feed.read_all(connection, self._position, limit)
-            return until, self.told(events)
+            return until, self.told(events), feed.is_held_up(connection)
 
         async with self._lock:
             after = self._position
-            self._position, told = await self.db.read(read)
+            self._position, told, held_up = await self.db.read_feed(read)
             if told:
                 self._hand_over(after, self._position, told)
+            self._look_s = self.settings.held_up_s if held_up else None
             return self._position - after >= limit
 
     def _hand_over(self, after: int, until: int, told: list[Told]) -> None:

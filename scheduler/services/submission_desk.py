@@ -42,7 +42,7 @@ class SubmissionDesk:
     async def book(self, db: Database) -> SubmissionBook:
         """Return the book that was read last; whether it is current the store says."""
         if self._book is None:
-            self._book = await db.read(submission_book.load)
+            self._book = await db.read_feed(submission_book.load)
         return self._book
 
     async def current_book(self, db: Database) -> SubmissionBook:
@@ -50,12 +50,12 @@ class SubmissionDesk:
         book = await self.book(db)
         if await self.is_current(db, book):
             return book
-        self._book = await db.read(submission_book.load)
+        self._book = await db.read_feed(submission_book.load)
         return self._book
 
     async def is_current(self, db: Database, book: SubmissionBook) -> bool:
         """Whether nothing has changed since the book was read."""
-        return await db.read(submission_book.revision) == book.revision
+        return await db.read(lambda c: submission_book.is_current(c, book.revision))
 
     async def store(self, db: Database, submission: Submission) -> Outcome:
         """Store a submission together with others; returns once it is durable.

@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import OperationalError as StoreFailure
 
+from scheduler.store import horizon
 from scheduler.store.bulk import (
     among,
     bulk_execute,
@@ -96,10 +97,26 @@ class Database:
         """Run ``call`` on a snapshot of the committed state, off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_sync, call)
 
+    async def read_feed(self, call: Callable[[Connection], T]) -> T:
+        """Run ``call``, which reads on along the feed, on a snapshot that knows its horizon."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, self.read_feed_sync, call
+        )
+
     def read_sync(self, call: Callable[[Connection], T]) -> T:
         """Run ``call`` on a snapshot of the committed state, in this thread."""
-        with self._reading.connect() as connection, connection.begin():
-            return call(connection)
+        return self._read(call, feed=False)
+
+    def read_feed_sync(self, call: Callable[[Connection], T]) -> T:
+        """Run ``call``, which reads on along the feed, on a snapshot, in this thread."""
+        return self._read(call, feed=True)
+
+    def _read(self, call: Callable[[Connection], T], feed: bool) -> T:
+        with self._reading.connect() as connection:
+            if feed and not self.is_sqlite:
+                horizon.know(connection)
+            with connection.begin():
+                return call(connection)
 
     def close(self) -> None:
         """Finish queued writes and let go of all connections."""
@@ -206,6 +223,8 @@ class Database:
                     self._writing.exec_driver_sql(self._limits.writing())
         try:
             with self._writing.begin():
+                if not self.is_sqlite:
+                    horizon.begin(self._writing)
                 yield self._writing
         except BaseException:
             self._let_go()

@@ -1,7 +1,9 @@
 """The event feed: what happened, in an order that never changes and has no holes.
 
-On SQLite one writer commits at a time, so a sequence number is visible only once all lower ones
-are. A reader that has seen sequence n never later finds an event below n.
+A reader that has seen sequence n never later finds an event below n. On SQLite one writer commits
+at a time, so a sequence number is visible only once all lower ones are. On PostgreSQL nobody reads
+beyond the horizon (``scheduler.store.horizon``): what reads on along the feed is called by
+``Database.read_feed``.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Scope
-from scheduler.store import scoping
+from scheduler.store import horizon, scoping
 from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.job_filter import OPEN
 from scheduler.store.tables import Event, table
@@ -89,19 +91,54 @@ class Interest:
         )
 
 
+_NO_BOUND: Final = (1 << 63) - 1
 _EVENTS: Final = (
     "SELECT seq, kind, job_uid, attempt, enterprise, city, state, at_ms, detail FROM event"
 )
 
 
-def head(connection: Connection) -> int:
-    """Return the sequence of the last event, 0 if there is none."""
+def newest(connection: Connection) -> int:
+    """Return the highest sequence that is seen, 0 if there is none; there may be holes below it."""
     return int(connection.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM event").scalar_one())
+
+
+def head(connection: Connection) -> int:
+    """Return the sequence of the last event below which there are no holes, 0 if there is none."""
+    found = connection.exec_driver_sql(
+        f"SELECT coalesce(max(seq), 0) FROM event WHERE seq <= {bound(connection)}"
+    )
+    return int(found.scalar_one())
+
+
+def bound(connection: Connection) -> int:
+    """Return the sequence beyond which nobody reads on along the feed in this transaction."""
+    upto = horizon.of(connection)
+    return _NO_BOUND if upto is None else upto
+
+
+def is_held_up(connection: Connection) -> bool:
+    """Whether events are seen that nobody may read on to, for others may come before them."""
+    upto = horizon.of(connection)
+    return upto is not None and newest(connection) > upto
+
+
+def beyond(connection: Connection) -> frozenset[int]:
+    """Return the events that are seen beyond the bound: whoever takes all that is seen for a state
+    at the bound has had these already.
+    """
+    upto = horizon.of(connection)
+    if upto is None:
+        return frozenset()
+    rows = bulk_read(connection, f"SELECT seq FROM event WHERE seq > {upto}")
+    return frozenset(seq for (seq,) in rows)
 
 
 def read_all(connection: Connection, after: int, limit: int) -> tuple[int, list[JobEvent]]:
     """Return how far was read, at most ``limit`` events after ``after``, and those about jobs."""
-    rows = bulk_read(connection, f"{_EVENTS} WHERE seq > {after} ORDER BY seq LIMIT {limit}")
+    rows = bulk_read(
+        connection,
+        f"{_EVENTS} WHERE seq > {after} AND seq <= {bound(connection)} ORDER BY seq LIMIT {limit}",
+    )
     if not rows:
         return after, []
     return rows[-1][0], [JobEvent(*row) for row in rows if row[2]]

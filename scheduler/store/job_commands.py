@@ -214,7 +214,7 @@ def _tell(connection: Connection, order: Order, touched: dict[EventKind, list[_T
 
     The audit row names the stretch of the feed that has its jobs one by one.
     """
-    first = feed.head(connection) + 1
+    first = feed.newest(connection) + 1
     detail = {"by": order.actor.subject, "reason": order.reason.strip()[:_NOTE_MAX]}
     told = json.dumps({key: value for key, value in detail.items() if value}, ensure_ascii=False)
     rows = [
@@ -226,7 +226,7 @@ def _tell(connection: Connection, order: Order, touched: dict[EventKind, list[_T
         for one in jobs
     ]  # fmt: skip
     feed.append(connection, rows)
-    last = feed.head(connection)
+    last = feed.newest(connection)
     owners: dict[tuple[EventKind, str, str], list[int]] = {}
     for row in rows:
         owners.setdefault((row.kind, row.city, row.enterprise), []).append(row.job_uid)

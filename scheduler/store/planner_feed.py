@@ -2,11 +2,12 @@
 
 The revision is the sequence of the event feed. A snapshot and its revision are read in one
 transaction, so that no change is missed or told twice; a planner that was restarted or lags is
-simply given a new snapshot (DESIGN.md 6).
+simply given a new snapshot (DESIGN.md 6). The revision is that up to which the feed has no holes.
+What a snapshot has of events beyond it is said with it, and is passed over when they are read.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -149,7 +150,10 @@ def _depths(connection: Connection) -> Callable[[str, str], int | None]:
 def snapshot(
     connection: Connection, now_ms: int, policy: PolicySettings
 ) -> tuple[int, list[Delta]]:
-    """Return (revision, all the planner must know at it), read in the caller's transaction."""
+    """Return (revision, all the planner must know at it), read in the caller's transaction.
+
+    On PostgreSQL it has what ``feed.beyond`` gives in the same transaction, too.
+    """
     revision = feed.head(connection)
     told = settings(connection)
     told += usage(connection, now_ms, policy, now_ms // DAY_MS + 1)
@@ -181,17 +185,19 @@ def usage(connection: Connection, now_ms: int, policy: PolicySettings, day: int)
 
 
 def read_deltas(
-    connection: Connection, after: int, limit: int
+    connection: Connection, after: int, limit: int, had: Collection[int] = ()
 ) -> tuple[int, list[Delta], list[int], bool]:
     """Return what happened after revision ``after``, at most ``limit`` events of it.
 
     Gives (revision reached, deltas, jobs to cancel, whether settings
     changed). Jobs are told as they stand now: one that was queued and left again is not told.
+    Of events that the planner's snapshot ``had`` nothing is told but wishes to cancel, which no
+    snapshot has.
     """
     last = int(
         connection.exec_driver_sql(
-            f"SELECT coalesce(max(seq), {after}) FROM"
-            f" (SELECT seq FROM event WHERE seq > {after} ORDER BY seq LIMIT {limit}) AS batch"
+            f"SELECT coalesce(max(seq), {after}) FROM (SELECT seq FROM event WHERE seq > {after}"
+            f" AND seq <= {feed.bound(connection)} ORDER BY seq LIMIT {limit}) AS batch"
         ).scalar_one()
     )
     if last == after:
@@ -201,6 +207,10 @@ def read_deltas(
         "SELECT seq, kind, job_uid, city, at_ms, detail FROM event"
         f" WHERE seq > {after} AND seq <= {last} AND kind IN ({_TOLD}) ORDER BY seq",
     )
+    if had:
+        events = [
+            row for row in events if row[0] not in had or row[1] == EventKind.CANCEL_REQUESTED
+        ]
     waiting = _queued_rows(connection, after, last)
     held = any(row[1] == EventKind.HELD for row in events)
     started = _started_since_held(connection, after, last) if held else set()

@@ -1,13 +1,13 @@
 """What submissions are judged by, read as a whole at one revision and kept in memory.
 
-The revision is the sequence of the last event about no job: a change of the catalog, a quota, an
+The revision says which events about no job the book has: changes of the catalog, a quota, an
 enterprise, a center or a fund. The transaction that stores jobs compares it with that of the book
 they were judged by, so a judgement by an old book is never acknowledged.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -16,7 +16,8 @@ from scheduler.domain.links import NO_LINKS, Links
 from scheduler.domain.principal import Scope
 from scheduler.domain.spec import Catalog
 from scheduler.errors import NotFound
-from scheduler.store import catalog, links
+from scheduler.store import catalog, feed, links
+from scheduler.store.bulk import prompt_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,13 @@ class Home:
     blocked: bool
 
 
+class Revision(NamedTuple):
+    """Which events of settings a book has: all up to ``upto``, and ``beyond`` it these."""
+
+    upto: int
+    beyond: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SubmissionBook:
     """Catalog, enterprises and limits as of ``revision``.
@@ -37,7 +45,7 @@ class SubmissionBook:
     ``memo`` is for what readers derive from this book; it goes when the book goes.
     """
 
-    revision: int
+    revision: Revision
     catalog: Catalog
     homes: Mapping[str, Home]
     books: Mapping[str, FlavorBook]
@@ -57,14 +65,29 @@ class SubmissionBook:
         return None if book is None else book.bound(home.city, home.enterprise, units)
 
 
-def revision(connection: Connection) -> int:
-    """Return the revision of the settings: one look into the index of events by job."""
-    found = connection.exec_driver_sql("SELECT max(seq) FROM event WHERE job_uid = 0")
-    return int(found.scalar() or 0)
+def is_current(connection: Connection, had: Revision) -> bool:
+    """Whether nothing has changed in the settings since: one look into the index of events by job.
+
+    Where others write beside us, what changed last may have a lower number than what a book has.
+    """
+    return _beyond(connection, had.upto) == had.beyond
+
+
+def revision(connection: Connection) -> Revision:
+    """Return the revision of the settings in a transaction that reads the feed, or writes."""
+    upto = feed.head(connection)
+    return Revision(upto, _beyond(connection, upto))
+
+
+def _beyond(connection: Connection, upto: int) -> tuple[int, ...]:
+    rows = prompt_read(
+        connection, f"SELECT seq FROM event WHERE job_uid = 0 AND seq > {upto} ORDER BY seq"
+    )
+    return tuple(seq for (seq,) in rows)
 
 
 def load(connection: Connection) -> SubmissionBook:
-    """Read the book as it is now, in the caller's transaction."""
+    """Read the book as it is now, in the caller's transaction, which reads the feed."""
     run = connection.exec_driver_sql
     flavors = catalog.load(connection)
     books = {code: FlavorBook.empty(limits.capacity_units) for code, limits in flavors.items()}

@@ -22,6 +22,7 @@ from scheduler.store import audit_trail, elements, feed, submission_book
 from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.job_filter import KEPT
 from scheduler.store.job_tables import JobArray, JobDependency
+from scheduler.store.submission_book import Revision
 from scheduler.store.tables import Job, RequestKey, table
 
 _LISTED_MAX: Final = 5_000
@@ -83,7 +84,7 @@ class Submission:
     """
 
     key: Key
-    revision: int
+    revision: Revision
     jobs: Sequence[NewJob]
     answer: bytes
     now_ms: int
@@ -129,7 +130,8 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Out
     another book than the present one is not stored.
     """
     known = find(connection, [one.key for one in submissions])
-    revision = submission_book.revision(connection)
+    judged = {one.revision for one in submissions}
+    current = {one for one in judged if submission_book.is_current(connection, one)}
     outcomes: list[Outcome] = []
     fresh: list[Submission] = []
     for one in submissions:
@@ -137,7 +139,7 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Out
         earlier = known.get(pair)
         if earlier is not None:
             outcomes.append(earlier)
-        elif one.revision != revision:
+        elif one.revision not in current:
             outcomes.append(Fate.STALE)
         else:
             known[pair] = Earlier(one.key.payload_sha256, one.answer)

@@ -30,7 +30,7 @@ KILL = (
 @pytest.fixture
 def url(postgres: Postgres) -> str:
     """A database with two rows."""
-    url = postgres.url(postgres.create())
+    url = postgres.url(postgres.migrated())
     db = Database(url)
     db.write_future(
         lambda c: c.exec_driver_sql("CREATE TABLE t (name TEXT PRIMARY KEY, n INTEGER)")

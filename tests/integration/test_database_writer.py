@@ -13,7 +13,7 @@ from tests.stores import Stores
 
 @pytest.fixture
 def db(stores: Stores) -> Iterator[Database]:
-    database = Database(stores.empty())
+    database = Database(stores.migrated())
     database.write_future(lambda c: c.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
     yield database
     database.close()

@@ -100,6 +100,13 @@ class InlineDatabase(Database):
     async def read(self, call: Callable[[Connection], T]) -> T:
         return self.read_sync(call)
 
+    async def read_feed(self, call: Callable[[Connection], T]) -> T:
+        return self.read_feed_sync(call)
+
+    def read_sync(self, call: Callable[[Connection], T]) -> T:
+        """Tests look at the feed in any read."""
+        return self.read_feed_sync(call)
+
     def do(self, call: Callable[[Connection], T]) -> T:
         """Write what a test wants, without dying."""
         dies, self.dies = self.dies, _never

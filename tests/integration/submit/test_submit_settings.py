@@ -14,6 +14,7 @@ from scheduler.rpc.job_submission import submit_jobs
 from scheduler.services.submission_desk import SubmissionDesk
 from scheduler.store import quotas
 from scheduler.store.database import Database
+from scheduler.store.submission_book import Revision
 from scheduler.store.submissions import Outcome, Submission
 
 NPU = "wuhan-ai/ascend-910b"
@@ -86,7 +87,7 @@ class WatchedDesk(SubmissionDesk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.judged_by: list[int] = []
+        self.judged_by: list[Revision] = []
         self.handed_in = asyncio.Event()
 
     async def store(self, db: Database, submission: Submission) -> Outcome:

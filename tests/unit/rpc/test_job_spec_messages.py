@@ -26,7 +26,7 @@ from scheduler.placement.model import Option
 from scheduler.rpc import job_spec
 from scheduler.rpc.job_submission import look_at
 from scheduler.store.planner_feed import options_of
-from scheduler.store.submission_book import Home, SubmissionBook
+from scheduler.store.submission_book import Home, Revision, SubmissionBook
 
 NPU = FlavorLimits("wuhan-ai/ascend-910b", "wuhan-ai", "aarch64", 64, 8, 7200, 1024)
 CPU = FlavorLimits("wuhan-sc/kunpeng-920", "wuhan-sc", "aarch64", 640, 64, 3600)
@@ -44,7 +44,7 @@ def numbers(*values: Any) -> list[Any]:
 def book() -> SubmissionBook:
     books = {one.flavor: FlavorBook.empty(one.capacity_units) for one in CATALOG.values()}
     links = Links.of([Link("cities/ezhou", "centers/wuhan-ai", 1000)], ["cities/ezhou"])
-    return SubmissionBook(1, CATALOG, {HOME.enterprise: HOME}, books, links)
+    return SubmissionBook(Revision(1), CATALOG, {HOME.enterprise: HOME}, books, links)
 
 
 FULL = pb.JobSpec(
