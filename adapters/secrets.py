@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from adapters import programs
+
 _KINDS: Final = ("file", "env", "command")
 _COMMAND_S: Final = 20.0
 
@@ -70,23 +72,12 @@ class SecretRef:
 
     async def _run(self) -> str:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self.target,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-        except OSError as error:
-            raise BadSecret(f"{self}: cannot be run: {error.strerror}") from None
-        try:
             async with asyncio.timeout(_COMMAND_S):
-                output, _ = await process.communicate()
+                code, output, _ = await programs.run(self.target)
         except TimeoutError:
             raise BadSecret(f"{self}: did not end within {_COMMAND_S:g} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise BadSecret(f"{self}: ended with code {process.returncode}")
+        except OSError as error:
+            raise BadSecret(f"{self}: cannot be run: {error.strerror}") from None
+        if code:
+            raise BadSecret(f"{self}: ended with code {code}")
         return output.decode(errors="replace")

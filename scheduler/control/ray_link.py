@@ -63,19 +63,24 @@ class RayPlanner:
         """Start the child, which joins or starts Ray and makes the actors; takes seconds."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # nothing of the directory that the service was started in
-                "-m",
-                _PROGRAM,
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,  # what Ray has to say is in its own logs
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the service, which ends it in order
-            )
-        planner = cls(process, *await asyncio.open_connection(sock=ours))
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",  # nothing of the directory that the service was started in
+                    "-m",
+                    _PROGRAM,
+                    str(theirs.fileno()),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,  # what Ray has to say is in its own logs
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C is for the service, which ends it in order
+                )
+            except BaseException:
+                writer.close()
+                raise
+        planner = cls(process, reader, writer)  # nothing is awaited before it can be ended
         try:
             await planner._ask("open", settings, timeout_s=_OPEN_TIMEOUT_S)
         except BaseException:

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from adapters.programs import until_done
 from scheduler.clock import Clock
 from scheduler.control import frames
 from scheduler.control.planner import PlannerAway
@@ -32,7 +33,7 @@ from scheduler.whatif.answers import (
 )
 from scheduler.whatif.figures import Asker, Figures
 from scheduler.whatif.playing import Task, pack, unpack_figures
-from scheduler.whatif.processes import OnProgress, ScenarioFailed, child, play_all, to_the_end
+from scheduler.whatif.processes import OnProgress, ScenarioFailed, play_all, run_module
 from scheduler.whatif.scenarios import HISTORY, TODAY, BadScenario, Scenario
 
 log = structlog.get_logger()
@@ -136,7 +137,7 @@ class Simulations:
             figures, where, why = await playing
         finally:
             playing.cancel()
-            await to_the_end(asyncio.ensure_future(asyncio.wait({playing})))
+            await until_done(playing)
         yield Answer(
             summary.from_ms, summary.to_ms, summary.jobs, summary.estimated, where, why,
             tuple(figures), dict(summary.left_out),
@@ -167,10 +168,7 @@ def _progress(ended: int, total: int, own: bool) -> Progress:
 
 
 async def _run_reader(folder: Path, reading: Reading) -> None:
-    async with child(
-        _READER, str(folder), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
-    ) as process:
-        _, words = await process.communicate(frames.pack(reading))
-    if process.returncode:
-        said = words.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise SimulationFailed(said or f"the reader ended with {process.returncode}")
+    code, _, words = await run_module(_READER, str(folder), given=frames.pack(reading))
+    if code:
+        said = words.rpartition("\n")[2]
+        raise SimulationFailed(said or f"the reader ended with {code}")

@@ -4,14 +4,13 @@ All of it ends with the task that awaits it: a cancelled call leaves no process 
 """
 
 import asyncio
-import contextlib
 import os
 import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
+from adapters import programs
 from scheduler.whatif.figures import Figures
 from scheduler.whatif.playing import Task, pack, unpack_figures
 from scheduler.whatif.scenarios import BadScenario
@@ -20,7 +19,6 @@ from scheduler.whatif.worker import BAD_SCENARIO
 _WORKER: Final = "scheduler.whatif.worker"
 #: Told of a scenario (by its place) how many jobs have ended.
 OnProgress = Callable[[int, int], None]
-T = TypeVar("T")
 
 
 class ScenarioFailed(Exception):
@@ -54,17 +52,10 @@ async def play_all(folder: Path, tasks: Sequence[Task], on_progress: OnProgress)
 
 
 async def _play(folder: Path, number: int, on_progress: OnProgress) -> None:
-    async with child(
-        _WORKER, str(folder), str(number),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None, "it was asked for"
-        assert process.stderr is not None, "it was asked for"
-        words = asyncio.create_task(process.stderr.read())
-        async for line in process.stdout:
-            on_progress(number, int(line))
-        code = await process.wait()
-        said = (await words).decode("utf-8", "replace").strip()
+    def tell(line: bytes) -> None:
+        on_progress(number, int(line))
+
+    code, _, said = await run_module(_WORKER, str(folder), str(number), on_line=tell)
     if code == BAD_SCENARIO:
         where, _, what = said.partition("\t")
         raise BadScenario(where, what)
@@ -72,46 +63,13 @@ async def _play(folder: Path, number: int, on_progress: OnProgress) -> None:
         raise ScenarioFailed(said.rpartition("\n")[2] or f"exit code {code}")
 
 
-@contextlib.asynccontextmanager
-async def child(module: str, *arguments: str, stdin: int, stdout: int) -> AsyncIterator[Process]:
-    """Run a module of ours as a process that is gone when this is left, however it is left."""
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing of the directory that the command was started in
-            "-m",
-            module,
-            *arguments,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the command, which ends it
-        )
-    )
-    try:
-        process = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        await _end(await to_the_end(starting))
-        raise
-    try:
-        yield process
-    finally:
-        await _end(process)
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    await to_the_end(asyncio.ensure_future(process.wait()))
-
-
-async def to_the_end(task: asyncio.Future[T]) -> T:
-    """Wait for what ends soon by itself, however often the waiting is cancelled meanwhile.
-
-    For who cleans up after a cancellation: a service that stops cancels once more.
-    """
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()
+async def run_module(
+    module: str,
+    *arguments: str,
+    given: bytes = b"",
+    on_line: Callable[[bytes], None] | None = None,
+) -> programs.Ended:
+    """Run a module of ours as a process to its end; it is gone when this is left, however."""
+    # -P: nothing of the directory that the command was started in.
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    return await programs.run(command, given, on_line)

@@ -21,7 +21,7 @@ from scheduler.replay.lives import WAITING, Attempt, Life, Stay
 from scheduler.whatif.figures import Asker, Course, Figures, Row, figures
 from scheduler.whatif.history import History, Prices
 from scheduler.whatif.playing import Task, pack_history, play
-from scheduler.whatif.processes import ScenarioFailed, play_all, to_the_end
+from scheduler.whatif.processes import ScenarioFailed, play_all
 from scheduler.whatif.scenarios import OTHERS, BadScenario, CityChange, Scenario
 from scheduler.whatif.using import ALL
 from scheduler.whatif.worker import HISTORY_FILE
@@ -265,30 +265,3 @@ async def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:
     assert playing.cancelled()
     assert processes_of(tmp_path) == []
     assert not (tmp_path / "result-0").exists(), "it was ended, not waited for"
-
-
-async def test_whoever_cleans_up_waits_though_cancelled_once_more() -> None:
-    begun, may_end = asyncio.Event(), asyncio.Event()
-    ended: list[str] = []
-
-    async def last_words() -> None:
-        begun.set()
-        await may_end.wait()
-        ended.append("said")
-
-    async def work() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await to_the_end(asyncio.ensure_future(last_words()))
-
-    working = asyncio.create_task(work())
-    await asyncio.sleep(0)
-    working.cancel()
-    await begun.wait()
-    working.cancel()
-    await asyncio.sleep(0)
-    assert not working.done()
-    may_end.set()
-    await asyncio.wait([working])
-    assert (working.cancelled(), ended) == (True, ["said"])
