@@ -34,6 +34,9 @@ async def open_watch(
 
     def read(connection: Connection) -> tuple[int, set[int], dict[int, int]]:
         head = feed.head(connection)
+        if after is not None and after > max(head, feed.newest(connection)):
+            problem = "lies ahead of all that happened here; is it of another server?"
+            raise InvalidRequest([FieldViolation("resume_token", problem)])
         _check_kept(connection, after or 0, 0)
         if interest.uids is None:
             return head, set(), {}
@@ -47,10 +50,7 @@ async def open_watch(
             raise NotFound(jobs.not_found(connection, left))
         return head, ended, arrays
 
-    head, ended, arrays = await context.db.read(read)
-    if after is not None and after > head:
-        problem = "lies ahead of all that happened here; is it of another server?"
-        raise InvalidRequest([FieldViolation("resume_token", problem)])
+    head, ended, arrays = await context.db.read_feed(read)
     unended = set(interest.uids or ()) - ended if until_ended else None
     return Watch(tail, interest, head if after is None else after, unended, arrays)
 
