@@ -24,6 +24,8 @@ from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 log = logging.getLogger(__name__)
 
 _SILENT_BEATS: Final = 3
+#: A scheduler that is stopped takes the call and says nothing: another address may lead by now.
+_WELCOME_S: Final = 10.0
 
 
 class Ended(Exception):
@@ -112,7 +114,7 @@ class Speaker:
             await asyncio.gather(telling, hearing, return_exceptions=True)
 
     async def _welcome(self, heard: AsyncIterator[words.ToAgent]) -> words.Welcome:
-        first = await _next(heard, words.HEARTBEAT_MAX_S * _SILENT_BEATS)
+        first = await _next(heard, _WELCOME_S)
         if not isinstance(first, words.Welcome):
             raise Ended(f"the scheduler did not say welcome, but {type(first).__name__}")
         if first.protocol != words.PROTOCOL:
