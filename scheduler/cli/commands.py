@@ -99,6 +99,8 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
                 "migrate_cmd",
                 "Bring the schema of the database to this version.",
             ),
+            ("backup", "backup_cmd", "Copy the database into a folder, and verify the copy."),
+            ("restore", "backup_cmd", "Make the database from a backup, and verify it."),
             (
                 "config",
                 "config_cmd",

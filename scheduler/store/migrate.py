@@ -70,13 +70,13 @@ def current(engine: Engine) -> str | None:
     """Return the revision of a database, None for an empty one. Raises ``BadDatabase``."""
     try:
         with engine.connect() as connection:
-            return _revision(connection)
+            return revision(connection)
     except DatabaseError as error:
         shown = engine.url.render_as_string(hide_password=True)
         raise BadDatabase(f"the database {shown} cannot be read: {error.orig}") from error
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
@@ -139,7 +139,7 @@ def wait_for_others(connection: Connection) -> None:
 
 def _upgrade_alone(connection: Connection) -> None:
     wait_for_others(connection)
-    if _revision(connection) == head():
+    if revision(connection) == head():
         return  # another one did it meanwhile
     serving = _serving(connection, alone=True)
     if serving:
@@ -165,6 +165,15 @@ def _serving(connection: Connection, *, alone: bool = False) -> str:
     for one in replicas.present(connection, now_ms - replicas.SILENT_MS):
         return f"replica {one.name} serves"
     return ""
+
+
+def check_empty(engine: Engine) -> None:
+    """Raise ``BadSchema`` unless there is nothing in a database, and it orders texts as it must."""
+    found = current(engine)
+    if found is not None:
+        raise BadSchema(f"the database is not empty: it is at revision {found}; give another one")
+    _refuse_foreign(engine)
+    _refuse_other_order(engine)
 
 
 def check(engine: Engine) -> None:

@@ -336,6 +336,9 @@ HELP: Final[dict[str, str]] = {
     "Make the database, load the data files, print the first operator's token.": (
         "建立数据库，载入数据文件，输出首个运维令牌。"
     ),
+    "Bring the schema of the database to this version.": "把数据库结构升级到本版本。",
+    "Copy the database into a folder, and verify the copy.": "把数据库备份到目录，并校验备份。",
+    "Make the database from a backup, and verify it.": "用备份建立数据库，并校验。",
     "Print the effective settings of the service and where each came from.": (
         "显示服务的生效设置及其来源。"
     ),
