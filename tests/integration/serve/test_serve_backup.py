@@ -41,7 +41,7 @@ def test_a_database_is_copied_and_made_again() -> None:
 def test_wrong_books_end_it_with_an_error_and_the_copy_is_kept() -> None:
     run("init")
     with sqlite3.connect("corridor-data/corridor.db") as raw:
-        raw.execute("UPDATE account SET credits_posted = credits_posted + 5 WHERE account_id LIKE 'fund:%'")
+        raw.execute("UPDATE account SET credits_posted = credits_posted + 5 WHERE kind = 'FUND'")
     raw.close()
     said = run("backup", "wrong", code=1).output
     assert "problems were found; keep all copies" in said
