@@ -166,6 +166,11 @@ class Lookup:
             del self._called_s[oldest]
 
     @property
+    def well_for_s(self) -> float:
+        """For how long both are known to have been well; it begins with our first look."""
+        return self._now_s() - max(self._trouble_s, self._opened_s)
+
+    @property
     def trouble_s(self) -> float:
         """When one of both was last in trouble."""
         return self._trouble_s

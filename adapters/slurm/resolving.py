@@ -150,13 +150,18 @@ class Resolver:
         if not entries:
             return
         found = await self._lookup.find([entry.run for entry in entries])
+        untold = []
         for entry in entries:
             here = found.get(entry.run.run_id)
             mine = [one for one in here.jobs if one.last.job_id == entry.job_id] if here else []
-            if mine and self._told_all(entry, mine[0].records):
+            if not mine:
+                untold.append(entry)
+            elif self._told_all(entry, mine[0].records):
                 entry.usage = accounting.metered(
                     entry.run, entry.run.submit_ms, mine[0], self._settings.partitions
                 )
+        if untold and (await self._lookup.diagnosis()).accounting_queue == 0:
+            self._give_up_untold(untold)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -171,17 +176,35 @@ class Resolver:
         ran = seen.start_ms is not None and seen.end_ms is not None and seen.start_ms < seen.end_ms
         if not accounting.start_unknown(records, ran):
             return True
-        ended_s = records[-1][0].end_s or 0
-        well_s = self._now_s() - self._lookup.trouble_s
-        if min(well_s, self._clock.now_s() - ended_s) < self._lookup.lag_s:
+        if self._may_be_told(records[-1][0].end_s or 0):
             return False
+        self._warn_untold(entry, "an end and no start")
+        return True
+
+    def _give_up_untold(self, entries: Sequence[Entry]) -> None:
+        """Meter as nothing what accounting has no record of and had the time to be told.
+
+        The controller told the end; a slurmdbd that is killed may lose a record that it took.
+        """
+        for entry in entries:
+            end_ms = entry.observation.end_ms
+            if end_ms is not None and not self._may_be_told(end_ms // 1000):
+                self._warn_untold(entry, "no record")
+                entry.usage = ()
+
+    def _may_be_told(self, ended_s: int) -> bool:
+        """Whether accounting may be told yet of a job that ended then, by the center's clock."""
+        passed_s = self._clock.now_s() - ended_s
+        return min(self._lookup.well_for_s, passed_s) < self._lookup.lag_s
+
+    def _warn_untold(self, entry: Entry, what: str) -> None:
         log.warning(
-            "%s: accounting has an end and no start of job %d, run %s: its use is 0 s",
+            "%s: accounting has %s of job %d, run %s: its use is 0 s",
             self._settings.center,
+            what,
             entry.job_id,
             entry.run.run_id,
         )
-        return True
 
     async def _looks(self, jobs: Iterable[tuple[RunRef, int]]) -> list[Entry | None]:
         """Look at all of them, and only then raise the first error."""

@@ -35,7 +35,7 @@ _PEACE_PART: Final = 20
 _SERVICE: Final = "service"
 VICTIMS: Final = (_SERVICE, CONTROLLER, REST, DATABASE)
 #: Far above what it takes; only a defect is waited for so long.
-_PATIENCE_S: Final = 600.0
+_PATIENCE_S: Final = 1_200.0
 #: A controller misses no job in the first 20 s of its life (BatchStartTimeout + MessageTimeout):
 #: killed more often than that, it would hold for ever that jobs run which ended long ago.
 _CONTROLLER_LIFE_S: Final = 30.0
@@ -151,7 +151,7 @@ class Soak:
                 killer.join()
                 listener.join()
             self.figures["seconds"] = round(time.monotonic() - began_s, 1)
-            self.testbed.wait_idle(_PATIENCE_S)
+            self.testbed.wait_drained(_PATIENCE_S)
             wrong = self._problems(bench)
             story.stop()  # the next one has the use from Slurm, not from memory
             self._reconcile(story)

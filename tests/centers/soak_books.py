@@ -30,6 +30,7 @@ _CUT_OFF: Final = frozenset({"NODE_FAIL", "BOOT_FAIL", "PREEMPTED"})
 
 FORGOTTEN: Final = "native jobs that Slurm forgot before they began, sent again"
 BEGUN: Final = "native jobs that Slurm forgot after they began, heard of by nobody, sent again"
+UNTAKEN: Final = "runs that Slurm took at none of many calls, queued again"
 AGAIN: Final = "native jobs whose program Slurm started again"
 LOST: Final = "runs whose end Slurm lost, tried again as the job asks"
 RESTATED: Final = "bills of what Slurm said first; it took the job up again and said otherwise"
@@ -37,7 +38,7 @@ NOT_BEGUN: Final = "runs that Slurm gave up before they began, tried again as th
 LATER: Final = "runs whose end Slurm lost, not billed, of which sacct says seconds since"
 UNTOLD_END: Final = "runs that ended well, cut off for sacct as Slurm lost their end, not billed"
 RUNAWAY: Final = "runs whose end accounting lost, closed in it by hand: 0 s for sacct, 0 s billed"
-UNTOLD_START: Final = "runs whose start accounting lost: 0 s for sacct, 0 s billed"
+UNTOLD_START: Final = "runs whose start or record accounting lost: 0 s for sacct, 0 s billed"
 
 
 class Line(NamedTuple):
@@ -66,6 +67,11 @@ class Run(NamedTuple):
     native_id: int = 0
     submit_s: int = 0
     end_s: int = 0
+
+    @property
+    def untaken(self) -> bool:
+        """Whether it was given up as Slurm had not taken it after many calls."""
+        return self.failure == "CENTER" and not self.native_id and not self.billed_s
 
 
 Key = tuple[int, str, int, int]
@@ -137,7 +143,8 @@ class Books:
                 last[run.job] = run
         for run in self.runs.values():
             if run is not last[run.job]:
-                self._hold_attempt(run)
+                if not run.untaken or run.name in self._natives:
+                    self._hold_attempt(run)
             elif not any(one.what == "ends" for one in self._lines.get(run.name, ())):
                 self.wrong.append(f"{run}: its program never ended")
         for run in self.runs.values():
@@ -191,7 +198,9 @@ class Books:
 
     def _hold_run(self, run: Run) -> None:
         natives = self._natives.get(run.name, [])
-        if not natives:
+        if run.untaken and not natives:
+            self.counts[UNTAKEN] += 1
+        elif not natives:
             self.wrong.append(f"{run}: no native job of it ever was")
         for one, following in pairwise(natives):
             self._hold_resent(run, one, following)
@@ -264,6 +273,8 @@ class Books:
 
     def _hold_unbilled(self, run: Run, last: Sequence[Accounted]) -> None:
         """Nothing is billed of what Slurm lost, whatever sacct says of it later."""
+        if run.untaken and run.name not in self._natives:
+            return
         if run.billed_s or not self._lost(run):
             self._wrong_bill(run)
         elif _seconds(last):

@@ -17,7 +17,7 @@ _JOBS, _DEATHS, _BATCH = 300, 2, 25
 def test_kills_lose_and_double_nothing(slurm_testbed: SlurmTestbed, tmp_path: Path) -> None:
     with contextlib.closing(Zygote(tmp_path / "errors.log", PROGRAM)) as zygote:
         soak = Soak(
-            slurm_testbed, zygote, tmp_path, _JOBS, seed=4, every_s=2.5, deaths=_DEATHS,
+            slurm_testbed, zygote, tmp_path, _JOBS, seed=4, every_s=4.0, deaths=_DEATHS,
             batch=_BATCH,
         )  # fmt: skip
         assert soak.run() == []

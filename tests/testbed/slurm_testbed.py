@@ -254,8 +254,12 @@ class SlurmTestbed:
 
         Accounting learns of a job seconds after the controller.
         """
-        _wait(lambda: not self.queue(), "the end of all jobs", patience_s)
+        self.wait_drained(patience_s)
         _wait(self._all_accounted, "accounting", patience_s)
+
+    def wait_drained(self, patience_s: float = _PATIENCE_S) -> None:
+        """Wait until no job is queued or runs."""
+        _wait(lambda: not self.queue(), "the end of all jobs", patience_s)
 
     def _all_accounted(self) -> bool:
         lines = self.run("squeue", "-h", "-u", USER, "-t", "all", "-o", "%A %V").splitlines()

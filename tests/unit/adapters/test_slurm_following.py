@@ -217,6 +217,28 @@ async def test_a_start_that_accounting_lost_is_not_waited_for_without_end(
     assert "an end and no start of job 1" in caplog.text
 
 
+async def test_a_record_that_accounting_lost_is_not_waited_for_without_end(
+    fake: FakeSlurm, center: SlurmCenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_request()
+    accepted = await center.submit(run)
+    job = fake.jobs[0]
+    job.told_s = 1e10
+    fake.run(job)
+    await fake.pause(20.0)
+    fake.end(job)
+    await fake.pause(2.0)
+    known = replace(run.ref, native_id=accepted.native_id, submit_ms=accepted.submit_ms)
+    assert (await center.find([known]))[run.run_id].phase is Phase.SUCCEEDED
+    assert known.run_id not in await center.usage([known])
+    fake.accounting_queue = 1
+    await fake.pause(20.0)
+    assert known.run_id not in await center.usage([known]), "it may be told by what waits"
+    fake.accounting_queue = 0
+    assert (await center.usage([known]))[known.run_id] == ()
+    assert "no record of job 1" in caplog.text
+
+
 async def test_a_job_that_was_put_back_is_no_forgotten_end(
     fake: FakeSlurm, center: SlurmCenter
 ) -> None:

@@ -11,6 +11,7 @@ from tests.centers.soak_books import (
     LOST,
     RESTATED,
     RUNAWAY,
+    UNTAKEN,
     UNTOLD_END,
     UNTOLD_START,
     Books,
@@ -118,6 +119,17 @@ def test_a_job_is_tried_again_only_if_slurm_lost_the_end_and_had_told_nobody() -
     assert len(books([FAILED_ROW], rows, [other, RETRIED], natives, lines).wrong) == 1
     sound = books([FAILED_ROW], rows, [FAILED, RETRIED], [NATIVE, SECOND], lines)
     assert len(sound.wrong) == 2, "by its log Slurm lost nothing"
+
+
+def test_a_run_that_was_never_taken_has_no_native_job() -> None:
+    untaken = Run("j.1", 7, 1, "FAILED", "CENTER", 0)
+    lines = [line._replace(run_name="j.2") for line in LATER_LINES]
+    found = books([AGAIN_ROW], [AGAIN_ROW], [untaken, RETRIED], [SECOND], lines)
+    assert (found.wrong, found.counts) == ([], {UNTAKEN: 1})
+    known = untaken._replace(native_id=9)
+    assert books([AGAIN_ROW], [AGAIN_ROW], [known, RETRIED], [SECOND], lines).wrong != []
+    rows = [replace(ROW, state="RUNNING", end_s=None), AGAIN_ROW]
+    assert books(rows, rows, [untaken, RETRIED], [NATIVE, SECOND], [*LINES, *lines]).wrong != []
 
 
 def test_a_bill_may_be_what_sacct_said_first_only_of_a_job_that_rose() -> None:
