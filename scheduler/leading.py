@@ -26,9 +26,9 @@ from scheduler.metrics import Metrics
 from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import MESSAGE_MAX_BYTES, METADATA_MAX_BYTES
 from scheduler.settings import Settings
-from scheduler.store import center_file, newest
+from scheduler.store import center_file, leader, newest
 from scheduler.store.centers import CenterRow
-from scheduler.store.database import Database
+from scheduler.store.database import Connection, Database
 from scheduler.store.lease_line import LeaseLine, OnlyLine
 from scheduler.store.replicas import Newcomer
 
@@ -109,7 +109,7 @@ class TermOpener:
             books=self._books,
         )
         try:
-            await self._apply_centers()
+            await self._apply_centers(epoch)
             self.adapters = adapters
             self.remote.clear()
             self.remote.update(openers.remote_centers(adapters, self._db, self._metrics))
@@ -127,14 +127,17 @@ class TermOpener:
         given, now_ms = self._file, self._time.now_ms()
         return await self._db.read(lambda c: center_file.planned(c, given, now_ms))
 
-    async def _apply_centers(self) -> None:
+    async def _apply_centers(self, epoch: int) -> None:
         """Bring the store in line with the file of centers, if there is one."""
         source, given, time = self._settings.centers.file, self._file, self._time
         if not source:
             return
-        applied = await self._db.write(
-            lambda c: center_file.apply(c, given, source, time.now_ms(), openers.wall_ms())
-        )
+
+        def apply(connection: Connection) -> center_file.Applied:
+            leader.check(connection, epoch)
+            return center_file.apply(connection, given, source, time.now_ms(), openers.wall_ms())
+
+        applied = await self._db.write(apply)
         log.info(
             "centers_applied",
             file=source,

@@ -139,7 +139,8 @@ async def test_who_is_replaced_closes_its_term_and_follows_and_leads_again(scene
     await scene.until(lambda: scene.told.led_by[-1] == (False, OTHER.epoch))
     scene.line.other = None
     await scene.until(lambda: scene.leadership.present is not None)
-    assert scene.leadership.present is scene.opened[1]
+    present: Any = scene.leadership.present
+    assert present is scene.opened[1]
 
 
 async def test_a_fenced_write_ends_the_term_though_the_lease_says_nothing(scene: Scene) -> None:
