@@ -139,6 +139,7 @@ async def start_service(
     instance = secrets.token_hex(6)
     async with contextlib.AsyncExitStack() as opened:
         db = _open_database(settings, database, instance, opened)
+        db.hear_others()
         newest_ms, newest_uid = await db.read(lambda c: (newest.newest_ms(c), newest.newest_uid(c)))
         time = openers.clock(settings, newest_ms) if clock is None else clock
         metrics = Metrics()

@@ -32,6 +32,8 @@ class WatchSettings:
     heartbeat_s: float = 10.0
     #: After events were told, what comes within this time is told together.
     gather_s: float = 0.02
+    #: Where other services commit too, it is looked so often for what they could not tell of.
+    look_s: float = 1.0
     #: What is held up by a transaction of another service is looked for again after this time: who
     #: holds it up may end without a word.
     held_up_s: float = 0.25
@@ -130,8 +132,10 @@ class FeedTail:
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._hooked = False
+        #: On SQLite nobody else commits, and nothing is missed.
+        self._tick_s = None if db.is_sqlite else settings.look_s
         #: When to look again though nobody says that something was committed; None for never.
-        self._look_s: float | None = None
+        self._look_s = self._tick_s
 
     def told(self, events: Iterable[JobEvent]) -> list[Told]:
         """Put events into bytes."""
@@ -223,7 +227,7 @@ class FeedTail:
             self._position, told, held_up = await self.db.read_feed(read)
             if told:
                 self._hand_over(after, self._position, told)
-            self._look_s = self.settings.held_up_s if held_up else None
+            self._look_s = self.settings.held_up_s if held_up else self._tick_s
             return self._position - after >= limit
 
     def _hand_over(self, after: int, until: int, told: list[Told]) -> None:

@@ -34,6 +34,7 @@ from scheduler.store.bulk import (
     bulk_update,
 )
 from scheduler.store.engine import LIMITS, BadDatabase, StoreLimits, open_engine
+from scheduler.store.wakes import Wakes
 
 log = structlog.get_logger()
 
@@ -70,8 +71,10 @@ class Database:
         self._writer = threading.Thread(target=self._run, name="corridor-write", daemon=True)
         self._writer.start()
         self._closed = False
-        #: Called in the writer's thread after every commit; must be quick and thread-safe.
+        #: Called in the writer's thread after every commit; must be quick and thread-safe. May be
+        #: called when nothing was committed, too.
         self.after_commit: list[Callable[[], None]] = []
+        self._wakes: Wakes | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -118,6 +121,13 @@ class Database:
             with connection.begin():
                 return call(connection)
 
+    def hear_others(self) -> None:
+        """Have ``after_commit`` called after commits of other services on this database too, in a
+        thread of its own, and tell them of ours. On SQLite there are none.
+        """
+        if not self.is_sqlite and self._wakes is None:
+            self._wakes = Wakes(self.engine, self._wake_here)
+
     def close(self) -> None:
         """Finish queued writes and let go of all connections."""
         if self._closed:
@@ -125,6 +135,8 @@ class Database:
         self._closed = True
         self._queue.put(None)
         self._writer.join()
+        if self._wakes is not None:
+            self._wakes.close()
         self._readers.shutdown()
         self.engine.dispose()
 
@@ -169,8 +181,13 @@ class Database:
         group = [item for item in waiting if item.future.set_running_or_notify_cancel()]
         if not group:
             return
-        if not self._settle(group):
-            return
+        # Where others write too, what they wrote may have waited for ours, whatever became of it.
+        if self._settle(group) or self._wakes is not None:
+            self._wake_here()
+            if self._wakes is not None:
+                self._wakes.tell()
+
+    def _wake_here(self) -> None:
         for hook in list(self.after_commit):
             try:
                 hook()
