@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,28 +216,30 @@ def many(path: Path, times: int) -> None:
     file.close()
 
 
-def processes() -> list[bytes]:
-    """Command lines of processes that work for a simulation."""
+def processes(folder: Path) -> list[bytes]:
+    """Command lines of processes that work for a simulation whose files are in a folder."""
     found = []
     for one in Path("/proc").iterdir():
         try:
             words = (one / "cmdline").read_bytes()
         except OSError:
             continue
-        if b"corridor-simulation-" in words:
+        if f"{folder}/corridor-simulation-".encode() in words:
             found.append(words)
     return found
 
 
-async def gone() -> None:
+async def gone(folder: Path) -> None:
     """Wait until no process of a simulation is left."""
-    while processes():  # noqa: ASYNC110 - nobody tells of the end of a process of another's
+    while processes(folder):  # noqa: ASYNC110 - nobody tells of the end of a process of another's
         await asyncio.sleep(0.05)
 
 
 async def test_a_call_that_is_cancelled_ends_its_processes_and_makes_room(
-    start_corridor: Start, a_day: tuple[Path, int], tmp_path: Path, refusal: Any
-) -> None:
+    start_corridor: Start, a_day: tuple[Path, int], tmp_path: Path, refusal: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # others' simulations are elsewhere
     path = tmp_path / "many.db"
     path.write_bytes(a_day[0].read_bytes())
     many(path, 100)
@@ -248,11 +251,11 @@ async def test_a_call_that_is_cancelled_ends_its_processes_and_makes_room(
         if one.progress.phase == pb.SimulationProgress.PHASE_PLAYING and one.progress.ended_jobs:
             break
     assert 0 < one.progress.ended_jobs < one.progress.total_jobs == 2 * 120 * 101
-    assert processes()
+    assert processes(tmp_path)
     busy = await refusal(told(ask(service, who, MORE)))
     assert busy.code == grpc.StatusCode.UNAVAILABLE
     assert "simulations run" in busy.message
     call.cancel()
-    await asyncio.wait_for(gone(), 30)
+    await asyncio.wait_for(gone(tmp_path), 30)
     assert await begins(ask(service, who, MORE))
-    await asyncio.wait_for(gone(), 30)
+    await asyncio.wait_for(gone(tmp_path), 30)
