@@ -13,7 +13,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-import grpc
 import structlog
 
 from adapters.contract import CenterAdapter
@@ -26,6 +25,7 @@ from scheduler.control.loop import ControlLoop
 from scheduler.control.simulations import RayPlayer, Simulations
 from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import IdGenerator
+from scheduler.doors import Doors, open_doors
 from scheduler.errors import TemporarilyAway
 from scheduler.health_opener import health_watch
 from scheduler.metrics import Metrics
@@ -135,14 +135,14 @@ async def start_service(
     ``CorridorError`` (``BadConfig``, ``BadSchema``, ``DataInUse``) with a message that says what
     to do; then nothing is left open.
     """
-    credentials = openers.credentials(settings)
+    metrics = Metrics()
+    doors = open_doors(settings, metrics.security)
     instance = secrets.token_hex(6)
     async with contextlib.AsyncExitStack() as opened:
         db = _open_database(settings, database, instance, opened)
         db.hear_others()
         newest_ms, newest_uid = await db.read(lambda c: (newest.newest_ms(c), newest.newest_uid(c)))
         time = openers.clock(settings, newest_ms) if clock is None else clock
-        metrics = Metrics()
         opener = leading.TermOpener(settings, db, time, metrics, adapters)
         opened.push_async_callback(opener.close)
         rows = await opener.prepare()
@@ -161,8 +161,11 @@ async def start_service(
             lead, leading.replica_name(settings), partial(leading.open_peer, settings)
         )
         opened.push_async_callback(forwarder.close)
-        agents = Agents(opener.remote, lambda: leadership.epoch, settings.server.agents_listen)
-        serving = _build_server(settings, context, jobs, metrics, credentials, agents, forwarder)
+        agents = Agents(
+            opener.remote, lambda: leadership.epoch, settings.server.agents_listen,
+            doors.caller_problem,
+        )  # fmt: skip
+        serving = _build_server(settings, context, jobs, metrics, doors, agents, forwarder)
         leadership.on_reach = serving.reaches_store
         metrics_address = ""
         if settings.metrics.listen:
@@ -182,7 +185,7 @@ async def start_service(
             settings, context, db, time, leadership, metrics, opener, address, metrics_address,
             serving, opened.pop_all(),
         )  # fmt: skip
-    _say_serving(service, rows, tls=credentials is not None)
+    _say_serving(service, rows, tls=doors.credentials is not None)
     return service
 
 
@@ -248,7 +251,7 @@ def _build_server(
     context: Context,
     jobs: JobServicer,
     metrics: Metrics,
-    credentials: grpc.ServerCredentials | None,
+    doors: Doors,
     agents: Agents,
     forwarder: Forwarder,
 ) -> ServingServer:
@@ -258,9 +261,11 @@ def _build_server(
             jobs,
             listen=settings.server.listen,
             on_call=metrics.rpc,
-            credentials=credentials,
+            credentials=doors.credentials,
             agents=agents,
-            agents_port=openers.agents_port(settings),
+            agents_port=doors.agents_port,
+            guard=doors.guard,
+            on_unknown=metrics.security.not_known,
             forwarder=forwarder,
         )
     except OSError as error:

@@ -1,8 +1,8 @@
 """Certificates of a server, read anew when their files change: nobody has to restart it for that.
 
-The files are looked at before each handshake and at each look of the metrics. What cannot be used
-(half written, a key of another certificate, one that has ended) is told in the log and counted, and
-what was used so far is used on. Connections that are open keep what they began with.
+The files are looked at before each handshake. What cannot be used (half written, a key of another
+certificate, one that has ended) is told in the log and counted, and what was used so far is used
+on. Connections that are open keep what they began with.
 """
 
 import datetime
@@ -15,12 +15,14 @@ from typing import Final
 import grpc
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.verification import (
+    Criticality,
     ExtensionPolicy,
     PolicyBuilder,
     Store,
@@ -33,12 +35,20 @@ log = structlog.get_logger()
 TAKEN: Final = "taken"
 REFUSED: Final = "refused"
 OUTCOMES: Final = (TAKEN, REFUSED)
+#: No more is asked than by the handshake: an authority must say that it is one.
+_OF_AUTHORITIES: Final = ExtensionPolicy.permit_all().require_present(
+    x509.BasicConstraints, Criticality.AGNOSTIC, None
+)
 #: State of a file: changed at, size, number.
 _Mark = tuple[int, int, int]
 
 
 class BadCertificates(ValueError):
-    """The files cannot be used; the message names the file and says why."""
+    """The files cannot be used; the message says why, ``file`` is the one at fault."""
+
+    def __init__(self, file: Path, what: str) -> None:
+        super().__init__(what)
+        self.file = file
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +90,6 @@ class Certificates:
         self._marks = self._marked()
         self._read = _read(files)
         self._changes = 0
-        #: gRPC calls back into these from its own threads and does not keep them alive itself.
-        self._made: list[grpc.ServerCredentials] = []
         if self._read.not_after_ms <= wall_ms():
             log.error("certificate_ended", file=str(files.cert))
 
@@ -91,7 +99,7 @@ class Certificates:
         return self._read.not_after_ms
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return credentials for one address to listen on; keep this object as long as they live.
+        """Return credentials for one address to listen on.
 
         Callers must show a certificate if there is an authority for those.
         """
@@ -106,13 +114,11 @@ class Certificates:
                 seen = self._changes
                 return _configuration(self._read)
 
-        made = grpc.dynamic_ssl_server_credentials(
+        return grpc.dynamic_ssl_server_credentials(
             _configuration(self._read),
             changed,  # type: ignore[arg-type, unused-ignore]  # None is "no change"
             self._files.ca is not None,
         )
-        self._made.append(made)
-        return made
 
     def look(self) -> None:
         """Take up the files if they changed; never raises."""
@@ -124,7 +130,9 @@ class Certificates:
             try:
                 read = _read(self._files)
                 if read.not_after_ms <= self._wall_ms() < self._read.not_after_ms:
-                    raise BadCertificates(f"{self._files.cert} has ended, the present one has not")
+                    raise BadCertificates(
+                        self._files.cert, f"{self._files.cert} has ended, the present one has not"
+                    )
             except BadCertificates as error:
                 log.error("certificates_refused", why=str(error), hint="the former are used on")
                 outcome = REFUSED
@@ -148,12 +156,11 @@ class Certificates:
         if not chain:
             return "it showed no certificate"
         at = datetime.datetime.fromtimestamp(self._wall_ms() / 1000, datetime.UTC)
-        free = ExtensionPolicy.permit_all()
         verifier = (
             PolicyBuilder()
             .store(Store(list(self._read.authorities)))
             .time(at)
-            .extension_policies(ca_policy=free, ee_policy=free)
+            .extension_policies(ca_policy=_OF_AUTHORITIES, ee_policy=ExtensionPolicy.permit_all())
             .build_client_verifier()
         )
         try:
@@ -187,16 +194,18 @@ def _configuration(read: _Read) -> grpc.ServerCertificateConfiguration:
 
 def _read(files: CertificateFiles) -> _Read:
     """Read the files; raises ``BadCertificates``."""
-    cert, key = _bytes(files.cert), _bytes(files.key)
+    key, cert = _bytes(files.key), _bytes(files.cert)
     chain = _certificates(files.cert, cert)
     try:
         private = load_pem_private_key(key, None)
-    except (ValueError, TypeError) as error:
-        raise BadCertificates(f"{files.key} is no private key as PEM without a password") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadCertificates(
+            files.key, f"{files.key} is no private key as PEM without a password"
+        ) from error
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if private.public_key().public_bytes(*form) != chain[0].public_key().public_bytes(*form):
         raise BadCertificates(
-            f"{files.key} is not the key of the first certificate in {files.cert}"
+            files.key, f"{files.key} is not the key of the first certificate in {files.cert}"
         )
     ca = None if files.ca is None else _bytes(files.ca)
     authorities = () if files.ca is None or ca is None else _certificates(files.ca, ca)
@@ -208,11 +217,11 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadCertificates(f"cannot read {path}: {error.strerror}") from error
+        raise BadCertificates(path, f"cannot read {path}: {error.strerror}") from error
 
 
 def _certificates(path: Path, pem: bytes) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
     except ValueError as error:
-        raise BadCertificates(f"{path} holds no certificate as PEM") from error
+        raise BadCertificates(path, f"{path} holds no certificate as PEM") from error

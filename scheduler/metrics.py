@@ -15,6 +15,7 @@ from scheduler.metrics_figures import StoreFigures
 from scheduler.metrics_health import HealthGauges
 from scheduler.metrics_lease import LeaseGauges
 from scheduler.metrics_making import Maker
+from scheduler.metrics_security import SecurityCounters
 from scheduler.placement.core import WaitingCounts
 from scheduler.placement.sampling import Judged
 from scheduler.store.admission import Admitted
@@ -41,6 +42,7 @@ class Metrics:
         self._of_service(make)
         self.figures = StoreFigures(make)
         self.health = HealthGauges(make)
+        self.security = SecurityCounters(make)
         self.lead = LeaseGauges(make, self.leader)
 
     def _of_jobs(self, make: Maker) -> None:

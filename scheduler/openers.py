@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import grpc
 import prometheus_client
 import structlog
 
@@ -32,7 +31,6 @@ from scheduler.control.webhook import Webhook
 from scheduler.domain.queue_depth import queue_max
 from scheduler.metrics import Metrics
 from scheduler.placement.model import PolicySettings
-from scheduler.rpc.server import AgentsPort
 from scheduler.settings import Settings
 from scheduler.signing import BadKey, Signer
 from scheduler.store.centers import CenterRow
@@ -87,44 +85,6 @@ def loop_settings(settings: Settings) -> LoopSettings:
         events_keep_d=settings.retention.events_d,
         jobs_keep_d=settings.retention.jobs_d,
     )
-
-
-def credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """Return TLS credentials, None for plain text where that is in order."""
-    given = settings.server
-    split_address("server.listen", given.listen)
-    if not given.tls_cert:
-        if not given.insecure and not is_loopback(given.listen):
-            raise BadConfig(
-                f"server.listen is {given.listen}, which others can reach, and tokens would travel"
-                " in plain text: give server.tls_cert and server.tls_key, or set server.insecure"
-                " where a proxy in front of it speaks TLS"
-            )
-        return None
-    return grpc.ssl_server_credentials([_key_and_cert(settings)])
-
-
-def agents_port(settings: Settings) -> AgentsPort | None:
-    """Return where agents dial in who show a certificate; None if that is asked of none."""
-    given = settings.server
-    if not given.agents_listen:
-        return None
-    split_address("server.agents_listen", given.agents_listen)
-    ca = _pem(settings, "agents_ca")
-    pair = [_key_and_cert(settings)]
-    return AgentsPort(given.agents_listen, grpc.ssl_server_credentials(pair, ca, True))
-
-
-def _key_and_cert(settings: Settings) -> tuple[bytes, bytes]:
-    return _pem(settings, "tls_key"), _pem(settings, "tls_cert")
-
-
-def _pem(settings: Settings, name: str) -> bytes:
-    path = Path(getattr(settings.server, name))
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadConfig(f"server.{name}: cannot read {path}: {error.strerror}") from error
 
 
 def is_loopback(listen: str) -> bool:

@@ -1,7 +1,7 @@
 """AdapterService: agents dial in, each for the one center that its token names."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 #: Who never says hello is not waited for.
 _HELLO_S = 30.0
-#: A token is looked up again so often.
-_TOKEN_CHECK_S = 15.0
+#: Token and certificate of an agent are judged again so often.
+_CHECK_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,15 @@ class Agents:
 
     ``centers`` are those of the present term of leadership; ``epoch`` gives its fencing epoch, None
     while this process does not lead. If there is an address ``listen`` for them, agents need a
-    certificate of their center.
+    certificate of their center, and ``caller_problem`` says what is wrong with the chain shown;
+    both are judged again every ``check_s``.
     """
 
     centers: Mapping[str, RemoteCenter] = field(default_factory=dict)
     epoch: Callable[[], int | None] = lambda: None
     listen: str = ""
+    caller_problem: Callable[[Sequence[bytes]], str] | None = None
+    check_s: float = _CHECK_S
 
 
 class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
@@ -73,7 +76,7 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
         )
         reason = "its stream was cut"
         try:
-            async for said in self._words(session, principal, hearing):
+            async for said in self._words(session, principal, hearing, context):
                 yield messages.from_scheduler(said)
             reason = session.reason or "it hung up"
             if session.replaced:
@@ -145,6 +148,21 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
                 reason="AGENT_WITHOUT_CERTIFICATE",
                 metadata={"center": center},
             )
+        self._check_authority(center, context)
+
+    def _check_authority(self, center: str, context: CallContext) -> None:
+        """Ask whether who signed the certificate is still trusted: by now that may have changed."""
+        if not self._agents.listen or self._agents.caller_problem is None:
+            return
+        shown = context.auth_context()
+        chain = [*shown.get("x509_pem_cert", ()), *shown.get("x509_pem_cert_chain", ())]
+        problem = self._agents.caller_problem(chain)
+        if problem:
+            raise Forbidden(
+                f"the agent of {center} may not speak: {problem}",
+                reason="AGENT_CERTIFICATE_NOT_TRUSTED",
+                metadata={"center": center},
+            )
 
     def _check_lead(self) -> int:
         epoch = self._agents.epoch()
@@ -164,7 +182,11 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
         return epoch
 
     async def _words(
-        self, session: Session, principal: Principal, hearing: "asyncio.Task[None]"
+        self,
+        session: Session,
+        principal: Principal,
+        hearing: "asyncio.Task[None]",
+        context: CallContext,
     ) -> AsyncIterator[words.ToAgent]:
         """Yield what is to be said until the session ends, on either side."""
         loop = asyncio.get_running_loop()
@@ -179,8 +201,9 @@ class AdapterServicer(adapter_service_pb2_grpc.AdapterServiceServicer):
         while (said := await session.next_word()) is not None:
             if session.is_silent:
                 raise TemporarilyAway("nothing was heard of the agent for too long")
-            if loop.time() >= checked_s + _TOKEN_CHECK_S:
+            if loop.time() >= checked_s + self._agents.check_s:
                 await watching.check_token(self._context, principal)
+                self._check_authority(principal.center or "", context)
                 checked_s = loop.time()
             yield said
         if hearing.done() and not hearing.cancelled() and (error := hearing.exception()):

@@ -46,6 +46,7 @@ class IdentityServicer(FactMethods, identity_service_pb2_grpc.IdentityServiceSer
             service_version=self._context.version,
             simulated=self._context.simulated,
             now=timestamp(self._context.clock.now_ms()),
+            issuer=who.issuer,
         )
 
     async def ListCities(
@@ -171,6 +172,7 @@ def _audit_event(row: AuditRow) -> pb.AuditEvent:
         before=row.before,
         after=row.after,
         reason=row.reason,
+        issuer=row.issuer,
     )
 
 
@@ -200,4 +202,5 @@ def _token(row: TokenRow) -> pb.Token:
         create_time=timestamp(row.created_ms),
         expire_time=timestamp(row.expire_ms),
         revoke_time=timestamp(row.revoked_ms),
+        last_use_time=timestamp(row.last_used_ms),
     )

@@ -20,10 +20,11 @@ import structlog
 from scheduler.auth import roles
 from scheduler.auth.rates import Rates
 from scheduler.auth.verifier import Verifier
-from scheduler.errors import CorridorError, TemporarilyAway
+from scheduler.errors import CorridorError, TemporarilyAway, Unauthenticated
 from scheduler.rpc import bounds, caller
 from scheduler.rpc.errors import abort, code_of
 from scheduler.rpc.forwarding import Forwarder
+from scheduler.store import outages
 
 #: Told of every ended call: full method name, status code name, seconds it took.
 OnCall = Callable[[str, str, float], None]
@@ -42,7 +43,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
     """See the module; ``on_call`` must be quick and must not raise.
 
     What ``forwarder`` says is for another replica to answer is passed on to that one; ``rates`` is
-    how much each caller may ask for, by default as much as it likes.
+    how much each caller may ask for, by default as much as it likes. ``on_unknown`` is told the
+    reason whenever a token says nobody.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         on_call: OnCall,
         forwarder: Forwarder | None = None,
         rates: Rates | None = None,
+        on_unknown: Callable[[str], None] = lambda _reason: None,
     ) -> None:
+        self._on_unknown = on_unknown
         self._verifier = verifier
         self._rates = rates or Rates()
         self._on_call = on_call
@@ -99,6 +103,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
             roles.check(method, principal.role)
             self._rates.call(principal)
         except CorridorError as error:
+            if isinstance(error, Unauthenticated):
+                self._on_unknown(error.reason)
             return self._refuse(method, error)
         except Exception as error:
             return self._refuse(method, _unforeseen(method, error))
@@ -214,7 +220,13 @@ class _Unforeseen(CorridorError):
     reason = "INTERNAL"
 
 
-def _unforeseen(method: str, error: BaseException) -> _Unforeseen:
+def _unforeseen(method: str, error: BaseException) -> CorridorError:
+    """Return what is told of an error that is not raised on purpose."""
+    away = outages.told(error)
+    if away is not None:
+        why = str(error).strip().partition("\n")[0]
+        structlog.get_logger().warning("database_away", method=method, error=why)
+        return away
     incident = secrets.token_hex(6)
     structlog.get_logger().error("call_failed", method=method, incident=incident, exc_info=error)
     return _Unforeseen(
@@ -234,6 +246,8 @@ async def _tell(method: str, context: CallContext, error: BaseException) -> None
 def _code_name(error: BaseException, context: CallContext) -> str:
     if isinstance(error, CorridorError):
         return _STATUS_NAMES[code_of(error)]
+    if outages.told(error) is not None:
+        return "UNAVAILABLE"
     if isinstance(error, grpc.aio.AbortError):
         code = context.code()
         return _STATUS_NAMES.get(code, "UNKNOWN") if isinstance(code, int) else str(code.name)

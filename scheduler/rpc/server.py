@@ -1,7 +1,7 @@
 """Puts the gRPC server together: the services, health, reflection, limits and keepalive."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,15 +23,14 @@ from corridor.v1 import (
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from scheduler.auth.verifier import Verifier
 from scheduler.rpc.adapter_servicer import AdapterServicer, Agents
 from scheduler.rpc.center_servicer import CenterServicer
 from scheduler.rpc.forwarding import Forwarder
+from scheduler.rpc.guarding import Guard, Guarding
 from scheduler.rpc.identity_servicer import IdentityServicer
 from scheduler.rpc.interceptors import CallInterceptor, OnCall
 from scheduler.rpc.quota_servicer import QuotaServicer
 from scheduler.rpc.subsidy_servicer import SubsidyServicer
-from scheduler.services import identity
 from scheduler.services.context import Context
 
 MESSAGE_MAX_BYTES: Final = 64 * 1024 * 1024
@@ -84,10 +83,12 @@ class ServingServer:
     port: int
     health: Any  # grpc_health's aio servicer, which has no stubs
     calls: CallInterceptor
+    guarding: Guarding
     agents_port: int = 0
 
     async def start(self) -> None:
         """Begin to serve and answer SERVING."""
+        self.guarding.start()
         await self.server.start()
         for name in ("", *SERVICES):
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -107,6 +108,7 @@ class ServingServer:
         await asyncio.wait({stopping}, timeout=_PROBES_TOLD_S)
         self.calls.end_probes()
         await stopping
+        await self.guarding.stop()
 
 
 def build(
@@ -119,16 +121,20 @@ def build(
     agents: Agents | None = None,
     agents_port: AgentsPort | None = None,
     forwarder: Forwarder | None = None,
+    guard: Guard | None = None,
+    on_unknown: Callable[[str], None] = lambda _reason: None,
 ) -> ServingServer:
     """Return a server of all services bound to ``listen`` (``host:port``, port 0 for a free one).
 
     ``agents`` are the centers reached through agents, by default none; ``agents_port`` is bound
     too. Without ``credentials`` it speaks plain text: for loopback, or where the operator said so.
-    ``forwarder`` passes on what another replica is to answer.
+    ``forwarder`` passes on what another replica is to answer; ``guard`` is what is asked of callers
+    beside a token of ours, by default nothing; ``on_unknown`` is told why a caller is not known.
     Raises ``OSError`` if an address cannot be bound.
     """
-    verifier = Verifier(identity.token_lookup(context), context.wall_ms)
-    calls = CallInterceptor(verifier, on_call, forwarder)
+    guarding = Guarding(context, guard or Guard())
+    verifier = guarding.verifier
+    calls = CallInterceptor(verifier, on_call, forwarder, guarding.rates, on_unknown)
     server = grpc.aio.server(interceptors=(calls,), options=_OPTIONS)
     job_service_pb2_grpc.add_JobServiceServicer_to_server(job_servicer, server)
     quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(QuotaServicer(context), server)
@@ -149,7 +155,7 @@ def build(
     other = 0
     if agents_port is not None:
         other = _bind(server, agents_port.listen, agents_port.credentials)
-    return ServingServer(server, port, serving, calls, other)
+    return ServingServer(server, port, serving, calls, guarding, other)
 
 
 def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> int:

@@ -1,9 +1,11 @@
 """Use cases of enterprises and tokens: who may give whom which right."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from scheduler.auth import tokens
+from scheduler.auth.logins import HomeOf
 from scheduler.auth.verifier import Lookup, Verified
 from scheduler.domain import uscc
 from scheduler.domain.principal import Principal, Role
@@ -38,6 +40,20 @@ def token_lookup(context: Context) -> Lookup:
         return None if row is None else Verified(row.principal, row.revoked_ms)
 
     return look
+
+
+def home_of(context: Context) -> HomeOf:
+    """Return how logins find out where somebody belongs."""
+
+    async def look(city: str, enterprise: str) -> str | None:
+        return await context.db.read(lambda connection: identity.home(connection, city, enterprise))
+
+    return look
+
+
+async def note_uses(context: Context, uses: Mapping[str, int]) -> None:
+    """Keep when tokens were last used: wall-clock time by id."""
+    await context.db.write(lambda connection: identity.note_uses(connection, uses))
 
 
 async def list_cities(context: Context) -> list[CityRow]:

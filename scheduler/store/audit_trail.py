@@ -39,6 +39,7 @@ def record(
         {
             "at_ms": at_ms,
             "actor": actor.subject,
+            "issuer": actor.issuer,
             "role": str(actor.role),
             "action": action,
             "target": target,
@@ -71,13 +72,13 @@ def record_owners(
 ) -> None:
     """Add one audit row for each owner of what one command changed."""
     rows = [
-        (at_ms, actor.subject, str(actor.role), action, owner.target, owner.city,
+        (at_ms, actor.subject, actor.issuer, str(actor.role), action, owner.target, owner.city,
          owner.enterprise, "", _json(owner.after), reason)
         for owner in owners
     ]  # fmt: skip
     columns = (
-        "at_ms", "actor", "role", "action", "target", "city", "enterprise", "before", "after",
-        "reason",
+        "at_ms", "actor", "issuer", "role", "action", "target", "city", "enterprise", "before",
+        "after", "reason",
     )  # fmt: skip
     bulk_insert(connection, table(AuditEvent), columns, rows)
 
@@ -116,6 +117,7 @@ class AuditRow:
     before: str
     after: str
     reason: str
+    issuer: str = ""
 
 
 def list_events(
@@ -125,7 +127,8 @@ def list_events(
     rows = connection.execute(
         text(
             "SELECT seq, at_ms, actor, role, action, target, city, enterprise, before, after,"
-            f" reason FROM audit_event WHERE {scoping.enterprises(scope, 'city', 'enterprise')}"
+            " reason, issuer FROM audit_event"
+            f" WHERE {scoping.enterprises(scope, 'city', 'enterprise')}"
             " AND (:action = '' OR action = :action) AND (:actor = '' OR actor = :actor)"
             " AND (:city = '' OR city = :city) AND (:target = '' OR target = :target"
             " OR substr(target, 1, length(:target) + 1) = :target || '/')"

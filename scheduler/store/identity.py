@@ -1,5 +1,6 @@
 """Enterprises and tokens, shown and made within the caller's scope."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.principal import Principal, Role, Scope
 from scheduler.errors import AlreadyThere, NotFound
 from scheduler.store import audit_trail, catalog, feed, funds, scoping
+from scheduler.store.bulk import bulk_update
 from scheduler.store.tables import Enterprise, EnterpriseCity, Token, table
 
 # --- enterprises ----------------------------------------------------------------------------------
@@ -194,6 +196,7 @@ class TokenRow:
     created_ms: int
     expire_ms: int
     revoked_ms: int | None
+    last_used_ms: int | None = None
 
     @property
     def principal(self) -> Principal:
@@ -211,7 +214,7 @@ class TokenRow:
 
 _TOKENS = (
     "SELECT t.token_id, t.subject, t.role, coalesce(e.city, t.city) AS city, t.enterprise,"
-    " t.center, t.created_ms, t.expire_ms, t.revoked_ms"
+    " t.center, t.created_ms, t.expire_ms, t.revoked_ms, t.last_used_ms"
     " FROM token t LEFT JOIN enterprise e ON e.code = t.enterprise"
 )
 
@@ -312,6 +315,26 @@ def revoke_token(connection: Connection, actor: Principal, token_id: str, wall_m
     return _get_token(connection, actor.scope, token_id)
 
 
+def note_uses(connection: Connection, uses: Mapping[str, int]) -> None:
+    """Keep when tokens were last used, by their ids, unless a later use is known."""
+    bulk_update(
+        connection,
+        "UPDATE token SET last_used_ms = v.column2 FROM {values} WHERE token.token_id = v.column1"
+        " AND coalesce(token.last_used_ms, 0) < v.column2",
+        sorted(uses.items()),
+    )
+
+
+def home(connection: Connection, city: str, enterprise: str) -> str | None:
+    """Return the city of an enterprise, or of a name of a city itself; None if it is not there."""
+    if not enterprise:
+        return city if catalog.has_city(connection, city) else None
+    row = connection.execute(
+        text("SELECT city FROM enterprise WHERE code = :code"), {"code": enterprise}
+    ).first()
+    return None if row is None else str(row.city)
+
+
 def _get_token(connection: Connection, scope: Scope, token_id: str) -> TokenRow:
     row = connection.execute(
         text(f"{_TOKENS} WHERE t.token_id = :id AND {_in_scope(scope)}"),
@@ -354,4 +377,5 @@ def _token_row(row: Row[Any]) -> TokenRow:
         row.created_ms,
         row.expire_ms,
         row.revoked_ms,
+        row.last_used_ms,
     )

@@ -103,6 +103,8 @@ class Token(SQLModel, table=True):
     expire_ms: int = _big()
     revoked_ms: int | None = _big(null=True)
     created_by: str = ""
+    #: Within some minutes; None if it never was.
+    last_used_ms: int | None = _big(null=True)
 
 
 class Center(SQLModel, table=True):
@@ -438,6 +440,8 @@ class AuditEvent(SQLModel, table=True):
     before: str = ""
     after: str = ""
     reason: str = ""
+    #: Who gave the actor's token, as a URL; "" for one of ours.
+    issuer: str = ""
 
 
 class Leader(SQLModel, table=True):

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import inspect
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -79,6 +79,21 @@ class Cutter(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unused-ignor
             raise ConnectionError(f"the test cut the stream {point} a word")
 
 
+class NothingRevoked:
+    """What an agent's token is judged by, again and again: it stands."""
+
+    def __init__(self) -> None:
+        self.db = self
+
+    def wall_ms(self) -> int:
+        """Now."""
+        return START_MS
+
+    async def read(self, _query: Any) -> bool:
+        """Whether the token was revoked."""
+        return False
+
+
 class Desk:
     """The scheduler's side: a real server of the agents' service alone."""
 
@@ -107,8 +122,9 @@ class Desk:
         host: str = "127.0.0.1",
         credentials: grpc.ServerCredentials | None = None,
         agents_listen: str = "",
+        caller_problem: Callable[[Sequence[bytes]], str] | None = None,
     ) -> None:
-        """Serve: plain text, or TLS with ``credentials``."""
+        """Serve: plain text, or TLS with ``credentials``; certificates are judged all the time."""
 
         async def lookup(digest: str) -> Verified | None:
             if digest != tokens.fingerprint(self.secret):
@@ -121,8 +137,8 @@ class Desk:
 
         calls = CallInterceptor(Verifier(lookup, lambda: START_MS), count)
         server = grpc.aio.server(interceptors=(self.cutter, calls))
-        agents = Agents(self.remotes, lambda: self.epoch, agents_listen)
-        servicer = AdapterServicer(cast(Context, None), agents)
+        agents = Agents(self.remotes, lambda: self.epoch, agents_listen, caller_problem, 0.05)
+        servicer = AdapterServicer(cast(Context, NothingRevoked()), agents)
         adapter_service_pb2_grpc.add_AdapterServiceServicer_to_server(servicer, server)
         listen = f"{host}:{port}"
         if credentials is None:

@@ -1,65 +1,23 @@
 """Agents that must show a certificate of their center, beside their token."""
 
 import asyncio
-import datetime
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from scheduler import openers
 from scheduler.agent.link import Link, LinkSettings
 from scheduler.agent.process import AgentOptions, opened
 from scheduler.config import BadConfig, load_settings
+from scheduler.doors import open_doors
+from scheduler.metrics import Metrics
+from tests.authority import Authority
 
 CENTER = "wuhan-ai"
 TLS = Path(__file__).parents[2] / "data" / "tls"
 PATIENCE_S = 20.0
-
-
-class Authority:
-    """Signs certificates for a day."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "agents")])
-        self.pem = self._sign("agents", self._key.public_key(), is_ca=True)
-
-    def _sign(self, name: str, key: Any, *, is_ca: bool = False) -> bytes:
-        now = datetime.datetime.now(datetime.UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        return made.public_bytes(serialization.Encoding.PEM)
-
-    def pair(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a certificate and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        cert_file, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        cert_file.write_bytes(self._sign(name, key.public_key()))
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return cert_file, key_file
 
 
 @pytest.fixture
@@ -74,9 +32,13 @@ async def guarded(desk: Any, near: Any, tmp_path: Path) -> Authority:
         "server.agents_listen": "127.0.0.1:7444",
         "server.agents_ca": str(tmp_path / "agents-ca.pem"),
     }  # fmt: skip
-    port = openers.agents_port(load_settings(None, {}, flags))
-    assert port is not None
-    await desk.start(credentials=port.credentials, agents_listen=port.listen)
+    doors = open_doors(load_settings(None, {}, flags), Metrics().security)
+    assert doors.agents_port is not None
+    await desk.start(
+        credentials=doors.agents_port.credentials,
+        agents_listen=doors.agents_port.listen,
+        caller_problem=doors.caller_problem,
+    )
     return authority
 
 
@@ -92,9 +54,7 @@ async def test_an_agent_shows_the_certificate_of_its_center(
     desk: Any, near: Any, guarded: Authority
 ) -> None:
     dialing = asyncio.create_task(link(desk, near, guarded.pair(CENTER)).dial_once(desk.address))
-    async with asyncio.timeout(PATIENCE_S):
-        while not desk.remote.ready:
-            await desk.remote.wait_for_change(0.05)
+    await ready(desk)
     dialing.cancel()
     await asyncio.gather(dialing, return_exceptions=True)
 
@@ -133,6 +93,34 @@ async def test_where_certificates_are_asked_for_the_other_address_takes_no_agent
     ended = await link(desk, near, None).dial_once(desk.address)
     assert ended.lasting
     assert ended.reason.endswith("at the address 127.0.0.1:7444; this one showed none")
+
+
+async def test_who_loses_its_authority_is_let_go_and_comes_back_by_the_new_one(
+    desk: Any, near: Any, guarded: Authority, tmp_path: Path
+) -> None:
+    """Revocation is a change of the file of authorities: nobody restarts anything."""
+    old = link(desk, near, guarded.pair(CENTER))
+    dialing = asyncio.create_task(old.dial_once(desk.address))
+    await ready(desk)
+    new = Authority(tmp_path, "authority of the year after")
+    (tmp_path / "agents-ca.pem").write_bytes(new.pem)
+    async with asyncio.timeout(PATIENCE_S):
+        ended = await dialing
+    assert ended.lasting
+    assert "PERMISSION_DENIED: the agent of wuhan-ai may not speak: no authority" in ended.reason
+    refused = await old.dial_once(desk.address)
+    assert "UNAVAILABLE" in refused.reason, "nor does it pass the handshake any more"
+    dialing = asyncio.create_task(link(desk, near, new.pair(CENTER)).dial_once(desk.address))
+    await ready(desk)
+    dialing.cancel()
+    await asyncio.gather(dialing, return_exceptions=True)
+
+
+async def ready(desk: Any) -> None:
+    """Wait until the center's agent is there."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not desk.remote.ready:
+            await desk.remote.wait_for_change(0.05)
 
 
 @pytest.mark.parametrize(

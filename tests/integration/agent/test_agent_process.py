@@ -25,7 +25,8 @@ from scheduler.domain.principal import Principal, Role
 from scheduler.errors import CorridorError
 from scheduler.services import identity
 from scheduler.store import seed
-from tests.integration.agent.test_agent_certificates import TLS, Authority
+from tests.authority import Authority
+from tests.integration.agent.test_agent_certificates import TLS
 
 CENTER, FLAVOR = "wuhan-sc", "wuhan-sc/kunpeng-920"
 PATIENCE_S = 30.0

@@ -91,6 +91,7 @@ class WhoAmIResponse(_message.Message):
     SERVICE_VERSION_FIELD_NUMBER: _builtins.int
     SIMULATED_FIELD_NUMBER: _builtins.int
     NOW_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Name of the caller."""
     role: Global___Role.ValueType
@@ -103,6 +104,8 @@ class WhoAmIResponse(_message.Message):
     """Version of the service."""
     simulated: _builtins.bool
     """True if the service runs on a scaled clock or a center is simulated."""
+    issuer: _builtins.str
+    """Who gave the token, as a URL; empty for a token of this service."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When its token ends."""
@@ -122,10 +125,11 @@ class WhoAmIResponse(_message.Message):
         service_version: _builtins.str = ...,
         simulated: _builtins.bool = ...,
         now: _timestamp_pb2.Timestamp | None = ...,
+        issuer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "now", b"now"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "enterprise", b"enterprise", "expire_time", b"expire_time", "now", b"now", "role", b"role", "service_version", b"service_version", "simulated", b"simulated", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "enterprise", b"enterprise", "expire_time", b"expire_time", "issuer", b"issuer", "now", b"now", "role", b"role", "service_version", b"service_version", "simulated", b"simulated", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +389,7 @@ class Token(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     token_id: _builtins.str
     """Id, to revoke it by."""
     subject: _builtins.str
@@ -409,6 +414,10 @@ class Token(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """Revoked; unset if it was not."""
 
+    @_builtins.property
+    def last_use_time(self) -> _timestamp_pb2.Timestamp:
+        """Last used, within some minutes; unset if it never was."""
+
     def __init__(
         self,
         *,
@@ -421,10 +430,11 @@ class Token(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        last_use_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center", "city", b"city", "create_time", b"create_time", "enterprise", b"enterprise", "expire_time", b"expire_time", "revoke_time", b"revoke_time", "role", b"role", "subject", b"subject", "token_id", b"token_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center", "city", b"city", "create_time", b"create_time", "enterprise", b"enterprise", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "revoke_time", b"revoke_time", "role", b"role", "subject", b"subject", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -599,6 +609,7 @@ class AuditEvent(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
     event_id: _builtins.int
     """Number of the entry; later ones are higher."""
     actor: _builtins.str
@@ -619,6 +630,8 @@ class AuditEvent(_message.Message):
     """The figures after, as a JSON object; empty if there is nothing."""
     reason: _builtins.str
     """Why."""
+    issuer: _builtins.str
+    """Who gave the token that it was done with, as a URL; empty for a token of this service."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When, by the wall clock."""
@@ -637,10 +650,11 @@ class AuditEvent(_message.Message):
         before: _builtins.str = ...,
         after: _builtins.str = ...,
         reason: _builtins.str = ...,
+        issuer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "after", b"after", "before", b"before", "city", b"city", "enterprise", b"enterprise", "event_id", b"event_id", "reason", b"reason", "role", b"role", "target", b"target", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "after", b"after", "before", b"before", "city", b"city", "enterprise", b"enterprise", "event_id", b"event_id", "issuer", b"issuer", "reason", b"reason", "role", b"role", "target", b"target", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
