@@ -206,9 +206,11 @@ class Story:
         self.wait()
 
     def _until_struck(self, rows: Sequence[Row]) -> None:
+        """Wait for that; a row that is spared all the same is told of as such (``Outcome``)."""
         end_s = time.monotonic() + PATIENCE_S
-        while spared := [row for row in rows if row.fault != "none" and not self.bench.struck(row)]:
-            assert time.monotonic() < end_s, f"not struck: {spared}"
+        while any(row.fault != "none" and not self.bench.struck(row) for row in rows):
+            if time.monotonic() > end_s:
+                return
             self._jobs()  # a service that is dead is born again
             time.sleep(0.05)
 
