@@ -28,6 +28,7 @@ from scheduler.domain.inventory import Inventory
 from scheduler.domain.principal import Principal, Role
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import CORRIDOR, Explanation, JobQueued
+from scheduler.rpc.guarding import Guard
 from scheduler.rpc.job_servicer import JobServicer
 from scheduler.rpc.server import ServingServer, build
 from scheduler.services.context import CenterStatus, CentersView, Context, PlannerView
@@ -198,6 +199,7 @@ async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator
             data: Path | None = None,
             simulation: SimulationSettings | None = None,
             approvals: Approvals | None = None,
+            guard: Guard | None = None,
         ) -> Corridor:
             nonlocal count
             count += 1
@@ -206,7 +208,7 @@ async def start_corridor(seeded_database: Path, tmp_path: Path) -> AsyncIterator
             return await stack.enter_async_context(
                 _serve(
                     path, planner or NoPlanner(), centers or QuietCenters(), jobs, watch,
-                    simulation or SimulationSettings(), approvals or Approvals(),
+                    simulation or SimulationSettings(), approvals or Approvals(), guard,
                 )
             )  # fmt: skip
 
@@ -222,6 +224,7 @@ async def _serve(
     watch: WatchSettings,
     simulation: SimulationSettings,
     approvals: Approvals,
+    guard: Guard | None,
 ) -> AsyncIterator[Corridor]:
     db = Database(f"sqlite:///{path}")
     clock = HandClock()
@@ -237,6 +240,7 @@ async def _serve(
         jobs or JobServicer(context, lambda city, count: submitted.append((city, count)), watch),
         listen="127.0.0.1:0",
         on_call=lambda method, code, _seconds: calls.append((method, code)),
+        guard=guard,
     )
     await serving.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{serving.port}") as channel:
