@@ -268,15 +268,10 @@ def _restore_postgresql(settings: Settings, backup: Backup) -> None:
 def _check(settings: Settings, backup: Backup) -> Backup:
     engine = open_engine(databases.url(settings), databases.limits(settings))
     try:
-        with engine.connect() as connection, connection.begin():
-            found = backups.contents(connection)
-            checked = backups.verified(connection)
+        found, checked = _verified(engine)
         wrong = backups.differences(backup.contents, found) + checked.problems
         if not wrong:
-            with engine.connect() as raw:
-                writing = raw.execution_options(corridor_write=True)
-                with writing.begin():
-                    backups.go_on(writing)
+            _go_on(engine)
     finally:
         engine.dispose()
     told = Checked(checked.transfer_count, checked.run_count, wrong)
@@ -284,3 +279,38 @@ def _check(settings: Settings, backup: Backup) -> Backup:
         backup.folder, backup.kind, backup.version, backup.made_ms, backup.size_bytes,
         backup.sha256, found, told,
     )  # fmt: skip
+
+
+def recovered(settings: Settings) -> tuple[Contents, Checked]:
+    """Verify a database that the database's own tools brought back, and let it be gone on from.
+
+    If ``problems`` are found, nothing is changed. Raises ``BadDatabase``, ``BadSchema`` (also while
+    a replica lives), ``DataInUse``.
+    """
+    engine = open_engine(databases.url(settings), databases.limits(settings))
+    alone = contextlib.ExitStack()
+    try:
+        if engine.dialect.name == "sqlite":
+            alone.enter_context(contextlib.closing(openers.data_lock(settings)))
+        with alone:
+            migrate.check(engine)
+            found, checked = _verified(engine)
+            if not checked.problems:
+                _go_on(engine)
+            return found, checked
+    finally:
+        engine.dispose()
+
+
+def _verified(engine: Engine) -> tuple[Contents, Checked]:
+    with engine.connect() as connection, connection.begin():
+        return backups.contents(connection), backups.verified(connection)
+
+
+def _go_on(engine: Engine) -> None:
+    with engine.connect() as raw:
+        connection = raw.execution_options(corridor_write=True)
+        with connection.begin():
+            migrate.wait_for_others(connection)
+            migrate.refuse_serving(connection)
+            backups.go_on(connection)

@@ -1,18 +1,21 @@
 """``corridor backup`` and ``corridor restore``: a copy of a database, and a database of it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from scheduler.cli.exits import ERROR, end
+from scheduler.cli.exits import ERROR, USAGE, end
 from scheduler.cli.extras import server_packages
 from scheduler.cli.lines import complain
 from scheduler.cli.settings_source import ConfigFile, Database, DataDir, Set, read_settings
 
 if TYPE_CHECKING:
     from scheduler.backing_up import Backup
+    from scheduler.store.backups import Checked, Contents
 
 _SHOWN_MAX: Final = 20
 
@@ -55,9 +58,16 @@ def backup(
 
 def restore(
     folder: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", exists=True, file_okay=False, help="A backup."),
-    ],
+        Path | None,
+        typer.Argument(metavar="[DIR]", exists=True, file_okay=False, help="A backup."),
+    ] = None,
+    recovered: Annotated[
+        bool,
+        typer.Option(
+            "--recovered",
+            help="The database was brought back by its own tools: verify it, and go on from there.",
+        ),
+    ] = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
     database: Database = None,
@@ -77,7 +87,13 @@ def restore(
         from scheduler.store import migrate
     from scheduler.errors import CorridorError
 
+    if (folder is None) is not recovered:
+        end("restore", "give the folder of a backup, or --recovered", USAGE)
     try:
+        if folder is None:
+            contents, checked = backing_up.recovered(settings)
+            _print_books("restore", contents, checked, as_json, "Recovered")
+            return
         done = backing_up.restore(settings, folder)
     except CorridorError as error:
         end("restore", error.message, ERROR)
@@ -91,14 +107,27 @@ def _size(size_bytes: int) -> str:
 
 
 def _print(command: str, done: "Backup", as_json: bool, what: str) -> None:
-    checked, contents = done.checked, done.contents
+    copy = {
+        "file": str(done.file),
+        "database": done.kind,
+        "size_bytes": done.size_bytes,
+        "sha256": done.sha256,
+        "made_ms": done.made_ms,
+    }
+    _print_books(command, done.contents, done.checked, as_json, what, copy)
+
+
+def _print_books(
+    command: str,
+    contents: "Contents",
+    checked: "Checked",
+    as_json: bool,
+    what: str,
+    copy: Mapping[str, object] = MappingProxyType({}),
+) -> None:
     if as_json:
         found = {
-            "file": str(done.file),
-            "database": done.kind,
-            "size_bytes": done.size_bytes,
-            "sha256": done.sha256,
-            "made_ms": done.made_ms,
+            **copy,
             **contents.as_json(),
             "verified_transfers": checked.transfer_count,
             "verified_runs": checked.run_count,

@@ -32,6 +32,9 @@ _GUARDED: Final = (
 )
 #: Rows of these are changed once, at the end of a run, and are a little longer then.
 _WRITTEN_TWICE: Final = ("hold", "hold_leg", "budget_hold")
+#: Rows of these go when they are old (``scheduler.store.retention``): their room is to be had again
+#: before a fifth of the table is empty, which of years of rows is very much.
+_PRUNED: Final = ("event", "job", "request_key")
 #: Rows of these are changed by every charge.
 _HOT: Final = ("account", "cap_counter", "ledger_shard")
 _FILLED_PERCENT: Final = 45
@@ -59,6 +62,10 @@ def set_up(connection: Connection) -> None:
     for table in (*_WRITTEN_TWICE, *_HOT):
         connection.exec_driver_sql(
             f"ALTER TABLE IF EXISTS {table} SET (fillfactor = {_FILLED_PERCENT})"
+        )
+    for table in _PRUNED:
+        connection.exec_driver_sql(
+            f"ALTER TABLE IF EXISTS {table} SET (autovacuum_vacuum_scale_factor = 0.02)"
         )
     if _has_role(connection):
         _grant(connection, guarded)

@@ -141,6 +141,13 @@ def _upgrade_alone(connection: Connection) -> None:
     wait_for_others(connection)
     if revision(connection) == head():
         return  # another one did it meanwhile
+    refuse_serving(connection)
+    _upgrade(connection, _config())
+    guards.set_up(connection)
+
+
+def refuse_serving(connection: Connection) -> None:
+    """Raise ``BadSchema`` if a replica lives; none begins until this transaction is over."""
     serving = _serving(connection, alone=True)
     if serving:
         raise BadSchema(
@@ -148,8 +155,6 @@ def _upgrade_alone(connection: Connection) -> None:
             f" database first; one that was killed is forgotten after {replicas.SILENT_MS // 1000}"
             " s"
         )
-    _upgrade(connection, _config())
-    guards.set_up(connection)
 
 
 def _serving(connection: Connection, *, alone: bool = False) -> str:

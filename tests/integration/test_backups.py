@@ -20,6 +20,7 @@ from scheduler.store import backups, feed, funds, leader, migrate, seed
 from scheduler.store.backups import Contents
 from scheduler.store.database import Database, open_engine
 from scheduler.store.feed import EventRow
+from scheduler.store.leader import Candidate
 from scheduler.store.lock import DataInUse, DataLock
 from tests import first_release
 from tests.stores import SqliteStores, Stores
@@ -112,6 +113,37 @@ def test_what_comes_after_a_restore_is_not_taken_for_what_was_lost(
         pay(db, 7)
         assert db.read_sync(feed.newest) > lost + 1_000
         assert db.write_future(lambda c: leader.take_over(c, "three", 0)).result() > epoch + 1_000
+
+
+def test_a_database_that_its_own_tools_brought_back_is_gone_on_from(source: Settings) -> None:
+    """As after a recovery to a point in time."""
+    with closing(databases.opened(source)) as db:
+        epoch = db.write_future(lambda c: leader.take_over(c, "one", 0)).result()
+        newest = db.read_sync(feed.newest)
+        if not db.is_sqlite:
+            who = Candidate("h", "one", "db:1", 60_000)
+            db.write_future(
+                lambda c: leader.take_lease(c, None, who, leader.database_ms(c))
+            ).result()
+            with pytest.raises(migrate.BadSchema, match="replica one leads"):
+                backing_up.recovered(source)
+            db.write_future(lambda c: leader.release_lease(c, epoch + 1, "h")).result()
+        found, checked = backing_up.recovered(source)
+        assert (checked.problems, checked.transfer_count) == ([], found.tables["transfer"])
+        pay(db, 8)
+        assert db.read_sync(feed.newest) > newest + 1_000
+        assert db.write_future(lambda c: leader.take_over(c, "two", 0)).result() > epoch + 1_000
+
+
+def test_wrong_books_are_not_gone_on_from(source: Settings) -> None:
+    with closing(databases.opened(source)) as db:
+        db.write_future(
+            lambda c: c.exec_driver_sql("UPDATE account SET credits_posted = credits_posted + 1"
+                                        " WHERE account_id LIKE 'fund:%'").close()
+        ).result()  # fmt: skip
+        epoch = db.write_future(lambda c: leader.take_over(c, "one", 0)).result()
+        assert backing_up.recovered(source)[1].problems
+        assert db.write_future(lambda c: leader.take_over(c, "two", 0)).result() == epoch + 1
 
 
 def test_a_backup_that_is_taken_while_others_write_is_of_one_moment(

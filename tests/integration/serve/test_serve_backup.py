@@ -49,5 +49,12 @@ def test_wrong_books_end_it_with_an_error_and_the_copy_is_kept() -> None:
     assert Path("wrong/corridor.db").is_file()
 
 
+def test_what_was_recovered_otherwise_is_verified() -> None:
+    run("init")
+    assert "Recovered, revision" in run("restore", "--recovered").output
+    assert json.loads(run("restore", "--recovered", "--json").output)["problems"] == []
+    assert "give the folder of a backup, or --recovered" in run("restore", code=2).output
+
+
 def test_nothing_to_copy_is_said() -> None:
     assert "run `corridor init` first" in run("backup", "backup", code=1).output
