@@ -11,6 +11,7 @@ from benchmarks import (
     planning,
     queue_depth,
     replaying,
+    replicas,
     slurm,
     starting,
     stating,
@@ -34,4 +35,5 @@ ALL: Mapping[str, Benchmark] = {
     "slurm": slurm.run,
     "agent": agents.run,
     "queue": queue_depth.run,
+    "replicas": replicas.run,
 }

@@ -366,6 +366,15 @@ class ReplicaSite:
             connection.execute("LOCK TABLE event IN SHARE MODE")
             yield
 
+    def serves(self, replica: Replica) -> bool:
+        """Whether a service answers."""
+        try:
+            with Client(replica.address, self.token, timeout_s=2.0) as client:
+                client.identity.WhoAmI(identity_pb.WhoAmIRequest())
+        except grpc.RpcError:
+            return False
+        return True
+
     def taken(self) -> int:
         """How many runs the center has taken."""
         return len(accepted_names(self.journal)) if self.journal.exists() else 0

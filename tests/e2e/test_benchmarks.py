@@ -24,6 +24,7 @@ FIGURES = {
     "slurm": 0,  # five with a cluster of their own, see benchmarks/slurm.py
     "agent": 4,
     "queue": 10,
+    "replicas": 17,
 }
 
 
