@@ -119,8 +119,9 @@ def upgrade(engine: Engine) -> str:
             with connection.begin():
                 _upgrade_alone(connection)
     except DatabaseError as error:
+        said = str(error.orig).partition("\n")[0]
         raise BadDatabase(
-            f"the database would not change its schema: {error.orig}; nothing was changed"
+            f"the database would not change its schema: {said}; nothing was changed"
         ) from error
     return head()
 
