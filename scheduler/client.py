@@ -117,13 +117,19 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 )
 
 
+#: A token, or what gives one for each call, where tokens are renewed.
+Token = str | Callable[[], str] | None
+
+
 class _Channel:
     """A channel whose calls carry the token and a default deadline.
 
     Cheaper than interceptors, which make a task of each call, and the same for both clients.
     """
 
-    def __init__(self, channel: Any, metadata: tuple[tuple[str, str], ...], timeout_s: float):
+    def __init__(
+        self, channel: Any, metadata: Callable[[], tuple[tuple[str, str], ...]], timeout_s: float
+    ):
         self._channel, self._metadata, self._timeout_s = channel, metadata, timeout_s
 
     def unary_unary(self, method: str, **how: Any) -> Any:
@@ -144,7 +150,7 @@ class _Channel:
             return call(
                 request,
                 timeout=default_s if timeout is None else timeout,
-                metadata=own if metadata is None else (*own, *metadata),
+                metadata=own() if metadata is None else (*own(), *metadata),
                 **more,
             )
 
@@ -206,8 +212,12 @@ def open_channel(
     )
 
 
-def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:
-    return () if not token else (("authorization", f"Bearer {token}"),)
+def _metadata(token: Token) -> Callable[[], tuple[tuple[str, str], ...]]:
+    """Return what gives the metadata of a call; a token that is renewed is asked for at each."""
+    if callable(token):
+        return lambda: (("authorization", f"Bearer {token()}"),)
+    own = () if not token else (("authorization", f"Bearer {token}"),)
+    return lambda: own
 
 
 def _is_lost(error: Any) -> bool:
@@ -266,7 +276,7 @@ class Client:
     def __init__(
         self,
         address: str,
-        token: str | None,
+        token: Token,
         *,
         tls_ca: str | Path | None = None,
         timeout_s: float = TIMEOUT_S,
@@ -332,7 +342,7 @@ class AsyncClient:
     def __init__(
         self,
         address: str,
-        token: str | None,
+        token: Token,
         *,
         tls_ca: str | Path | None = None,
         timeout_s: float = TIMEOUT_S,

@@ -39,6 +39,8 @@ class FailedCall(Exception):
 
 def exit_code(problem: Problem) -> int:
     """Return the exit code of a failed call."""
+    if problem.reason == "RATE_LIMITED":
+        return exits.UNAVAILABLE  # it works again by itself
     if problem.code == "RESOURCE_EXHAUSTED" and problem.reason:
         return exits.REFUSED
     return _EXITS.get(problem.code, exits.ERROR)

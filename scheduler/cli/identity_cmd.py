@@ -253,6 +253,7 @@ def list_tokens(
         Column("token.subject", flex=16),
         Column("token.role"),
         Column("token.scope", rank=1),
+        Column("token.used", rank=2),
         Column("token.expires", rank=2),
         Column("token.revoked", rank=3),
     ]
@@ -262,6 +263,7 @@ def list_tokens(
             one.subject,
             session.out.word("role.", enum_word(_ROLE, one.role) or ""),
             one.enterprise or one.city or one.center,
+            _until(session, one.last_use_time) if one.HasField("last_use_time") else "",
             _until(session, one.expire_time),
             _until(session, one.revoke_time) if one.HasField("revoke_time") else "",
         ]
@@ -303,6 +305,7 @@ def whoami(session: Session) -> None:
             ("whoami.role", session.out.word("role.", role or "")),
             ("whoami.city", session.name(who.city)),
             ("whoami.enterprise", who.enterprise),
+            ("whoami.issuer", who.issuer),
             ("whoami.expires", _until(session, who.expire_time)),
             ("whoami.version", who.service_version),
             ("whoami.now", session.out.clock(who.now)),

@@ -14,6 +14,7 @@ from scheduler.cli.message_json import print_json
 from scheduler.cli.output import Cell, Column
 from scheduler.cli.profiles import (
     SETTINGS,
+    TOKENS,
     Profile,
     Profiles,
     is_token,
@@ -50,7 +51,7 @@ def list_profiles(session: Session) -> None:
         Column("profile.mark"),
         Column("profile.name"),
         Column("profile.server"),
-        Column("profile.token", rank=1),
+        Column("profile.token", rank=1, flex=12),
         Column("profile.city", rank=2),
         Column("profile.enterprise", rank=2),
         Column("profile.lang", rank=3),
@@ -60,8 +61,11 @@ def list_profiles(session: Session) -> None:
     for name, profile in sorted(profiles.named.items()):
         shown = _hidden(profile)
         mark = "*" if name == profiles.default else ""
-        order = ("server", "token", "city", "enterprise", "lang", "tls_ca")
-        rows.append([mark, name, *(str(shown[setting]) for setting in order)])
+        token = shown["token"] or shown["token_file"] or shown["token_command"]
+        order = ("city", "enterprise", "lang", "tls_ca")
+        rows.append(
+            [mark, name, str(shown["server"]), token, *(str(shown[setting]) for setting in order)]
+        )
     session.out.table(columns, rows, "profile.none")
 
 
@@ -78,6 +82,16 @@ def set_profile(
     name: Name,
     city: Annotated[str | None, typer.Option("--city", help="Your city.")] = None,
     enterprise: Annotated[str | None, typer.Option("--enterprise", help="Your enterprise.")] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option("--token-file", metavar="FILE", help="Where a token that is renewed lies."),
+    ] = None,
+    token_command: Annotated[
+        str | None,
+        typer.Option(
+            "--token-command", metavar="COMMAND", help="A program that prints a token when asked."
+        ),
+    ] = None,
     make_default: Annotated[
         bool, typer.Option("--default", help="Use it when none is named.")
     ] = False,
@@ -91,6 +105,8 @@ def set_profile(
     given: dict[str, Any] = {
         "server": session.given.server,
         "token": _token(session),
+        "token_file": token_file,
+        "token_command": token_command,
         "tls_ca": session.given.tls_ca,
         "lang": session.given.lang,
         "insecure": session.given.insecure or None,
@@ -101,6 +117,8 @@ def set_profile(
     if not changes and not make_default:
         options = ", ".join(f"--{setting.replace('_', '-')}" for setting in SETTINGS)
         raise Failed("option.nothing_to_set", exits.USAGE, options=options)
+    if any(changes.get(source) for source in TOKENS):  # a new source takes the place of all
+        changes = {**dict.fromkeys(TOKENS, ""), **changes}
     profile = dataclasses.replace(profiles.named.get(name, Profile()), **changes)
     default = name if make_default or not profiles.named else profiles.default
     _write(session, Profiles(default, {**profiles.named, name: profile}))

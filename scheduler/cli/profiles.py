@@ -20,6 +20,8 @@ SERVER_DEFAULT: Final = "127.0.0.1:7443"
 VARIABLES: Final[Mapping[str, str]] = {
     "server": "CORRIDOR_SERVER",
     "token": "CORRIDOR_TOKEN",
+    "token_file": "CORRIDOR_TOKEN_FILE",
+    "token_command": "CORRIDOR_TOKEN_COMMAND",
     "city": "CORRIDOR_CITY",
     "enterprise": "CORRIDOR_ENTERPRISE",
     "lang": "CORRIDOR_LANG",
@@ -39,10 +41,12 @@ class BadProfile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One profile; empty settings are not set."""
+    """One profile; empty settings are not set. At most one says how the token is got."""
 
     server: str = ""
     token: str = ""
+    token_file: str = ""
+    token_command: str = ""
     city: str = ""
     enterprise: str = ""
     lang: str = ""
@@ -50,6 +54,8 @@ class Profile:
     insecure: bool = False
 
 
+#: Where a token may come from; the first that is set counts.
+TOKENS: Final = ("token", "token_file", "token_command")
 SETTINGS: Final = tuple(one.name for one in fields(Profile))
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from scheduler.cli.output import Output
 from scheduler.cli.profiles import (
     PROFILE_VARIABLE,
     SERVER_DEFAULT,
+    TOKENS,
     VARIABLES,
     BadProfile,
     Profile,
@@ -27,7 +29,8 @@ from scheduler.cli.profiles import (
     read_profiles,
 )
 from scheduler.cli.texts import LANGUAGES
-from scheduler.client import TIMEOUT_S, Client
+from scheduler.cli.token_sources import CommandToken, FileToken
+from scheduler.client import TIMEOUT_S, Client, Token
 from scheduler.environment import unknown
 from scheduler.settings import Settings
 
@@ -90,11 +93,9 @@ class Session:
         return self._client
 
     def _connect(self) -> Client:
-        token = self.given.token or self.setting("token")
+        token = self._token()
         if self._profile.token and is_open_to_others(self.config_path):
             complain(self.t("profile.open_to_others", path=self.config_path))
-        if not is_token(token):
-            raise Failed("option.token", exits.USAGE)
         tls_ca = self.given.tls_ca or self.setting("tls_ca") or None
         insecure = self.given.insecure or self.setting("insecure").lower() in ("1", "true", "yes")
         try:
@@ -105,6 +106,25 @@ class Session:
             raise Failed("option.address", exits.USAGE, given=self.server) from error
         except OSError as error:
             raise Failed("option.tls_ca", exits.USAGE, given=tls_ca, why=error.strerror) from error
+
+    def _token(self) -> Token:
+        """Return the token, or what gives it: by flag, variables, then profile."""
+        told = [{"token": self.given.token}]
+        told.append({name: self.environment.get(VARIABLES[name]) for name in TOKENS})
+        told.append({name: getattr(self._profile, name) for name in TOKENS})
+        for where in told:
+            if token := where["token"]:
+                if not is_token(token):
+                    raise Failed("option.token", exits.USAGE)
+                return token
+            if name := where.get("token_file"):
+                path = Path(name).expanduser()
+                if is_open_to_others(path):
+                    complain(self.t("profile.open_to_others", path=path))
+                return FileToken(path)
+            if command := where.get("token_command"):
+                return CommandToken(command)
+        return None
 
     def close(self) -> None:
         """Close the client, if there is one."""

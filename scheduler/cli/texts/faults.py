@@ -232,6 +232,14 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "what was given is no token: it has one word of plain letters and begins with cor_",
         "所给内容不是令牌：令牌是一串不含空格的字符，以 cor_ 开头",
     ),
+    "option.token_file": (
+        "the token file {path} cannot be used: {why}",
+        "令牌文件 {path} 无法使用：{why}",
+    ),
+    "option.token_command": (
+        "the program that gives the token ({command}) failed: {why}",
+        "获取令牌的程序（{command}）失败：{why}",
+    ),
     "option.tls_ca": (
         "--tls-ca {given}: cannot be read ({why})",
         "--tls-ca {given}：无法读取（{why}）",

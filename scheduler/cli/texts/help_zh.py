@@ -319,6 +319,8 @@ HELP: Final[dict[str, str]] = {
     " 从标准输入读取令牌，以免留在命令历史中。第一个配置即为默认。",
     "Name of the profile.": "配置名。",
     "Your city.": "您的城市。",
+    "Where a token that is renewed lies.": "存放会更新的令牌的文件。",
+    "A program that prints a token when asked.": "需要时输出令牌的程序。",
     "Your enterprise.": "您的企业。",
     "Use it when none is named.": "未指明时使用它。",
     "Use a profile when none is named.": "设为未指明时使用的配置。",

@@ -341,6 +341,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "token.role": ("ROLE", "角色"),
     "token.scope": ("SCOPE", "范围"),
     "token.expires": ("EXPIRES", "到期"),
+    "token.used": ("LAST USED", "最近使用"),
     "token.revoked": ("REVOKED", "吊销"),
     "token.none": ("No tokens that you may see.", "没有您可查看的令牌。"),
     "token.made": (
@@ -361,6 +362,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "whoami.role": ("role", "角色"),
     "whoami.city": ("city", "城市"),
     "whoami.enterprise": ("enterprise", "企业"),
+    "whoami.issuer": ("login of", "登录签发方"),
     "whoami.expires": ("token expires", "令牌到期"),
     "whoami.version": ("version", "版本"),
     "whoami.now": ("its time", "服务时间"),

@@ -49,7 +49,10 @@ class Gate:
     async def who(self, token: str) -> pb.WhoAmIResponse:
         """Ask who a token says one is."""
         metadata = (("authorization", f"Bearer {token}"),)
-        return await self.corridor.identity.WhoAmI(pb.WhoAmIRequest(), metadata=metadata)
+        who: pb.WhoAmIResponse = await self.corridor.identity.WhoAmI(
+            pb.WhoAmIRequest(), metadata=metadata
+        )
+        return who
 
 
 @pytest.fixture
