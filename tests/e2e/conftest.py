@@ -40,7 +40,7 @@ PROGRAM = Path(__file__).parent / "killable_service.py"
 ENTERPRISE = "sample-wuhan-1"
 FLAVOR = "wuhan-ai/ascend-910b"
 #: Far above what anything here takes; only a defect is waited for so long.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 #: Simulated time runs fast, centers know of usage a little late and of absence soon.
 SETTINGS: Mapping[str, object] = {
     "server.listen": "127.0.0.1:0",
