@@ -96,12 +96,11 @@ class Link:
                 "disconnected" if ended.welcomed else "not_connected",
                 server=address, reason=ended.reason,
             )  # fmt: skip
+            turn += 1  # also if it led until now: it may be stopped, and take calls all the same
             if ended.welcomed:
-                pause_s = self._settings.pause_min_s  # and the same address again
-            else:
-                turn += 1
-                if turn % len(self._settings.servers) and not ended.lasting:
-                    continue
+                pause_s = self._settings.pause_min_s
+            elif turn % len(self._settings.servers) and not ended.lasting:
+                continue
             if ended.lasting:
                 pause_s = self._settings.pause_max_s
             await self._pause(pause_s * (0.5 + self._draw() / 2))
