@@ -115,9 +115,9 @@ class Site:
         yield "log", self.log
         yield "settings", self.config
         deploy = Path(__file__).parents[2] / "deploy"
-        for file in ("grafana/corridor.json", "prometheus/corridor.rules.yml"):
-            if (deploy / file).is_file():
-                yield "dashboard", deploy / file
+        for folder in ("grafana", "prometheus"):
+            if (deploy / folder).is_dir():
+                yield "dashboard", deploy / folder
 
 
 def records_of(directory: Path) -> Path:
