@@ -1,6 +1,7 @@
 """Structured logs on stderr: readable on a terminal, JSON lines elsewhere.
 
-What libraries say through ``logging`` comes out in the same form, from warnings on.
+What libraries say through ``logging`` comes out in the same form, from warnings on. No line goes
+out with a secret in it (``scheduler.redacting``).
 """
 
 import logging
@@ -8,6 +9,8 @@ import sys
 from typing import Final
 
 import structlog
+
+from scheduler.redacting import redact
 
 #: Added to what we and what libraries say alike.
 _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
@@ -26,6 +29,7 @@ def set_up(log_format: str, level: str) -> None:
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
+    rendering.append(redact)
     structlog.configure(
         processors=[*_SHARED, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(
