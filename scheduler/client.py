@@ -76,6 +76,7 @@ REPEATABLE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "IdentityService": (
         "WhoAmI", "ListCities", "ListEnterprises", "ListTokens", "RevokeToken", "ListAuditEvents",
+        "ListReplicas",
         "ListEnterpriseFacts",
     ),
 }  # fmt: skip

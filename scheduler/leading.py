@@ -3,6 +3,7 @@
 Adapters are opened for a term and closed after it: nobody may follow a center who does not lead.
 """
 
+import dataclasses
 import os
 import random
 import socket
@@ -26,7 +27,7 @@ from scheduler.metrics import Metrics
 from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import MESSAGE_MAX_BYTES, METADATA_MAX_BYTES
 from scheduler.settings import Settings
-from scheduler.store import center_file, leader, newest
+from scheduler.store import center_file, database_names, leader, newest
 from scheduler.store.centers import CenterRow
 from scheduler.store.database import Connection, Database
 from scheduler.store.lease_line import LeaseLine, OnlyLine
@@ -91,7 +92,9 @@ class TermOpener:
     async def open(self, epoch: int) -> ControlLoop:
         """Begin a term under an epoch. Raises what is wrong with the settings; then nothing of it
         is left open."""
-        newest_ms = await self._db.read(newest.newest_ms)
+        newest_ms, name = await self._db.read(
+            lambda c: (newest.newest_ms(c), database_names.name_of(c))
+        )
         catch_up(self._time, newest_ms)
         adapters = self._ready
         if adapters is None:
@@ -102,7 +105,9 @@ class TermOpener:
             clock=self._time,
             adapters=adapters,
             metrics=self._metrics,
-            settings=openers.loop_settings(self._settings),
+            settings=dataclasses.replace(
+                openers.loop_settings(self._settings), ray_namespace=f"corridor-{name}"
+            ),
             decode_spec=decode_spec,
             holder=process_name(),
             rng=random.Random(),
@@ -169,9 +174,9 @@ def replica_name(settings: Settings) -> str:
 
 def line(settings: Settings, db: Database, time: Clock, instance: str) -> LeaseLine | OnlyLine:
     """Return this replica's line to the database."""
-    if db.is_sqlite:
-        return OnlyLine(db, process_name(), time.now_ms)
     me = Newcomer(instance, replica_name(settings), "", __version__)
+    if db.is_sqlite:
+        return OnlyLine(db, me, process_name(), time.now_ms)
     return LeaseLine(databases.url(settings), me, round(settings.leader.lease_s * 1_000))
 
 

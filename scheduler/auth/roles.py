@@ -144,6 +144,7 @@ ROLES: Final[Mapping[str, frozenset[Role]]] = {
             "ListTokens": _ADMINS | {Role.AUDITOR},
             "RevokeToken": _ADMINS,
             "ListAuditEvents": _CITY_AND_AUDIT,
+            "ListReplicas": _OPERATOR | {Role.AUDITOR},
             "ListEnterpriseFacts": _PEOPLE,
             "AddEnterpriseFact": _CITY,
             "EndEnterpriseFact": _CITY,

@@ -67,6 +67,11 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("enterprise", "identity_cmd", "Enterprises."),
             ("token", "identity_cmd", "Tokens by which callers are known."),
             ("audit", "audit_cmd", "List what people changed, newest first, and why."),
+            (
+                "replicas",
+                "replicas_cmd",
+                "List the services on this database: where each is, and which one leads.",
+            ),
         ),
         "This machine": (
             ("profile", "profile_cmd", "Profiles: service, token, language."),

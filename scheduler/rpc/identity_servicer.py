@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from corridor.v1 import identity_service_pb2 as pb
-from corridor.v1 import identity_service_pb2_grpc
+from corridor.v1 import identity_service_pb2_grpc, replica_pb2
 
 from scheduler.domain.principal import Role
 from scheduler.errors import FieldViolation, InvalidRequest
@@ -19,7 +19,7 @@ from scheduler.rpc.messages import (
     split_page,
     timestamp,
 )
-from scheduler.services import audit, identity
+from scheduler.services import audit, identity, replicas
 from scheduler.services.context import Context
 from scheduler.store.audit_trail import AuditRow, Wanted
 from scheduler.store.identity import EnterpriseRow, NewEnterprise, TokenRow
@@ -64,6 +64,19 @@ class IdentityServicer(FactMethods, identity_service_pb2_grpc.IdentityServiceSer
                 for row in rows
             ]
         )
+
+    async def ListReplicas(
+        self, request: replica_pb2.ListReplicasRequest, context: CallContext
+    ) -> replica_pb2.ListReplicasResponse:
+        answer = replica_pb2.ListReplicasResponse()
+        for row, epoch in await replicas.list_replicas(self._context):
+            one = answer.replicas.add(
+                name=row.name, address=row.address, leads=bool(epoch), epoch=epoch,
+                version=row.version, number=row.number,
+            )  # fmt: skip
+            one.start_time.FromMilliseconds(row.started_ms)
+            one.seen_time.FromMilliseconds(row.seen_ms)
+        return answer
 
     async def CreateEnterprise(
         self, request: pb.CreateEnterpriseRequest, context: CallContext

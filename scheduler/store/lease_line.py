@@ -155,12 +155,14 @@ class OnlyLine:
     ``holder`` names it in the leader's row, ``now_ms`` is its clock.
     """
 
-    def __init__(self, db: Database, holder: str, now_ms: Callable[[], int]) -> None:
-        self._db, self._holder, self._now_ms = db, holder, now_ms
+    def __init__(self, db: Database, me: Newcomer, holder: str, now_ms: Callable[[], int]) -> None:
+        self._db, self._me, self._holder, self._now_ms = db, me, holder, now_ms
 
     def join(self) -> int:
-        """Return the one number there is."""
-        return 0
+        """Take the one number there is."""
+        return self._db.write_future(
+            lambda c: replicas.join(c, self._me, leader.database_ms(c))
+        ).result()
 
     def seen(self, number: int) -> bool:
         """Nobody looks."""
@@ -185,7 +187,8 @@ class OnlyLine:
         """There is none."""
 
     def listens_at(self, address: str) -> None:
-        """Nobody looks for it."""
+        """Note where this service is reached."""
+        self._db.write_future(lambda c: replicas.named(c, self._me.instance, address)).result()
 
     def leave(self) -> None:
         """Nobody misses it."""

@@ -11,10 +11,13 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from scheduler.domain.ids import REPLICA_BITS
+from scheduler.domain.leases import is_over
 from scheduler.errors import CorridorError
+from scheduler.store import leader
 
 #: A replica that was not seen for so long may have lost its number to another.
 SILENT_MS: Final = 60_000
+_LISTED_MS: Final = 3_600_000
 _COLUMNS: Final = "number, instance, name, address, version, started_ms, seen_ms, left_ms"
 
 
@@ -110,6 +113,30 @@ def leave(connection: Connection, instance: str, now_ms: int) -> None:
 def present(connection: Connection, since_ms: int) -> list[ReplicaRow]:
     """Return the replicas that did not end and were seen since, by number."""
     return [row for row in _all(connection) if row.left_ms is None and row.seen_ms >= since_ms]
+
+
+class Present(NamedTuple):
+    """A replica that was seen lately; ``epoch`` is that under which it leads, 0 if it does not."""
+
+    row: ReplicaRow
+    epoch: int
+
+
+def listed(connection: Connection) -> list[Present]:
+    """Return who was seen within the last hour and did not end, by number.
+
+    The one service on a database of SQLite always leads, and nobody looks when it was seen.
+    """
+    now_ms = leader.database_ms(connection)
+    if connection.dialect.name == "sqlite":
+        epoch = int(connection.exec_driver_sql("SELECT max(epoch) FROM leader").scalar() or 0)
+        return [Present(row._replace(seen_ms=now_ms), epoch) for row in present(connection, 0)]
+    lease = leader.read_lease(connection)
+    over = is_over(lease, now_ms)
+    return [
+        Present(row, lease.epoch if lease and not over and lease.holder == row.instance else 0)
+        for row in present(connection, now_ms - _LISTED_MS)
+    ]
 
 
 def _all(connection: Connection) -> list[ReplicaRow]:

@@ -18,6 +18,7 @@ from scheduler.cli.texts.funds import TEXTS as FUNDS
 from scheduler.cli.texts.quotes import TEXTS as QUOTES
 from scheduler.cli.texts.reasons import TEXTS as REASONS
 from scheduler.cli.texts.reconciling import TEXTS as RECONCILING
+from scheduler.cli.texts.replicas import TEXTS as REPLICAS
 from scheduler.cli.texts.screens import TEXTS as SCREENS
 from scheduler.cli.texts.simulating import TEXTS as SIMULATING
 from scheduler.cli.texts.statements import TEXTS as STATEMENTS
@@ -38,6 +39,7 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **FACTS,
     **FAULTS,
     **RECONCILING,
+    **REPLICAS,
     **FUNDS,
     **SIMULATING,
     **STATEMENTS,

@@ -12,6 +12,7 @@ from scheduler.cli.texts.dry_runs import HELP as DRY_RUNS
 from scheduler.cli.texts.facts import HELP as FACTS
 from scheduler.cli.texts.funds import HELP as FUNDS
 from scheduler.cli.texts.reconciling import HELP as RECONCILING
+from scheduler.cli.texts.replicas import HELP as REPLICAS
 from scheduler.cli.texts.statements import HELP as STATEMENTS
 from scheduler.cli.texts.terms import HELP as TERMS
 
@@ -24,6 +25,7 @@ HELP: Final[dict[str, str]] = {
     **FACTS,
     **FUNDS,
     **DIGESTS,
+    **REPLICAS,
     **DRY_RUNS,
     **RECONCILING,
     **STATEMENTS,

@@ -23,58 +23,59 @@ _sym_db = _symbol_database.Default()
 
 
 from corridor.v1 import fact_pb2 as corridor_dot_v1_dot_fact__pb2
+from corridor.v1 import replica_pb2 as corridor_dot_v1_dot_replica__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"corridor/v1/identity_service.proto\x12\x0b\x63orridor.v1\x1a\x16\x63orridor/v1/fact.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x0f\n\rWhoAmIRequest\"\xfa\x01\n\x0eWhoAmIResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x1f\n\x04role\x18\x02 \x01(\x0e\x32\x11.corridor.v1.Role\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x12\n\nenterprise\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fservice_version\x18\x06 \x01(\t\x12\x11\n\tsimulated\x18\x07 \x01(\x08\x12\'\n\x03now\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06issuer\x18\t \x01(\t\"V\n\x04\x43ity\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x17\n\x0f\x64isplay_name_zh\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_name_en\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x03\"\x13\n\x11ListCitiesRequest\"7\n\x12ListCitiesResponse\x12!\n\x06\x63ities\x18\x01 \x03(\x0b\x32\x11.corridor.v1.City\"\xcb\x01\n\nEnterprise\x12\x12\n\nenterprise\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0c\n\x04uscc\x18\x04 \x01(\t\x12\x0f\n\x07startup\x18\x05 \x01(\x08\x12\x12\n\nsize_class\x18\x06 \x01(\t\x12\x0e\n\x06sector\x18\x07 \x01(\t\x12\x0f\n\x07\x62locked\x18\x08 \x01(\x08\x12\x18\n\x10\x63redit_limit_fen\x18\t \x01(\x03\x12\x17\n\x0f\x63redit_used_fen\x18\n \x01(\x03\"F\n\x17\x43reateEnterpriseRequest\x12+\n\nenterprise\x18\x01 \x01(\x0b\x32\x17.corridor.v1.Enterprise\"G\n\x18\x43reateEnterpriseResponse\x12+\n\nenterprise\x18\x01 \x01(\x0b\x32\x17.corridor.v1.Enterprise\"M\n\x16ListEnterprisesRequest\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListEnterprisesResponse\x12,\n\x0b\x65nterprises\x18\x01 \x03(\x0b\x32\x17.corridor.v1.Enterprise\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc3\x02\n\x05Token\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x1f\n\x04role\x18\x03 \x01(\x0e\x32\x11.corridor.v1.Role\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x12\n\nenterprise\x18\x05 \x01(\t\x12\x0e\n\x06\x63\x65nter\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x12\x43reateTokenRequest\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.corridor.v1.Token\"H\n\x13\x43reateTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.corridor.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListTokensResponse\x12\"\n\x06tokens\x18\x01 \x03(\x0b\x32\x12.corridor.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12RevokeTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\"8\n\x13RevokeTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.corridor.v1.Token\"\xf9\x01\n\nAuditEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.corridor.v1.Role\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x0c\n\x04\x63ity\x18\x07 \x01(\t\x12\x12\n\nenterprise\x18\x08 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\t \x01(\t\x12\r\n\x05\x61\x66ter\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0e\n\x06issuer\x18\x0c \x01(\t\"|\n\x16ListAuditEventsRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"[\n\x17ListAuditEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.corridor.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9d\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROLE_ENTERPRISE_MEMBER\x10\x01\x12\x19\n\x15ROLE_ENTERPRISE_ADMIN\x10\x02\x12\x13\n\x0fROLE_CITY_ADMIN\x10\x03\x12\x11\n\rROLE_OPERATOR\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x12\x0e\n\nROLE_AGENT\x10\x06\x32\xe5\x07\n\x0fIdentityService\x12\x41\n\x06WhoAmI\x12\x1a.corridor.v1.WhoAmIRequest\x1a\x1b.corridor.v1.WhoAmIResponse\x12M\n\nListCities\x12\x1e.corridor.v1.ListCitiesRequest\x1a\x1f.corridor.v1.ListCitiesResponse\x12_\n\x10\x43reateEnterprise\x12$.corridor.v1.CreateEnterpriseRequest\x1a%.corridor.v1.CreateEnterpriseResponse\x12\\\n\x0fListEnterprises\x12#.corridor.v1.ListEnterprisesRequest\x1a$.corridor.v1.ListEnterprisesResponse\x12P\n\x0b\x43reateToken\x12\x1f.corridor.v1.CreateTokenRequest\x1a .corridor.v1.CreateTokenResponse\x12M\n\nListTokens\x12\x1e.corridor.v1.ListTokensRequest\x1a\x1f.corridor.v1.ListTokensResponse\x12P\n\x0bRevokeToken\x12\x1f.corridor.v1.RevokeTokenRequest\x1a .corridor.v1.RevokeTokenResponse\x12\\\n\x0fListAuditEvents\x12#.corridor.v1.ListAuditEventsRequest\x1a$.corridor.v1.ListAuditEventsResponse\x12h\n\x13ListEnterpriseFacts\x12\'.corridor.v1.ListEnterpriseFactsRequest\x1a(.corridor.v1.ListEnterpriseFactsResponse\x12\x62\n\x11\x41\x64\x64\x45nterpriseFact\x12%.corridor.v1.AddEnterpriseFactRequest\x1a&.corridor.v1.AddEnterpriseFactResponse\x12\x62\n\x11\x45ndEnterpriseFact\x12%.corridor.v1.EndEnterpriseFactRequest\x1a&.corridor.v1.EndEnterpriseFactResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"corridor/v1/identity_service.proto\x12\x0b\x63orridor.v1\x1a\x16\x63orridor/v1/fact.proto\x1a\x19\x63orridor/v1/replica.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x0f\n\rWhoAmIRequest\"\xfa\x01\n\x0eWhoAmIResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x1f\n\x04role\x18\x02 \x01(\x0e\x32\x11.corridor.v1.Role\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\x12\n\nenterprise\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fservice_version\x18\x06 \x01(\t\x12\x11\n\tsimulated\x18\x07 \x01(\x08\x12\'\n\x03now\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06issuer\x18\t \x01(\t\"V\n\x04\x43ity\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x17\n\x0f\x64isplay_name_zh\x18\x02 \x01(\t\x12\x17\n\x0f\x64isplay_name_en\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x03\"\x13\n\x11ListCitiesRequest\"7\n\x12ListCitiesResponse\x12!\n\x06\x63ities\x18\x01 \x03(\x0b\x32\x11.corridor.v1.City\"\xcb\x01\n\nEnterprise\x12\x12\n\nenterprise\x18\x01 \x01(\t\x12\x0c\n\x04\x63ity\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0c\n\x04uscc\x18\x04 \x01(\t\x12\x0f\n\x07startup\x18\x05 \x01(\x08\x12\x12\n\nsize_class\x18\x06 \x01(\t\x12\x0e\n\x06sector\x18\x07 \x01(\t\x12\x0f\n\x07\x62locked\x18\x08 \x01(\x08\x12\x18\n\x10\x63redit_limit_fen\x18\t \x01(\x03\x12\x17\n\x0f\x63redit_used_fen\x18\n \x01(\x03\"F\n\x17\x43reateEnterpriseRequest\x12+\n\nenterprise\x18\x01 \x01(\x0b\x32\x17.corridor.v1.Enterprise\"G\n\x18\x43reateEnterpriseResponse\x12+\n\nenterprise\x18\x01 \x01(\x0b\x32\x17.corridor.v1.Enterprise\"M\n\x16ListEnterprisesRequest\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListEnterprisesResponse\x12,\n\x0b\x65nterprises\x18\x01 \x03(\x0b\x32\x17.corridor.v1.Enterprise\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc3\x02\n\x05Token\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x1f\n\x04role\x18\x03 \x01(\x0e\x32\x11.corridor.v1.Role\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x12\n\nenterprise\x18\x05 \x01(\t\x12\x0e\n\x06\x63\x65nter\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x12\x43reateTokenRequest\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.corridor.v1.Token\"H\n\x13\x43reateTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.corridor.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListTokensResponse\x12\"\n\x06tokens\x18\x01 \x03(\x0b\x32\x12.corridor.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12RevokeTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\"8\n\x13RevokeTokenResponse\x12!\n\x05token\x18\x01 \x01(\x0b\x32\x12.corridor.v1.Token\"\xf9\x01\n\nAuditEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.corridor.v1.Role\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x0c\n\x04\x63ity\x18\x07 \x01(\t\x12\x12\n\nenterprise\x18\x08 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\t \x01(\t\x12\r\n\x05\x61\x66ter\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0e\n\x06issuer\x18\x0c \x01(\t\"|\n\x16ListAuditEventsRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04\x63ity\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"[\n\x17ListAuditEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.corridor.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9d\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROLE_ENTERPRISE_MEMBER\x10\x01\x12\x19\n\x15ROLE_ENTERPRISE_ADMIN\x10\x02\x12\x13\n\x0fROLE_CITY_ADMIN\x10\x03\x12\x11\n\rROLE_OPERATOR\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x12\x0e\n\nROLE_AGENT\x10\x06\x32\xba\x08\n\x0fIdentityService\x12\x41\n\x06WhoAmI\x12\x1a.corridor.v1.WhoAmIRequest\x1a\x1b.corridor.v1.WhoAmIResponse\x12M\n\nListCities\x12\x1e.corridor.v1.ListCitiesRequest\x1a\x1f.corridor.v1.ListCitiesResponse\x12_\n\x10\x43reateEnterprise\x12$.corridor.v1.CreateEnterpriseRequest\x1a%.corridor.v1.CreateEnterpriseResponse\x12\\\n\x0fListEnterprises\x12#.corridor.v1.ListEnterprisesRequest\x1a$.corridor.v1.ListEnterprisesResponse\x12P\n\x0b\x43reateToken\x12\x1f.corridor.v1.CreateTokenRequest\x1a .corridor.v1.CreateTokenResponse\x12M\n\nListTokens\x12\x1e.corridor.v1.ListTokensRequest\x1a\x1f.corridor.v1.ListTokensResponse\x12P\n\x0bRevokeToken\x12\x1f.corridor.v1.RevokeTokenRequest\x1a .corridor.v1.RevokeTokenResponse\x12\\\n\x0fListAuditEvents\x12#.corridor.v1.ListAuditEventsRequest\x1a$.corridor.v1.ListAuditEventsResponse\x12S\n\x0cListReplicas\x12 .corridor.v1.ListReplicasRequest\x1a!.corridor.v1.ListReplicasResponse\x12h\n\x13ListEnterpriseFacts\x12\'.corridor.v1.ListEnterpriseFactsRequest\x1a(.corridor.v1.ListEnterpriseFactsResponse\x12\x62\n\x11\x41\x64\x64\x45nterpriseFact\x12%.corridor.v1.AddEnterpriseFactRequest\x1a&.corridor.v1.AddEnterpriseFactResponse\x12\x62\n\x11\x45ndEnterpriseFact\x12%.corridor.v1.EndEnterpriseFactRequest\x1a&.corridor.v1.EndEnterpriseFactResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'corridor.v1.identity_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=2242
-  _globals['_ROLE']._serialized_end=2399
-  _globals['_WHOAMIREQUEST']._serialized_start=108
-  _globals['_WHOAMIREQUEST']._serialized_end=123
-  _globals['_WHOAMIRESPONSE']._serialized_start=126
-  _globals['_WHOAMIRESPONSE']._serialized_end=376
-  _globals['_CITY']._serialized_start=378
-  _globals['_CITY']._serialized_end=464
-  _globals['_LISTCITIESREQUEST']._serialized_start=466
-  _globals['_LISTCITIESREQUEST']._serialized_end=485
-  _globals['_LISTCITIESRESPONSE']._serialized_start=487
-  _globals['_LISTCITIESRESPONSE']._serialized_end=542
-  _globals['_ENTERPRISE']._serialized_start=545
-  _globals['_ENTERPRISE']._serialized_end=748
-  _globals['_CREATEENTERPRISEREQUEST']._serialized_start=750
-  _globals['_CREATEENTERPRISEREQUEST']._serialized_end=820
-  _globals['_CREATEENTERPRISERESPONSE']._serialized_start=822
-  _globals['_CREATEENTERPRISERESPONSE']._serialized_end=893
-  _globals['_LISTENTERPRISESREQUEST']._serialized_start=895
-  _globals['_LISTENTERPRISESREQUEST']._serialized_end=972
-  _globals['_LISTENTERPRISESRESPONSE']._serialized_start=974
-  _globals['_LISTENTERPRISESRESPONSE']._serialized_end=1070
-  _globals['_TOKEN']._serialized_start=1073
-  _globals['_TOKEN']._serialized_end=1396
-  _globals['_CREATETOKENREQUEST']._serialized_start=1398
-  _globals['_CREATETOKENREQUEST']._serialized_end=1453
-  _globals['_CREATETOKENRESPONSE']._serialized_start=1455
-  _globals['_CREATETOKENRESPONSE']._serialized_end=1527
-  _globals['_LISTTOKENSREQUEST']._serialized_start=1529
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1587
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1589
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=1670
-  _globals['_REVOKETOKENREQUEST']._serialized_start=1672
-  _globals['_REVOKETOKENREQUEST']._serialized_end=1710
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=1712
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=1768
-  _globals['_AUDITEVENT']._serialized_start=1771
-  _globals['_AUDITEVENT']._serialized_end=2020
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=2022
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=2146
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=2148
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=2239
-  _globals['_IDENTITYSERVICE']._serialized_start=2402
-  _globals['_IDENTITYSERVICE']._serialized_end=3399
+  _globals['_ROLE']._serialized_start=2269
+  _globals['_ROLE']._serialized_end=2426
+  _globals['_WHOAMIREQUEST']._serialized_start=135
+  _globals['_WHOAMIREQUEST']._serialized_end=150
+  _globals['_WHOAMIRESPONSE']._serialized_start=153
+  _globals['_WHOAMIRESPONSE']._serialized_end=403
+  _globals['_CITY']._serialized_start=405
+  _globals['_CITY']._serialized_end=491
+  _globals['_LISTCITIESREQUEST']._serialized_start=493
+  _globals['_LISTCITIESREQUEST']._serialized_end=512
+  _globals['_LISTCITIESRESPONSE']._serialized_start=514
+  _globals['_LISTCITIESRESPONSE']._serialized_end=569
+  _globals['_ENTERPRISE']._serialized_start=572
+  _globals['_ENTERPRISE']._serialized_end=775
+  _globals['_CREATEENTERPRISEREQUEST']._serialized_start=777
+  _globals['_CREATEENTERPRISEREQUEST']._serialized_end=847
+  _globals['_CREATEENTERPRISERESPONSE']._serialized_start=849
+  _globals['_CREATEENTERPRISERESPONSE']._serialized_end=920
+  _globals['_LISTENTERPRISESREQUEST']._serialized_start=922
+  _globals['_LISTENTERPRISESREQUEST']._serialized_end=999
+  _globals['_LISTENTERPRISESRESPONSE']._serialized_start=1001
+  _globals['_LISTENTERPRISESRESPONSE']._serialized_end=1097
+  _globals['_TOKEN']._serialized_start=1100
+  _globals['_TOKEN']._serialized_end=1423
+  _globals['_CREATETOKENREQUEST']._serialized_start=1425
+  _globals['_CREATETOKENREQUEST']._serialized_end=1480
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1482
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1554
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1556
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1614
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1616
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=1697
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1699
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1737
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1739
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1795
+  _globals['_AUDITEVENT']._serialized_start=1798
+  _globals['_AUDITEVENT']._serialized_end=2047
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=2049
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=2173
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=2175
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=2266
+  _globals['_IDENTITYSERVICE']._serialized_start=2429
+  _globals['_IDENTITYSERVICE']._serialized_end=3511
 # @@protoc_insertion_point(module_scope)

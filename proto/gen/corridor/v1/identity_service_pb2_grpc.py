@@ -5,6 +5,7 @@ import warnings
 
 from corridor.v1 import fact_pb2 as corridor_dot_v1_dot_fact__pb2
 from corridor.v1 import identity_service_pb2 as corridor_dot_v1_dot_identity__service__pb2
+from corridor.v1 import replica_pb2 as corridor_dot_v1_dot_replica__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -76,6 +77,11 @@ class IdentityServiceStub:
                 '/corridor.v1.IdentityService/ListAuditEvents',
                 request_serializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.SerializeToString,
                 response_deserializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
+        self.ListReplicas = channel.unary_unary(
+                '/corridor.v1.IdentityService/ListReplicas',
+                request_serializer=corridor_dot_v1_dot_replica__pb2.ListReplicasRequest.SerializeToString,
+                response_deserializer=corridor_dot_v1_dot_replica__pb2.ListReplicasResponse.FromString,
                 _registered_method=True)
         self.ListEnterpriseFacts = channel.unary_unary(
                 '/corridor.v1.IdentityService/ListEnterpriseFacts',
@@ -156,6 +162,15 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReplicas(self, request, context):
+        """The services that answer (replica.proto).
+
+        Lists the services that work on this database, and says which one leads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEnterpriseFacts(self, request, context):
         """What subsidy rules ask about enterprises (fact.proto).
 
@@ -221,6 +236,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListAuditEvents,
                     request_deserializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.FromString,
                     response_serializer=corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
+            'ListReplicas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReplicas,
+                    request_deserializer=corridor_dot_v1_dot_replica__pb2.ListReplicasRequest.FromString,
+                    response_serializer=corridor_dot_v1_dot_replica__pb2.ListReplicasResponse.SerializeToString,
             ),
             'ListEnterpriseFacts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEnterpriseFacts,
@@ -456,6 +476,33 @@ class IdentityService:
             '/corridor.v1.IdentityService/ListAuditEvents',
             corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsRequest.SerializeToString,
             corridor_dot_v1_dot_identity__service__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReplicas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/corridor.v1.IdentityService/ListReplicas',
+            corridor_dot_v1_dot_replica__pb2.ListReplicasRequest.SerializeToString,
+            corridor_dot_v1_dot_replica__pb2.ListReplicasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Enterprises, and the tokens by which callers are known."""
 from collections import abc as _abc
 from corridor.v1 import fact_pb2 as _fact_pb2
 from corridor.v1 import identity_service_pb2 as _identity_service_pb2
+from corridor.v1 import replica_pb2 as _replica_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -54,6 +55,11 @@ class IdentityServiceStub:
     """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
     the own city.
     """
+    ListReplicas: _grpc.UnaryUnaryMultiCallable[_replica_pb2.ListReplicasRequest, _replica_pb2.ListReplicasResponse]
+    """The services that answer (replica.proto).
+
+    Lists the services that work on this database, and says which one leads.
+    """
     ListEnterpriseFacts: _grpc.UnaryUnaryMultiCallable[_fact_pb2.ListEnterpriseFactsRequest, _fact_pb2.ListEnterpriseFactsResponse]
     """What subsidy rules ask about enterprises (fact.proto).
 
@@ -88,6 +94,11 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListAuditEventsRequest, _identity_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
     the own city.
+    """
+    ListReplicas: _aio.UnaryUnaryMultiCallable[_replica_pb2.ListReplicasRequest, _replica_pb2.ListReplicasResponse]  # type: ignore[assignment]
+    """The services that answer (replica.proto).
+
+    Lists the services that work on this database, and says which one leads.
     """
     ListEnterpriseFacts: _aio.UnaryUnaryMultiCallable[_fact_pb2.ListEnterpriseFactsRequest, _fact_pb2.ListEnterpriseFactsResponse]  # type: ignore[assignment]
     """What subsidy rules ask about enterprises (fact.proto).
@@ -168,6 +179,17 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_identity_service_pb2.ListAuditEventsResponse]]:
         """Lists what people changed: who, what before and after, and why. A city admin sees what concerns
         the own city.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReplicas(
+        self,
+        request: _replica_pb2.ListReplicasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replica_pb2.ListReplicasResponse, _abc.Awaitable[_replica_pb2.ListReplicasResponse]]:
+        """The services that answer (replica.proto).
+
+        Lists the services that work on this database, and says which one leads.
         """
 
     @_abc_1.abstractmethod
