@@ -21,7 +21,7 @@ from tests.centers.soak_log import Native, SlurmLog
 from tests.testbed.slurm_testbed import Accounted
 
 #: Runs that ended so may be tried again, and cost nothing.
-_SLURMS: Final = frozenset({"NODE", "CENTER"})
+_SLURMS: Final = frozenset({"NODE", "CENTER", "LOST"})
 _GOING_ON: Final = frozenset({"PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING"})
 #: Of an end in the log and in sacct, which has whole seconds.
 _CLOCKS_S: Final = 2.0
