@@ -20,7 +20,7 @@ log = structlog.get_logger()
 PASSED_ON: Final = frozenset(
     f"/corridor.v1.{service}/{method}"
     for service, methods in {
-        "JobService": ("ExplainJob", "QuoteJobs", "ReadJobLogs"),
+        "JobService": ("GetJob", "ExplainJob", "QuoteJobs", "ReadJobLogs"),
         "CenterService": (
             "GetCenter", "ListCenters", "CordonCenter", "DrainCenter", "ResumeCenter",
             "TakeInventory", "ReconcileCenter",

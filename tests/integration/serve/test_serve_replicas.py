@@ -136,9 +136,11 @@ async def test_what_only_the_leader_knows_a_follower_has_answered_by_it(
                 await asyncio.sleep(0.05)
         direct = await asked.jobs.ExplainJob(pb.ExplainJobRequest(job_id=job_id))
         assert told.reason.code == direct.reason.code
+        shown = await client.jobs.GetJob(pb.GetJobRequest(job_id=job_id))
+        assert shown.job.pending_reason.code == direct.reason.code
         assert first.loop.centers.status(CENTER).detail
-        shown = await client.centers.ListCenters(center_pb.ListCentersRequest())
-        center = next(one for one in shown.centers if one.center == CENTER)
+        listed = await client.centers.ListCenters(center_pb.ListCentersRequest())
+        center = next(one for one in listed.centers if one.center == CENTER)
         assert center.health_detail == first.loop.centers.status(CENTER).detail
         # What the leader refuses is refused with all that it says.
         with pytest.raises(grpc.aio.AioRpcError) as caught:
