@@ -158,7 +158,8 @@ class _Channel:
         return invoke
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -189,7 +190,7 @@ def _channel(
 ) -> Any:
     host, port = split_address(address)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    loopback = _is_loopback(host)
+    loopback = is_loopback(host)
     # Of equal names the first counts.
     chosen = (*options, *_OPTIONS, *((("grpc.enable_http_proxy", 0),) if loopback else ()))
     if tls_ca is None and identity is None and (insecure or loopback):

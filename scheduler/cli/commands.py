@@ -89,6 +89,7 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
                 "Run the whole service on a three-day workload with two simulated centers.",
             ),
             ("serve", "serve_cmd", "Run the service: API, planner, control loop, metrics."),
+            ("health", "health_cmd", "Ask a service whether it takes calls, without a token."),
             (
                 "agent",
                 "agent_cmd",

@@ -337,6 +337,7 @@ HELP: Final[dict[str, str]] = {
         "用两个模拟算力中心，以三天的负载运行整个服务。"
     ),
     "Run the service: API, planner, control loop, metrics.": "运行服务：接口、规划、控制、指标。",
+    "Ask a service whether it takes calls, without a token.": "询问服务是否接受调用，无需令牌。",
     "Make the database, load the data files, print the first operator's token.": (
         "建立数据库，载入数据文件，输出首个运维令牌。"
     ),
