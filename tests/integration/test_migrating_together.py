@@ -129,6 +129,23 @@ def test_no_schema_changes_under_a_replica_that_only_follows(behind: Engine) -> 
     assert migrate.upgrade(behind) == migrate.head()
 
 
+def test_who_waited_while_another_migrated_and_began_to_lead_is_content(
+    behind: Engine, opened: Callable[..., Engine]
+) -> None:
+    waiting = opened(str(behind.url))
+    with ThreadPoolExecutor(1) as thread:
+        with behind.connect() as connection, connection.begin():
+            migrate.wait_for_others(connection)
+            upgraded = thread.submit(migrate.upgrade, waiting)
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            while not connection.exec_driver_sql(waits).scalar_one():
+                connection.exec_driver_sql("SELECT pg_sleep(0.01)")
+            first_release.to_revision(connection, migrate.head())
+            now_ms = leader.database_ms(connection)
+            leader.take_lease(connection, None, Candidate("h", "one", "db:1", 60_000), now_ms)
+        assert upgraded.result() == migrate.head()
+
+
 def test_a_replica_that_begins_meanwhile_waits(behind: Engine) -> None:
     """It would read the schema that is about to change."""
     with behind.connect() as connection, connection.begin():
