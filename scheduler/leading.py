@@ -217,7 +217,10 @@ def open_peer(settings: Settings, address: str) -> grpc.aio.Channel:
             raise BadConfig(
                 f"server.peers_ca: cannot read {given.peers_ca}: {error.strerror}"
             ) from error
-    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(roots), options=_OPTIONS)
+    options: list[tuple[str, str | int]] = list(_OPTIONS)
+    if given.peers_name:
+        options.append(("grpc.ssl_target_name_override", given.peers_name))
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(roots), options=options)
 
 
 class KnownLead:

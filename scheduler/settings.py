@@ -20,14 +20,16 @@ class ServerSettings:
 
     ``agents_listen`` is a further address, for callers with a certificate of ``agents_ca``; agents
     are taken only there, if it is given. ``name`` is how this replica is called (empty: its host),
-    ``advertise`` the address at which other replicas reach it (empty: where it listens), and
-    ``peers_ca`` whose certificates they have (empty: the system's authorities).
+    ``advertise`` the address at which other replicas reach it (empty: where it listens),
+    ``peers_ca`` whose certificates they have (empty: the system's authorities), and ``peers_name``
+    the name in these (empty: the host they are reached at).
     """
 
     listen: str = "127.0.0.1:7443"
     name: str = ""
     advertise: str = ""
     peers_ca: str = ""
+    peers_name: str = ""
     tls_cert: str = ""
     tls_key: str = ""
     agents_listen: str = ""

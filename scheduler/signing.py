@@ -45,9 +45,13 @@ class Signer:
 
     @classmethod
     def of_file(cls, path: Path) -> "Signer":
-        """Read the key of a file; one that is not there is made first. Raises ``BadKey``."""
-        with contextlib.suppress(FileExistsError):
-            _write_new(path, cls.new()._private_pem())
+        """Read the key of a file; one that is not there is made first. Raises ``BadKey``.
+
+        Where it is there nothing is written: it may be a secret that is mounted read-only.
+        """
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):
+                _write_new(path, cls.new()._private_pem())
         try:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except OSError as error:

@@ -1,5 +1,6 @@
 """The key that signs digests: made once, its owner's alone, checked by others without Corridor."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -19,6 +20,14 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     assert Signer.of_file(path).public_pem == made.public_pem
     assert [one.name for one in tmp_path.iterdir()] == ["key.pem"]
     assert made.key_id == key_id(made.public_pem)
+
+
+def test_a_key_that_is_there_is_read_and_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    Signer.of_file(path)
+    os.utime(tmp_path, ns=(0, 0))  # a secret that is mounted: its folder may not be written to
+    Signer.of_file(path)
+    assert tmp_path.stat().st_mtime_ns == 0
 
 
 def test_what_was_changed_or_signed_by_another_is_not_signed() -> None:
