@@ -31,6 +31,7 @@ def health_watch(
 
     server = settings.server
     named = {"server": server.tls_cert, "agents_ca": server.agents_ca}
+    metrics.health.events_keep(settings.retention.events_d)
     metrics.health.ray_wanted(settings.planner.ray != "off")
     return HealthWatch(
         db,

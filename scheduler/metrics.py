@@ -177,7 +177,7 @@ class Metrics:
             self._ended_by_order.labels(flavor, cause).observe(passed_ms / 1000)
 
     def center(self, center: str, reachable: bool) -> None:
-        """A center was lost or came back."""
+        """Whether a center answers."""
         self._reachable.labels(center).set(int(reachable))
 
     def orphan(self, center: str) -> None:

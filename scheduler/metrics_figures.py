@@ -100,6 +100,9 @@ class StoreFigures:
             "ledger_digest_due_seconds", "For how long a day's digest has not been signed."
         )
         self._corrections = gauge("charge_corrections", "Charges ever changed, by kind.", "kind")
+        self._events_oldest = gauge(
+            "events_oldest_seconds", "Age of the oldest event that is kept."
+        )
         self._undelivered = gauge("alerts_undelivered", "Alerts on money that nobody took yet.")
         self._undelivered_oldest = gauge(
             "alerts_undelivered_oldest_seconds", "Age of the oldest of them."
@@ -155,6 +158,7 @@ class StoreFigures:
 
     def _show_books(self, read: book_figures.BookFigures) -> None:
         self._digest_due.set(read.digest_due_ms / 1000)
+        self._events_oldest.set(read.events_oldest_ms / 1000)
         self._undelivered.set(read.undelivered)
         self._undelivered_oldest.set(read.undelivered_oldest_ms / 1000)
         for kind, count in read.corrections.items():

@@ -41,6 +41,9 @@ class HealthGauges:
         self._problems = gauge(
             "books_problems", "Problems that the last verification of books found.", "books"
         )
+        self._events_keep = gauge(
+            "events_keep_seconds", "For how long events are kept; 0: for ever."
+        )
         self._ray_wanted = gauge("planner_ray_wanted", "1 if the planner is to live on Ray.")
 
     def database(self, seconds: float | None) -> None:
@@ -78,6 +81,10 @@ class HealthGauges:
         """Books (``ledger``, ``budgets``) were verified on demand."""
         self._verified.labels(books).set(at_ms / 1000)
         self._problems.labels(books).set(problems)
+
+    def events_keep(self, days: float) -> None:
+        """For how long settings keep events."""
+        self._events_keep.set(days * 86_400)
 
     def ray_wanted(self, wanted: bool) -> None:
         """Whether settings ask for Ray."""

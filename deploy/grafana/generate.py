@@ -102,6 +102,8 @@ _MACHINE: Final = (
         graph("A short look 短查询", "s", *quantiles("corridor_database_seconds", "instance")),
         graph("A short look, p95 短查询", "s",
               recorded("instance:corridor_database_seconds:p95_10m")),
+        graph("Events kept 保留的事件", "s", ("max(corridor_events_oldest_seconds)", "oldest"),
+              ("max(corridor_events_keep_seconds)", "to be kept")),
         graph("Clock ahead of ours 时钟差", "s",
               ("corridor_database_clock_skew_seconds", "{{instance}}")),
         graph("Disk free 磁盘剩余", "percentunit",

@@ -410,10 +410,11 @@ class ControlLoop:
             counts = None
             with contextlib.suppress(TemporarilyAway):
                 counts = self.centers.counts = await self.planner.counts()
-            active = {
-                center: [run for run in worker.tracked.values() if run.state not in RUN_TERMINAL]
-                for center, worker in self.workers.items()
-            }
+            active = {}
+            for center, worker in self.workers.items():
+                self.metrics.center(center, worker.reachable)
+                runs_here = worker.tracked.values()
+                active[center] = [run for run in runs_here if run.state not in RUN_TERMINAL]
             await self.metrics.measure(self.db, self.clock.now_ms(), counts, active)
             self.metrics.backend(self.planner.backend_name)
             await asyncio.sleep(self.settings.metrics_s)

@@ -40,7 +40,7 @@ class LoopMetrics(Protocol):
         ...
 
     def center(self, center: str, reachable: bool) -> None:
-        """A center was lost or came back."""
+        """Whether a center answers: told again and again, and at once when that changes."""
         ...
 
     def orphan(self, center: str) -> None:

@@ -29,6 +29,7 @@ async def test_a_service_shows_how_it_is(installed: Any, serve: Any) -> None:
         watchers = 'corridor_reader_behind_seconds{reader="watchers"}'
         found = await scraped(service.metrics_address, planner, watchers)
         assert found["corridor_database_up"] == 1
+        assert found['corridor_center_reachable{center="wuhan-sc"}'] == 1
         assert found["corridor_planner_ray_wanted"] == 0
         assert found["corridor_data_dir_free_bytes"] > 0
         assert found['corridor_books_problems{books="ledger"}'] == 0

@@ -10,7 +10,7 @@ from scheduler.domain.approving import Approvals
 from scheduler.domain.ids import run_id
 from scheduler.metrics import Metrics
 from scheduler.signing import Signer
-from scheduler.store import alerts, book_figures, charge_orders, digests, vitals
+from scheduler.store import alerts, book_figures, charge_orders, digests, retention, vitals
 from scheduler.store.change_requests import Act
 from scheduler.store.charge_orders import Code, Lowering
 from tests.simulation import world as worlds
@@ -69,13 +69,23 @@ def test_alerts_count_once_the_webhook_has_not_taken_them(hands: Hands) -> None:
 
 
 def test_changed_charges_are_counted_by_kind(hands: Hands) -> None:
-    assert figures(hands).corrections == {}
+    assert figures(hands).corrections == {"DECIDED": 0, "USAGE": 0}
     [uid] = hands.db.do(lambda c: c.exec_driver_sql("SELECT uid FROM job").scalars().all())
     order = Lowering(run_id(uid, 1), 10, Code.METERING_ERROR, "k")
     act = Act(OPERATOR, "because", hands.clock.ms, hands.clock.ms)
     limits = Approvals(threshold_fen=10**9)
     hands.db.do(lambda c: charge_orders.correct(c, order, act, limits, preview=False))
-    assert figures(hands).corrections == {"DECIDED": 1}
+    assert figures(hands).corrections == {"DECIDED": 1, "USAGE": 0}
+
+
+def test_the_oldest_event_that_was_not_let_go_of_is_shown(hands: Hands) -> None:
+    begun_ms = hands.clock.ms - figures(hands).events_oldest_ms
+    hands.clock.ms += DAY_MS
+    assert figures(hands).events_oldest_ms == hands.clock.ms - begun_ms
+    before_ms = hands.clock.ms
+    while hands.db.do(lambda c: retention.any_events(c, before_ms)):
+        hands.db.do(lambda c: retention.forget_events(c, hands.epoch, before_ms))
+    assert figures(hands).events_oldest_ms == 0
 
 
 async def test_what_only_a_leader_knows_ends_with_its_lead(hands: Hands) -> None:
