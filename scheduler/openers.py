@@ -54,9 +54,13 @@ def wall_ms() -> int:
 def loop_settings(settings: Settings) -> LoopSettings:
     """Return what the control loop is set to."""
     planner, times = settings.planner, settings.loop
+    if planner.ray_address:
+        split_address("planner.ray_address", planner.ray_address)
     return LoopSettings(
         ray=planner.ray,
         ray_address=planner.ray_address,
+        ray_token_file=planner.ray_token_file or str(Path(settings.store.data_dir) / "ray-token"),
+        ray_silence_s=planner.ray_silence_s,
         shards=planner.shards,
         policy=PolicySettings(
             order=planner.order,
@@ -291,6 +295,6 @@ def metrics_endpoint(listen: str, metrics: Metrics) -> tuple[str, Callable[[], N
 def split_address(name: str, listen: str) -> tuple[str, int]:
     """Return host and port of ``host:port``; ``BadConfig`` names the setting."""
     host, _, port = listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+    if not host or "/" in host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise BadConfig(f"{name} must be host:port, such as 127.0.0.1:7443, not {listen!r}")
     return host.strip("[]"), int(port)

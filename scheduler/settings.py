@@ -137,10 +137,15 @@ class ClockSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlannerSettings:
-    """Where the planner lives and how it orders; see ``LoopSettings`` and ``PolicySettings``."""
+    """Where the planner lives and how it orders; see ``LoopSettings`` and ``PolicySettings``.
+
+    An empty ``ray_token_file`` means ``ray-token`` in ``store.data_dir``.
+    """
 
     ray: str = "auto"
     ray_address: str = ""
+    ray_token_file: str = ""
+    ray_silence_s: float = 2.0
     shards: int = 2
     order: str = "corridor"
     backfill: bool = True
@@ -299,6 +304,7 @@ RANGES = {
     "limits.jobs_burst": (1, 100_000_000),
     "limits.streams": (0, 1_000_000),
     "clock.speed": (0.001, 1_000_000),
+    "planner.ray_silence_s": (0.5, 600),
     "planner.shards": (1, 64),
     "planner.usage_half_life_h": (0.01, _YEAR_S / 3_600),
     "planner.city_half_life_h": (0.01, _YEAR_S / 3_600),

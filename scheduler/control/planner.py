@@ -6,10 +6,9 @@ refilled from the store, never from the other (DESIGN.md 6).
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 T = TypeVar("T")
+#: Pauses between attempts to get to Ray, in real seconds.
+_RETRY_S: Final = 1.0
+_RETRY_MAX_S: Final = 30.0
 
 
 class Beginning(NamedTuple):
@@ -174,19 +176,25 @@ class PlannerHost:
 
     async def _ray_forever(self) -> None:
         """Try to get a planner on Ray until there is one; the loop moves to it between cycles."""
-        from scheduler.control.ray_link import RayPlanner
+        from scheduler.control.ray_link import ClusterAway, RayPlanner
 
-        pause_s = 1.0
+        pause_s, told = _RETRY_S, ""
         while True:
             try:
                 self._ready = await RayPlanner.open(self._settings)
                 return
+            except ClusterAway as error:  # it costs next to nothing to look again
+                pause_s = _RETRY_S
+                if str(error) != told:
+                    log.warning("ray_away", error=str(error), retry_s=pause_s)
+                told = str(error)
             except PlannerAway as error:
                 log.warning("ray_away", error=str(error), retry_s=pause_s)
+                told = ""
             except Exception:  # this task must not end before there is a planner on Ray
                 log.exception("ray_away", retry_s=pause_s)
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, 30.0)
+            pause_s = min(pause_s * 2, _RETRY_MAX_S)
 
     async def load(self) -> int:
         """Give the planner a new snapshot; returns its revision."""
@@ -215,9 +223,10 @@ class PlannerHost:
             if self._ready is not None and await self._move():
                 return await self._plan(self.revision, (), self.revision)
             if self.revision == before:
-                with contextlib.suppress(PlannerAway, StaleRevision):
+                try:
                     return await self._plan(before, deltas, after)
-                self._fall_back()
+                except (PlannerAway, StaleRevision) as error:
+                    self._fall_back(error)
             await self._load()
             return await self._plan(self.revision, (), self.revision)
 
@@ -253,12 +262,12 @@ class PlannerHost:
         log.info("planner_moved", backend=self.backend_name)
         return True
 
-    def _fall_back(self) -> None:
+    def _fall_back(self, why: Exception) -> None:
         """Plan in process from now on, and raise Ray again."""
         old = self._backend
         if isinstance(old, LocalPlanner):
             return
-        log.warning("planner_away", backend=self.backend_name)
+        log.warning("planner_away", backend=self.backend_name, error=str(why))
         self._backend = LocalPlanner(self._settings.policy, self._settings.shards)
         self._let_go(old)
         self._raise_ray()

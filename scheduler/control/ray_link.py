@@ -8,9 +8,11 @@ planning moves into the service until Ray is back.
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -27,13 +29,24 @@ from scheduler.whatif.processes import OnProgress
 log = structlog.get_logger()
 
 _PROGRAM: Final = "scheduler.control.ray_planner"
-_OPEN_TIMEOUT_S: Final = 120.0
+_OPEN_TIMEOUT_S: Final = 180.0
+_KNOCK_TIMEOUT_S: Final = 2.0
 _LOAD_TIMEOUT_S: Final = 60.0
 _CALL_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 5.0
 _PLAY_TIMEOUT_S: Final = 3_600.0
 #: A snapshot is sent in parts, so that packing one does not keep the service from its calls.
 _STAGE_MAX: Final = 10_000
+#: It is asked so many times within the silence that is borne whether it is there.
+_BEATS: Final = 4
+
+
+class Silent(PlannerAway):
+    """It did not answer in time."""
+
+
+class ClusterAway(PlannerAway):
+    """Nothing answers where the cluster is to be: nothing was started to find that out."""
 
 
 class RayPlanner:
@@ -46,8 +59,9 @@ class RayPlanner:
         process: asyncio.subprocess.Process,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        folder: str,
     ) -> None:
-        self._process, self._writer = process, writer
+        self._process, self._writer, self._folder = process, writer, folder
         self._number = 0
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._told: dict[int, OnProgress] = {}
@@ -60,10 +74,16 @@ class RayPlanner:
 
     @classmethod
     async def open(cls, settings: LoopSettings) -> "RayPlanner":
-        """Start the child, which joins or starts Ray and makes the actors; takes seconds."""
+        """Start the child, which joins or starts Ray and makes the actors; takes seconds.
+
+        Raises ``PlannerAway`` that says what is wrong.
+        """
+        if settings.ray_address:
+            await _knock(settings.ray_address)
         ours, theirs = socket.socketpair()
         with theirs:
             reader, writer = await asyncio.open_connection(sock=ours)
+            folder = tempfile.mkdtemp(prefix="corridor-ray-")  # short: names of sockets are in it
             try:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
@@ -79,14 +99,20 @@ class RayPlanner:
                 )
             except BaseException:
                 writer.close()
+                shutil.rmtree(folder)
                 raise
-        planner = cls(process, reader, writer)  # nothing is awaited before it can be ended
+        planner = cls(process, reader, writer, folder)  # can be ended before anything is awaited
         try:
-            await planner._ask("open", settings, timeout_s=_OPEN_TIMEOUT_S)
+            await planner._ask("open", settings, folder, timeout_s=_OPEN_TIMEOUT_S)
         except BaseException:
             await planner.kill()
             raise
+        planner.watch(settings.ray_silence_s)
         return planner
+
+    def watch(self, silence_s: float) -> None:
+        """From now on, give it up as soon as it is silent for so long."""
+        self._tasks.append(asyncio.create_task(self._beat(silence_s), name="ray-beats"))
 
     async def load(self, revision: int, deltas: Sequence[Delta], now_ms: int) -> None:
         """Forget everything and take this snapshot."""
@@ -149,6 +175,7 @@ class RayPlanner:
         with contextlib.suppress(ProcessLookupError):  # its group: helpers of Ray may outlive it
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)  # its last processes may be ending yet
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -173,7 +200,7 @@ class RayPlanner:
                 await self._writer.drain()
                 return frames.unpack(await answer)
         except TimeoutError:
-            raise PlannerAway(f"no answer to {method} in {timeout_s:g} s") from None
+            raise Silent(f"no answer to {method} in {timeout_s:g} s") from None
         except OSError as error:
             raise PlannerAway(f"{type(error).__name__}: {error}") from error
         finally:
@@ -181,6 +208,19 @@ class RayPlanner:
             given_up = answer.cancelled() or not answer.done()
             if self._told.pop(number, None) and given_up and self._away is None:
                 frames.write(self._writer, (number, "stop", b""))
+
+    async def _beat(self, silence_s: float) -> None:
+        """Ray itself takes 13 s to notice that a node is lost."""
+        why = None
+        while why is None:
+            await asyncio.sleep(silence_s / _BEATS)
+            try:
+                await self._ask("beat", silence_s, timeout_s=silence_s)
+            except Silent:
+                why = f"Ray was silent for {silence_s:g} s"
+            except PlannerAway as error:
+                why = str(error)
+        self._lost(why)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -211,7 +251,19 @@ class RayPlanner:
             self._last_words = (self._last_words + said)[-4096:]
 
     def _lost(self, why: str) -> None:
+        """Fail all calls, now and from now on."""
         self._away = self._away or why
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(PlannerAway(why))
+
+
+async def _knock(address: str) -> None:
+    """Raise ``ClusterAway`` unless something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_KNOCK_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (TimeoutError, OSError) as error:
+        raise ClusterAway(f"no Ray cluster answers at {address} (planner.ray_address)") from error
+    writer.close()

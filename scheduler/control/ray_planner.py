@@ -1,17 +1,17 @@
 """The planner on Ray: one actor per shard of cities, one root actor that plans.
 
 The only module that imports Ray, and a program of its own: what ``ray_link`` starts beside the
-service. Actors hold a cache: each call to the root carries the revision it starts from, an actor
-that was restarted says it is stale and is refilled from the store. One call a cycle with the
-deltas in it, so Ray costs a few milliseconds a cycle whatever the number of jobs; a shard is called
-only when its cities' queues change. Between the service and the root actor arguments and answers
-stay packed, so nothing is packed twice.
+service. In a cluster the actors are spread over its nodes. Actors hold a cache: each call to the
+root carries the revision it starts from, an actor that was restarted says it is stale and is
+refilled from the store. One call a cycle with the deltas in it, so Ray costs a few milliseconds a
+cycle whatever the number of jobs; a shard is called only when its cities' queues change. Between
+the service and the root actor arguments and answers stay packed, so nothing is packed twice.
 """
 
 import asyncio
 import contextlib
-import gc
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -19,21 +19,24 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from scheduler.control import frames
+from scheduler.control import frames, ray_joining
+from scheduler.control.ray_joining import CannotJoin, Head
 from scheduler.control.ray_scenarios import RayScenarios
+from scheduler.control.ray_shard import ShardActor, code_digest
 from scheduler.control.settings import LoopSettings
 from scheduler.placement.columns import JobColumns, Told
 from scheduler.placement.core import PlanningCore, Sampled, StaleRevision, WaitingCounts
-from scheduler.placement.heads import HeadColumns, heads_in_columns
+from scheduler.placement.heads import HeadColumns
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan, PolicySettings
-from scheduler.placement.shard import Batch, CityShard, ClassKey, Entry, HeadUpdate, Place
+from scheduler.placement.shard import Batch, ClassKey, Entry, HeadUpdate, Place
 
 _START_TIMEOUT_S = 60.0
 _CALL_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 3.0
 _STAGE_MAX = 20_000
-_OBJECT_STORE_BYTES = 128 << 20
-_NAMESPACE = "corridor"
+_HEAD_TIMEOUT_S = 3.0
+#: Actors answer in a thread apart that they live, however long they plan.
+_BEAT = "beat"
 
 
 class RayShards:
@@ -92,6 +95,10 @@ class RayShards:
         found: list[int] = _get(self._handles[shard].before_each.remote(bounds))
         return found
 
+    def beat(self) -> None:
+        """Return if all shards live."""
+        _get([_beat_of(handle) for handle in self._handles])
+
 
 def _get(calls: Any) -> Any:
     import ray
@@ -99,47 +106,8 @@ def _get(calls: Any) -> Any:
     return ray.get(calls, timeout=_CALL_TIMEOUT_S)
 
 
-class ShardActor:
-    """Body of a shard's actor."""
-
-    def __init__(self) -> None:
-        self._shard = CityShard()
-        self._staged: list[JobQueued | JobColumns] = []
-
-    def reset(self) -> None:
-        """Forget all jobs."""
-        self._shard = CityShard()
-        self._staged.clear()
-
-    def stage(self, queued: list[JobQueued | JobColumns]) -> None:
-        """Take a part of the jobs that ``apply`` will begin with."""
-        self._staged += queued
-
-    def apply(self, queued: list[JobQueued], removed: list[int], taken: list[int]) -> HeadColumns:
-        """As ``CityShard.apply``; what was staged is a snapshot, of which nothing is garbage."""
-        staged, self._staged = self._staged, []
-        if staged:
-            gc.disable()
-        try:
-            return heads_in_columns(self._shard.apply([*staged, *queued], removed, taken))
-        finally:
-            gc.enable()
-
-    def more(self, key: ClassKey, taken: list[int], size: int) -> HeadUpdate:
-        """As ``CityShard.more``."""
-        return self._shard.more(key, taken, size)
-
-    def locate(self, uid: int, taken: list[int]) -> Place | None:
-        """As ``CityShard.locate``."""
-        return self._shard.locate(uid, taken)
-
-    def before(self, key: ClassKey, entry: Entry) -> int:
-        """As ``CityShard.before``."""
-        return self._shard.before(key, entry)
-
-    def before_each(self, bounds: Sequence[tuple[ClassKey, Entry]]) -> list[int]:
-        """As ``CityShard.before_each``."""
-        return self._shard.before_each(bounds)
+def _beat_of(actor: Any) -> Any:
+    return actor.beat.options(concurrency_group=_BEAT).remote()
 
 
 class RootActor:
@@ -152,6 +120,14 @@ class RootActor:
         self._shards = RayShards(shards)
         self._core = PlanningCore(policy, shards=len(shards), remote=self._shards)
         self._staged: list[Told] = []
+
+    def code(self) -> str:
+        """What it was made of."""
+        return code_digest()
+
+    def beat(self) -> None:
+        """Return if it and all shards live, and reach each other."""
+        self._shards.beat()
 
     def call(self, method: str, arguments: bytes) -> bytes:
         """Make one of the calls below; arguments and answer are packed."""
@@ -198,6 +174,7 @@ class Driver:
 
     def __init__(self) -> None:
         self._root: Any = None
+        self._head: Head | None = None
         self._actors: list[Any] = []
         self._scenarios = RayScenarios(local=True)
 
@@ -206,23 +183,52 @@ class Driver:
         """Whether there are actors."""
         return self._root is not None
 
-    def open(self, settings: LoopSettings) -> None:
-        """Join or start Ray and make the actors; takes seconds."""
+    async def open(self, settings: LoopSettings, folder: str) -> None:
+        """Join or start Ray and make the actors; takes seconds. Raises ``CannotJoin``.
+
+        In ``folder`` are the files of the node by which a cluster is joined.
+        """
+        shown = ray_joining.token(settings)
+        ray_joining.set_token(settings, shown)
+        address = settings.ray_address
+        if address:
+            self._head = Head(address, shown)
+            await self._head.check(_HEAD_TIMEOUT_S)
+        joined = await asyncio.to_thread(_connect, settings, folder)
+        self._head = self._head or Head(joined, shown)
+        self._scenarios = RayScenarios(local=not address)
+        await asyncio.to_thread(self._make, settings)
+
+    def _make(self, settings: LoopSettings) -> None:
+        """Make the actors, each on the next node."""
         import ray
 
-        _connect(settings.ray_address)
-        shard = ray.remote(num_cpus=0)(ShardActor)
-        root = ray.remote(num_cpus=0)(RootActor)
-        shards = [shard.remote() for _ in range(settings.shards)]
-        made = root.remote(settings.policy, shards)
-        ray.get(made.counts.remote(0), timeout=_START_TIMEOUT_S)
-        self._root, self._actors = made, [made, *shards]
-        self._scenarios = RayScenarios(local=not settings.ray_address)
+        nodes = _nodes()
+        term = secrets.token_hex(4)  # actors of another term may still be there
+
+        def made(body: type, number: int, name: str, *given: Any) -> Any:
+            node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                nodes[number % len(nodes)], soft=True
+            )
+            actor = ray.remote(num_cpus=0, concurrency_groups={_BEAT: 1})(body)
+            named = actor.options(name=f"{name}-{term}", scheduling_strategy=node)
+            self._actors.append(named.remote(*given))
+            return self._actors[-1]
+
+        shards = [made(ShardActor, one + 1, f"shard-{one}") for one in range(settings.shards)]
+        root = made(RootActor, 0, "root", settings.policy, shards)
+        codes = ray.get([one.code.remote() for one in self._actors], timeout=_START_TIMEOUT_S)
+        if set(codes) != {code_digest()}:
+            raise CannotJoin("nodes of the Ray cluster have another version of Corridor than this")
+        self._root = root
 
     async def call(self, method: str, arguments: bytes, tell: Callable[[bytes], None]) -> bytes:
         """Call the root actor, or play scenarios; raises whatever Ray raises."""
         if method == "open":
-            await asyncio.to_thread(self.open, *frames.unpack(arguments))
+            await self.open(*frames.unpack(arguments))
+            return frames.pack(None)
+        if method == "beat":
+            await self.beat(*frames.unpack(arguments))
             return frames.pack(None)
         if method == "play":
             folder, tasks = frames.unpack(arguments)
@@ -235,6 +241,15 @@ class Driver:
         )
         return answer
 
+    async def beat(self, timeout_s: float) -> None:
+        """Return if the head and all actors answer; raises whatever is wrong.
+
+        Without its head a cluster goes on for a minute, and then ends.
+        """
+        assert self._head is not None, "it is open"
+        await self._head.check(timeout_s)
+        await asyncio.wrap_future(_beat_of(self._root).future())
+
     def close(self) -> None:
         """End the actors and leave Ray (a local Ray ends with it)."""
         import ray
@@ -245,24 +260,49 @@ class Driver:
         ray.shutdown()
 
 
-def _connect(address: str) -> None:
+def _nodes() -> list[str]:
+    """The nodes for actors, workers first; ours has no processors, and is for none."""
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    found = sorted(
+        ("node:__internal_head__" in node["Resources"], node["NodeID"])
+        for node in alive
+        if node["Resources"].get("CPU", 0) > 0
+    )
+    if not found:
+        raise CannotJoin("no node of the Ray cluster has a processor")
+    return [node for _, node in found]
+
+
+def _connect(settings: LoopSettings, folder: str) -> str:
+    """Join the cluster, or start a local Ray; returns the address of the head."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     # By default Ray's workers are nice (15) and starve beside a busy service; ours plan.
     os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
-    if address:
-        ray.init(address=address, namespace=_NAMESPACE, log_to_driver=False)
-        return
+    if settings.ray_address:
+        own = ray_joining.own_address(settings.ray_address)
+        ray_joining.start_node(settings.ray_address, own, folder)
+        ray.init(
+            address=settings.ray_address,
+            namespace=settings.ray_namespace,
+            log_to_driver=False,
+            _node_ip_address=own,
+            _temp_dir=folder,
+        )
+        return settings.ray_address
     ray.init(
         num_cpus=1,
-        namespace=_NAMESPACE,
+        namespace=settings.ray_namespace,
         include_dashboard=False,
         log_to_driver=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
+        object_store_memory=ray_joining.OBJECT_STORE_BYTES,
         configure_logging=False,
     )
+    return str(ray.get_runtime_context().gcs_address)
 
 
 async def serve(connection: socket.socket) -> None:
@@ -281,6 +321,8 @@ async def serve(connection: socket.socket) -> None:
         message: tuple[int, bool, bytes]
         try:
             message = (number, True, await driver.call(method, arguments, tell))
+        except CannotJoin as error:
+            message = (number, False, str(error)[:500].encode())
         except Exception as error:  # whatever Ray raises: the planner does not answer
             message = (number, False, f"{type(error).__name__}: {error}"[:300].encode())
         frames.write(writer, message)
@@ -308,6 +350,7 @@ async def serve(connection: socket.socket) -> None:
 
 def main() -> None:
     """Serve on the socket whose descriptor is given; ends with the service, and Ray with it."""
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # Ray starts its processes; none of them is us
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
 
 

@@ -13,6 +13,12 @@ class LoopSettings:
     ray: str = "auto"
     #: Address of a Ray cluster; empty starts a local Ray.
     ray_address: str = ""
+    #: File of the token that processes of the Ray show each other; a local Ray does without.
+    ray_token_file: str = ""
+    #: The database's own, so that planners of several services never meet in one cluster.
+    ray_namespace: str = "corridor"
+    #: A Ray that is silent for so long is away, in a call as between calls.
+    ray_silence_s: float = 2.0
     #: Planner shards (actors of Ray) over which the cities are spread.
     shards: int = 2
     policy: PolicySettings = field(default_factory=PolicySettings)

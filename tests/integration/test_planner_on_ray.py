@@ -34,7 +34,7 @@ NOW_MS = workload.BEGIN_MS
 
 @pytest.fixture
 async def on_ray() -> AsyncIterator[RayPlanner]:
-    planner = await RayPlanner.open(LoopSettings(shards=SHARDS))
+    planner = await RayPlanner.open(LoopSettings(shards=SHARDS, ray_silence_s=60))
     yield planner
     await planner.close()
 

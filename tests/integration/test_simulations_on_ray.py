@@ -29,7 +29,7 @@ MORE = (
 
 @pytest.fixture
 async def on_ray() -> AsyncIterator[RayPlanner]:
-    planner = await RayPlanner.open(LoopSettings(shards=1))
+    planner = await RayPlanner.open(LoopSettings(shards=1, ray_silence_s=60))
     yield planner
     await planner.close()
 
