@@ -48,9 +48,10 @@ test-slow: $(READY_DEV) ## Run the slow tests
 test-centers: $(READY_ALL) ## Run the tests with a real Slurm and a ModelArts center (root)
 	@$(BIN)/python -m pytest -m centers $(ARGS)
 
-test-postgres: $(READY_DEV) ## Run the tests of the store with all worlds on PostgreSQL
+test-postgres: $(READY_DEV) ## Run the tests of store and control with all worlds on PostgreSQL
 	@CORRIDOR_WORLDS=postgresql $(PYTEST) -m "not slow and not sqlite" \
-		tests/unit/store $(ARGS)
+		tests/unit/store tests/unit/control tests/unit/auth \
+		tests/integration/test_alert_webhook.py tests/integration/test_center_isolation.py $(ARGS)
 
 testbed: ## Start a whole real Slurm on loopback (root) and say how to use it
 	@tests/testbed/slurm/up.sh $(ARGS)

@@ -1,4 +1,5 @@
-"""The machine of the ledger beside its model, and the order of settlements, on PostgreSQL.
+"""The machines of ledger, funds and budgets beside their models, and the order of settlements, on
+PostgreSQL.
 
 The same machines run on SQLite at length; here it is that PostgreSQL gives the same.
 """
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tests.postgres import Postgres
+from tests.property.test_budget_machine import BudgetsInStore
+from tests.property.test_fund_machine import Funds
 from tests.property.test_ledger_machine import Ledger
 from tests.property.test_ledger_order import JOBS, settle
 from tests.simulation import inline_store
@@ -22,10 +25,10 @@ def on_postgresql(postgres: Postgres) -> Iterator[None]:
         yield
 
 
-def run(examples: int, steps: int) -> None:
+def run(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
     """Search without shrinking, whose every step would take a database of its own."""
     run_state_machine_as_test(
-        Ledger,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -35,12 +38,30 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_the_ledger_is_that_of_its_model() -> None:
-    run(4, 25)
+    run(Ledger, 4, 25)
+
+
+def test_a_fund_is_that_of_its_model() -> None:
+    run(Funds, 3, 20)
+
+
+def test_budgets_are_those_of_their_oracle() -> None:
+    run(BudgetsInStore, 3, 15)
 
 
 @pytest.mark.slow
 def test_the_ledger_is_that_of_its_model_at_length() -> None:
-    run(60, 40)
+    run(Ledger, 60, 40)
+
+
+@pytest.mark.slow
+def test_a_fund_is_that_of_its_model_at_length() -> None:
+    run(Funds, 40, 30)
+
+
+@pytest.mark.slow
+def test_budgets_are_those_of_their_oracle_at_length() -> None:
+    run(BudgetsInStore, 30, 30)
 
 
 def test_the_order_of_settlements_changes_nothing() -> None:
