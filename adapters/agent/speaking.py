@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _SILENT_BEATS: Final = 3
 #: A scheduler that is stopped takes the call and says nothing: another address may lead by now.
-_WELCOME_S: Final = 10.0
+_WELCOME_S: Final = 5.0
 
 
 class Ended(Exception):
