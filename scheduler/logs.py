@@ -12,9 +12,26 @@ import structlog
 
 from scheduler.redacting import redact
 
+
+def _in_brief(
+    _logger: object, _method: str, said: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say in one line what failed for want of the database: all fails then, and again and again."""
+    given = said.get("exc_info")
+    error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
+    if error is not None and "sqlalchemy" in sys.modules:
+        from scheduler.store import outages
+
+        if outages.told(error) is not None:
+            del said["exc_info"]
+            said["database_away"] = outages.brief(error)
+    return said
+
+
 #: Added to what we and what libraries say alike.
 _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
+    _in_brief,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )

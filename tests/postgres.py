@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +61,7 @@ class Postgres:
     """A running server; its socket is in ``folder``."""
 
     folder: Path
+    _run: Callable[..., None]
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _migrated: bool = False
     _used: list[str] = field(default_factory=list)
@@ -68,6 +69,15 @@ class Postgres:
     def url(self, name: str) -> str:
         """URL of a database of this server."""
         return f"postgresql://{_USER}@/{name}?host={self.folder}"
+
+    def stop(self) -> None:
+        """End the server as a crash would: nobody is told, and nothing is cleared away."""
+        if (self.folder / "data" / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-w", "-m", "immediate")
+
+    def start(self) -> None:
+        """Start it again with all that was committed; returns once it answers."""
+        self._run("pg_ctl", "start", "-w", "-l", str(self.folder / "server.log"))
 
     @contextlib.contextmanager
     def session(self, name: str = "postgres") -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
@@ -145,11 +155,12 @@ def running(parent: Path | None = None) -> Iterator[Postgres]:
         run("initdb", "-U", _USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
         with (data / "postgresql.auto.conf").open("a") as settings:
             settings.write(_SETTINGS.format(folder=folder))
-        run("pg_ctl", "start", "-w", "-l", str(folder / "server.log"))
+        server = Postgres(folder, run)
+        server.start()
         try:
-            yield Postgres(folder)
+            yield server
         finally:
-            run("pg_ctl", "stop", "-w", "-m", "immediate")
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -15,9 +15,9 @@ from scheduler.auth.logins import Logins
 from scheduler.auth.oidc import OidcRules
 from scheduler.auth.rates import Rates
 from scheduler.auth.verifier import Verifier
-from scheduler.errors import CorridorError
 from scheduler.services import identity
 from scheduler.services.context import Context
+from scheduler.store import outages
 
 log = structlog.get_logger()
 
@@ -74,8 +74,12 @@ class Guarding:
             return
         try:
             await identity.note_uses(self._context, uses)
-        except CorridorError as error:  # the store is away: they are kept for the next time
-            log.warning("token_uses_not_written", why=error.message, tokens=len(uses))
+        except Exception as error:
+            away = outages.told(error)
+            if away is None:
+                raise
+            # They are kept for the next time.
+            log.warning("token_uses_not_written", why=away.message, tokens=len(uses))
             self._uses.update({**uses, **self._uses})
 
     async def _note_for_ever(self) -> None:

@@ -24,6 +24,7 @@ from scheduler.errors import CorridorError, TemporarilyAway, Unauthenticated
 from scheduler.rpc import bounds, caller
 from scheduler.rpc.errors import abort, code_of
 from scheduler.rpc.forwarding import Forwarder
+from scheduler.store import outages
 
 #: Told of every ended call: full method name, status code name, seconds it took.
 OnCall = Callable[[str, str, float], None]
@@ -219,7 +220,14 @@ class _Unforeseen(CorridorError):
     reason = "INTERNAL"
 
 
-def _unforeseen(method: str, error: BaseException) -> _Unforeseen:
+def _unforeseen(method: str, error: BaseException) -> CorridorError:
+    """Return what is told of an error that is not raised on purpose."""
+    away = outages.told(error)
+    if away is not None:
+        structlog.get_logger().warning(
+            "call_refused", method=method, database_away=outages.brief(error)
+        )
+        return away
     incident = secrets.token_hex(6)
     structlog.get_logger().error("call_failed", method=method, incident=incident, exc_info=error)
     return _Unforeseen(
@@ -239,6 +247,8 @@ async def _tell(method: str, context: CallContext, error: BaseException) -> None
 def _code_name(error: BaseException, context: CallContext) -> str:
     if isinstance(error, CorridorError):
         return _STATUS_NAMES[code_of(error)]
+    if outages.told(error) is not None:
+        return "UNAVAILABLE"
     if isinstance(error, grpc.aio.AbortError):
         code = context.code()
         return _STATUS_NAMES.get(code, "UNKNOWN") if isinstance(code, int) else str(code.name)

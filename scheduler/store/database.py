@@ -8,6 +8,7 @@ stands alone inside it through a savepoint, so that one caller's failure undoes 
 On PostgreSQL other services write beside this one. Writes are READ COMMITTED, and guarded by
 conditions and locks of rows; reads see one snapshot. A transaction that lost a deadlock, or its
 connection before it was to commit, is tried again: its calls must give the same if called again.
+So is a read whose connection was lost. While the database is away all fail (``store.outages``).
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import OperationalError as StoreFailure
 
-from scheduler.store import horizon
+from scheduler.store import horizon, outages
 from scheduler.store.bulk import (
     among,
     bulk_execute,
@@ -115,6 +116,14 @@ class Database:
         return self._read(call, feed=True)
 
     def _read(self, call: Callable[[Connection], T], feed: bool) -> T:
+        try:
+            return self._read_once(call, feed)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return self._read_once(call, feed)  # on a connection that is opened anew
+
+    def _read_once(self, call: Callable[[Connection], T], feed: bool) -> T:
         with self._reading.connect() as connection:
             if feed and not self.is_sqlite:
                 horizon.know(connection)
@@ -227,6 +236,8 @@ class Database:
             # What was lost while it committed may be stored: that is not for us to repeat.
             if calling and _is_passing(error):
                 raise _Passing(error) from error
+            if not calling:
+                error.add_note(outages.COMMITTING)
             raise
         return results
 

@@ -80,9 +80,12 @@ def of(connection: Connection) -> int | None:
 def _run(connection: Connection, sql: bytes) -> Any:
     """Run SQL past all that would begin a transaction for it; returns the last result."""
     with driver_of(connection, sql.decode()) as driver:
-        from psycopg import errors, pq
+        from psycopg import OperationalError, errors, pq
 
         result = driver.pgconn.exec_(sql)
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            raise errors.error_from_result(result)
-    return result
+        if result.status == pq.ExecStatus.TUPLES_OK:
+            return result
+        if result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) != b"ERROR":
+            driver.driver_connection.close()  # it is lost, which the driver has not seen itself
+            raise OperationalError(f"the connection is lost: {result.get_error_message()}")
+        raise errors.error_from_result(result)

@@ -87,14 +87,14 @@ class Wakes:
     def _listening(self) -> Any:
         """A connection of the engine that is none of its pool's, told to listen."""
         raw = self._engine.raw_connection()
+        driver: Any = raw.driver_connection
+        raw.detach()
         try:
-            driver: Any = raw.driver_connection
-            raw.detach()
             driver.autocommit = True
             _run(driver, f"LISTEN {_CHANNEL}")
             yield driver
         finally:
-            raw.close()
+            driver.close()
 
     def _serve(self, driver: Any) -> None:
         """Hear and tell until closed; raises when the connection is lost."""

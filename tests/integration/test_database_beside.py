@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from scheduler.store import outages
 from scheduler.store.database import (
     Database,
     StoreFailure,
@@ -18,7 +19,8 @@ from scheduler.store.database import (
 )
 from scheduler.store.engine import StoreLimits
 from scheduler.store.tables import Account, Transfer, UsageRecord, table
-from tests.postgres import Postgres
+from tests import memory
+from tests.postgres import Postgres, running
 from tests.stores import Stores
 
 KILL = (
@@ -131,6 +133,45 @@ def test_a_connection_that_breaks_is_opened_anew(
     assert figures(db)["a"] == 2
 
 
+def test_a_connection_that_the_servers_crash_cut_is_opened_anew() -> None:
+    """It is told nothing: the server is gone, and back before anybody looks."""
+    with running(memory.folder()) as server:
+        database = Database(server.url(server.migrated()))
+        database.write_future(lambda c: c.exec_driver_sql("SELECT 1").scalar_one()).result()
+        database.read_sync(lambda c: c.exec_driver_sql("SELECT 1").scalar_one())
+        server.stop()
+        for call in (
+            lambda: database.write_future(lambda _: None).result(),
+            lambda: figures(database),
+        ):
+            with pytest.raises(StoreFailure) as caught:
+                call()
+            assert outages.told(caught.value) is not None
+        server.start()
+        assert database.write_future(lambda c: c.exec_driver_sql("SELECT 1").scalar_one()).result()
+        server.stop()
+        server.start()
+        assert database.write_future(lambda c: c.exec_driver_sql("SELECT 1").scalar_one()).result()
+        assert database.read_sync(lambda c: c.exec_driver_sql("SELECT 1").scalar_one())
+        database.close()
+
+
+def test_a_read_whose_connection_breaks_under_way_is_read_again(db: Database) -> None:
+    broken: list[int] = []
+
+    def call(connection: Connection) -> int:
+        mine = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        if not broken:
+            broken.append(mine)
+            db.write_future(
+                lambda c: c.exec_driver_sql("SELECT pg_terminate_backend(?::int)", (mine,))
+            ).result()
+        return int(connection.exec_driver_sql("SELECT n + 1 FROM t WHERE name = 'a'").scalar_one())
+
+    assert db.read_sync(call) == 1
+    assert len(broken) == 1
+
+
 def test_a_write_whose_connection_breaks_under_way_is_written_once(db: Database) -> None:
     broken: list[int] = []
 
@@ -158,8 +199,9 @@ def test_a_write_that_is_lost_while_it_commits_is_not_repeated(db: Database) -> 
         mine = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         db.read_sync(lambda c: c.exec_driver_sql("SELECT pg_terminate_backend(?::int)", (mine,)))
 
-    with pytest.raises(StoreFailure):
+    with pytest.raises(StoreFailure) as caught:
         db.write_future(call).result()
+    assert outages.COMMITTING in caught.value.__notes__
     assert calls == [1]
     db.write_future(lambda c: add(c, "b")).result()
     assert figures(db) == {"a": 0, "b": 1}
