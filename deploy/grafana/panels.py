@@ -110,7 +110,7 @@ def _choice(label: str) -> dict[str, Any]:
     query = f"label_values({metric}, {label})"
     return {
         "name": label, "label": title, "type": "query", "datasource": _SOURCE,
-        "query": {"query": query, "refId": label}, "definition": query, "includeAll": True,
+        "query": {"query": query, "refId": label}, "includeAll": True,
         "multi": True, "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]},
         "refresh": 2, "sort": 1,
     }  # fmt: skip
@@ -156,7 +156,7 @@ def made(board: Board) -> dict[str, Any]:
             x, height = x + panel.width, max(height, panel.height)
         y += height
     source = {"name": "datasource", "label": "Prometheus", "type": "datasource",
-              "query": "prometheus", "current": {}}  # fmt: skip
+              "query": "prometheus"}  # fmt: skip
     return {
         "title": board.title, "uid": board.uid, "tags": ["corridor"], "schemaVersion": 39,
         "version": 1, "editable": True, "refresh": "15s",
@@ -164,7 +164,8 @@ def made(board: Board) -> dict[str, Any]:
         "templating": {"list": [source, *map(_choice, board.chosen_by)]},
         "annotations": {"list": []}, "links": [
             {"type": "dashboards", "tags": ["corridor"], "title": "Corridor", "asDropdown": True,
-             "includeVars": True, "keepTime": True}
+             "includeVars": True, "keepTime": True, "targetBlank": False, "url": "", "tooltip": "",
+             "icon": "external link"}
         ],
         "panels": panels,
     }  # fmt: skip

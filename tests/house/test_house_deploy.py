@@ -70,7 +70,7 @@ def queries() -> list[str]:
         for target in panel["targets"]
     ]
     chosen = [one for board in BOARDS.values() for one in board["templating"]["list"]]
-    return found + [one["definition"] for one in chosen if one["type"] == "query"]
+    return found + [one["query"]["query"] for one in chosen if one["type"] == "query"]
 
 
 def expressions() -> list[str]:

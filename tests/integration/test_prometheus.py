@@ -78,8 +78,8 @@ def free_port() -> int:
 class Asked:
     """The API of a running Prometheus."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
+    def __init__(self, http: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
+        self._http, self._process = http, process
 
     async def get(self, path: str, **parameters: str) -> Any:
         """What it answers; None while it is not there yet."""
@@ -96,6 +96,7 @@ class Asked:
                 found = await self.get(path, **parameters)
                 if found is not None and holds(found):
                     return found
+                assert self._process.returncode is None, "Prometheus ended by itself"
                 await asyncio.sleep(0.1)
 
 
@@ -110,9 +111,10 @@ async def running(program: str, config: Path, folder: Path) -> AsyncIterator[Ask
     )  # fmt: skip
     try:
         async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as http:
-            yield Asked(http)
+            yield Asked(http, process)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         _, said = await process.communicate()
     assert b"level=error" not in said, said.decode()
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the system packages that some tests use, on Debian and Ubuntu as root: promtool, which
-# checks alert rules and names of metrics; PostgreSQL's server, of which tests start their own; and
+# Installs the system packages that some tests use, on Debian and Ubuntu as root: Prometheus, of which
+# tests start their own, with promtool, which checks alert rules and names of metrics; PostgreSQL's server, of which tests start their own; and
 # Slurm with what it needs, of which tests/testbed/slurm/up.sh starts a whole cluster.
 # Without them those tests are skipped and say so; CI installs them first, and takes a skipped test
 # for a failed one.
@@ -12,7 +12,9 @@ set -euo pipefail
 wanted=${1:-all}
 packages=()
 if [[ $wanted == all ]]; then
-    command -v promtool >/dev/null || packages+=(prometheus)
+    if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
+        packages+=(prometheus)
+    fi
     # Debian keeps the server's programs off the PATH, in a folder for each version.
     if ! command -v pg_ctl >/dev/null && ! compgen -G "/usr/lib/postgresql/*/bin/pg_ctl" >/dev/null; then
         packages+=(postgresql)
