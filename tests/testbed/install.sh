@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the system packages that some tests use, on Debian and Ubuntu as root: Prometheus, of which
-# tests start their own, with promtool, which checks alert rules and names of metrics; PostgreSQL's server, of which tests start their own; and
-# Slurm with what it needs, of which tests/testbed/slurm/up.sh starts a whole cluster.
+# Installs the system packages that some tests use, on Debian and Ubuntu as root: Prometheus and
+# PostgreSQL's server, of which tests start their own; promtool, which comes with Prometheus and checks
+# alert rules and names of metrics; and Slurm with what it needs, of which tests/testbed/slurm/up.sh starts a whole cluster.
 # Without them those tests are skipped and say so; CI installs them first, and takes a skipped test
 # for a failed one.
 #
