@@ -86,21 +86,35 @@ class Node:
 
     def kill(self) -> None:
         """Kill all of it at once."""
-        while found := members(self.session):
-            for pid, _ in found:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        while members(self.session):
+            self._signal(signal.SIGKILL)
             self.process.poll()
             time.sleep(0.01)
         self.process.wait()
 
+    @property
+    def lives(self) -> bool:
+        """Whether it is still of the cluster, as far as it knows."""
+        return any("raylet/raylet " in command for _, command in members(self.session))
+
     def cut(self) -> None:
-        """Cut its wire; needs a namespace."""
-        _ip("link", "set", self.wire, "down")
+        """Cut its wire; without one of its own it is stopped, which is as silent."""
+        if self.wire:
+            _ip("link", "set", self.wire, "down")
+        else:
+            self._signal(signal.SIGSTOP)
 
     def mend(self) -> None:
-        """Mend its wire."""
-        _ip("link", "set", self.wire, "up")
+        """Undo ``cut``."""
+        if self.wire:
+            _ip("link", "set", self.wire, "up")
+        else:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for pid, _ in members(self.session):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 @dataclass
@@ -176,6 +190,16 @@ class Cluster:
         _ip("-n", space, "route", "add", "default", "via", f"{self.net}.1")
         _ip("link", "set", wire, "master", self.name, "up")
         return space, wire
+
+    def restore(self) -> None:
+        """Bring back what is dead or cut; without its head all of it is."""
+        lost = [node for node in self.nodes if not node.lives]
+        if self.nodes[0] in lost:
+            lost = list(self.nodes)
+        for node in lost:
+            node.kill()
+            node.mend()
+            self.add(node.number).wait_started()
 
     def close(self) -> None:
         """End all nodes and take the network away."""

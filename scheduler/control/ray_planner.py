@@ -208,7 +208,7 @@ class Driver:
 
         def made(body: type, number: int, name: str, *given: Any) -> Any:
             node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                nodes[number % len(nodes)], soft=True
+                nodes[number % len(nodes)], soft=False
             )
             actor = ray.remote(num_cpus=0, concurrency_groups={_BEAT: 1})(body)
             named = actor.options(name=f"{name}-{term}", scheduling_strategy=node)

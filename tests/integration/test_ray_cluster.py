@@ -61,7 +61,7 @@ async def digest(planner: RayPlanner | None) -> str:
 
 async def spread_over(cluster: Cluster, nodes: int) -> None:
     """Wait until all shards are seen, on so many nodes."""
-    async with asyncio.timeout(60):  # Ray writes their names when it gets to it
+    async with asyncio.timeout(180):  # Ray writes their names when it gets to it
         while True:
             found = [len(node.actors("ShardActor")) for node in cluster.nodes]
             if sum(found) == SHARDS and sum(map(bool, found)) == nodes:
