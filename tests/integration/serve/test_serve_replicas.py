@@ -24,6 +24,7 @@ from tests.postgres import Postgres
 
 CENTER, ENTERPRISE = "wuhan-sc", "sample-wuhan-1"
 TIMEOUT_S = 60
+TLS = Path(__file__).parents[2] / "data/tls"
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +150,22 @@ async def test_what_only_the_leader_knows_a_follower_has_answered_by_it(
         problem = problem_of(caught.value)
         assert problem is not None
         assert problem.reason == "NOT_FOUND"
+
+
+async def test_replicas_speak_tls_with_each_other_where_callers_do(
+    replica: Any, serve: Any
+) -> None:
+    cert, key = str(TLS / "cert.pem"), str(TLS / "key.pem")
+    tls = {"server.tls_cert": cert, "server.tls_key": key, "server.peers_ca": cert}
+    made = replica(**tls)
+    async with (
+        serve(made) as (first, _),
+        serve(replica(**tls)) as (second, _),
+        AsyncClient(second.address, made.token, tls_ca=cert) as client,
+    ):
+        assert (leads(first), leads(second)) == (True, False)
+        shown = await client.centers.GetCenter(center_pb.GetCenterRequest(center=CENTER))
+        assert shown.center.health_detail == first.loop.centers.status(CENTER).detail
 
 
 async def test_without_a_leader_its_knowledge_is_unavailable_and_all_else_goes_on(
