@@ -10,6 +10,7 @@ from benchmarks import (
     moving,
     planning,
     queue_depth,
+    ray_faults,
     replaying,
     replicas,
     slurm,
@@ -36,4 +37,5 @@ ALL: Mapping[str, Benchmark] = {
     "agent": agents.run,
     "queue": queue_depth.run,
     "replicas": replicas.run,
+    "ray": ray_faults.run,
 }

@@ -65,6 +65,7 @@ class Node:
     wire: str
     folder: Path
     process: "subprocess.Popen[bytes]"
+    was_cut: bool = False
 
     @property
     def session(self) -> int:
@@ -99,6 +100,7 @@ class Node:
 
     def cut(self) -> None:
         """Cut its wire; without one of its own it is stopped, which is as silent."""
+        self.was_cut = True
         if self.wire:
             _ip("link", "set", self.wire, "down")
         else:
@@ -192,8 +194,11 @@ class Cluster:
         return space, wire
 
     def restore(self) -> None:
-        """Bring back what is dead or cut; without its head all of it is."""
-        lost = [node for node in self.nodes if not node.lives]
+        """Bring back what is dead or was cut: Ray takes no node again that it gave up.
+
+        Without its head all of it is dead.
+        """
+        lost = [node for node in self.nodes if node.was_cut or not node.lives]
         if self.nodes[0] in lost:
             lost = list(self.nodes)
         for node in lost:

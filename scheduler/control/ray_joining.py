@@ -12,8 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -25,6 +26,8 @@ _NODE_TIMEOUT_S: Final = 90.0
 _LOOK_S: Final = 0.05
 #: What ``ray start`` says when its node has joined.
 STARTED: Final = "Ray runtime started"
+#: A resource that the head alone has.
+_IS_HEAD: Final = "node:__internal_head__"
 #: Of shared memory that Ray takes on each node: what goes through it is small.
 OBJECT_STORE_BYTES: Final = 128 << 20
 #: Ray's own program, which ends with who started it, however that ends (PR_SET_PDEATHSIG, SIGKILL).
@@ -154,3 +157,19 @@ def start_node(cluster: str, address: str, folder: str) -> None:
             last = " ".join(told.split())[-200:]
             raise CannotJoin(f"this machine could not join the Ray cluster at {cluster}: {last}")
         time.sleep(_LOOK_S)
+
+
+def places(nodes: Sequence[Mapping[str, Any]], count: int) -> list[str]:
+    """Return the nodes for so many actors, by id; ``nodes`` are as ``ray.nodes()`` gives them.
+
+    Workers come before the head; a node without processors, as ours, is for none. Raises
+    ``CannotJoin`` if there is no other.
+    """
+    found = sorted(
+        (_IS_HEAD in node["Resources"], str(node["NodeID"]))
+        for node in nodes
+        if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+    )
+    if not found:
+        raise CannotJoin("no node of the Ray cluster has a processor")
+    return [found[number % len(found)][1] for number in range(count)]

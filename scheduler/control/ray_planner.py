@@ -200,23 +200,23 @@ class Driver:
         await asyncio.to_thread(self._make, settings)
 
     def _make(self, settings: LoopSettings) -> None:
-        """Make the actors, each on the next node."""
+        """Make the actors, each on a node of its own as far as there are so many."""
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        nodes = _nodes()
+        places = ray_joining.places(ray.nodes(), settings.shards + 1)
         term = secrets.token_hex(4)  # actors of another term may still be there
 
-        def made(body: type, number: int, name: str, *given: Any) -> Any:
-            node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                nodes[number % len(nodes)], soft=False
-            )
+        def made(body: type, place: str, name: str, *given: Any) -> Any:
+            # A mere wish (soft) is not heeded for a node that has just joined.
+            node = NodeAffinitySchedulingStrategy(place, soft=False)
             actor = ray.remote(num_cpus=0, concurrency_groups={_BEAT: 1})(body)
             named = actor.options(name=f"{name}-{term}", scheduling_strategy=node)
             self._actors.append(named.remote(*given))
             return self._actors[-1]
 
-        shards = [made(ShardActor, one + 1, f"shard-{one}") for one in range(settings.shards)]
-        root = made(RootActor, 0, "root", settings.policy, shards)
+        shards = [made(ShardActor, at, f"shard-{one}") for one, at in enumerate(places[1:])]
+        root = made(RootActor, places[0], "root", settings.policy, shards)
         codes = ray.get([one.code.remote() for one in self._actors], timeout=_START_TIMEOUT_S)
         if set(codes) != {code_digest()}:
             raise CannotJoin("nodes of the Ray cluster have another version of Corridor than this")
@@ -258,21 +258,6 @@ class Driver:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
         ray.shutdown()
-
-
-def _nodes() -> list[str]:
-    """The nodes for actors, workers first; ours has no processors, and is for none."""
-    import ray
-
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    found = sorted(
-        ("node:__internal_head__" in node["Resources"], node["NodeID"])
-        for node in alive
-        if node["Resources"].get("CPU", 0) > 0
-    )
-    if not found:
-        raise CannotJoin("no node of the Ray cluster has a processor")
-    return [node for _, node in found]
 
 
 def _connect(settings: LoopSettings, folder: str) -> str:

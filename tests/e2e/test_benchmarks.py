@@ -25,6 +25,7 @@ FIGURES = {
     "agent": 4,
     "queue": 10,
     "replicas": 17,
+    "ray": 12,
 }
 
 

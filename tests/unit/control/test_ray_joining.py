@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -93,6 +94,19 @@ def test_a_service_has_a_token_in_its_data_directory_and_an_address_with_a_port(
     for wrong in ("auto", "ray://head:10001", "head"):
         with pytest.raises(BadConfig, match=r"planner\.ray_address must be host:port"):
             openers.loop_settings(load_settings(None, {}, {"planner.ray_address": wrong}))
+
+
+def test_actors_are_spread_over_nodes_with_processors_the_head_last() -> None:
+    def node(name: str, alive: bool = True, **resources: float) -> dict[str, Any]:
+        return {"NodeID": name, "Alive": alive, "Resources": resources}
+
+    head, ours = node("a", CPU=2), node("b", memory=1)
+    head["Resources"]["node:__internal_head__"] = 1.0
+    nodes = [head, ours, node("d", CPU=1), node("c", CPU=1), node("e", alive=False, CPU=1)]
+    assert ray_joining.places(nodes, 4) == ["c", "d", "a", "c"]
+    assert ray_joining.places([head, ours], 3) == ["a", "a", "a"]
+    with pytest.raises(CannotJoin, match="no node of the Ray cluster has a processor"):
+        ray_joining.places([ours, node("z", CPU=0)], 1)
 
 
 async def mute_planner() -> RayPlanner:
