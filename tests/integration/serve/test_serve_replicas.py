@@ -168,6 +168,18 @@ async def test_replicas_speak_tls_with_each_other_where_callers_do(
         assert shown.center.health_detail == first.loop.centers.status(CENTER).detail
 
 
+async def test_a_leader_that_cannot_be_reached_is_named(replica: Any, serve: Any) -> None:
+    async with serve(replica()) as (first, _), serve(replica()) as (second, client):
+        [job_id] = await submit(client, "one")
+        await first._serving.drain(0.0)  # it leads on, and nobody can call it
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.jobs.ExplainJob(pb.ExplainJobRequest(job_id=job_id), timeout=30.0)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        told = f"the replica that leads, {first.address}, does not answer"
+        assert told in (caught.value.details() or "")
+        assert not leads(second)
+
+
 async def test_without_a_leader_its_knowledge_is_unavailable_and_all_else_goes_on(
     replica: Any, serve: Any
 ) -> None:
