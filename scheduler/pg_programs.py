@@ -8,8 +8,9 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from scheduler.errors import CorridorError
@@ -77,12 +78,16 @@ def _run(program: Path, url: str, *arguments: str) -> None:
     environment = dict(os.environ)
     command = [str(program), "--no-password" if url else "--verbose", *arguments]
     if url:
-        parsed = make_url(url).set(drivername="postgresql")
-        if parsed.password is not None:
-            environment["PGPASSWORD"] = str(parsed.password)
-        # ``set`` takes None for what is to stay as it is.
-        bare = parsed._replace(password=None).render_as_string(hide_password=False)
-        command.insert(1, f"--dbname={bare}")
+        parsed = make_url(url)
+        given: dict[str, Any] = {
+            **parsed.translate_connect_args(database="dbname", username="user"),
+            **parsed.query,
+        }
+        password = given.pop("password", None)
+        if password is not None:
+            environment["PGPASSWORD"] = str(password)
+        # Not as a URL: libpq takes a plus in one for a plus, where others mean a space.
+        command.insert(1, f"--dbname={make_conninfo('', **given)}")
     try:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -16,13 +16,14 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.principal import EVERYTHING
 from scheduler.pg_programs import NoProgram
 from scheduler.settings import Settings
-from scheduler.store import backups, feed, funds, leader, migrate, seed
+from scheduler.store import backups, feed, funds, guards, leader, migrate, seed
 from scheduler.store.backups import Contents
 from scheduler.store.database import Database, open_engine
 from scheduler.store.feed import EventRow
 from scheduler.store.leader import Candidate
 from scheduler.store.lock import DataInUse, DataLock
 from tests import first_release
+from tests.postgres import Postgres
 from tests.stores import SqliteStores, Stores
 
 NOW_MS = 1_790_000_000_000
@@ -273,6 +274,17 @@ def test_a_database_of_an_older_revision_is_copied_and_brought_up_later(
     engine.dispose()
 
 
+def test_who_serves_may_back_up(postgres: Postgres, tmp_path: Path) -> None:
+    """With the rights of the service's role and no others."""
+    url = postgres.url(postgres.migrated())
+    with closing(Database(url)) as db:
+        db.write_future(lambda c: seed.load(c, seed.DATA, NOW_MS)).result()
+    as_service = f"{url}&options=-c%20role%3D{guards.SERVICE_ROLE}"
+    made = backing_up.back_up(settings_of(as_service, tmp_path), tmp_path / "backup")
+    assert made.checked.problems == []
+    assert made.contents.tables["city"] == 5
+
+
 # --- one database alone ---------------------------------------------------------------------------
 
 
@@ -353,9 +365,9 @@ def test_a_password_is_not_on_the_command_line(tmp_path: Path) -> None:
         "utf-8",
     )
     program.chmod(0o755)
-    url = "postgresql+psycopg://u:s%20cret@db/c?host=/x"
+    url = "postgresql+psycopg://u:s%20cret@/c?host=/x"
     with pytest.raises(NoProgram, match="pg_restore failed: no room"):
         pg_programs.restore(tmp_path, url, tmp_path / "file")
     said = (tmp_path / "said").read_text("utf-8")
-    assert said.startswith("s cret --dbname=postgresql://u@db/c?host=%2Fx --no-password ")
+    assert said.startswith("s cret --dbname=dbname=c user=u host=/x --no-password ")
     assert said.count("cret") == 1
