@@ -335,6 +335,18 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "the token was revoked; ask who gave it for a new one",
         "令牌已被吊销；请向签发者索取新令牌",
     ),
+    "reason.RATE_LIMITED": (
+        "you ask too much at a time; try again later",
+        "请求过于频繁，请稍后再试",
+    ),
+    "reason.ROLE_NOT_MAPPED": (
+        "your login gives no role here",
+        "您的登录在本系统中没有对应的角色",
+    ),
+    "reason.HOME_NOT_KNOWN": (
+        "the city or enterprise of your login is not known here",
+        "本系统中没有您登录所属的城市或企业",
+    ),
     "reason.ROLE_NOT_ALLOWED": (
         "your role does not allow this",
         "您的角色无权执行此操作",
