@@ -10,7 +10,6 @@ reads its rich details.
 """
 
 import asyncio
-import ipaddress
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
@@ -27,6 +26,10 @@ from corridor.v1.quota_service_pb2_grpc import QuotaServiceStub
 from corridor.v1.subsidy_service_pb2_grpc import SubsidyServiceStub
 from grpc_status import rpc_status
 
+from scheduler.addresses import DEFAULT_PORT as DEFAULT_PORT
+from scheduler.addresses import is_loopback as is_loopback
+from scheduler.addresses import split_address as split_address
+from scheduler.addresses import target_of
 from scheduler.problem import Problem as Problem
 from scheduler.problem import problem_of as problem_of
 
@@ -37,7 +40,6 @@ if TYPE_CHECKING:  # they exist only in the stubs of mypy-protobuf
     from corridor.v1.quota_service_pb2_grpc import QuotaServiceAsyncStub
     from corridor.v1.subsidy_service_pb2_grpc import SubsidyServiceAsyncStub
 
-DEFAULT_PORT: Final = 7443
 MESSAGE_MAX_BYTES: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 30.0
 #: How long ``watch`` tries to get a lost stream back, and the pauses between its tries.
@@ -109,7 +111,6 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 15_000),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     # A call whose message does not fit into this buffer would not be repeated.
     ("grpc.per_rpc_retry_buffer_size", MESSAGE_MAX_BYTES),
     # Not min_reconnect_backoff_ms: that is also how long an attempt to connect may take.
@@ -120,6 +121,21 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 
 #: A token, or what gives one for each call, where tokens are renewed.
 Token = str | Callable[[], str] | None
+_ALONE: Final = (("grpc.service_config", json.dumps(_SERVICE_CONFIG)),)
+#: Of several replicas each is called in turn; one that says that it does not serve, or that does
+#: not answer, is left out until it does. What is repeated goes to another one.
+_SHARED: Final = (
+    (
+        "grpc.service_config",
+        json.dumps(
+            {
+                "loadBalancingConfig": [{"round_robin": {}}],
+                "healthCheckConfig": {"serviceName": ""},
+                **_SERVICE_CONFIG,
+            }
+        ),
+    ),
+)
 
 
 class _Channel:
@@ -158,27 +174,6 @@ class _Channel:
         return invoke
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name or address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Return (host, port) of ``host``, ``host:port`` or ``[v6]:port``; raises ``ValueError``."""
-    host, colon, port = address.rpartition(":")
-    if not colon or address.endswith("]") or (":" in host and not host.endswith("]")):
-        host, port = address, str(DEFAULT_PORT)
-    host = host.strip("[]")
-    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise ValueError(f"{address!r} is not an address; give HOST or HOST:PORT")
-    return host, int(port)
-
-
 def _channel(
     make_plain: Callable[..., Any],
     make_secure: Callable[..., Any],
@@ -187,31 +182,36 @@ def _channel(
     insecure: bool,
     options: Sequence[tuple[str, Any]],
     identity: tuple[bytes, bytes] | None = None,
+    tls_name: str | None = None,
 ) -> Any:
-    host, port = split_address(address)
-    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    loopback = is_loopback(host)
+    where = target_of(address, tls_name)
     # Of equal names the first counts.
-    chosen = (*options, *_OPTIONS, *((("grpc.enable_http_proxy", 0),) if loopback else ()))
-    if tls_ca is None and identity is None and (insecure or loopback):
-        return make_plain(target, options=chosen)
+    chosen = [*options, *(_SHARED if where.is_shared else _ALONE), *_OPTIONS]
+    if where.is_loopback:
+        chosen.append(("grpc.enable_http_proxy", 0))
+    if tls_ca is None and identity is None and (insecure or where.is_loopback):
+        return make_plain(where.target, options=chosen)
+    if where.tls_name:
+        chosen.append(("grpc.default_authority", where.tls_name))
     roots = None if tls_ca is None else Path(tls_ca).read_bytes()
     key, cert = identity or (None, None)
-    return make_secure(target, grpc.ssl_channel_credentials(roots, key, cert), options=chosen)
+    return make_secure(where.target, grpc.ssl_channel_credentials(roots, key, cert), options=chosen)
 
 
 def open_channel(
     address: str,
     tls_ca: str | Path | None = None,
     identity: tuple[bytes, bytes] | None = None,
+    tls_name: str | None = None,
 ) -> grpc.aio.Channel:
     """Return a channel as ``AsyncClient`` has it, without a token: plain text to loopback only.
 
     ``identity`` is a key and its certificate, as PEM, to show who calls.
     """
     return _channel(  # type: ignore[no-any-return]
-        grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, False, (), identity
-    )
+        grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, False, (), identity,
+        tls_name,
+    )  # fmt: skip
 
 
 def _metadata(token: Token) -> Callable[[], tuple[tuple[str, str], ...]]:
@@ -268,11 +268,14 @@ def _say_nothing(error: grpc.RpcError) -> None:
 class Client:
     """The blocking client; close it, or use it in a ``with`` statement. Threads may share it.
 
-    ``address`` is ``host:port`` or ``host`` (port 7443). It speaks TLS, trusting ``tls_ca`` (a
-    PEM file) or the system's authorities, but plain text to loopback without ``tls_ca`` and where
-    ``insecure`` says so. ``timeout_s`` is the deadline of calls that name none, in seconds;
-    ``options`` are further gRPC channel options. Raises ``ValueError`` for a malformed address
-    and ``OSError`` if ``tls_ca`` cannot be read.
+    ``address`` is ``host:port`` or ``host`` (port 7443), or several of replicas with commas
+    between; a name may have several records. Calls go to all that serve in turn, and those that may
+    be repeated go to another one when theirs is lost. It speaks TLS, trusting ``tls_ca`` (a PEM
+    file) or the system's authorities, but plain text to loopback without ``tls_ca`` and where
+    ``insecure`` says so; ``tls_name`` is the name that all certificates have, by default the host
+    of the first of several addresses. ``timeout_s`` is the deadline of calls that name none, in
+    seconds; ``options`` are further gRPC channel options. Raises ``ValueError`` for a malformed
+    address and ``OSError`` if ``tls_ca`` cannot be read.
     """
 
     def __init__(
@@ -283,11 +286,13 @@ class Client:
         tls_ca: str | Path | None = None,
         timeout_s: float = TIMEOUT_S,
         insecure: bool = False,
+        tls_name: str | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self.channel: grpc.Channel = _channel(
-            grpc.insecure_channel, grpc.secure_channel, address, tls_ca, insecure, options
-        )
+            grpc.insecure_channel, grpc.secure_channel, address, tls_ca, insecure, options,
+            tls_name=tls_name,
+        )  # fmt: skip
         ours: Any = _Channel(self.channel, _metadata(token), timeout_s)
         self.jobs: JobServiceStub = JobServiceStub(ours)
         self.quotas: QuotaServiceStub = QuotaServiceStub(ours)
@@ -349,11 +354,13 @@ class AsyncClient:
         tls_ca: str | Path | None = None,
         timeout_s: float = TIMEOUT_S,
         insecure: bool = False,
+        tls_name: str | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self.channel: grpc.aio.Channel = _channel(
-            grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, insecure, options
-        )
+            grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, insecure, options,
+            tls_name=tls_name,
+        )  # fmt: skip
         ours: Any = _Channel(self.channel, _metadata(token), timeout_s)
         self.jobs: JobServiceAsyncStub = JobServiceStub(ours)
         self.quotas: QuotaServiceAsyncStub = QuotaServiceStub(ours)

@@ -18,6 +18,7 @@ from corridor.v1.adapter_service_pb2_grpc import AdapterServiceStub
 from adapters.agent import words
 from adapters.agent.core import Agent
 from adapters.agent.speaking import Ended, Speaker, SpeakSettings
+from scheduler.addresses import LookUp, each_record, look_up
 from scheduler.client import open_channel
 from scheduler.rpc import agent_messages as messages
 
@@ -79,18 +80,24 @@ class Link:
         speak: SpeakSettings | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
+        look_up: LookUp = look_up,
     ) -> None:
         self._agent, self._settings, self._version = agent, settings, version
         self._speak, self._pause, self._draw = speak, pause, draw
+        self._look_up = look_up
         #: Set while a scheduler has the agent.
         self.connected = asyncio.Event()
 
     async def dial_forever(self) -> None:
-        """Dial each address in turn; after a round in which nobody answered, wait."""
+        """Dial each address in turn until one leads; after a round in which none did, wait.
+
+        Of a name with several records each is an address, and they are looked up for each round.
+        """
         pause_s, turn = self._settings.pause_min_s, 0
+        servers = await self._addresses()
         while True:
-            address = self._settings.servers[turn % len(self._settings.servers)]
-            ended = await self.dial_once(address)
+            address, tls_name = servers[turn % len(servers)]
+            ended = await self.dial_once(address, tls_name or None)
             log.log(
                 40 if ended.lasting else 30 if ended.welcomed else 20,
                 "disconnected" if ended.welcomed else "not_connected",
@@ -99,18 +106,29 @@ class Link:
             turn += 1  # also if it led until now: it may be stopped, and take calls all the same
             if ended.welcomed:
                 pause_s = self._settings.pause_min_s
-            elif turn % len(self._settings.servers) and not ended.lasting:
+            elif turn % len(servers) and not ended.lasting:
                 continue
             if ended.lasting:
                 pause_s = self._settings.pause_max_s
             await self._pause(pause_s * (0.5 + self._draw() / 2))
             pause_s = min(pause_s * 2, self._settings.pause_max_s)
+            if not turn % len(servers):
+                servers, turn = await self._addresses(), 0
 
-    async def dial_once(self, address: str) -> Dialed:
+    async def _addresses(self) -> list[tuple[str, str]]:
+        """Return all addresses there are now, with the names that their certificates have."""
+        loop = asyncio.get_running_loop()
+        found: dict[tuple[str, str], None] = {}
+        for server in self._settings.servers:
+            for one in await loop.run_in_executor(None, each_record, server, self._look_up):
+                found[one] = None
+        return list(found)
+
+    async def dial_once(self, address: str, tls_name: str | None = None) -> Dialed:
         """Speak with the scheduler at an address until that ends; never raises for what it says."""
         try:
             metadata = (("authorization", f"Bearer {self._token()}"),)
-            channel = open_channel(address, self._settings.tls_ca, self._identity())
+            channel = open_channel(address, self._settings.tls_ca, self._identity(), tls_name)
         except (BadToken, OSError, ValueError) as error:
             return Dialed(False, True, str(error))
         outgoing: asyncio.Queue[words.FromAgent | None] = asyncio.Queue()

@@ -22,8 +22,8 @@ from adapters.agent.remote import KIND
 from adapters.contract import CenterAdapter
 from adapters.gate import Gate, GateSettings
 from scheduler import __version__
+from scheduler.addresses import split_address
 from scheduler.agent.link import Link, LinkSettings
-from scheduler.client import split_address
 from scheduler.clock import WallClock
 from scheduler.config import BadConfig
 from scheduler.domain.ids import center_name

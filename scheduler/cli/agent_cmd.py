@@ -51,7 +51,8 @@ def agent(
         typer.Option(
             "--server",
             metavar="HOST:PORT",
-            help="The service to dial; give it again for each further address to try in turn.",
+            help="The service to dial; several with commas between, or given again, are tried in"
+            " turn until one leads.",
         ),
     ],
     token_file: Annotated[
@@ -94,12 +95,22 @@ def agent(
     """
     with server_packages("agent"):
         from scheduler import logs
+        from scheduler.addresses import each_given
         from scheduler.agent.process import AgentOptions
 
     if log_level not in ("debug", "info", "warning", "error"):
         end("agent", f"--log-level is debug, info, warning or error, not {log_level!r}", 2)
     logs.set_up("json" if as_json else "auto", log_level)
-    options = AgentOptions(center, centers, tuple(server), token_file, state_dir, ca, cert, key)
+    options = AgentOptions(
+        center,
+        centers,
+        each_given(server),
+        token_file,
+        state_dir,
+        ca,
+        cert,
+        key,
+    )
     raise typer.Exit(run(options))
 
 

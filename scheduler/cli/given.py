@@ -9,7 +9,12 @@ PANEL: Final = "Connection"
 
 Server = Annotated[
     str | None,
-    typer.Option("--server", metavar="HOST:PORT", help="The service.", rich_help_panel=PANEL),
+    typer.Option(
+        "--server",
+        metavar="HOST:PORT",
+        help="The service; several replicas with commas.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Lang = Annotated[
     str | None,

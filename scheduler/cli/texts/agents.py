@@ -25,9 +25,8 @@ HELP: Final[dict[str, str]] = {
     "Centers file with that center's kind and settings; it stays on this machine.": (
         "写有该中心类型与设置的中心文件；只留在本机。"
     ),
-    "The service to dial; give it again for each further address to try in turn.": (
-        "要连接的服务；可重复给出，依次尝试。"
-    ),
+    "The service to dial; several with commas between, or given again, are tried in turn until"
+    " one leads.": "要连接的服务；多个地址用逗号分隔或重复给出，依次尝试，直到连上主副本。",
     "File with a token of role agent and of this center; read again at each dial.": (
         "该中心 agent 角色令牌的文件；每次连接时重新读取。"
     ),

@@ -54,7 +54,7 @@ HELP: Final[dict[str, str]] = {
     "Service": "服务",
     "Planning": "规划",
     # Options that all have.
-    "The service.": "服务的地址。",
+    "The service; several replicas with commas.": "服务的地址；多个副本用逗号分隔。",
     "A profile to use.": "使用哪个配置。",
     "Language of the output.": "输出的语言。",
     "Print JSON; errors too.": "输出 JSON，错误亦然。",
