@@ -66,7 +66,7 @@ lint: $(READY_DEV) ## Check style, types, boundaries and protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy proto/tools/generate.py proto/tools/check.py deploy/native.py deploy/audit.py
+	$(BIN)/mypy proto/tools/generate.py proto/tools/check.py deploy/native.py deploy/audit.py deploy/kubernetes/rules.py
 	$(BIN)/lint-imports
 	$(BIN)/python proto/tools/generate.py --check
 	$(BIN)/python proto/tools/check.py

