@@ -74,7 +74,8 @@ def forget_events(connection: Connection, epoch: int, before_ms: int) -> int:
     known = kept(connection)
     connection.exec_driver_sql(
         f"DELETE FROM event WHERE seq > {known.events_upto_seq} AND seq <= {seq}"
-        f" AND kind NOT IN {_WITH_JOBS} AND NOT EXISTS (SELECT 1 FROM job j WHERE j.uid = event.job_uid"
+        f" AND kind NOT IN {_WITH_JOBS}"
+        " AND NOT EXISTS (SELECT 1 FROM job j WHERE j.uid = event.job_uid"
         f" AND NOT ({_OVER}))"
     )
     _keep(connection, known._replace(events_upto_seq=seq, events_upto_ms=at_ms))
