@@ -2,6 +2,9 @@
 
 import asyncio
 import hashlib
+import os
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from scheduler.control.settings import LoopSettings
 from scheduler.placement.core import PlanningCore
 from scheduler.placement.model import CORRIDOR
 from tests.integration.test_planner_on_ray import NOW_MS, Days
-from tests.ray_nodes import Cluster, running
+from tests.ray_nodes import Cluster, members, running
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -109,3 +112,22 @@ async def test_a_wrong_token_is_told_of_before_ray_is_asked(
     wanted = "does not know the token of planner.ray_token_file" if shown else "cannot read"
     with pytest.raises(PlannerAway, match=wanted):
         await RayPlanner.open(wrong)
+
+
+def wait_for_the_end(session: int) -> None:
+    end_s = time.monotonic() + 60
+    while found := members(session):
+        assert time.monotonic() < end_s, found
+        time.sleep(0.05)
+
+
+async def test_its_node_ends_with_the_child_however_that_ends(cluster: Cluster) -> None:
+    planner = await RayPlanner.open(settings_for(cluster))
+    session = planner._process.pid
+    try:
+        assert any("raylet/raylet " in command for _, command in members(session))
+        os.kill(session, signal.SIGKILL)
+        await asyncio.to_thread(wait_for_the_end, session)
+    finally:
+        await planner.close()
+    assert not await asyncio.to_thread(os.path.exists, planner._folder)
