@@ -73,7 +73,7 @@ def test_the_image_runs_as_nobody_special_and_has_no_secrets_and_no_tools() -> N
 
 
 def test_what_the_image_copies_is_there_and_is_let_in() -> None:
-    kept = (CONTAINERFILE.parent / "Containerfile.containerignore").read_text("utf-8").split()
+    kept = (CONTAINERFILE.parent / "Containerfile.dockerignore").read_text("utf-8").split()
     for name, words in instructions():
         if name == "COPY" and "--from" not in words:
             for source in words.split()[:-1]:
