@@ -23,6 +23,23 @@ def register(app: typer.Typer) -> None:
     app.command("agent", rich_help_panel="Service")(agent)
 
 
+_Server = Annotated[
+    list[str],
+    typer.Option(
+        "--server",
+        metavar="HOST:PORT",
+        help="The service to dial; several with commas between, or given again, are tried in"
+        " turn until one leads.",
+    ),
+]
+_TokenFile = Annotated[
+    Path,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="File with a token of role agent and of this center; read again at each dial.",
+    ),
+]
 _Cert = Annotated[
     Path | None,
     typer.Option(
@@ -46,23 +63,8 @@ def agent(
             help="Centers file with that center's kind and settings; it stays on this machine.",
         ),
     ],
-    server: Annotated[
-        list[str],
-        typer.Option(
-            "--server",
-            metavar="HOST:PORT",
-            help="The service to dial; several with commas between, or given again, are tried in"
-            " turn until one leads.",
-        ),
-    ],
-    token_file: Annotated[
-        Path,
-        typer.Option(
-            "--token-file",
-            metavar="FILE",
-            help="File with a token of role agent and of this center; read again at each dial.",
-        ),
-    ],
+    server: _Server,
+    token_file: _TokenFile,
     ca: Annotated[
         Path | None,
         typer.Option(
