@@ -199,6 +199,14 @@ class PlannerHost:
     async def load(self) -> int:
         """Give the planner a new snapshot; returns its revision."""
         async with self._lock:
+            return await self._fill()
+
+    async def _fill(self) -> int:
+        """Fill the planner, or one in process if it is away."""
+        try:
+            return await self._load()
+        except PlannerAway as error:
+            self._fall_back(error)
             return await self._load()
 
     async def _load(self, into: PlannerBackend | None = None) -> int:
@@ -221,13 +229,13 @@ class PlannerHost:
         """Tell what changed and plan; a planner that is away or behind is replaced or refilled."""
         async with self._lock:
             if self._ready is not None and await self._move():
-                return await self._plan(self.revision, (), self.revision)
+                before, deltas, after = self.revision, (), self.revision
             if self.revision == before:
                 try:
                     return await self._plan(before, deltas, after)
                 except (PlannerAway, StaleRevision) as error:
                     self._fall_back(error)
-            await self._load()
+            await self._fill()
             return await self._plan(self.revision, (), self.revision)
 
     async def _plan(self, before: int, deltas: Sequence[Delta], after: int) -> Plan:
@@ -265,7 +273,7 @@ class PlannerHost:
     def _fall_back(self, why: Exception) -> None:
         """Plan in process from now on, and raise Ray again."""
         old = self._backend
-        if isinstance(old, LocalPlanner):
+        if self.backend_name == LocalPlanner.name:
             return
         log.warning("planner_away", backend=self.backend_name, error=str(why))
         self._backend = LocalPlanner(self._settings.policy, self._settings.shards)
