@@ -7,6 +7,7 @@ session of its own; all of the session ends with it, and it ends with whoever st
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -218,11 +219,22 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _sweep() -> None:
+    """Take away the networks of runs that were killed; their nodes ended with them."""
+    left = [path.name for path in Path("/run/netns").glob("cr[0-9]*n*")]
+    left += [path.parent.name for path in Path("/sys/class/net").glob("cr[0-9]*/bridge")]
+    for name in left:
+        if not Path("/proc", re.findall(r"\d+", name)[0]).exists():
+            _ip(*(("link", "del") if "n" not in name else ("netns", "del")), name)
+
+
 @contextlib.contextmanager
 def running(workers: int, namespaces: bool | None = None) -> Iterator[Cluster]:
     """Give a cluster of a head and so many workers, each with one processor."""
     folder = Path(tempfile.mkdtemp(prefix="crn-"))  # short: names of sockets are in it
     has = can_have_namespaces() if namespaces is None else namespaces
+    if has:
+        _sweep()
     with contextlib.closing(Cluster(folder, has)) as cluster:
         cluster.add(0).wait_started()
         for node in [cluster.add(one + 1) for one in range(workers)]:
