@@ -54,7 +54,7 @@ class StoreSettings:
     read_timeout_s: float = 600.0
     write_timeout_s: float = 60.0
     lock_timeout_s: float = 30.0
-    idle_timeout_s: float = 60.0
+    idle_timeout_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
