@@ -57,7 +57,7 @@ class StoreLimits:
     read_ms: int = 600_000
     write_ms: int = 60_000
     lock_ms: int = 30_000
-    idle_ms: int = 60_000
+    idle_ms: int = 20_000
 
     def writing(self) -> str:
         """What a connection of PostgreSQL is told that writes from now on."""
