@@ -126,6 +126,7 @@ class Dialect38:
             partition=text(record, "partition"),
             account=text(record, "account"),
             elapsed_s=times.get("elapsed"),
+            eligible_s=times.get("eligible"),
         )
 
     def nodes(self, body: Json) -> list[NodeState]:

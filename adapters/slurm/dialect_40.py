@@ -136,6 +136,7 @@ class Dialect40:
             partition=text(record, "partition"),
             account=text(record, "account"),
             elapsed_s=_value(times.get("elapsed")),
+            eligible_s=_value(times.get("eligible")),
         )
 
     def nodes(self, body: Json) -> list[NodeState]:

@@ -22,7 +22,7 @@ from adapters.errors import Unavailable
 from adapters.slurm import records
 from adapters.slurm.client import SlurmClient
 from adapters.slurm.clock import CenterClock
-from adapters.slurm.identity import Identity, run_of
+from adapters.slurm.identity import Identity, closed_unbegun, run_of
 from adapters.slurm.lookup import LAG_S, Lookup
 from adapters.slurm.records import Diagnosis, Json, NativeJob
 from adapters.slurm.resolving import Resolver
@@ -112,6 +112,7 @@ class Following:
                 self._inventory_s = self._now_s() + self._settings.inventory_s
             else:
                 await self._look()
+            self._lookup.heard()
         except Unavailable as error:
             self._lookup.trouble()
             if not self._accounts:
@@ -163,7 +164,8 @@ class Following:
         return [job for job in ours if run_of(job.name) not in self._table.runs]
 
     def _ours(self, found: Iterable[tuple[NativeJob, Json]]) -> Iterable[tuple[NativeJob, Json]]:
-        return (one for one in found if run_of(one[0].name) and self._identity.owns(one[0]))
+        ours = (one for one in found if run_of(one[0].name) and self._identity.owns(one[0]))
+        return (one for one in ours if not closed_unbegun(one[0]))
 
     # --- the controller ---------------------------------------------------------------------------
 
@@ -173,12 +175,14 @@ class Following:
             return
         try:
             gone = await self._resolver.look_all(entries)
+            gone_ids = {entry.run.run_id for entry in gone}
+            here = [entry for entry in entries if entry.run.run_id not in gone_ids]
+            doubtful = [entry for entry in here if self._is_doubtful(entry)]
+            if doubtful:  # first: of those that are gone it may be that nothing can be said yet
+                await self._resolver.hold_against_accounting(doubtful)
             left = [entry for entry in gone if not self._ended_in_accounting(entry)]
             if left:
                 await self._resolver.resolve([entry.run for entry in left], asked=True)
-            doubtful = [entry for entry in entries if self._is_doubtful(entry)]
-            if doubtful:
-                await self._resolver.hold_against_accounting(doubtful)
         except Unavailable as error:  # of these alone; they are looked at again
             log.warning("runs of %s: %s", self._settings.center, error)
         finally:

@@ -92,6 +92,16 @@ def refused_at_once(job: NativeJob) -> bool:
     return job.state == "FAILED" and job.start_s in (None, job.submit_s) and not job.nodes
 
 
+def closed_unbegun(job: NativeJob) -> bool:
+    """Whether it is the trace of a job that its controller forgot before it began.
+
+    An operator closed it (``sacctmgr show runawayjobs``): it says COMPLETED then, without a start,
+    and ended when it might have begun.
+    """
+    might_s = max(job.submit_s, job.eligible_s or 0)
+    return job.state == "COMPLETED" and job.start_s is None and job.end_s == might_s
+
+
 def by_native(found: Iterable[tuple[NativeJob, Json]]) -> list[Stretches]:
     """Records of accounting by native job, oldest job first.
 
@@ -137,9 +147,9 @@ def preferred(run: RunRef, jobs: Sequence[Stretches]) -> list[Stretches]:
 def named(
     found: Iterable[tuple[NativeJob, Json]], identity: Identity
 ) -> Mapping[str, list[tuple[NativeJob, Json]]]:
-    """Records of accounting by name, ours only, without traces of refused submissions."""
+    """Records of accounting by name, ours only, without traces of what never was a run."""
     by_name: dict[str, list[tuple[NativeJob, Json]]] = {}
     for job, raw in found:
-        if identity.owns(job) and not refused_at_once(job):
+        if identity.owns(job) and not refused_at_once(job) and not closed_unbegun(job):
             by_name.setdefault(job.name, []).append((job, raw))
     return by_name

@@ -26,6 +26,9 @@ _TOLD_EACH_S: Final = 5.0
 _LAG_MOST_S: Final = 600.0
 #: So many messages wait at a busy controller that is well.
 _QUEUE_MAX: Final = 100
+#: No message waits at the controller for so long while accounting answers.
+QUEUED_S: Final = 600.0
+_CONTROLLER, _ACCOUNTING = "controller", "accounting"
 #: A controller that takes so long for its own figures stood still meanwhile.
 _SLOW_S: Final = 3.0
 _NAMES_MAX: Final = 100
@@ -54,6 +57,8 @@ class Lookup:
         self._client, self._clock, self._identity = client, clock, identity
         self._days, self._now_s = accounting_days, now_s
         self._trouble_s = -LAG_S
+        self._ill: set[str] = set()
+        self._drained_s = -LAG_S
         self._opened_s = now_s()
         self._called_s: dict[str, float] = {}
         self._absent: dict[str, float] = {}
@@ -76,6 +81,7 @@ class Lookup:
             except Unavailable:
                 self.trouble()
                 raise
+            self.heard()
             by_name = named(records, self._identity)
             for run in chunk:
                 jobs = preferred(run, by_native(by_name.get(run.name, ())))
@@ -94,12 +100,13 @@ class Lookup:
         if all(run.run_id in self._nowhere for run in runs):
             return
         if said.accounting_queue > _QUEUE_MAX:
-            self.trouble()
+            self._doubt()
             raise Unavailable(
                 f"accounting lags behind: {said.accounting_queue} messages wait at the controller"
             )
         now_s = self._now_s()
         well_s = now_s - self._trouble_s
+        waits = False
         if well_s < LAG_S:
             raise Unavailable(
                 f"accounting is back since {well_s:.1f} s only: it may not know of all jobs yet"
@@ -108,8 +115,15 @@ class Lookup:
             # What was sent before both were well would have been told by now.
             sent_s = self._called_s.get(run.run_id, self._opened_s)
             since_s = self._absent.setdefault(run.run_id, max(self._trouble_s, sent_s))
-            if now_s - since_s >= self.lag_s:
+            told_s = since_s + self.lag_s
+            if now_s >= told_s and (self._drained_s >= told_s or now_s >= since_s + QUEUED_S):
                 self._nowhere.add(run.run_id)
+            waits |= now_s >= told_s and run.run_id not in self._nowhere
+        if waits:
+            raise Unavailable(
+                f"{said.accounting_queue} messages wait at the controller: accounting may be told"
+                " of more jobs by them"
+            )
 
     async def diagnosis(self) -> Diagnosis:
         """How the controller is. One that was away, or stood still, told accounting nothing."""
@@ -117,12 +131,15 @@ class Lookup:
         try:
             said = await self._client.diagnosis()
         except AdapterError:
-            self.trouble()
+            self._trouble(_CONTROLLER)
             raise
         now_s = self._now_s()
         self._clock.heard(said.at_s)
+        self._well(_CONTROLLER)
+        if not said.accounting_queue:
+            self._drained_s = now_s
         if now_s - began_s > _SLOW_S:
-            self.trouble()
+            self._doubt()
         self._counts.append((now_s, said))
         while len(self._counts) > 2 and self._counts[1][0] <= now_s - _LAG_MOST_S:
             self._counts.popleft()
@@ -171,11 +188,34 @@ class Lookup:
         return self._now_s() - max(self._trouble_s, self._opened_s)
 
     @property
+    def queued(self) -> bool:
+        """Whether messages for accounting wait at the controller, as far as it said."""
+        return bool(self._counts) and self._counts[-1][1].accounting_queue > 0
+
+    @property
     def trouble_s(self) -> float:
         """When one of both was last in trouble."""
         return self._trouble_s
 
     def trouble(self) -> None:
-        """One of both did not answer, or lags: what was absent before may only have been late."""
+        """Accounting did not answer."""
+        self._trouble(_ACCOUNTING)
+
+    def heard(self) -> None:
+        """Accounting answered."""
+        self._well(_ACCOUNTING)
+
+    def _trouble(self, of: str) -> None:
+        self._ill.add(of)
+        self._doubt()
+
+    def _well(self, of: str) -> None:
+        """One of both answers again: since when it can is not known, so since now."""
+        if of in self._ill:
+            self._ill.discard(of)
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """What was absent before now may only have been late."""
         self._trouble_s = self._now_s()
         self._absent = {run_id: self._absent[run_id] for run_id in self._nowhere}

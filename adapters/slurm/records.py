@@ -18,6 +18,7 @@ class NativeJob:
     ``state`` is Slurm's base state, ``flags`` the others it names beside it (COMPLETING, REQUEUED).
     ``exit_status`` is the wait status of a process (exit code times 256, or the signal), None if
     the record does not tell. ``cpus``, ``cards`` by type and ``nodes`` are what was allocated.
+    ``eligible_s`` is when accounting says that it might have begun.
     ``restarts`` is how often it began again, None if the record does not tell.
     """
 
@@ -40,6 +41,7 @@ class NativeJob:
     partition: str
     account: str
     elapsed_s: int | None = None
+    eligible_s: int | None = None
     output: str = ""
 
     @property

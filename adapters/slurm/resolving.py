@@ -16,7 +16,7 @@ from adapters.slurm import accounting
 from adapters.slurm.client import SlurmClient
 from adapters.slurm.clock import CenterClock
 from adapters.slurm.identity import Identity, Stretches, end_forgotten, run_of
-from adapters.slurm.lookup import Found, Lookup
+from adapters.slurm.lookup import QUEUED_S, Found, Lookup
 from adapters.slurm.records import Json, NativeJob
 from adapters.slurm.settings import SlurmSettings
 from adapters.slurm.states import Outcome, hopeless
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 
 #: For so long a run waits for a reason that never goes away before it is given up.
 _HOPELESS_S: Final = 30.0
-#: No message waits at the controller for so long while accounting answers.
-_QUEUED_S: Final = 600.0
 
 
 class Resolver:
@@ -195,6 +193,8 @@ class Resolver:
     def _may_be_told(self, ended_s: int) -> bool:
         """Whether accounting may be told yet of a job that ended then, by the center's clock."""
         passed_s = self._clock.now_s() - ended_s
+        if self._lookup.queued and passed_s < QUEUED_S:
+            return True
         return min(self._lookup.well_for_s, passed_s) < self._lookup.lag_s
 
     def _warn_untold(self, entry: Entry, what: str) -> None:
@@ -288,7 +288,7 @@ class Resolver:
         now_s = self._now_s()
         key = run.run_id, stretches.last.job_id
         since_s = max(self._ghosts.setdefault(key, now_s), self._lookup.trouble_s)
-        queued = said.accounting_queue > 0 and now_s - since_s < _QUEUED_S
+        queued = said.accounting_queue > 0 and now_s - since_s < QUEUED_S
         if now_s - since_s < self._lookup.lag_s or queued:
             return self._table.saw(run, stretches.last, len(stretches.records) - 1, self._now_s())
         if not stretches.ran:

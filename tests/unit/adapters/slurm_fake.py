@@ -20,6 +20,7 @@ from adapters.wire import Answer, AnswerLost, NotSent
 
 START_S = 1_700_000_000
 LAG_S = 5
+ELIGIBLE_S = 1  # after its submission a job may begin
 CPU = "wuhan-sc/kunpeng-920"
 PARTITIONS = {
     CPU: {
@@ -48,6 +49,7 @@ class Job:
     forgotten: bool = False  # by the controller
     purged: bool = False
     start_told_s: float = 0.0  # when accounting hears of its start
+    closed: bool = False  # in accounting by an operator, after it was forgotten
     risen: str = ""  # the controller's word of a job whose end it forgot
 
 
@@ -218,6 +220,9 @@ class FakeSlurm:
         states = query["state"].split(",")
         if "nodes_min" in query:
             return start_s < job.start_s <= end_s
+        if job.closed:
+            at_s = max(job.start_s, job.submit_s + ELIGIBLE_S)
+            return "COMPLETED" in states and start_s <= at_s <= end_s
         if job.end_s:
             return job.state in states and start_s <= job.end_s <= end_s
         return job.state in states
@@ -225,11 +230,16 @@ class FakeSlurm:
     def _told(self, job: Job) -> dict[str, Any]:
         gone = job.forgotten and not job.end_s
         start_s = job.start_s if job.start_told_s <= self.now_s else 0
+        state = "RUNNING" if gone and job.start_s else job.state
+        end_s = job.end_s
+        if job.closed:
+            state, end_s = "COMPLETED", max(start_s, job.submit_s + ELIGIBLE_S)
         return {
             "job_id": job.job_id, "name": job.name, "user": job.user, "cluster": "lab",
-            "state": {"current": "RUNNING" if gone and job.start_s else job.state, "reason": ""},
-            "time": {"submission": job.submit_s, "start": start_s, "end": job.end_s,
-                     "elapsed": max(0, job.end_s - start_s) if start_s else 0},
+            "state": {"current": state, "reason": ""},
+            "time": {"submission": job.submit_s, "start": start_s, "end": end_s,
+                     "eligible": job.submit_s + ELIGIBLE_S,
+                     "elapsed": max(0, end_s - start_s) if start_s else 0},
             "exit_code": {"status": "SUCCESS", "return_code": 0}, "comment": {"job": job.comment},
             "tres": {"allocated": [{"type": "cpu", "name": None, "count": 1},
                                    {"type": "node", "name": None, "count": 1}]

@@ -157,6 +157,29 @@ async def test_a_controller_that_forgot_an_end_is_not_believed(
     assert fake.signaled == [job.job_id], "nobody waits for it any more"
 
 
+async def test_an_end_is_believed_although_nothing_can_be_said_of_others(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    """Slurm would lose the first run at last, and say so of it from then on."""
+    risen, gone = make_request(1), make_request(2)
+    accepted = await center.submit(risen)
+    await center.submit(gone)
+    fake.run(fake.jobs[0])
+    await fake.pause(20.0)
+    await active(center)
+    fake.end(fake.jobs[0])
+    fake.forget(fake.jobs[1])
+    fake.jobs[1].told_s = 1e10
+    fake.rise(fake.jobs[0], "RUNNING")
+    fake.accounting_queue = 200
+    await fake.pause(10.0)
+    await active(center)
+    with pytest.raises(Unavailable):
+        await center.find([gone.ref])
+    known = replace(risen.ref, native_id=accepted.native_id)
+    assert (await center.find([known]))[risen.run_id].phase is Phase.SUCCEEDED
+
+
 async def ended_without_start(
     fake: FakeSlurm, center: SlurmCenter, start_told_s: float, state: str = "COMPLETED"
 ) -> RunRef:
@@ -215,6 +238,17 @@ async def test_a_start_that_accounting_lost_is_not_waited_for_without_end(
     await fake.pause(20.0)
     assert (await center.usage([known]))[known.run_id] == ()
     assert "an end and no start of job 1" in caplog.text
+
+
+async def test_a_start_may_be_told_by_what_waits(fake: FakeSlurm, center: SlurmCenter) -> None:
+    known = await ended_without_start(fake, center, 60.0)
+    await fake.pause(30.0)
+    fake.accounting_queue = 1
+    await active(center)
+    assert known.run_id not in await center.usage([known])
+    await fake.pause(30.0)
+    [use] = (await center.usage([known]))[known.run_id]
+    assert use.end_ms - use.start_ms == 20_000
 
 
 async def test_a_record_that_accounting_lost_is_not_waited_for_without_end(
