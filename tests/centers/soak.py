@@ -24,7 +24,7 @@ from typing import Any, Final
 from corridor.v1 import job_pb2, reconciliation_pb2
 from corridor.v1 import job_service_pb2 as pb
 
-from tests.centers import soak_books, soak_log
+from tests.centers import soak_books, soak_kept, soak_log
 from tests.centers.matrix import ENTERPRISE, PROGRAM, Row, Story
 from tests.centers.soak_books import Books, Told
 from tests.e2e.conftest import Zygote
@@ -40,8 +40,6 @@ _PATIENCE_S: Final = 1_200.0
 #: killed more often than that, it would hold for ever that jobs run which ended long ago.
 _CONTROLLER_LIFE_S: Final = 30.0
 _REGISTER_S: Final = 22.0
-#: Accounting has been told all that it will be told after so long without a kill.
-_PEACE_S: Final = 20.0
 _ANY_JOB: Final = pb.ListJobsRequest(page_size=1)
 #: What a program can begin with that must not run twice (docs/slurm.md): what Slurm starts again
 #: ends as it ended the first time, or fails if that is not known.
@@ -58,7 +56,7 @@ class SoakBench:
     kind = "slurm"
     center = "wuhan-sc"
     flavor = "wuhan-sc/kunpeng-920"
-    flags: Mapping[str, object] = {"loop.tick_s": 0.2}
+    flags: Mapping[str, object] = {"loop.tick_s": 0.2, "log.level": "info"}
     waves: Sequence[Sequence[Row]] = ()
 
     def __init__(self, testbed: SlurmTestbed, once: bool) -> None:
@@ -107,6 +105,8 @@ class SoakBench:
 class Soak:
     """One soak; ``kills`` counts who died. ``run`` tells what was wrong after it.
 
+    ``deaths_at`` says when (epoch seconds) who was killed.
+
     The controller dies ``deaths`` times at least, and jobs are submitted over so many of its lives.
     With ``once`` each program makes sure by itself that it is not started a second time.
     """
@@ -122,6 +122,7 @@ class Soak:
     once: bool = False
     kills: Counter[str] = field(default_factory=Counter)
     figures: dict[str, float] = field(default_factory=dict)
+    deaths_at: list[tuple[float, str]] = field(default_factory=list)
     told: Told = field(default_factory=Told)
     _controller_s: float = 0.0
     _registered: bool = True
@@ -129,8 +130,24 @@ class Soak:
     _differences: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self) -> list[str]:
-        """Do it; returns what was wrong."""
+        """Do it; returns what was wrong, and keeps all that tells of it."""
         bench = SoakBench(self.testbed, self.once)
+        try:
+            wrong = self._run(bench)
+        except BaseException as error:
+            self._keep(bench, [repr(error)])
+            raise
+        if wrong:
+            self._keep(bench, wrong)
+        return wrong
+
+    def _keep(self, bench: SoakBench, wrong: Sequence[str]) -> None:
+        soak_kept.keep(
+            self.testbed.folder / "log", self._path, bench.lines, self.folder / "errors.log",
+            self.told, self.once, self.deaths_at, wrong,
+        )  # fmt: skip
+
+    def _run(self, bench: SoakBench) -> list[str]:
         story = Story(bench, self.zygote, self.folder)
         with contextlib.closing(story):
             story.prepare()
@@ -161,7 +178,7 @@ class Soak:
     def _submit(self, story: Story, bench: SoakBench) -> None:
         for first in range(0, self.jobs, self.batch):
             while self._passed() < first / self.jobs:
-                story.call(lambda client: client.jobs.ListJobs(_ANY_JOB))
+                self._keep_alive(story)
                 time.sleep(0.5)
             last = min(first + self.batch, self.jobs)
             request = pb.SubmitJobsRequest(
@@ -201,8 +218,15 @@ class Soak:
                     " WHERE settled_ms IS NULL GROUP BY 1, 2, 3 LIMIT 10",
                 )
                 raise AssertionError(f"jobs are open after {_PATIENCE_S:g} s: runs {shown}")
-            story.call(lambda client: client.jobs.ListJobs(_ANY_JOB))
+            self._keep_alive(story)
             time.sleep(0.5)
+
+    def _keep_alive(self, story: Story) -> None:
+        """Let the service be born again if it died."""
+        died = story.deaths
+        story.call(lambda client: client.jobs.ListJobs(_ANY_JOB))
+        if story.deaths > died:
+            self.told.trouble.append(time.time())
 
     def _kill_forever(self, story: Story, over: threading.Event) -> None:
         """Kill at random, now at once and now after a while.
@@ -221,6 +245,8 @@ class Soak:
             deck.remove(victim)
             self.testbed.open_nodes()  # Slurm drains nodes on which ids that were given again clash
             self.kills[victim] += 1
+            self.deaths_at.append((time.time(), victim))
+            self.told.trouble.append(time.time())
             if victim == _SERVICE:
                 with contextlib.suppress(LookupError, ProcessLookupError):
                     story.kill()
@@ -228,6 +254,7 @@ class Soak:
             with contextlib.suppress(LookupError):
                 self.testbed.kill(victim)
             self.testbed.start(victim)
+            self.told.trouble.append(time.time())
             if victim == CONTROLLER:
                 self._controller_s, self._registered = time.monotonic(), False
 
@@ -241,9 +268,11 @@ class Soak:
             self._registered = True
 
     def _close_runaways(self) -> None:
-        """Close what accounting waits for in vain, once it had the time to be told."""
-        if time.monotonic() > self._peace_s + _PEACE_S:
+        """Close what accounting waits for in vain, once it was told all that it will be told."""
+        if time.monotonic() > self._peace_s + soak_books.PEACE_S:
+            before = self.testbed.sacct()
             self.testbed.close_runaways()
+            self.told.close(before, self.testbed.sacct())
             self._peace_s = time.monotonic()
 
     def _listen(self, done: threading.Event) -> None:
@@ -279,10 +308,11 @@ class Soak:
         self.told.note(self.testbed.sacct())
         wrong: list[str] = []
         states = Counter(state for (state,) in soak_books.rows(self._path, "SELECT state FROM job"))
-        if states != {"SUCCEEDED": self.jobs}:
-            wrong.append(f"jobs ended {dict(states)}")
         books = self._books(bench)
         books.hold()
+        denied = books.counts[soak_books.DENIED]
+        if states != Counter(SUCCEEDED=self.jobs - denied, FAILED=denied):
+            wrong.append(f"jobs ended {dict(states)}")
         self.figures |= {
             "runs": len(books.runs),
             "native jobs in sacct": len(self.told.seen),

@@ -25,6 +25,8 @@ _SLURMS: Final = frozenset({"NODE", "CENTER", "LOST"})
 _GOING_ON: Final = frozenset({"PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING"})
 #: Of an end in the log and in sacct, which has whole seconds.
 _CLOCKS_S: Final = 2.0
+#: With all daemons and the service up for so long, what accounting says is heard.
+PEACE_S: Final = 20.0
 #: What no program brings about.
 _CUT_OFF: Final = frozenset({"NODE_FAIL", "BOOT_FAIL", "PREEMPTED"})
 
@@ -34,8 +36,10 @@ UNTAKEN: Final = "runs that Slurm took at none of many calls, queued again"
 AGAIN: Final = "native jobs whose program Slurm started again"
 LOST: Final = "runs whose end Slurm lost, tried again as the job asks"
 RESTATED: Final = "bills of what Slurm said first; it took the job up again and said otherwise"
+RETOLD: Final = "runs whose end Slurm told and took back, with no time to hear it, tried again"
 NOT_BEGUN: Final = "runs that Slurm gave up before they began, tried again as the job asks"
 LATER: Final = "runs whose end Slurm lost, not billed, of which sacct says seconds since"
+DENIED: Final = "jobs that failed unlaunched as Slurm gave them ids of jobs that it had killed"
 UNTOLD_END: Final = "runs that ended well, cut off for sacct as Slurm lost their end, not billed"
 RUNAWAY: Final = "runs whose end accounting lost, closed in it by hand: 0 s for sacct, 0 s billed"
 UNTOLD_START: Final = "runs whose start or record accounting lost: 0 s for sacct, 0 s billed"
@@ -81,7 +85,9 @@ Key = tuple[int, str, int, int]
 class Told:
     """All that sacct said at any time; ``first`` of each stretch that had ended.
 
-    ``endless`` are names of jobs that were over in it, and had no end.
+    ``endless`` are names of jobs that were over in it, and had no end. ``trouble`` are the instants
+    (epoch seconds) at which the service or a daemon was killed, and at which it was back.
+    ``closed`` are stretches that the soak itself ended in accounting, as an operator does.
     """
 
     since_s: float = 0.0
@@ -89,6 +95,18 @@ class Told:
     last: list[Accounted] = field(default_factory=list)
     seen: dict[tuple[int, str, int], Accounted] = field(default_factory=dict)
     endless: set[str] = field(default_factory=set)
+    trouble: list[float] = field(default_factory=list)
+    closed: set[Key] = field(default_factory=set)
+
+    def peace_s(self, since_s: float, until_s: float) -> float:
+        """The longest time between these instants without trouble."""
+        between = sorted(at_s for at_s in self.trouble if since_s < at_s < until_s)
+        return max(two - one for one, two in pairwise([since_s, *between, until_s]))
+
+    def close(self, before: Iterable[Accounted], after: Iterable[Accounted]) -> None:
+        """Note what was closed by hand between these two words of sacct."""
+        going_on = {_key(row) for row in before if row.end_s is None}
+        self.closed |= {_key(row) for row in after if row.end_s is not None} & going_on
 
     def note(self, rows: Iterable[Accounted]) -> None:
         """Take what sacct says now."""
@@ -101,7 +119,7 @@ class Told:
             if row.end_s is None and row.state not in _GOING_ON:
                 self.endless.add(row.name)
             if row.end_s is not None:
-                self.first.setdefault((row.job_id, row.name, row.submit_s, row.start_s), row)
+                self.first.setdefault(_key(row), row)
 
 
 @dataclass
@@ -145,10 +163,18 @@ class Books:
             if run is not last[run.job]:
                 if not run.untaken or run.name in self._natives:
                     self._hold_attempt(run)
+            elif self._denied(run):
+                self.counts[DENIED] += 1
             elif not any(one.what == "ends" for one in self._lines.get(run.name, ())):
                 self.wrong.append(f"{run}: its program never ended")
         for run in self.runs.values():
             self._hold_bill(run)
+
+    def _denied(self, run: Run) -> bool:
+        """Whether Slurm says that it failed with exit code 1, and no node ever launched it."""
+        natives = self._natives.get(run.name, [])
+        failed = run.state == "FAILED" and run.failure == "USER_CODE" and not run.billed_s
+        return failed and bool(natives) and natives[-1].never_let_in
 
     def hold_differences(self, found: Iterable[tuple[str, str]]) -> None:
         """Judge what a reconciliation found, by kind and name: Slurm must have said otherwise."""
@@ -251,12 +277,27 @@ class Books:
             for row in self._first.get(run.name, [])
             if row.end_s is not None and row.end_s < run.end_s + _CLOCKS_S
         ]
-        said = {row.state for row in before}
-        if run.failure in _SLURMS and self._lost(run) and said <= {*_CUT_OFF, "CANCELLED"}:
+        heard = [row for row in before if _key(row) not in self.told.closed]
+        said = {row.state for row in heard}
+        ours = run.failure not in _SLURMS or not self._lost(run)
+        if not ours and said <= {*_CUT_OFF, "CANCELLED"}:
             begun = any(line.what == "begins" for line in self._lines.get(run.name, ()))
             self.counts[LOST if begun else NOT_BEGUN] += 1
+        elif not ours and all(self._taken_back(row) for row in heard):
+            self.counts[RETOLD] += 1
         else:
             self.wrong.append(f"{run} was tried again; sacct said {said}, the log {natives}")
+
+    def _taken_back(self, row: Accounted) -> bool:
+        """Whether a controller took the job up that had not heard of this end, and lost it.
+
+        The end must have been there to hear only while something died all the time: else we did
+        not listen.
+        """
+        native = self.log.submitted(row.job_id, row.submit_s)
+        if native is None or not native.risen or not native.lost or not native.ended:
+            return False
+        return self.told.peace_s(native.ended[0], native.lost[0]) < PEACE_S
 
     # --- bills ----------------------------------------------------------------------------------
 
@@ -318,6 +359,10 @@ class Books:
         said = [(row.job_id, row.state, row.start_s, row.end_s, row.elapsed_s) for row in rows]
         natives = self._natives.get(run.name)
         self.wrong.append(f"{run}: sacct said first and last {said}, the log {natives}")
+
+
+def _key(row: Accounted) -> Key:
+    return row.job_id, row.name, row.submit_s, row.start_s or 0
 
 
 def _seconds(rows: Iterable[Accounted]) -> int:

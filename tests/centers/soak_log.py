@@ -28,6 +28,7 @@ _EVENTS: Final = (
     ("lost", re.compile(r"Batch JobId=(\d+) missing from batch node ")),
     ("killed", re.compile(r"REQUEST_KILL_JOB JobId=(\d+) uid ")),
     ("refused", re.compile(r"Could not launch job (\d+) and not able to requeue it, cancelling")),
+    ("denied", re.compile(r"error: Job (\d+) already killed, do not launch batch job")),
     ("launched", re.compile(r"Launching batch job (\d+) for UID ")),
 )
 
@@ -49,6 +50,7 @@ class Native:
     lost: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     killed: list[float] = field(default_factory=list)
+    denied: list[float] = field(default_factory=list)
     forgotten_s: float | None = None
     given_again: bool = False
 
@@ -61,6 +63,11 @@ class Native:
         """
         after_file = any(up < at for up in self.taken_up for at in (*self.lost, *self.refused))
         return after_file or (self.given_again and bool(self.refused))
+
+    @property
+    def never_let_in(self) -> bool:
+        """Whether its node took it for an earlier job of its id, that it had to kill."""
+        return self.given_again and bool(self.denied) and not self.launched
 
     @property
     def risen(self) -> bool:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from tests.centers.soak_books import (
     AGAIN,
     BEGUN,
+    DENIED,
     FORGOTTEN,
     LATER,
     LOST,
     RESTATED,
+    RETOLD,
     RUNAWAY,
     UNTAKEN,
     UNTOLD_END,
@@ -42,8 +44,9 @@ def books(
     natives: Sequence[Native],
     lines: Sequence[Line] = tuple(LINES),
     once: bool = False,
+    trouble: Sequence[float] = (),
 ) -> Books:
-    told = Told()
+    told = Told(trouble=list(trouble))
     told.note(first)
     told.note(last)
     log = SlurmLog()
@@ -119,6 +122,61 @@ def test_a_job_is_tried_again_only_if_slurm_lost_the_end_and_had_told_nobody() -
     assert len(books([FAILED_ROW], rows, [other, RETRIED], natives, lines).wrong) == 1
     sound = books([FAILED_ROW], rows, [FAILED, RETRIED], [NATIVE, SECOND], lines)
     assert len(sound.wrong) == 2, "by its log Slurm lost nothing"
+
+
+def test_an_end_that_slurm_took_back_is_heard_if_there_is_peace_to_hear_it() -> None:
+    lines, natives = [*LINES, *LATER_LINES], [LOST_END, SECOND]
+
+    def of(native: Native, *trouble: float) -> Books:
+        rows = [FAILED_ROW, AGAIN_ROW]
+        runs = [FAILED, RETRIED]
+        return books([ROW], rows, runs, [native, SECOND], lines, trouble=trouble)
+
+    right = of(LOST_END, 30, 40.1, 45, 59)
+    assert (right.wrong, right.counts) == ([], {RETOLD: 1})
+    assert len(of(LOST_END, 30, 39.9, 70).wrong) == 1, "20 s of peace"
+    assert len(of(replace(LOST_END, ended=[]), 30, 40.1, 45).wrong) == 1, "who told that end?"
+    assert len(of(replace(LOST_END, taken_up=[]), 30, 40.1, 45).wrong) > 1, "nobody took it up"
+    billed = FAILED._replace(billed_s=3)
+    rows = [FAILED_ROW, AGAIN_ROW]
+    trouble = [30, 40.1, 45]
+    assert len(books([ROW], rows, [billed, RETRIED], natives, lines, trouble=trouble).wrong) == 1
+
+
+def test_an_end_that_was_closed_by_hand_was_told_by_no_daemon() -> None:
+    going_on = replace(ROW, state="RUNNING", end_s=None, elapsed_s=0)
+    closed = replace(ROW, end_s=20, elapsed_s=0)
+    log = SlurmLog({1: [replace(NATIVE, ended=[], forgotten_s=21.0)], 2: [SECOND]})
+    failed = FAILED._replace(failure="CENTER")
+    runs = {run.name: run for run in (failed, RETRIED)}
+
+    def of(before: Accounted) -> Books:
+        told = Told()
+        told.close([before], [closed])
+        told.note([closed, AGAIN_ROW])
+        found = Books(told, log, runs, [*LINES, *LATER_LINES])
+        found.hold()
+        return found
+
+    right = of(going_on)
+    assert (right.wrong, right.counts) == ([], {LOST: 1})
+    assert len(of(closed).wrong) == 1, "it had that end before"
+
+
+def test_a_job_fails_only_if_its_node_took_it_for_one_that_it_had_killed() -> None:
+    failed = DONE._replace(state="FAILED", failure="USER_CODE", billed_s=0)
+    row = replace(ROW, state="FAILED", end_s=20, elapsed_s=0)
+    denied = Native(1, 10.0, started=[20.0], denied=[20.1], ended=[20.2], given_again=True)
+    right = books([row], [row], [failed], [denied], [])
+    assert (right.wrong, right.counts) == ([], {DENIED: 1})
+    for other in (
+        replace(denied, denied=[]),
+        replace(denied, given_again=False),
+        replace(denied, launched=[20.1]),
+    ):
+        assert len(books([row], [row], [failed], [other], []).wrong) == 1
+    said = failed._replace(failure="TIME_LIMIT")
+    assert len(books([row], [row], [said], [denied], []).wrong) == 1
 
 
 def test_a_run_that_was_never_taken_has_no_native_job() -> None:

@@ -14,6 +14,7 @@ TAKEN_UP = "Recovered JobId={} Assoc=9"
 MISSING = "Batch JobId={} missing from batch node cpu2 (not found BatchStartTime after startup)"
 KILLED = "_slurm_rpc_kill_job: REQUEST_KILL_JOB JobId={} uid 1001"
 REFUSED = "Could not launch job {} and not able to requeue it, cancelling job"
+DENIED = "error: Job {} already killed, do not launch batch job"
 NODE_FAILURE = "_job_complete: JobId={} cancelled by node failure"
 
 
@@ -54,6 +55,14 @@ def test_an_id_that_was_given_again_is_another_job() -> None:
     assert [found.running(7, at) for at in (1, 2, 4, 5, 9)] == [None, first, first, second, second]
     assert [found.submitted(7, at) for at in (0, 1, 3, 4)] == [first, first, second, second]
     assert (found.running(8, 9), found.submitted(8, 9)) == (None, None)
+
+
+def test_a_node_may_take_a_job_for_one_of_its_id_that_it_killed() -> None:
+    _, second = log(SUBMITTED, LAUNCHED, BORN, SUBMITTED, STARTED, DENIED, ENDED).all()
+    assert second.never_let_in
+    assert not only(SUBMITTED, STARTED, DENIED, ENDED).never_let_in, "which one did it kill?"
+    _, second = log(SUBMITTED, LAUNCHED, BORN, SUBMITTED, DENIED, LAUNCHED, ENDED).all()
+    assert not second.never_let_in
 
 
 def test_a_job_is_given_up_by_a_controller_that_took_it_up_from_an_old_file() -> None:
