@@ -194,11 +194,13 @@ class Cluster:
         _ip("link", "set", wire, "master", self.name, "up")
         return space, wire
 
-    def restore(self) -> None:
+    def restore(self) -> float:
         """Bring back what is dead or was cut: Ray takes no node again that it gave up.
 
-        Without its head all of it is dead.
+        Without its head all of it is dead, and the head is first. Returns when the first is up, in
+        epoch seconds.
         """
+        up_s = []
         lost = [node for node in self.nodes if node.was_cut or not node.lives]
         if self.nodes[0] in lost:
             lost = list(self.nodes)
@@ -206,6 +208,8 @@ class Cluster:
             node.kill()
             node.mend()
             self.add(node.number).wait_started()
+            up_s.append(time.time())
+        return up_s[0] if up_s else time.time()
 
     def close(self) -> None:
         """End all nodes and take the network away."""
