@@ -108,6 +108,7 @@ class Soak:
     ``deaths_at`` says when (epoch seconds) who was killed.
 
     The controller dies ``deaths`` times at least, and jobs are submitted over so many of its lives.
+    Killing ends when few jobs are left, or ``killing_s`` after the first submission.
     With ``once`` each program makes sure by itself that it is not started a second time.
     """
 
@@ -120,6 +121,7 @@ class Soak:
     deaths: int = 0
     batch: int = 100
     once: bool = False
+    killing_s: float = _PATIENCE_S
     kills: Counter[str] = field(default_factory=Counter)
     figures: dict[str, float] = field(default_factory=dict)
     deaths_at: list[tuple[float, str]] = field(default_factory=list)
@@ -203,7 +205,8 @@ class Soak:
         """
         while self._count("NOT settled") or not over.is_set():
             left = self._count("state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED')")
-            enough = left <= self.jobs // _PEACE_PART and self.kills[CONTROLLER] >= self.deaths
+            few = left <= self.jobs // _PEACE_PART or time.monotonic() > began_s + self.killing_s
+            enough = few and self.kills[CONTROLLER] >= self.deaths
             if enough and not over.is_set():
                 over.set()
                 self._peace_s = time.monotonic()
