@@ -8,6 +8,7 @@ from the rule is wrong unless Slurm's own log proves, for this very native job, 
 """
 
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -87,7 +88,8 @@ class Told:
 
     ``endless`` are names of jobs that were over in it, and had no end. ``trouble`` are the instants
     (epoch seconds) at which the service or a daemon was killed, and at which it was back.
-    ``closed`` are stretches that the soak itself ended in accounting, as an operator does.
+    ``closed`` are stretches that the soak itself ended in accounting, as an operator does;
+    ``begun_s`` says since when it had the start of a native job.
     """
 
     since_s: float = 0.0
@@ -97,6 +99,7 @@ class Told:
     endless: set[str] = field(default_factory=set)
     trouble: list[float] = field(default_factory=list)
     closed: set[Key] = field(default_factory=set)
+    begun_s: dict[tuple[int, str, int], float] = field(default_factory=dict)
 
     def peace_s(self, since_s: float, until_s: float) -> float:
         """The longest time between these instants without trouble."""
@@ -116,6 +119,7 @@ class Told:
                 self.seen.setdefault((row.job_id, row.name, row.submit_s), row)
                 continue
             self.seen[row.job_id, row.name, row.submit_s] = row
+            self.begun_s.setdefault((row.job_id, row.name, row.submit_s), time.time())
             if row.end_s is None and row.state not in _GOING_ON:
                 self.endless.add(row.name)
             if row.end_s is not None:
@@ -242,13 +246,13 @@ class Books:
         """Two native jobs of one run: the first was forgotten before the second was sent."""
         forgotten = one.forgotten_s is not None and one.forgotten_s < following.submitted_s
         begun = self._begun(run.name, one)
-        heard = any(
-            row.start_s is not None
+        heard = [
+            (row, self.told.begun_s.get((job_id, name, submit_s)))
             for (job_id, name, submit_s), row in self.told.seen.items()
             if name == run.name and self.log.submitted(job_id, submit_s) is one
-        )
-        if not forgotten or heard:
-            self.wrong.append(f"{run}: two native jobs: {one}, {following}")
+        ]
+        if not forgotten or any(row.start_s is not None for row, _ in heard):
+            self.wrong.append(f"{run}: two native jobs: {one}, {following}; sacct had {heard}")
         else:
             self.counts[BEGUN if begun else FORGOTTEN] += 1
 

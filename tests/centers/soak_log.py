@@ -32,6 +32,9 @@ _EVENTS: Final = (
     ("launched", re.compile(r"Launching batch job (\d+) for UID ")),
 )
 
+#: A busy node may write these down when the id was given again: of the newest job that had started.
+_BY_NODES: Final = frozenset({"launched", "refused", "denied"})
+
 
 @dataclass
 class Native:
@@ -153,7 +156,10 @@ def _note(log: SlurmLog, what: str, job_id: int, at_s: float) -> None:
     if what == "submitted":
         several.append(Native(job_id, at_s, given_again=bool(several)))
     elif several:
-        instants: dict[str, list[float]] = vars(several[-1])
+        native = several[-1]
+        if what in _BY_NODES:
+            native = next((one for one in reversed(several) if one.started), native)
+        instants: dict[str, list[float]] = vars(native)
         instants[what].append(at_s)
 
 

@@ -57,6 +57,11 @@ def test_an_id_that_was_given_again_is_another_job() -> None:
     assert (found.running(8, 9), found.submitted(8, 9)) == (None, None)
 
 
+def test_a_node_launches_only_what_a_controller_had_started() -> None:
+    first, second = log(SUBMITTED, STARTED, BORN, SUBMITTED, LAUNCHED, STARTED, LAUNCHED).all()
+    assert (first.launched, second.launched) == ([5], [7])
+
+
 def test_a_node_may_take_a_job_for_one_of_its_id_that_it_killed() -> None:
     _, second = log(SUBMITTED, LAUNCHED, BORN, SUBMITTED, STARTED, DENIED, ENDED).all()
     assert second.never_let_in
