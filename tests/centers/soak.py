@@ -24,7 +24,7 @@ from typing import Any, Final
 from corridor.v1 import job_pb2, reconciliation_pb2
 from corridor.v1 import job_service_pb2 as pb
 
-from tests.centers import soak_books, soak_kept, soak_log
+from tests.centers import soak_books, soak_kept, soak_log, soak_store
 from tests.centers.matrix import ENTERPRISE, PROGRAM, Row, Story
 from tests.centers.soak_books import Books, Told
 from tests.e2e.conftest import Zygote
@@ -215,7 +215,7 @@ class Soak:
                 self._register()
                 self._close_runaways()
             if time.monotonic() - began_s > _PATIENCE_S:
-                shown = soak_books.rows(
+                shown = soak_store.rows(
                     self._path,
                     "SELECT state, failure_class, message, count(*) FROM run"
                     " WHERE settled_ms IS NULL GROUP BY 1, 2, 3 LIMIT 10",
@@ -303,14 +303,14 @@ class Soak:
         return self.folder / "data" / "corridor.db"
 
     def _count(self, condition: str) -> int:
-        found = soak_books.rows(self._path, f"SELECT count(*) FROM job WHERE {condition}")
+        found = soak_store.rows(self._path, f"SELECT count(*) FROM job WHERE {condition}")
         return int(found[0][0])
 
     def _problems(self, bench: SoakBench) -> list[str]:
         """What is wrong before the service asked for anything again."""
         self.told.note(self.testbed.sacct())
         wrong: list[str] = []
-        states = Counter(state for (state,) in soak_books.rows(self._path, "SELECT state FROM job"))
+        states = Counter(state for (state,) in soak_store.rows(self._path, "SELECT state FROM job"))
         books = self._books(bench)
         books.hold()
         denied = books.counts[soak_books.DENIED]
@@ -335,8 +335,8 @@ class Soak:
 
     def _books(self, bench: SoakBench) -> Books:
         log = soak_log.read(self.testbed.folder / "log", self.told.since_s)
-        runs = soak_books.read_runs(self._path)
-        return Books(self.told, log, runs, soak_books.read_lines(bench.lines), self.once)
+        runs = soak_store.read_runs(self._path)
+        return Books(self.told, log, runs, soak_store.read_lines(bench.lines), self.once)
 
 
 def main() -> int:

@@ -7,17 +7,13 @@ from the rule is wrong unless Slurm's own log proves, for this very native job, 
 (``soak_log``); then it is counted under its cause. Nothing is excused by what we made of it.
 """
 
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from scheduler.domain.ids import center_name, run_id
 from tests.centers.soak_log import Native, SlurmLog
 from tests.testbed.slurm_testbed import Accounted
 
@@ -371,33 +367,3 @@ def _key(row: Accounted) -> Key:
 
 def _seconds(rows: Iterable[Accounted]) -> int:
     return sum(row.elapsed_s * row.cpus for row in rows if row.state not in _CUT_OFF)
-
-
-def read_lines(path: Path) -> list[Line]:
-    """What programs wrote."""
-    words = (line.split() for line in path.read_text().splitlines())
-    return [
-        Line(what, job, int(native), name, int(restarts), int(at_ms) / 1000)
-        for what, job, native, name, restarts, at_ms in words
-    ]
-
-
-def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    """Rows of a service's database."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        return db.execute(statement).fetchall()
-
-
-def read_runs(path: Path) -> dict[str, Run]:
-    """The runs of a service's database, with what was billed, by their names at the center."""
-    found = rows(
-        path,
-        "SELECT r.job_uid, r.attempt, r.state, r.failure_class, (SELECT coalesce(sum(l.seconds *"
-        " l.units), 0) FROM rated_line l WHERE l.billed AND l.job_uid = r.job_uid"
-        " AND l.attempt = r.attempt), CAST(r.native_id AS INTEGER),"
-        " coalesce(r.accept_ms, 0) / 1000, coalesce(r.end_ms, 0) / 1000 FROM run r",
-    )
-    runs = (
-        Run(center_name(run_id(uid, attempt)), uid, attempt, *told) for uid, attempt, *told in found
-    )
-    return {run.name: run for run in runs}

@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlite3 import connect
 from typing import Any, Final
 
-from tests.centers import soak_books, soak_log
+from tests.centers import soak_log, soak_store
 from tests.centers.soak_books import Books, Told
 from tests.testbed.slurm_testbed import Accounted
 
@@ -79,8 +79,8 @@ def judge(folder: Path) -> Books:
         },
     )
     log = soak_log.read(folder / _LOGS, told.since_s)
-    runs = soak_books.read_runs(folder / _STORE)
-    lines = soak_books.read_lines(folder / _LINES)
+    runs = soak_store.read_runs(folder / _STORE)
+    lines = soak_store.read_lines(folder / _LINES)
     books = Books(told, log, runs, lines, document["once"])
     books.hold()
     return books
