@@ -184,7 +184,10 @@ async def test_without_a_leader_its_knowledge_is_unavailable_and_all_else_goes_o
     replica: Any, serve: Any
 ) -> None:
     async with serve(replica()) as (first, _), serve(replica()) as (second, client):
-        second.leadership._beat.willing = False
+        beat = second.leadership._beat
+        beat.willing, before_s = False, beat.reached_s
+        # A look that had begun may be willing still; there is a leader until it has ended.
+        await until(lambda: beat.reached_s != before_s)
         await first.stop()
         await until(lambda: second.leadership.lease.address == "")
         [job_id] = await submit(client, "one")
