@@ -192,6 +192,10 @@ class BudgetsInStore(Budgets):
 
     make = InStore
 
+    def teardown(self) -> None:
+        if hasattr(self, "subject"):  # a story may end before it was built
+            self.subject.hands.db.close()
+
 
 @pytest.mark.parametrize(("machine", "examples"), [(Budgets, 60), (BudgetsInStore, 8)])
 def test_budgets_are_those_of_the_oracle(machine: type[Budgets], examples: int) -> None:
