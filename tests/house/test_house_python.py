@@ -37,7 +37,7 @@ def relative(path: Path) -> str:
 
 def test_import_boundaries() -> None:
     # In a process of its own: it configures logging, which silences all loggers made before.
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
 
