@@ -24,7 +24,7 @@ OURS := $(INSTALL) --no-deps --no-build-isolation -e .
 # What writes the locks.
 UV := uv==0.13.9
 COMPILE := uv pip compile --quiet --universal --python-version $(OLDEST_PYTHON) --generate-hashes \
-	--no-annotate --no-header --upgrade pyproject.toml --extra server --extra build
+	--no-annotate --no-header --upgrade pyproject.toml --extra server --extra otel --extra build
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo test test-slow test-centers test-postgres testbed testbed-stop mutants lint proto native bench bench-quality audit lock clean

@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 LOCKS = {
-    "requirements.lock": ("server", "build"),
-    "requirements-dev.lock": ("server", "build", "dev"),
-    "requirements-all.lock": ("server", "build", "dev", "centers", "audit"),
+    "requirements.lock": ("server", "otel", "build"),
+    "requirements-dev.lock": ("server", "otel", "build", "dev"),
+    "requirements-all.lock": ("server", "otel", "build", "dev", "centers", "audit"),
 }
 
 
