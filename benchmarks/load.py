@@ -63,16 +63,16 @@ async def submit(
         pb.SubmitJobsRequest(jobs=[spec(next(numbers)) for _ in range(jobs)])
         for _ in range(callers)
     ]
-    await asyncio.gather(*(_call(client, one, next(numbers)) for one in calls))
+    await asyncio.gather(*(call(client, one, next(numbers)) for one in calls))
     took_ms: list[float] = []
     began_s, cpu_s = perf_counter(), process_time()
     until_s = began_s + seconds
 
     async def caller(request: pb.SubmitJobsRequest) -> None:
         while perf_counter() < until_s:
-            call_s = perf_counter()
-            await _call(client, request, next(numbers))
-            took_ms.append((perf_counter() - call_s) * 1000)
+            sent_s = perf_counter()
+            await call(client, request, next(numbers))
+            took_ms.append((perf_counter() - sent_s) * 1000)
 
     await asyncio.gather(*(caller(one) for one in calls))
     spent_s = perf_counter() - began_s
@@ -86,7 +86,10 @@ async def submit(
     }
 
 
-async def _call(client: AsyncClient, request: pb.SubmitJobsRequest, number: int) -> list[str]:
+async def call(client: AsyncClient, request: pb.SubmitJobsRequest, number: int) -> list[str]:
+    """Submit jobs as new ones, for one of the enterprises; returns their ids. Raises
+    ``RuntimeError`` if one is refused.
+    """
     request.request_id = str(uuid.uuid4())
     request.enterprise = _MEMBERS[number % len(_MEMBERS)]
     answer = await client.jobs.SubmitJobs(request)
@@ -144,7 +147,7 @@ async def latency(client: AsyncClient, *, jobs: int, pause_s: float) -> dict[str
     said_ms: list[float] = []
     for number in range(jobs):
         began_s = perf_counter()
-        (job,) = await _call(client, pb.SubmitJobsRequest(jobs=[spec(number, 0.01)]), number)
+        (job,) = await call(client, pb.SubmitJobsRequest(jobs=[spec(number, 0.01)]), number)
         seen_ms.append((await watch.until(job, "RUN_ACCEPTED") - began_s) * 1000)
         times = watch.said[job]
         said_ms.append(float(times["RUN_ACCEPTED"] - times["SUBMITTED"]))
@@ -186,7 +189,7 @@ async def drive(
                 await watch.changed.wait()
             continue
         number = next(numbers)
-        await _call(client, requests[number % len(requests)], number)
+        await call(client, requests[number % len(requests)], number)
         sent += jobs
     assert warm is not None, "the time is longer than its tenth"
     ended_s, settled = perf_counter(), watch.settled

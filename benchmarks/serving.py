@@ -76,7 +76,8 @@ class Process:
 
 
 @contextmanager
-def _running(command: Sequence[str]) -> Iterator[Process]:
+def running(command: Sequence[str]) -> Iterator[Process]:
+    """Run a command that says lines of JSON on its standard error; it is ended for sure."""
     began_s = perf_counter()
     popen = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -90,11 +91,12 @@ def _running(command: Sequence[str]) -> Iterator[Process]:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A service that takes calls at ``address``."""
+    """A service that takes calls at ``address`` and tells its metrics at the URL ``metrics``."""
 
     process: Process
     address: str
     token: str
+    metrics: str = ""
 
 
 @contextmanager
@@ -103,16 +105,16 @@ def serve(site: Site) -> Iterator[Served]:
     corridor = Path(sys.executable).with_name("corridor")
     settings = {"server.listen": "127.0.0.1:0", "metrics.listen": "127.0.0.1:0", **site.flags}
     assignments = [f"--set={name}={value}" for name, value in settings.items()]
-    with _running([str(corridor), "serve", *assignments]) as process:
+    with running([str(corridor), "serve", *assignments]) as process:
         said = process.hear("serving")
-        yield Served(process, str(said["address"]), site.token)
+        yield Served(process, str(said["address"]), site.token, str(said["metrics"]))
 
 
 @contextmanager
 def serve_without_store(site: Site) -> Iterator[Served]:
     """Run the same service with a store that keeps nothing (``benchmarks.bare_service``)."""
     command = [sys.executable, "-m", "benchmarks.bare_service", json.dumps(dict(site.flags))]
-    with _running(command) as process:
+    with running(command) as process:
         said = process.hear("serving_without_store")
         yield Served(process, str(said["address"]), site.token)
 

@@ -6,7 +6,7 @@ programmes, so that every job is held and settled with two subsidies and a walle
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +22,8 @@ from scheduler.settings import Settings
 from scheduler.store import seed
 
 CENTERS: Final = 4
+#: What the agents of a site have for a file of their centers.
+OWN: Final = "own.yaml"
 _RICH_FEN: Final = 10**15
 _PRICE_UFEN: Final = 200_000
 _UNITS_PER_NODE: Final = 8
@@ -43,18 +45,37 @@ class Site:
 
 @contextmanager
 def new_site(
-    *, units: int = workload.POOL_UNITS, shared: bool = True, **more: object
+    *,
+    units: int = workload.POOL_UNITS,
+    shared: bool = True,
+    agents: bool = False,
+    **more: object,
 ) -> Iterator[Site]:
     """Make a site whose flavors have ``units`` each; it is removed in the end.
 
-    Jobs are subsidized by their city, and if ``shared`` also by a programme of all cities.
+    Jobs are subsidized by their city, and if ``shared`` also by a programme of all cities. If
+    ``agents``, centers are reached through agents, and ``own.yaml`` says what these need to know.
     ``more`` are further settings, with ``__`` for the point: ``planner__ray="off"``.
     """
+    found = data_files(units, shared)
+    own = yaml.safe_dump({"centers": found["centers"]}, allow_unicode=True)
+    if agents:
+        far = {"kind": "agent", "settings": {"heartbeat_s": 1}}
+        found["centers"] = [{**row, **far} for row in found["centers"]]
+    with site_of(found, **more) as site:
+        if agents:
+            (site.directory / OWN).write_text(own, encoding="utf-8")
+        yield site
+
+
+@contextmanager
+def site_of(found: Mapping[str, Sequence[Mapping[str, Any]]], **more: object) -> Iterator[Site]:
+    """Make a site of rows of data files, by the files' names; see ``new_site``."""
     directory = Path(tempfile.mkdtemp(prefix="corridor-bench-"))
     try:
         data = directory / "files"
         data.mkdir()
-        for name, rows in _files(units, shared).items():
+        for name, rows in found.items():
             content = yaml.safe_dump({"sample": True, name: rows}, allow_unicode=True)
             (data / f"{name}.yaml").write_text(content, encoding="utf-8")
         shutil.copy(seed.DATA / "cities.yaml", data)
@@ -72,7 +93,8 @@ def new_site(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _files(units: int, shared: bool) -> dict[str, list[dict[str, Any]]]:
+def data_files(units: int, shared: bool) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a site's data files, by name."""
     flavors = [workload.flavor(number) for number in range(workload.POOLS)]
     cities = sorted({city for _, city in workload.members()})
     return {
