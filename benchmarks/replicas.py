@@ -15,8 +15,9 @@ from statistics import median
 from typing import Final
 
 from benchmarks.report import Figure
-from tests.e2e.replica_site import Replica, ReplicaSite, until
+from tests.e2e.replica_site import Replica, ReplicaSite
 from tests.postgres import NoServer, running
+from tests.processes import until
 
 _KILLED_S: Final = 5.0
 _STOPPED_S: Final = 15.0

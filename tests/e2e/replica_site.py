@@ -6,13 +6,8 @@ network is that is cut: nobody hangs up.
 
 import contextlib
 import itertools
-import json
-import os
 import random
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -34,30 +29,14 @@ from scheduler.store import funds, leader, seed
 from scheduler.store.database import Database
 from scheduler.store.lease_line import application_of
 from tests.postgres import Postgres
+from tests.processes import PATIENCE_S, Process, free_port
+from tests.processes import until as until
 
-CORRIDOR: Final = Path(sys.executable).with_name("corridor")
 CENTER: Final = "wuhan-sc"
 FLAVOR: Final = "wuhan-sc/kunpeng-920"
 ENTERPRISE: Final = "sample-wuhan-1"
-#: Far above what anything here takes; only a defect is waited for so long.
-PATIENCE_S: Final = 120.0
 _SOCKET: Final = ".s.PGSQL.5432"
 _PAUSE_S: Final = 0.01
-
-
-def until(holds: Callable[[], bool], what: str) -> float:
-    """Wait until something holds; returns for how long, in seconds."""
-    began_s = time.monotonic()
-    while not holds():
-        assert time.monotonic() < began_s + PATIENCE_S, f"{what}: not within {PATIENCE_S:g} s"
-        time.sleep(_PAUSE_S)
-    return time.monotonic() - began_s
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Wire:
@@ -121,52 +100,6 @@ class Wire:
 def _hang_up(one: socket.socket) -> None:
     with contextlib.suppress(OSError):
         one.shutdown(socket.SHUT_RDWR)
-
-
-class Process:
-    """A command of ours as a process."""
-
-    def __init__(self, log: Path, *arguments: str) -> None:
-        self._log, self._arguments = log, arguments
-        self._popen: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                [str(CORRIDOR), *self._arguments], stdout=subprocess.DEVNULL, stderr=log
-            )
-
-    @property
-    def lives(self) -> bool:
-        return self._popen is not None and self._popen.poll() is None
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._popen is not None
-        os.kill(self._popen.pid, number)
-
-    def kill(self) -> None:
-        if self._popen is not None:
-            self._popen.kill()
-            self._popen.wait()
-            self._popen = None
-
-    def end(self) -> int:
-        """Ask it to stop; returns its exit code."""
-        assert self._popen is not None
-        self._popen.terminate()
-        code = self._popen.wait(PATIENCE_S)
-        self._popen = None
-        return code
-
-    def wait_said(self, event: str, times: int = 1) -> None:
-        """Wait until it has logged something so often."""
-        until(lambda: len(self.said(event)) >= times, event)
-
-    def said(self, event: str) -> list[dict[str, Any]]:
-        """What it has logged under a name."""
-        lines = self._log.read_text("utf-8", "replace").splitlines()
-        told = [json.loads(line) for line in lines if line.startswith("{")]
-        return [one for one in told if one["event"] == event]
 
 
 class Replica(Process):

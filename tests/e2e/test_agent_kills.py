@@ -3,11 +3,7 @@
 Nothing is lost and nothing doubled: by the center's own journal, by the store, and by the ledger.
 """
 
-import json
 import random
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,52 +24,12 @@ from scheduler.client import Client
 from scheduler.config import load_settings
 from scheduler.store import funds, seed
 from scheduler.store.database import Database
+from tests.processes import PATIENCE_S, Process, free_port, until
 
 pytestmark = pytest.mark.slow
 
-CORRIDOR = Path(sys.executable).with_name("corridor")
 CENTER, FLAVOR, ENTERPRISE = "wuhan-sc", "wuhan-sc/kunpeng-920", "sample-wuhan-1"
 JOBS, KILLS = 60, 6
-#: Far above what anything here takes; only a defect is waited for so long.
-PATIENCE_S = 120.0
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-class Process:
-    """One process of ours, which may be killed and started again."""
-
-    def __init__(self, log: Path, *arguments: str) -> None:
-        self._log, self._arguments = log, arguments
-        self._popen: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                [str(CORRIDOR), *self._arguments], stdout=subprocess.DEVNULL, stderr=log
-            )
-
-    def kill(self) -> None:
-        if self._popen is not None:
-            self._popen.kill()
-            self._popen.wait()
-            self._popen = None
-
-    def end(self) -> int:
-        """Ask it to stop; returns its exit code."""
-        assert self._popen is not None
-        self._popen.terminate()
-        code = self._popen.wait(PATIENCE_S)
-        self._popen = None
-        return code
-
-    def said(self) -> list[dict[str, Any]]:
-        lines = self._log.read_text("utf-8", "replace").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 class Site:
@@ -158,13 +114,6 @@ class Site:
         return len(jobs) == JOBS and all(job.settled for job in jobs)
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end_s, f"{what}: not within {PATIENCE_S:g} s"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
@@ -193,7 +142,7 @@ def test_nothing_is_lost_or_doubled_whoever_is_killed(site: Site) -> None:
     # What is settled is forgotten by the agent too, which has been told so.
     assert site.agent.end() == 0
     site.agent.start()
-    until(lambda: any(one["event"] == "agent_stopped" for one in site.agent.said()), "its stop")
+    site.agent.wait_said("agent_stopped")
     until(lambda: _is_reachable(site), "the agent")
     assert site.service.end() == 0
     assert site.agent.end() == 0

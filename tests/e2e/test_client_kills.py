@@ -11,8 +11,9 @@ from corridor.v1 import identity_service_pb2 as identity_pb
 from corridor.v1 import job_service_pb2 as pb
 
 from scheduler.client import Client
-from tests.e2e.replica_site import ENTERPRISE, FLAVOR, ReplicaSite, until
+from tests.e2e.replica_site import ENTERPRISE, FLAVOR, ReplicaSite
 from tests.postgres import Postgres
+from tests.processes import until
 
 pytestmark = pytest.mark.slow
 
