@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from scheduler.domain.arrays import ELEMENTS_MAX
 from scheduler.domain.dependencies import CALL_MAX
 from scheduler.domain.principal import Principal
+from scheduler.domain.traces import TraceContext
 from scheduler.errors import (
     CorridorError,
     FieldViolation,
@@ -27,11 +28,15 @@ _TRIES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: its key, the enterprise it names (empty: the caller's), its payload's digest."""
+    """One call: its key, the enterprise it names (empty: the caller's), its payload's digest.
+
+    ``trace`` is its span, if its jobs are to be followed.
+    """
 
     request_id: str
     enterprise: str
     payload_sha256: bytes
+    trace: TraceContext | None = None
 
 
 class Judged(NamedTuple):
@@ -49,6 +54,7 @@ class Answered(NamedTuple):
     city: str
     stored: int
     replayed: bool
+    enterprise: str = ""
 
 
 #: Judges the jobs of a call by a book; raises to refuse the call as a whole.
@@ -143,20 +149,21 @@ async def _submit_by(
         return _replay(home.city, key, earlier)
     if judged.jobs:
         submission = Submission(
-            key, book.revision, judged.jobs, judged.answer, judged.now_ms, caller, context.wall_ms()
-        )
+            key, book.revision, judged.jobs, judged.answer, judged.now_ms, caller,
+            context.wall_ms(), call.trace,
+        )  # fmt: skip
         outcome = await context.desk.store(context.db, submission)
         if outcome is Fate.STALE:
             return None
         if isinstance(outcome, Earlier):
             return _replay(home.city, key, outcome)
-        return Answered(judged.answer, home.city, len(judged.jobs), False)
+        return Answered(judged.answer, home.city, len(judged.jobs), False, home.enterprise)
     if not await context.desk.is_current(context.db, book):
         return None
     earlier = await _earlier(context, key)
     if earlier is not None:
         return _replay(home.city, key, earlier)
-    return Answered(judged.answer, home.city, 0, False)
+    return Answered(judged.answer, home.city, 0, False, home.enterprise)
 
 
 async def _earlier(context: Context, key: Key | None) -> Earlier | None:
@@ -183,4 +190,4 @@ def _replay(city: str, key: Key, earlier: Earlier) -> Answered:
             " stored: use a new request id for new jobs",
             metadata={"request_id": key.request_id},
         )
-    return Answered(earlier.answer, city, 0, True)
+    return Answered(earlier.answer, city, 0, True, key.enterprise)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.ids import element_uid
 from scheduler.domain.states import JOB_TERMINAL
-from scheduler.store import leader
+from scheduler.store import leader, traces
 from scheduler.store.database import bulk_read
 from scheduler.store.job_filter import OPEN
 
@@ -159,6 +159,7 @@ def _forget(connection: Connection, uids: Sequence[int]) -> None:
     run(f"DELETE FROM event WHERE job_uid IN ({listed})")
     run(f"DELETE FROM reason_spell WHERE subject IN ({subjects})")
     run(f"DELETE FROM job_dependency WHERE job_uid IN ({listed}) OR on_uid IN ({listed})")
+    traces.forget(connection, uids)  # also while nobody tells of traces
     run(f"DELETE FROM job_array WHERE array_uid IN ({listed})")
     ran = "EXISTS (SELECT 1 FROM run r WHERE r.job_uid = job.uid)"
     run(f"DELETE FROM job WHERE uid IN ({listed}) AND NOT {ran}")

@@ -18,7 +18,8 @@ from scheduler.domain.arrays import ArraySpec
 from scheduler.domain.events import EventKind
 from scheduler.domain.ids import job_id, replica_of, tick_of
 from scheduler.domain.principal import Principal, Scope
-from scheduler.store import audit_trail, elements, feed, submission_book
+from scheduler.domain.traces import FOLLOWED_MAX, TraceContext
+from scheduler.store import audit_trail, elements, feed, submission_book, traces
 from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.job_filter import KEPT
 from scheduler.store.job_tables import JobArray, JobDependency
@@ -81,6 +82,7 @@ class Submission:
     """The accepted jobs of one call, the answer to it, and the book they were judged by.
 
     ``actor`` is who called, at ``wall_ms`` of wall-clock time: that emergencies come is audited.
+    ``trace`` is the call's span, if its jobs are to be followed.
     """
 
     key: Key
@@ -90,6 +92,7 @@ class Submission:
     now_ms: int
     actor: Principal | None = None
     wall_ms: int = 0
+    trace: TraceContext | None = None
 
 
 class Earlier(NamedTuple):
@@ -178,6 +181,9 @@ def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
     bulk_insert(connection, table(RequestKey), _KEY_COLUMNS, keys)
     for one in fresh:
         _audit_emergencies(connection, one)
+        if one.trace is not None:
+            followed = [(job.uid, job.more and job.more.array) for job in one.jobs[:FOLLOWED_MAX]]
+            traces.follow(connection, followed, one.trace)
     plain = [job[:-1] for job in jobs if job.more is None]
     bulk_insert(connection, table(Job), _PLAIN, plain, _BEGINNING)
     if len(plain) == len(jobs):

@@ -29,6 +29,7 @@ from scheduler.store import (
     retention_tables,
     statement_tables,
     tables,
+    trace_tables,
 )
 from scheduler.store.database import open_engine
 from tests.stores import Stores
@@ -78,6 +79,7 @@ TABLES = (
     reason_tables,
     retention_tables,
     statement_tables,
+    trace_tables,
 )
 
 

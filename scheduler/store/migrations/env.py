@@ -18,6 +18,7 @@ from scheduler.store import (
     rule_tables,
     statement_tables,
     tables,
+    trace_tables,
 )
 
 # Importing the tables fills the metadata.
@@ -37,6 +38,7 @@ for one in (
     alert_tables.Alert,
     recon_tables.ReconRun,
     retention_tables.Retention,
+    trace_tables.JobTrace,
 ):
     assert one.metadata is SQLModel.metadata
 
