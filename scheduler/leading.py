@@ -234,6 +234,8 @@ class KnownLead:
         return self._leadership.epoch is not None
 
     def leader(self) -> str:
-        """Where the leader is reached; empty if nobody else leads."""
+        """Where the leader is reached; empty if nobody else leads, or its lease has run out."""
         lease = self._leadership.lease
-        return "" if lease is None or lease.holder == self._instance else lease.address
+        if lease is None or lease.holder == self._instance or self._leadership.overdue:
+            return ""
+        return lease.address

@@ -163,6 +163,7 @@ def _state(session: Session, center: pb.Center) -> Cell:
     state = session.out.state(enum_word(_STATE, center.state))
     notes = [session.t("center.simulated")] if center.simulated else []
     if not center.reachable:
-        notes.append(session.t("center.unreachable"))
+        unknown = center.health_unknown
+        notes.append(session.t("center.unknown" if unknown else "center.unreachable"))
     noted = f"{state.text} ({', '.join(notes)})" if notes else state.text
     return Cell(noted, state.style if center.reachable else "red")

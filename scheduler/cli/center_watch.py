@@ -56,7 +56,8 @@ def _show(session: Session, center: pb.Center) -> None:
             if left_s > 0:
                 words += session.t("center.time_left", span=out.span(left_s))
         if not center.reachable:
-            words += f"; {session.t('center.unreachable')}"
+            key = "center.unknown" if center.health_unknown else "center.unreachable"
+            words += f"; {session.t(key)}"
         out.line(words)
     sys.stdout.flush()
 

@@ -39,6 +39,8 @@ def show_explanation(session: Session, job_id: str, found: pb.ExplainJobResponse
     if len(found.history) > 1:
         out.line()
         _history(session, found.history)
+    if found.planner_away:
+        out.line(out.t("explain.as_stored"), "dim")
 
 
 def _options(session: Session, options: Sequence[job_pb2.PendingReason]) -> None:

@@ -58,7 +58,8 @@ def job(
     ] = False,
 ) -> None:
     """Show one job with its runs and its charge."""
-    found = session.client.jobs.GetJob(GetJobRequest(job_id=job_id)).job
+    answer = session.client.jobs.GetJob(GetJobRequest(job_id=job_id))
+    found = answer.job
     if as_file:
         document = jobfile.document_of(found.spec)
         if session.as_json:
@@ -69,9 +70,12 @@ def job(
             text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
             session.out.console.file.write(text)
     elif session.as_json:
-        print_json(to_json(found))
+        away = {"planner_away": True} if answer.planner_away else {}
+        print_json({**to_json(found), **away})
     else:
         job_views.show_job(session, found)
+        if answer.planner_away:
+            session.out.line(session.t("explain.as_stored"), "dim")
 
 
 def explain(session: Session, job_id: JobId) -> None:

@@ -28,8 +28,11 @@ def show_quotes(session: Session, jobs: Sequence[FoundJob], enterprise: str) -> 
     """
     quotes: list[tuple[FoundJob, pb.JobQuote]] = []
     codes: list[int] = []
+    away = False
     for part in submitting.calls(jobs, QUOTES_MAX):
-        for quote in _ask(session, part, enterprise):
+        answer = _ask(session, part, enterprise)
+        away = away or answer.planner_away
+        for quote in answer.quotes:
             job = part[quote.index]
             quotes.append((job, quote))
             if quote.HasField("error"):
@@ -38,7 +41,8 @@ def show_quotes(session: Session, jobs: Sequence[FoundJob], enterprise: str) -> 
                 if not session.as_json:
                     complain(_refusal(session, problem, part))
     if session.as_json:
-        print_json({"quotes": [_json(job, quote) for job, quote in quotes]})
+        told = [_json(job, quote) for job, quote in quotes]
+        print_json({"quotes": told, **({"planner_away": True} if away else {})})
         return worst(codes, len(quotes))
     priced = [(job, quote) for job, quote in quotes if quote.options]
     if len(jobs) == 1 or session.verbose:
@@ -48,6 +52,8 @@ def show_quotes(session: Session, jobs: Sequence[FoundJob], enterprise: str) -> 
             _receipt(session, job, quote)
     elif priced:
         _table(session, priced)
+    if away:
+        session.out.line(session.t("explain.as_stored"), "dim")
     return worst(codes, len(quotes))
 
 
@@ -58,10 +64,10 @@ def worst(codes: Sequence[int], jobs: int) -> int:
     return codes[0] if len(codes) == jobs and len(set(codes)) == 1 else exits.ERROR
 
 
-def _ask(session: Session, part: Sequence[FoundJob], enterprise: str) -> Sequence[pb.JobQuote]:
+def _ask(session: Session, part: Sequence[FoundJob], enterprise: str) -> pb.QuoteJobsResponse:
     request = pb.QuoteJobsRequest(enterprise=enterprise, jobs=[job.spec for job in part])
     try:
-        return session.client.jobs.QuoteJobs(request).quotes
+        return session.client.jobs.QuoteJobs(request)
     except grpc.RpcError as error:
         submitting.raise_refusal(problem_of(error), part)
         raise

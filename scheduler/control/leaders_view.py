@@ -47,7 +47,9 @@ class LeadersCenters(_View):
     def status(self, center: str) -> CenterStatus:
         """Whether the center answers; while nobody leads, nobody asks it."""
         loop = self._present()
-        return CenterStatus(False, _NOBODY, 0) if loop is None else loop.centers.status(center)
+        if loop is None:
+            return CenterStatus(False, _NOBODY, 0, unknown=True)
+        return loop.centers.status(center)
 
     async def take_inventory(self, center: str) -> Inventory:
         """Look at all that a center has now."""

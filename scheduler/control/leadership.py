@@ -80,6 +80,8 @@ class Leadership:
         self.present: ControlLoop | None = None
         #: The lease of another, as last seen.
         self.lease: Lease | None = None
+        #: Whether the lease of another had run out when it was looked at last.
+        self.overdue = False
         self.ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._epoch = self._given_up = self._told = 0
@@ -148,6 +150,7 @@ class Leadership:
             return
         self._metrics.lease(standing.age_s)
         epoch = 0 if standing.epoch == self._given_up else standing.epoch
+        self.overdue = not epoch and standing.age_s > self._times.lasts_s
         if not epoch:
             self.lease = standing.lease
         if epoch != self._epoch:

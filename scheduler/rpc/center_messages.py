@@ -44,6 +44,7 @@ def center_message(view: CenterView) -> pb.Center:
         last_error=status.last_error,
         last_error_time=timestamp(status.last_error_ms),
         gate=None if status.gate is None else _gate(status.gate),
+        health_unknown=status.unknown,
     )
 
 

@@ -2,17 +2,19 @@
 
 The bytes of the request and what the caller said about himself go on as they came, and the answer
 comes back so: the leader judges who calls as if it had been called itself. A call is passed on
-once: if the lead moved meanwhile, the caller is told to try again.
+once: if the lead moved meanwhile, the caller is told to try again. What the store can answer in
+part is not waited for longer than the leader leads, and is then answered from the store.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import grpc
 import structlog
 
 from scheduler.errors import TemporarilyAway
+from scheduler.services.explaining import REASON_WAIT_S
 
 log = structlog.get_logger()
 
@@ -28,6 +30,17 @@ PASSED_ON: Final = frozenset(
     }.items()
     for method in methods
 )  # fmt: skip
+#: Of these the store knows the better part; so long each is waited for, in real seconds, None: for
+#: as long as whom it was passed on to leads. What the planner does in it takes no longer.
+FROM_STORE: Final[Mapping[str, float | None]] = {
+    "/corridor.v1.JobService/GetJob": REASON_WAIT_S + 1.0,
+    "/corridor.v1.CenterService/GetCenter": REASON_WAIT_S + 1.0,
+    "/corridor.v1.CenterService/ListCenters": REASON_WAIT_S + 1.0,
+    "/corridor.v1.JobService/ExplainJob": None,
+    "/corridor.v1.JobService/QuoteJobs": None,
+}
+#: So often it is looked whether the lead has moved, in real seconds.
+_LOOK_S: Final = 0.25
 #: Names the replica that passed a call on.
 MARK: Final = "corridor-passed-on-by"
 #: Metadata of the connection or of gRPC itself, which is made anew.
@@ -37,6 +50,15 @@ _UNDER_WAY_S: Final = 30.0
 _DETAILS: Final = "grpc-status-details-bin"
 
 OpenChannel = Callable[[str], grpc.aio.Channel]
+
+
+class LeaderUnheard(TemporarilyAway):
+    """The replica that leads does not answer."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the replica that leads, {address}, does not answer; try again in a second"
+        )
 
 
 class Lead(Protocol):
@@ -69,25 +91,45 @@ class Forwarder:
         return self._lead.leader()
 
     async def pass_on(self, address: str, method: str, request: bytes, context: Any) -> bytes:
-        """Have the leader answer; raises as the call shall end."""
+        """Have the leader answer; raises as the call shall end, ``LeaderUnheard`` among others."""
         channel: Any = self._to(address)
+        left_s = context.time_remaining()
+        call = channel.unary_unary(method)(
+            request, timeout=left_s, metadata=self._said(context.invocation_metadata())
+        )
         try:
-            answer: bytes = await channel.unary_unary(method)(
-                request,
-                timeout=context.time_remaining(),
-                metadata=self._said(context.invocation_metadata()),
-            )
+            if method in FROM_STORE:
+                answer = await self._while_it_leads(call, address, FROM_STORE[method], left_s)
+            else:
+                answer = await call
         except grpc.aio.AioRpcError as error:
             trailing: Any = error.trailing_metadata() or ()
             told = tuple((key, value) for key, value in trailing if key == _DETAILS)
             if error.code() is grpc.StatusCode.UNAVAILABLE and not told:
                 log.warning("leader_unheard", address=address, error=error.details())
-                raise TemporarilyAway(
-                    f"the replica that leads, {address}, does not answer; try again in a second"
-                ) from error
+                raise LeaderUnheard(address) from error
             await context.abort(error.code(), error.details() or "", told)
             raise
-        return answer
+        return answer  # type: ignore[no-any-return]
+
+    async def _while_it_leads(
+        self, call: Any, address: str, patience_s: float | None, left_s: float | None
+    ) -> Any:
+        """Wait for an answer; half of the caller's time is left for one from the store."""
+        now_s = asyncio.get_running_loop().time
+        bounds = [one for one in (patience_s, None if left_s is None else left_s / 2) if one]
+        until_s = now_s() + min(bounds) if bounds else float("inf")
+        answer = asyncio.ensure_future(call)
+        try:
+            while not answer.done():
+                left = until_s - now_s()
+                if left <= 0 or self._lead.leader() != address:
+                    log.warning("leader_silent", address=address)
+                    raise LeaderUnheard(address)
+                await asyncio.wait({answer}, timeout=min(_LOOK_S, left))
+            return answer.result()
+        finally:
+            answer.cancel()
 
     def _said(self, metadata: Any) -> list[tuple[str, Any]]:
         """Return what the caller said, and who passes it on."""

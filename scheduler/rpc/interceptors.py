@@ -23,11 +23,13 @@ from scheduler.auth.verifier import Verifier
 from scheduler.errors import CorridorError, TemporarilyAway, Unauthenticated
 from scheduler.rpc import bounds, caller
 from scheduler.rpc.errors import abort, code_of
-from scheduler.rpc.forwarding import Forwarder
+from scheduler.rpc.forwarding import FROM_STORE, Forwarder, LeaderUnheard
 from scheduler.store import outages
 
 #: Told of every ended call: full method name, status code name, seconds it took.
 OnCall = Callable[[str, str, float], None]
+#: Told of every call that begins, in its task: full method name, metadata.
+OnBegin = Callable[[str, Any], None]
 
 Handler = Any  # grpc.RpcMethodHandler: its stubs and its runtime class do not agree
 CallContext = Any  # grpc.aio.ServicerContext, likewise
@@ -40,7 +42,7 @@ _STATUS_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unused-ignore]
-    """See the module; ``on_call`` must be quick and must not raise.
+    """See the module; ``on_call`` and ``on_begin`` must be quick and must not raise.
 
     What ``forwarder`` says is for another replica to answer is passed on to that one; ``rates`` is
     how much each caller may ask for, by default as much as it likes. ``on_unknown`` is told the
@@ -54,13 +56,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         forwarder: Forwarder | None = None,
         rates: Rates | None = None,
         on_unknown: Callable[[str], None] = lambda _reason: None,
+        on_begin: OnBegin | None = None,
     ) -> None:
-        self._on_unknown = on_unknown
+        self._on_unknown, self._on_begin = on_unknown, on_begin
         self._verifier = verifier
         self._rates = rates or Rates()
         self._on_call = on_call
         self._forwarder = forwarder
         self._wrapped: dict[str, Handler] = {}
+        #: What answers from the store where the leader does not, bytes for bytes.
+        self._here: dict[str, Callable[[bytes, CallContext], Awaitable[bytes]]] = {}
         self._streams: set[asyncio.Task[Any]] = set()
         #: Streams of which a message is on its way to the caller.
         self._sending: set[asyncio.Task[Any]] = set()
@@ -96,6 +101,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
                 return self._probe(original) if original.response_streaming else original
             handler = self._wrap(method, original)
             self._wrapped[method] = handler
+        if self._on_begin is not None:
+            self._on_begin(method, handler_call_details.invocation_metadata)
         try:
             principal = await self._verifier.principal(
                 _authorization(handler_call_details.invocation_metadata)
@@ -116,10 +123,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         return handler
 
     def _passing_on(self, forwarder: Forwarder, address: str, method: str) -> Handler:
-        """Return a handler that neither reads the request nor makes the answer."""
+        """Return a handler that reads no request and makes no answer, unless the leader makes none."""
+        here = self._here.get(method)
 
         async def pass_on(request: bytes, context: CallContext) -> bytes:
-            return await forwarder.pass_on(address, method, request, context)
+            try:
+                return await forwarder.pass_on(address, method, request, context)
+            except LeaderUnheard:
+                if here is None:
+                    raise
+            return await here(request, context)
 
         return grpc.unary_unary_rpc_method_handler(self._returning(method, pass_on))
 
@@ -128,6 +141,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         serve = self._streaming if inspect.isasyncgenfunction(behavior) else self._returning
         checked = _checked(method, original, self._rates, behavior)
         read = bounds.reader(method, original.request_deserializer)
+        if method in FROM_STORE:
+            self._here[method] = _in_bytes(read, checked, original.response_serializer)
         return _like(original, serve(method, checked), read)
 
     def _returning(self, method: str, behavior: Any) -> Any:
@@ -275,6 +290,15 @@ def _checked(method: str, original: Handler, rates: Rates, behavior: Any) -> Any
         return message
 
     return _as(behavior, read)
+
+
+def _in_bytes(
+    read: Callable[[bytes], Any], behavior: Any, serialize: Callable[[Any], bytes]
+) -> Callable[[bytes, CallContext], Awaitable[bytes]]:
+    async def answer(request: bytes, context: CallContext) -> bytes:
+        return serialize(await behavior(read(request), context))
+
+    return answer
 
 
 def _as(behavior: Any, read: Callable[[Any], Any]) -> Any:

@@ -38,6 +38,7 @@ async def explain_job(
             for spell in found.history
         ],
         transfers=[_duration(one) for one in found.transfers_ms],
+        planner_away=told.planner_away,
     )
 
 

@@ -71,7 +71,8 @@ async def quote_jobs(
                 error=None if refusal is None else to_status(refusal),
             )
             for index, refusal in enumerate(refusals)
-        ]
+        ],
+        planner_away=any(one.planner_away for options in quotes for one in options),
     )
 
 

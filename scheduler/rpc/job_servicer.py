@@ -59,7 +59,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         who = caller.current()
         uid = await element_ids.find_uid(self._context, who, request.job_id)
         view = await jobs.get_job(self._context, who, uid)
-        return pb.GetJobResponse(job=job_messages.job_message(view))
+        away = view.told is not None and view.told.planner_away
+        return pb.GetJobResponse(job=job_messages.job_message(view), planner_away=away)
 
     async def ListJobs(
         self, request: pb.ListJobsRequest, context: CallContext

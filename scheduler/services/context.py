@@ -28,6 +28,7 @@ class CenterStatus:
 
     ``last_error`` is the last one of following, kept when it answers again; ``offered`` is what
     it last said of its flavors, and ``waiting_jobs`` who waits here for them, by flavor.
+    ``unknown``: nobody can say, for nobody leads.
     """
 
     reachable: bool
@@ -38,6 +39,7 @@ class CenterStatus:
     gate: GateState | None = None
     offered: Mapping[str, FlavorCapacity] = field(default_factory=dict)
     waiting_jobs: Mapping[str, int] | None = None
+    unknown: bool = False
 
 
 class PlannerView(Protocol):

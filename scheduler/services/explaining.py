@@ -1,7 +1,7 @@
 """Use case: why a job waits, when it may start, and for what it waited how long until now."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from scheduler.domain import spells
@@ -32,12 +32,14 @@ class Told:
     """Why a job waits (None: it does not), its place (1 = next, 0 = none yet) in its city.
 
     ``options`` are the reasons of its options, in their order; none if the planner has it not.
+    ``planner_away``: only what is stored could be told, for the planner does not answer.
     """
 
     reason: PendingReason | None
     position_in_city: int = 0
     waiting_in_city: int = 0
     options: tuple[PendingReason, ...] = ()
+    planner_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class Explained:
 async def explain(context: Context, caller: Principal, uid: int) -> Explained:
     """Return why a job waits, where it stands in its city, and how it waited until now.
 
-    A job that the planner has not seen yet has no place. Raises ``NotFound`` outside the scope,
-    ``TemporarilyAway`` while the planner does not answer.
+    A job that the planner has not seen yet has no place; while it does not answer, what is stored
+    is told. Raises ``NotFound`` outside the scope.
     """
 
     def read(connection: Connection) -> tuple[JobRow, Planned, Course | None, tuple[int, ...]]:
@@ -73,11 +75,10 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
         return row, planned, course, tuple(job_relations.transfers_ms(connection, row))
 
     row, planned, course, transfers = await context.db.read(read)
-    known = await context.planner.explain(planned) if isinstance(planned, int) else None
-    told = _told(known, row, planned)
+    told = await _told(context, row, planned, None)
     if told.reason is not None and not told.position_in_city and row.state is JobState.QUEUED:
         count = await context.db.read(lambda c: jobs.waiting_in_city(c, row.city))
-        told = Told(told.reason, 0, count)
+        told = replace(told, waiting_in_city=count)
     if course is None:
         return Explained(row.state, told, (), (), None, transfers)
     now_ms = context.clock.now_ms()
@@ -90,19 +91,29 @@ async def explain(context: Context, caller: Principal, uid: int) -> Explained:
 
 async def told_at_once(context: Context, row: JobRow, planned: Planned) -> Told:
     """Return why a job waits, as far as it can be said at once."""
-    known = None
+    return await _told(context, row, planned, REASON_WAIT_S)
+
+
+async def _told(context: Context, row: JobRow, planned: Planned, wait_s: float | None) -> Told:
+    """Ask the planner for so many real seconds at most, and the store if it does not answer."""
+    known: Explanation | None = None
     if isinstance(planned, int):
         try:
-            known = await asyncio.wait_for(context.planner.explain(planned), REASON_WAIT_S)
+            known = await asyncio.wait_for(context.planner.explain(planned), wait_s)
         except (TemporarilyAway, TimeoutError):
-            known = None
-    return _told(known, row, planned)
-
-
-def _told(known: Explanation | None, row: JobRow, planned: Planned) -> Told:
+            reason = await context.db.read(lambda c: _sampled(c, planned, context.clock.now_ms()))
+            return Told(reason, planner_away=True)
     if known is None:
         return Told(without_planner(row, planned))
     return Told(known.reason, known.position_in_city, known.waiting_in_city, known.options)
+
+
+def _sampled(connection: Connection, uid: int, now_ms: int) -> PendingReason:
+    """What was said last of a job that the planner has, by its code alone."""
+    code = reasons.present(connection, [uid], now_ms).get(uid, ReasonCode.NOT_EVALUATED)
+    if code is ReasonCode.DEPENDENCY:  # of an array, which waits for no other job
+        code = ReasonCode.NOT_EVALUATED
+    return PendingReason(code, "corridor" if code is ReasonCode.NOT_EVALUATED else "")
 
 
 def without_planner(row: JobRow, planned: Planned) -> PendingReason | None:

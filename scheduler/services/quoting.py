@@ -52,6 +52,7 @@ class OptionQuote:
     start_latest_ms: int | None = None
     position_in_city: int = 0
     waiting_in_city: int = 0
+    planner_away: bool = False
 
 
 class Others(NamedTuple):
@@ -128,7 +129,7 @@ async def _quote_one(
         return OptionQuote(option, charge, outlook, never, paid)
     explained = await estimates.of(spec, option)
     if explained is None:
-        return OptionQuote(option, charge, outlook, None, paid)
+        return OptionQuote(option, charge, outlook, None, paid, planner_away=True)
     expected = _not_before(explained.reason, spec.start_not_before_ms, estimates.now_ms)
     at_once = expected.code is ReasonCode.NOT_EVALUATED
     return OptionQuote(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from corridor.v1 import identity_service_pb2 as identity_pb
+from corridor.v1 import job_service_pb2 as pb
 
 from tests.e2e.replica_site import ReplicaSite, until
 from tests.postgres import Postgres
@@ -62,6 +63,26 @@ def test_a_leader_that_was_stopped_wakes_up_late_and_follows(site: ReplicaSite) 
         old.wait_said("replaced", replaced + 1)
         assert old.lives
         site.call(lambda client: client.identity.WhoAmI(identity_pb.WhoAmIRequest()), [old])
+    conclude(site)
+
+
+def test_jobs_are_shown_while_the_leader_is_silent(site: ReplicaSite) -> None:
+    begin(site)
+    for how in (signal.SIGSTOP, signal.SIGKILL):
+        old, epoch = site.leader()
+        other = next(one for one in site.replicas if one is not old)
+        [shown] = site.call(lambda client: client.jobs.ListJobs(pb.ListJobsRequest(page_size=1)),
+                            [other]).jobs  # fmt: skip
+        asked = pb.GetJobRequest(job_id=shown.job_id)
+        old.send(how)
+        found = site.call(lambda client, get=asked: client.jobs.GetJob(get), [other]).job
+        assert found.job_id == shown.job_id
+        explain = pb.ExplainJobRequest(job_id=shown.job_id)
+        assert site.call(lambda client, ask=explain: client.jobs.ExplainJob(ask), [other]).state
+        site.wait_for_another(epoch)
+        if how is signal.SIGSTOP:
+            old.send(signal.SIGCONT)
+            old.wait_said("replaced")
     conclude(site)
 
 

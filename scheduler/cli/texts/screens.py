@@ -171,6 +171,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "explain.going_on": (" (now)", "（目前）"),
     "explain.earlier": ("{n} earlier ones: --verbose", "更早的 {n} 条：--verbose"),
     "explain.waits_not": ("It does not wait.", "它不在等待。"),
+    "explain.as_stored": (
+        "No replica leads just now, or its planner does not answer: this is as it is stored."
+        " Places and starts are not known; ask again in some seconds.",
+        "当前没有主副本，或规划器未应答：以上以存储为准，排队位置与开始时间暂不可知，请几秒后再查。",
+    ),
     # Changes.
     "verb.cancel": ("Cancel", "取消"),
     "verb.hold": ("Hold", "挂起"),
@@ -305,6 +310,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "center.architecture": ("ARCH", "架构"),
     "center.simulated": ("simulated", "模拟"),
     "center.unreachable": ("does not answer", "无应答"),
+    "center.unknown": ("not known now", "当前未知"),
     "center.of": ("{part} of {whole} {unit}", "{part}/{whole} {unit}"),
     "center.none": ("No centers.", "没有算力中心。"),
     "unit.card": ("cards", "卡"),

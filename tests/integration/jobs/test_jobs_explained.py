@@ -130,3 +130,35 @@ async def test_another_enterprise_learns_nothing(
     stranger = corridor.member("sample-wuhan-1")
     call = corridor.jobs.ExplainJob(pb.ExplainJobRequest(job_id=job_id), metadata=stranger)
     assert (await refusal(call)).code.name == "NOT_FOUND"
+
+
+async def test_while_the_planner_is_away_the_last_sample_is_told(
+    corridor: Any, hands: Any, planner: Any, new_spec: Any
+) -> None:
+    (job_id,) = await hands.submit("sample-ezhou-1", new_spec())
+    planner.known = None
+    await sample(corridor, job_id, ReasonCode.POOL_FULL)
+    corridor.clock.ms += 60_000
+    told = await explain(corridor, job_id)
+    assert (told.planner_away, told.position_in_city, told.waiting_in_city) == (True, 0, 1)
+    # Of whom it was, and when it may start, only the planner could say.
+    assert told.reason == job_pb2.PendingReason(code=code("POOL_FULL"))
+    assert [(one.code, one.time.seconds) for one in told.reason_times] == [(code("POOL_FULL"), 60)]
+    asked = pb.GetJobRequest(job_id=job_id)
+    shown = await corridor.jobs.GetJob(asked, metadata=corridor.operator())
+    assert (shown.planner_away, shown.job.pending_reason) == (True, told.reason)
+    # What never was the planner's to say is told in full, and nothing is missing.
+    (held,) = await hands.submit("sample-ezhou-1", new_spec(held=True))
+    told = await explain(corridor, held)
+    assert (told.reason.code, told.planner_away) == (code("QUEUE_HELD"), False)
+
+
+async def test_an_array_whose_planner_is_away_waits_for_no_other_job(
+    corridor: Any, hands: Any, planner: Any, new_spec: Any
+) -> None:
+    planner.known = None
+    (job_id,) = await hands.submit(
+        "sample-ezhou-1", new_spec(array=job_pb2.JobArray(size=3, concurrency_max=1))
+    )
+    told = await explain(corridor, job_id)
+    assert (told.reason.code, told.planner_away) == (code("NOT_EVALUATED"), True)

@@ -125,18 +125,19 @@ async def test_what_is_no_job_id(corridor: Any, refusal: Any, job_id: str) -> No
     assert (found.code, found.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ("job_id",))
 
 
-async def test_why_a_job_waits(
-    corridor: Any, hands: Any, planner: Any, new_spec: Any, refusal: Any
-) -> None:
+async def test_why_a_job_waits(corridor: Any, hands: Any, planner: Any, new_spec: Any) -> None:
     (job_id, other) = await hands.submit("sample-ezhou-1", new_spec(), new_spec())
-    # The planner is away: a job is shown all the same, but nobody can explain it.
+    # The planner is away: what is stored is told, and that it is all that is known.
     job = await get(corridor, job_id)
     assert job.pending_reason.code == job_pb2.REASON_CODE_NOT_EVALUATED
-    found = await refusal(explain(corridor, job_id))
-    assert found.code == grpc.StatusCode.UNAVAILABLE
+    told = await explain(corridor, job_id)
+    assert told.reason.code == job_pb2.REASON_CODE_NOT_EVALUATED
+    assert (told.position_in_city, told.waiting_in_city) == (0, 2)
+    assert told.planner_away
 
     planner.known = {}
     told = await explain(corridor, job_id)
+    assert not told.planner_away
     assert told.reason.code == job_pb2.REASON_CODE_NOT_EVALUATED
     assert (told.position_in_city, told.waiting_in_city) == (0, 2)
 

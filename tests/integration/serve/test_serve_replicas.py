@@ -168,12 +168,35 @@ async def test_replicas_speak_tls_with_each_other_where_callers_do(
         assert shown.center.health_detail == first.loop.centers.status(CENTER).detail
 
 
+async def shows_what_is_stored(client: AsyncClient, job_id: str) -> None:
+    """All that a store can answer is answered, and says what is not known."""
+    got = await client.jobs.GetJob(pb.GetJobRequest(job_id=job_id))
+    assert (got.job.state, got.planner_away) == (job_pb2.JOB_STATE_QUEUED, True)
+    told = await client.jobs.ExplainJob(pb.ExplainJobRequest(job_id=job_id))
+    assert (told.state, told.planner_away) == (job_pb2.JOB_STATE_QUEUED, True)
+    assert told.reason.code == got.job.pending_reason.code
+    listed = await client.jobs.ListJobs(pb.ListJobsRequest())
+    assert [one.job_id for one in listed.jobs] == [job_id]
+    centers = (await client.centers.ListCenters(center_pb.ListCentersRequest())).centers
+    assert all(one.health_unknown and not one.reachable for one in centers)
+    shown = await client.centers.GetCenter(center_pb.GetCenterRequest(center=CENTER))
+    assert "no replica leads at the moment" in shown.center.health_detail
+    quoted = await client.jobs.QuoteJobs(
+        pb.QuoteJobsRequest(enterprise=ENTERPRISE, jobs=[job("a")])
+    )
+    assert quoted.planner_away
+    [option] = quoted.quotes[0].options
+    assert option.charge.gross_fen
+    assert not option.HasField("start_likely_time")
+
+
 async def test_a_leader_that_cannot_be_reached_is_named(replica: Any, serve: Any) -> None:
     async with serve(replica()) as (first, _), serve(replica()) as (second, client):
         [job_id] = await submit(client, "one")
         await first._serving.drain(0.0)  # it leads on, and nobody can call it
+        await shows_what_is_stored(client, job_id)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await client.jobs.ExplainJob(pb.ExplainJobRequest(job_id=job_id), timeout=30.0)
+            await client.jobs.ReadJobLogs(pb.ReadJobLogsRequest(job_id=job_id), timeout=30.0)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         told = f"the replica that leads, {first.address}, does not answer"
         assert told in (caught.value.details() or "")
@@ -191,13 +214,11 @@ async def test_without_a_leader_its_knowledge_is_unavailable_and_all_else_goes_o
         await first.stop()
         await until(lambda: second.leadership.lease.address == "")
         [job_id] = await submit(client, "one")
+        await shows_what_is_stored(client, job_id)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await client.jobs.ExplainJob(pb.ExplainJobRequest(job_id=job_id))
+            await client.centers.TakeInventory(inventory_pb2.TakeInventoryRequest(center=CENTER))
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert "no replica leads at the moment" in (caught.value.details() or "")
-        quote = pb.QuoteJobsRequest(enterprise=ENTERPRISE, jobs=[job("a")])
-        [told] = (await client.jobs.QuoteJobs(quote)).quotes
-        assert told.options
 
 
 async def test_a_call_is_passed_on_once(replica: Any, serve: Any) -> None:

@@ -52,3 +52,19 @@ def test_a_center_that_asked_for_quiet_is_left_alone(
     gate.next_call.FromMilliseconds(2_500)
     center_views.show(session, pb.Center(center="a", gate=gate))
     assert "at most 0.5 a second, the center asked for quiet for 2.5 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("center", "told"),
+    [
+        (pb.Center(reachable=True), set()),
+        (pb.Center(), {"does not answer"}),
+        (pb.Center(health_unknown=True), {"not known now"}),
+    ],
+)
+def test_a_center_of_which_nobody_can_say_does_not_count_as_silent(
+    session: Session, capsys: pytest.CaptureFixture[str], center: pb.Center, told: set[str]
+) -> None:
+    center_views.show(session, center)
+    out = capsys.readouterr().out
+    assert {one for one in ("does not answer", "not known now") if one in out} == told

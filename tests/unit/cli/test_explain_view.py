@@ -133,3 +133,18 @@ def test_every_reason_has_few_words(
     assert all("short." not in line and "{" not in line for line in said)
     (row,) = [line for line in said if line.lstrip().startswith("3 ")]
     assert cell_len(row.split("  ")[2].strip() or "x") <= 26
+
+
+@pytest.mark.parametrize(
+    ("lang", "told"), [("en", "No replica leads just now"), ("zh", "当前没有主副本")]
+)
+def test_what_only_the_planner_knows_is_said_to_be_unknown(
+    capsys: pytest.CaptureFixture[str], lang: str, told: str
+) -> None:
+    reason = job_pb2.PendingReason(code=job_pb2.REASON_CODE_POOL_FULL)
+    found = pb.ExplainJobResponse(state=job_pb2.JOB_STATE_QUEUED, reason=reason)
+    show_explanation(session(lang), "j1", found)
+    assert told not in capsys.readouterr().out
+    found.planner_away = True
+    show_explanation(session(lang), "j1", found)
+    assert told in capsys.readouterr().out

@@ -11,6 +11,7 @@ from scheduler.control.beating import Beat, BeatTimes
 from scheduler.control.candidate import Standing
 from scheduler.control.leadership import Leadership, OtherLeads
 from scheduler.domain.leases import Lease
+from scheduler.leading import KnownLead
 from scheduler.store.lease_line import LineLost
 
 TIMES = BeatTimes(lasts_s=0.6, renew_s=0.01, look_s=0.01, stall_s=30.0)
@@ -123,6 +124,18 @@ async def scene() -> AsyncIterator[Scene]:
     one = Scene()
     yield one
     await one.leadership.stop()
+
+
+async def test_a_lead_whose_lease_has_run_out_is_nobodys(scene: Scene) -> None:
+    scene.line.other = OTHER
+    await scene.leadership.start()
+    scene.leadership._beat.willing = False
+    known = KnownLead(scene.leadership, "me")
+    assert (known.leads(), known.leader()) == (False, "b:1")
+    scene.leadership._heard(Standing(0, OTHER, TIMES.lasts_s + 0.1))
+    assert known.leader() == ""
+    scene.leadership._heard(Standing(0, OTHER, TIMES.lasts_s))
+    assert known.leader() == "b:1", "it was renewed late, and nobody took it"
 
 
 async def test_who_finds_no_leader_leads_before_the_start_is_over(scene: Scene) -> None:

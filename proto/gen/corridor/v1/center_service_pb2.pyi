@@ -254,6 +254,7 @@ class Center(_message.Message):
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     LAST_ERROR_TIME_FIELD_NUMBER: _builtins.int
     GATE_FIELD_NUMBER: _builtins.int
+    HEALTH_UNKNOWN_FIELD_NUMBER: _builtins.int
     center: _builtins.str
     """Code, such as "wuhan-ai"."""
     display_name_zh: _builtins.str
@@ -274,6 +275,10 @@ class Center(_message.Message):
     """Runs there that have not ended."""
     last_error: _builtins.str
     """The last error in a call of following, with its class; kept when the center answers again."""
+    health_unknown: _builtins.bool
+    """Nobody can say now how it answers, for no replica leads: all but `reachable`, what its flavors
+    have there and its limits of calls is as it is stored.
+    """
     @_builtins.property
     def last_answer_time(self) -> _timestamp_pb2.Timestamp:
         """When it last answered."""
@@ -317,10 +322,11 @@ class Center(_message.Message):
         last_error: _builtins.str = ...,
         last_error_time: _timestamp_pb2.Timestamp | None = ...,
         gate: Global___CenterGate | None = ...,
+        health_unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["drain_deadline", b"drain_deadline", "gate", b"gate", "last_answer_time", b"last_answer_time", "last_error_time", b"last_error_time", "runs", b"runs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "center", b"center", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "drain_deadline", b"drain_deadline", "flavors", b"flavors", "gate", b"gate", "health_detail", b"health_detail", "kind", b"kind", "last_answer_time", b"last_answer_time", "last_error", b"last_error", "last_error_time", b"last_error_time", "reachable", b"reachable", "runs", b"runs", "simulated", b"simulated", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "center", b"center", "display_name_en", b"display_name_en", "display_name_zh", b"display_name_zh", "drain_deadline", b"drain_deadline", "flavors", b"flavors", "gate", b"gate", "health_detail", b"health_detail", "health_unknown", b"health_unknown", "kind", b"kind", "last_answer_time", b"last_answer_time", "last_error", b"last_error", "last_error_time", b"last_error_time", "reachable", b"reachable", "runs", b"runs", "simulated", b"simulated", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

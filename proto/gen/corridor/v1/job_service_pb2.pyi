@@ -327,6 +327,9 @@ class QuoteJobsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUOTES_FIELD_NUMBER: _builtins.int
+    PLANNER_AWAY_FIELD_NUMBER: _builtins.int
+    planner_away: _builtins.bool
+    """No start is estimated: the planner does not answer now, or no replica leads."""
     @_builtins.property
     def quotes(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobQuote]:
         """One for each job."""
@@ -335,10 +338,11 @@ class QuoteJobsResponse(_message.Message):
         self,
         *,
         quotes: _abc.Iterable[Global___JobQuote] | None = ...,
+        planner_away: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quotes", b"quotes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["planner_away", b"planner_away", "quotes", b"quotes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -373,6 +377,11 @@ class GetJobResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
+    PLANNER_AWAY_FIELD_NUMBER: _builtins.int
+    planner_away: _builtins.bool
+    """It waits, and the planner does not answer now, or no replica leads: all is as it is stored. Why
+    it waits is told by the code that was sampled last, its place and its start are not known.
+    """
     @_builtins.property
     def job(self) -> _job_pb2.Job:
         """The job with its runs."""
@@ -381,10 +390,11 @@ class GetJobResponse(_message.Message):
         self,
         *,
         job: _job_pb2.Job | None = ...,
+        planner_away: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "planner_away", b"planner_away"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -861,6 +871,7 @@ class ExplainJobResponse(_message.Message):
     REASON_TIMES_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     TRANSFERS_FIELD_NUMBER: _builtins.int
+    PLANNER_AWAY_FIELD_NUMBER: _builtins.int
     state: _job_pb2.JobState.ValueType
     """Its state."""
     position_in_city: _builtins.int
@@ -869,6 +880,8 @@ class ExplainJobResponse(_message.Message):
     """
     waiting_in_city: _builtins.int
     """Waiting jobs of its city, this one included; 0 if it does not wait."""
+    planner_away: _builtins.bool
+    """As in GetJobResponse."""
     @_builtins.property
     def reason(self) -> _job_pb2.PendingReason:
         """Why it waits; unset if it does not."""
@@ -909,10 +922,11 @@ class ExplainJobResponse(_message.Message):
         reason_times: _abc.Iterable[Global___ReasonTime] | None = ...,
         history: _abc.Iterable[Global___ReasonSpell] | None = ...,
         transfers: _abc.Iterable[_duration_pb2.Duration] | None = ...,
+        planner_away: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reason_since_time", b"reason_since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "options", b"options", "position_in_city", b"position_in_city", "reason", b"reason", "reason_since_time", b"reason_since_time", "reason_times", b"reason_times", "state", b"state", "transfers", b"transfers", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "options", b"options", "planner_away", b"planner_away", "position_in_city", b"position_in_city", "reason", b"reason", "reason_since_time", b"reason_since_time", "reason_times", b"reason_times", "state", b"state", "transfers", b"transfers", "waiting_in_city", b"waiting_in_city"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
