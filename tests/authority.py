@@ -1,6 +1,8 @@
 """Signs certificates for tests, for a day or as long as they say."""
 
 import datetime
+import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,13 @@ class Authority:
         self.pem = self._sign(name, self._key.public_key(), DAY, is_ca=True)
 
     def _sign(
-        self, name: str, key: Any, lasts: datetime.timedelta, *, is_ca: bool = False
+        self,
+        name: str,
+        key: Any,
+        lasts: datetime.timedelta,
+        also: Sequence[str] = (),
+        *,
+        is_ca: bool = False,
     ) -> bytes:
         now = datetime.datetime.now(datetime.UTC)
         made = (
@@ -34,24 +42,35 @@ class Authority:
             .not_valid_before(now - 2 * DAY)
             .not_valid_after(now + lasts)
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([_named(one) for one in (name, *also)]), critical=False
+            )
             .sign(self._key, hashes.SHA256())
         )
         return made.public_bytes(serialization.Encoding.PEM)
 
-    def signed(self, name: str, lasts: datetime.timedelta = DAY) -> tuple[bytes, bytes]:
-        """Return a certificate of a name and its key, as PEM."""
+    def signed(
+        self, name: str, lasts: datetime.timedelta = DAY, also: Sequence[str] = ()
+    ) -> tuple[bytes, bytes]:
+        """Return a certificate of a name, or of several, and its key, as PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        return self._sign(name, key.public_key(), lasts), private
+        return self._sign(name, key.public_key(), lasts, also), private
 
-    def pair(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a certificate and its key."""
+    def pair(self, name: str, also: Sequence[str] = ()) -> tuple[Path, Path]:
+        """Return the files of a certificate and its key; names may be addresses."""
         cert_file, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        for file, data in zip((cert_file, key_file), self.signed(name), strict=True):
+        for file, data in zip((cert_file, key_file), self.signed(name, also=also), strict=True):
             file.write_bytes(data)
         return cert_file, key_file
+
+
+def _named(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from scheduler.store.database import open_engine
 
 #: fsync and full pages are on, as they are by default: what is acknowledged is on the disk.
 _SETTINGS: Final = """
-listen_addresses = ''
+listen_addresses = '{listen}'
 unix_socket_directories = '{folder}'
 max_connections = 60
 deadlock_timeout = 100ms
@@ -70,10 +70,23 @@ class Postgres:
         """URL of a database of this server."""
         return f"postgresql://{_USER}@/{name}?host={self.folder}"
 
-    def stop(self) -> None:
-        """End the server as a crash would: nobody is told, and nothing is cleared away."""
+    def stop(self, mode: str = "immediate") -> None:
+        """End the server as a crash would: nobody is told, and nothing is cleared away.
+
+        With ``mode`` "fast" it hangs up on all, undoes what was open, and ends in order.
+        """
         if (self.folder / "data" / "postmaster.pid").exists():
-            self._run("pg_ctl", "stop", "-w", "-m", "immediate")
+            self._run("pg_ctl", "stop", "-w", "-m", mode)
+
+    def kill(self) -> None:
+        """Kill all its processes with SIGKILL, the first of them first."""
+        data = self.folder / "data"
+        first = int((data / "postmaster.pid").read_text("ascii").split()[0])
+        os.kill(first, signal.SIGKILL)
+        while left := _of_folder(data):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def start(self) -> None:
         """Start it again with all that was committed; returns once it answers."""
@@ -129,12 +142,39 @@ class Postgres:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {made}'.encode())
 
 
+def _of_folder(data: Path) -> list[int]:
+    """Processes of a server that live."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is a zombie
+            if Path(os.readlink(folder / "cwd")) == data:
+                found.append(int(folder.name))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where a server runs: ``within`` are words before each program that bring it there (root),
+    ``listen`` is the address at which it listens to all of ``network``, ``more`` are further
+    variables of its environment.
+    """
+
+    within: Sequence[str]
+    listen: str
+    network: str
+    more: Mapping[str, str]
+
+
 @contextlib.contextmanager
-def running(parent: Path | None = None) -> Iterator[Postgres]:
+def running(parent: Path | None = None, elsewhere: Elsewhere | None = None) -> Iterator[Postgres]:
     """Start a server of one's own and stop it at the end; its files lie in a folder of ``parent``,
     or of the system's own for temporary files. Raises ``NoServer``.
     """
     programs, account = _programs(), _account()
+    before: list[str] = []
+    if elsewhere is not None:  # it takes root to get there
+        who = (f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
+        before = [*elsewhere.within, "setpriv", *who]
     for left in _forsaken(parent or Path(tempfile.gettempdir())):
         _clear_away(left)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
@@ -143,9 +183,11 @@ def running(parent: Path | None = None) -> Iterator[Postgres]:
 
     def run(program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [programs / program, "-D", data, *arguments], user=account.pw_uid,
-            group=account.pw_gid, extra_groups=[] if os.geteuid() == 0 else None, cwd=folder,
+            [*before, programs / program, "-D", data, *arguments],
+            user=None if before else account.pw_uid, group=None if before else account.pw_gid,
+            extra_groups=[] if os.geteuid() == 0 and not before else None, cwd=folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=None if elsewhere is None else {**os.environ, **elsewhere.more},
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stderr}")
@@ -154,7 +196,11 @@ def running(parent: Path | None = None) -> Iterator[Postgres]:
         os.chown(folder, account.pw_uid, account.pw_gid)
         run("initdb", "-U", _USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
         with (data / "postgresql.auto.conf").open("a") as settings:
-            settings.write(_SETTINGS.format(folder=folder))
+            listen = "" if elsewhere is None else elsewhere.listen
+            settings.write(_SETTINGS.format(folder=folder, listen=listen))
+        if elsewhere is not None:
+            with (data / "pg_hba.conf").open("a") as trusted:
+                trusted.write(f"host all all {elsewhere.network} trust\n")
         server = Postgres(folder, run)
         server.start()
         try:

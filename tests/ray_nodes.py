@@ -7,7 +7,6 @@ session of its own; all of the session ends with it, and it ends with whoever st
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -22,26 +21,13 @@ from pathlib import Path
 from typing import Final
 
 from scheduler.control.ray_joining import OBJECT_STORE_BYTES, RUN_RAY, STARTED
+from tests.namespaces import can_have, ip, sweep
 
 #: Far above what a start takes; only a defect is waited for so long.
 _PATIENCE_S: Final = 180.0
 _HEAD: Final = 2
 _PORT: Final = 6379
-
-
-def can_have_namespaces() -> bool:
-    """Whether this process may make network namespaces."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        return False
-    name = f"crt{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
-    if made.returncode == 0:
-        _ip("netns", "del", name)
-    return made.returncode == 0
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+_PREFIX: Final = "cr"
 
 
 def members(session: int) -> list[tuple[int, str]]:
@@ -103,14 +89,14 @@ class Node:
         """Cut its wire; without one of its own it is stopped, which is as silent."""
         self.was_cut = True
         if self.wire:
-            _ip("link", "set", self.wire, "down")
+            ip("link", "set", self.wire, "down")
         else:
             self._signal(signal.SIGSTOP)
 
     def mend(self) -> None:
         """Undo ``cut``."""
         if self.wire:
-            _ip("link", "set", self.wire, "up")
+            ip("link", "set", self.wire, "up")
         else:
             self._signal(signal.SIGCONT)
 
@@ -127,7 +113,7 @@ class Cluster:
     folder: Path
     namespaces: bool
     nodes: list[Node] = field(default_factory=list)
-    name: str = field(default_factory=lambda: f"cr{os.getpid()}")
+    name: str = field(default_factory=lambda: f"{_PREFIX}{os.getpid()}")
     net: str = field(default_factory=lambda: f"10.231.{os.getpid() % 240 + 8}")
     port: int = _PORT
 
@@ -135,9 +121,9 @@ class Cluster:
         self.token = self.folder / "token"
         self.token.write_text(secrets.token_hex(32))
         if self.namespaces:
-            _ip("link", "add", self.name, "type", "bridge")
-            _ip("addr", "add", f"{self.net}.1/24", "dev", self.name)
-            _ip("link", "set", self.name, "up")
+            ip("link", "add", self.name, "type", "bridge")
+            ip("addr", "add", f"{self.net}.1/24", "dev", self.name)
+            ip("link", "set", self.name, "up")
         else:
             with socket.socket() as free:
                 free.bind(("", 0))
@@ -185,13 +171,13 @@ class Cluster:
         space, wire = f"{self.name}n{number}", f"{self.name}w{number}"
         if Path("/sys/class/net", wire).exists():
             return space, wire
-        _ip("netns", "add", space)
-        _ip("link", "add", wire, "type", "veth", "peer", "name", "eth0", "netns", space)
-        _ip("-n", space, "addr", "add", f"{self._address(number)}/24", "dev", "eth0")
-        _ip("-n", space, "link", "set", "lo", "up")
-        _ip("-n", space, "link", "set", "eth0", "up")
-        _ip("-n", space, "route", "add", "default", "via", f"{self.net}.1")
-        _ip("link", "set", wire, "master", self.name, "up")
+        ip("netns", "add", space)
+        ip("link", "add", wire, "type", "veth", "peer", "name", "eth0", "netns", space)
+        ip("-n", space, "addr", "add", f"{self._address(number)}/24", "dev", "eth0")
+        ip("-n", space, "link", "set", "lo", "up")
+        ip("-n", space, "link", "set", "eth0", "up")
+        ip("-n", space, "route", "add", "default", "via", f"{self.net}.1")
+        ip("link", "set", wire, "master", self.name, "up")
         return space, wire
 
     def restore(self) -> float:
@@ -217,28 +203,19 @@ class Cluster:
             node.kill()
         for number in range(16) if self.namespaces else ():
             if Path("/run/netns", f"{self.name}n{number}").exists():
-                _ip("netns", "del", f"{self.name}n{number}")  # its wire goes with it
+                ip("netns", "del", f"{self.name}n{number}")  # its wire goes with it
         if self.namespaces:
-            _ip("link", "del", self.name)
+            ip("link", "del", self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _sweep() -> None:
-    """Take away the networks of runs that were killed; their nodes ended with them."""
-    left = [path.name for path in Path("/run/netns").glob("cr[0-9]*n*")]
-    left += [path.parent.name for path in Path("/sys/class/net").glob("cr[0-9]*/bridge")]
-    for name in left:
-        if not Path("/proc", re.findall(r"\d+", name)[0]).exists():
-            _ip(*(("link", "del") if "n" not in name else ("netns", "del")), name)
 
 
 @contextlib.contextmanager
 def running(workers: int, namespaces: bool | None = None) -> Iterator[Cluster]:
     """Give a cluster of a head and so many workers, each with one processor."""
     folder = Path(tempfile.mkdtemp(prefix="crn-"))  # short: names of sockets are in it
-    has = can_have_namespaces() if namespaces is None else namespaces
+    has = can_have() if namespaces is None else namespaces
     if has:
-        _sweep()
+        sweep(_PREFIX)
     with contextlib.closing(Cluster(folder, has)) as cluster:
         cluster.add(0).wait_started()
         for node in [cluster.add(one + 1) for one in range(workers)]:

@@ -143,6 +143,7 @@ export SLURM_REST_URL=http://127.0.0.1:$((base + 12))
 SQL_PORT=$((base + 11))
 REST_PORT=$((base + 12))
 REST_THREADS=${REST_THREADS:-20}
+REST_ALSO=${REST_ALSO:-}
 MUNGE_THREADS=$munge_threads
 NODES="${nodes[*]}"
 CONF

@@ -32,7 +32,7 @@ slurmd-*)
     slurmd -N "${name#slurmd-}" >>"$log" 2>&1 </dev/null || die "$name" ;;
 slurmrestd) # refuses to run as root or as Slurm's user
     SLURM_JWT=daemon setsid slurmrestd -u nobody -g nogroup -a rest_auth/jwt -t "$REST_THREADS" \
-        "127.0.0.1:$REST_PORT" </dev/null >>"$log" 2>&1 &
+        "127.0.0.1:$REST_PORT" ${REST_ALSO:+"$REST_ALSO:$REST_PORT"} </dev/null >>"$log" 2>&1 &
     echo $! >"$DIR/run/slurmrestd.pid" ;;
 *) die "no daemon is called $name" ;;
 esac

@@ -14,6 +14,7 @@
 #   NODE_GPUS    cards of each node of gpu; they are files                             (8)
 #   ACCOUNTS     accounts of the user                  (the sample cities, and corridor)
 #   TOKEN_TTL_S  life of the token in DIR/run/token                                    (86400)
+#   REST_ALSO    a further address at which slurmrestd listens
 #   MAX_JOBS, MIN_JOB_AGE_S, REST_THREADS   Slurm's MaxJobCount, MinJobAge; threads of slurmrestd
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
