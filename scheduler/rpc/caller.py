@@ -16,6 +16,11 @@ def current() -> Principal:
     return principal
 
 
+def known() -> Principal | None:
+    """Return the verified caller; None if there is none."""
+    return _principal.get()
+
+
 def set_current(principal: Principal) -> None:
     """Make ``principal`` the caller of the running task: of the interceptor only."""
     _principal.set(principal)

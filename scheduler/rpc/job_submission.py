@@ -15,6 +15,7 @@ from scheduler.domain.principal import Principal, Role
 from scheduler.domain.spec import check_description
 from scheduler.domain.spec_rules import Times, check_times
 from scheduler.domain.states import JobState
+from scheduler.domain.traces import FOLLOWED_MAX
 from scheduler.errors import (
     CorridorError,
     FieldViolation,
@@ -22,7 +23,7 @@ from scheduler.errors import (
     InvalidRequest,
     QuotaExceeded,
 )
-from scheduler.rpc import bounds
+from scheduler.rpc import bounds, call_trace
 from scheduler.rpc.errors import to_status
 from scheduler.rpc.job_extras import check_special, is_special, more_of, staged_options
 from scheduler.rpc.job_spec import Shape, Shapes, dependencies_of, labels_json, times_of
@@ -54,9 +55,8 @@ async def submit_jobs(
     messages = list(request.jobs)
     specs = [message.SerializeToString(deterministic=True) for message in messages]
     _check_bounds(messages, specs)
-    call = Call(
-        request.request_id, request.enterprise, payload_sha256(specs, request.all_or_nothing)
-    )
+    digest = payload_sha256(specs, request.all_or_nothing)
+    call = Call(request.request_id, request.enterprise, digest, call_trace.recorded())
 
     async def judge(book: SubmissionBook, home: Home) -> Judged:
         return await _judge(context, principal, request, messages, specs, book, home)
@@ -67,6 +67,11 @@ async def submit_jobs(
         response.replayed = True
     elif answered.stored:
         on_submitted(answered.city, answered.stored)
+    if call.trace is not None:
+        call_trace.note(
+            enterprise=answered.enterprise, city=answered.city, jobs=answered.stored,
+            jobs_followed=min(answered.stored, FOLLOWED_MAX), replayed=answered.replayed,
+        )  # fmt: skip
     return response
 
 

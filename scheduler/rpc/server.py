@@ -28,7 +28,7 @@ from scheduler.rpc.center_servicer import CenterServicer
 from scheduler.rpc.forwarding import Forwarder
 from scheduler.rpc.guarding import Guard, Guarding
 from scheduler.rpc.identity_servicer import IdentityServicer
-from scheduler.rpc.interceptors import CallInterceptor, OnCall
+from scheduler.rpc.interceptors import CallInterceptor, OnBegin, OnCall
 from scheduler.rpc.quota_servicer import QuotaServicer
 from scheduler.rpc.subsidy_servicer import SubsidyServicer
 from scheduler.services.context import Context
@@ -123,18 +123,20 @@ def build(
     forwarder: Forwarder | None = None,
     guard: Guard | None = None,
     on_unknown: Callable[[str], None] = lambda _reason: None,
+    on_begin: OnBegin | None = None,
 ) -> ServingServer:
     """Return a server of all services bound to ``listen`` (``host:port``, port 0 for a free one).
 
     ``agents`` are the centers reached through agents, by default none; ``agents_port`` is bound
     too. Without ``credentials`` it speaks plain text: for loopback, or where the operator said so.
     ``forwarder`` passes on what another replica is to answer; ``guard`` is what is asked of callers
-    beside a token of ours, by default nothing; ``on_unknown`` is told why a caller is not known.
+    beside a token of ours, by default nothing; ``on_unknown`` is told why a caller is not known,
+    ``on_begin`` and ``on_call`` of each call that begins and that ended.
     Raises ``OSError`` if an address cannot be bound.
     """
     guarding = Guarding(context, guard or Guard())
     verifier = guarding.verifier
-    calls = CallInterceptor(verifier, on_call, forwarder, guarding.rates, on_unknown)
+    calls = CallInterceptor(verifier, on_call, forwarder, guarding.rates, on_unknown, on_begin)
     server = grpc.aio.server(interceptors=(calls,), options=_OPTIONS)
     job_service_pb2_grpc.add_JobServiceServicer_to_server(job_servicer, server)
     quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(QuotaServicer(context), server)
