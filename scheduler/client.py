@@ -190,7 +190,8 @@ def _channel(
     chosen = [*options, *(_SHARED if where.is_shared else _ALONE), *_OPTIONS]
     if where.is_loopback:
         chosen.append(("grpc.enable_http_proxy", 0))
-    if tls_ca is None and identity is None and (insecure or where.is_loopback):
+    is_plain = insecure or (where.is_loopback and tls_name is None)
+    if tls_ca is None and identity is None and is_plain:
         return make_plain(where.target, options=chosen)
     if where.tls_name:
         chosen.append(("grpc.default_authority", where.tls_name))
@@ -272,10 +273,10 @@ class Client:
     ``address`` is ``host:port`` or ``host`` (port 7443), or several of replicas with commas
     between; a name may have several records. Calls go to all that serve in turn, and those that may
     be repeated go to another one when theirs is lost. It speaks TLS, trusting ``tls_ca`` (a PEM
-    file) or the system's authorities, but plain text to loopback without ``tls_ca`` and where
-    ``insecure`` says so; ``tls_name`` is the name that all certificates have, by default the host
-    of the first of several addresses. ``timeout_s`` is the deadline of calls that name none, in
-    seconds; ``options`` are further gRPC channel options. Raises ``ValueError`` for a malformed
+    file) or the system's authorities, but plain text where ``insecure`` says so, and to loopback
+    without ``tls_ca`` and ``tls_name``; that is the name that all certificates have, by default the
+    host of the first of several addresses. ``timeout_s`` is the deadline of calls that name none,
+    in seconds; ``options`` are further gRPC channel options. Raises ``ValueError`` for a malformed
     address and ``OSError`` if ``tls_ca`` cannot be read.
     """
 

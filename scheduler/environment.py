@@ -15,7 +15,7 @@ DATABASE_URL: Final = "CORRIDOR_DATABASE_URL"
 #: What commands read beside settings, and programs of jobs are given, and so whom they start.
 _OTHERS: Final = (
     "CONFIG", "PROFILE", "SERVER", "TOKEN", "TOKEN_FILE", "TOKEN_COMMAND", "CITY", "ENTERPRISE",
-    "LANG", "TLS_CA", "INSECURE",
+    "LANG", "TLS_CA", "TLS_NAME", "INSECURE",
     "RUN", "RUN_ID", "JOB_ID", "EPOCH", "WALL_LIMIT_S", "ARRAY_ID", "ARRAY_INDEX", "ARRAY_SIZE",
 )  # fmt: skip
 #: Read by tests and benchmarks, which start services too.

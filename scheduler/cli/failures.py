@@ -19,6 +19,8 @@ _EXITS: Final = {
     "UNAVAILABLE": exits.UNAVAILABLE,
     "DEADLINE_EXCEEDED": exits.UNAVAILABLE,
 }
+#: What gRPC says of a certificate that nobody known signed, or that is of another name.
+_OF_TRUST: Final = ("certificate", "hostname verification")
 
 
 class Failed(Exception):
@@ -85,7 +87,7 @@ class Reporter:
         why = problem.message.rpartition(": ")[2]
         values = {"server": self._server, "why": why, "seconds": f"{self._timeout_s:g}"}
         match problem.code:
-            case "UNAVAILABLE" if "certificate" in problem.message.lower():
+            case "UNAVAILABLE" if any(one in problem.message.lower() for one in _OF_TRUST):
                 return one_line(text(self._lang, "call.untrusted", **values))
             case "UNAVAILABLE":
                 return one_line(text(self._lang, "call.unreachable", **values))

@@ -34,6 +34,7 @@ class Given:
     token: str | None = None
     profile: str | None = None
     tls_ca: str | None = None
+    tls_name: str | None = None
     insecure: bool = False
     timeout_s: float | None = None
     lang: str | None = None
@@ -61,6 +62,15 @@ def declare(
             "--tls-ca",
             metavar="FILE",
             help="Authority whose TLS certificates to trust.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    tls_name: Annotated[
+        str | None,
+        typer.Option(
+            "--tls-name",
+            metavar="NAME",
+            help="Name that the service's certificate has, where that is not the host asked.",
             rich_help_panel=PANEL,
         ),
     ] = None,

@@ -108,6 +108,7 @@ def set_profile(
         "token_file": token_file,
         "token_command": token_command,
         "tls_ca": session.given.tls_ca,
+        "tls_name": session.given.tls_name,
         "lang": session.given.lang,
         "insecure": session.given.insecure or None,
         "city": city,

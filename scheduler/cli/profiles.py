@@ -26,6 +26,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "enterprise": "CORRIDOR_ENTERPRISE",
     "lang": "CORRIDOR_LANG",
     "tls_ca": "CORRIDOR_TLS_CA",
+    "tls_name": "CORRIDOR_TLS_NAME",
     "insecure": "CORRIDOR_INSECURE",
 }
 PROFILE_VARIABLE: Final = "CORRIDOR_PROFILE"
@@ -51,6 +52,7 @@ class Profile:
     enterprise: str = ""
     lang: str = ""
     tls_ca: str = ""
+    tls_name: str = ""
     insecure: bool = False
 
 

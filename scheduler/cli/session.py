@@ -97,15 +97,22 @@ class Session:
         if self._profile.token and is_open_to_others(self.config_path):
             complain(self.t("profile.open_to_others", path=self.config_path))
         tls_ca = self.given.tls_ca or self.setting("tls_ca") or None
+        tls_name = self.given.tls_name or self.setting("tls_name") or None
         insecure = self.given.insecure or self.setting("insecure").lower() in ("1", "true", "yes")
         try:
             return Client(
-                self.server, token, tls_ca=tls_ca, timeout_s=self.timeout_s, insecure=insecure
-            )
+                self.server, token, tls_ca=tls_ca, timeout_s=self.timeout_s, insecure=insecure,
+                tls_name=tls_name,
+            )  # fmt: skip
         except ValueError as error:
             raise Failed("option.address", exits.USAGE, given=self.server) from error
         except OSError as error:
             raise Failed("option.tls_ca", exits.USAGE, given=tls_ca, why=error.strerror) from error
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is given by flag, variable or profile."""
+        return bool(self.given.token or any(self.setting(name) for name in TOKENS))
 
     def _token(self) -> Token:
         """Return the token, or what gives it: by flag, variables, then profile."""

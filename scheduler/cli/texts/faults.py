@@ -284,8 +284,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "无法连接 {server} 上的服务（{why}）；请检查地址（--server、配置）以及服务是否运行",
     ),
     "call.untrusted": (
-        "the TLS certificate of {server} is not trusted ({why}); give its authority with --tls-ca",
-        "{server} 的 TLS 证书不受信任（{why}）；请用 --tls-ca 指定其签发机构",
+        "the TLS certificate of {server} is not trusted ({why}); give its authority with --tls-ca,"
+        " or the name that it has with --tls-name",
+        "{server} 的 TLS 证书不受信任（{why}）；请用 --tls-ca 指定其签发机构，"
+        "或用 --tls-name 指定证书上的名称",
     ),
     "call.slow": (
         "{server} did not answer within {seconds} s; try again, or allow more with --timeout",

@@ -56,6 +56,9 @@ HELP: Final[dict[str, str]] = {
     # Options that all have.
     "The service; several replicas with commas.": "服务的地址；多个副本用逗号分隔。",
     "A profile to use.": "使用哪个配置。",
+    "Name that the service's certificate has, where that is not the host asked.": (
+        "服务证书上的名称；与所连主机名不同时给出。"
+    ),
     "Language of the output.": "输出的语言。",
     "Print JSON; errors too.": "输出 JSON，错误亦然。",
     "A token; better in CORRIDOR_TOKEN or a profile, where others do not see it.": (

@@ -109,7 +109,7 @@ def test_a_wrong_file_is_told(tmp_path: Path, written: str, key: str) -> None:
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 profiles = st.builds(
     Profile, server=names, token=names, city=names, enterprise=names, lang=names, tls_ca=names,
-    insecure=st.booleans(),
+    tls_name=names, insecure=st.booleans(),
 )  # fmt: skip
 
 
