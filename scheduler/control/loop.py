@@ -27,28 +27,25 @@ from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
 from scheduler.control.metrics_port import LoopMetrics
 from scheduler.control.planner import Beginning, PlannerHost
+from scheduler.control.pools_open import OpenPools
 from scheduler.control.reason_keeper import ReasonKeeper
 from scheduler.control.requests import request_of
 from scheduler.control.settings import LoopSettings
 from scheduler.control.tracked import taken_over
+from scheduler.control.unparking import MoneyBack
 from scheduler.control.workers_view import WorkersView
 from scheduler.domain.ids import parse_run_id, run_id
 from scheduler.domain.reports import Report
 from scheduler.domain.spec import JobSpec
 from scheduler.domain.states import RUN_TERMINAL
 from scheduler.errors import TemporarilyAway
-from scheduler.placement.model import CitySet, Delta, PoolSet, Promised, Unparked
-from scheduler.store import feed, ingest, leader, planner_feed, runs
-from scheduler.store import promises as kept
+from scheduler.placement.model import CitySet, Delta
+from scheduler.store import feed, ingest, leader, planner_feed, promises, runs
 from scheduler.store.database import Connection, Database
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-_AnyDelta = TypeVar("_AnyDelta", bound=Delta)
-
-#: Jobs parked for want of money are looked at again at most so often in real seconds.
-_UNPARK_S = 1.0
 
 
 class ControlLoop:
@@ -91,10 +88,8 @@ class ControlLoop:
         self.fenced = asyncio.Event()
         self._revision = 0
         self._heard = 0  # of wishes to cancel; the planner may have seen more by a snapshot
-        self._pools: list[PoolSet] = []
+        self._pools = OpenPools(self._answers)
         self._volatile: list[Delta] = []
-        #: The promises that were stored last, and of which flavors there were none to be.
-        self._kept: tuple[tuple[Promised, ...], frozenset[str]] | None = None
         self._executor = Executor(
             self, clock, metrics, self.workers, settings.admit_batch, self._tell_planner
         )
@@ -109,8 +104,7 @@ class ControlLoop:
         self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
         self._tasks: list[asyncio.Task[None]] = []
         self._hooks: list[Callable[[], None]] = []
-        self._money_back: set[str] = set()
-        self._unparked_ms: dict[str, int] = {}
+        self._money_back = MoneyBack(clock)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -224,21 +218,11 @@ class ControlLoop:
         """All the planner must know; pools of centers that do not answer are closed."""
         policy, now_ms = self.settings.policy, self.clock.now_ms()
         revision, told = planner_feed.snapshot(connection, now_ms, policy)
-        return Beginning(revision, self._closed_pools(told), feed.beyond(connection))
+        return Beginning(revision, self._pools.note(told), feed.beyond(connection))
 
-    def _closed_pools(self, told: Iterable[Delta]) -> list[Delta]:
-        """Note the pools, and close those whose center does not answer."""
-        deltas = list(told)
-        self._pools = [delta for delta in deltas if isinstance(delta, PoolSet)]
-        return [self._as_reachable(delta) for delta in deltas]
-
-    def _as_reachable(self, delta: _AnyDelta) -> _AnyDelta:
-        if not isinstance(delta, PoolSet):
-            return delta
-        worker = self.workers.get(delta.center)
-        if worker is None or not worker.reachable:
-            return delta._replace(open=False)
-        return delta
+    def _answers(self, center: str) -> bool:
+        worker = self.workers.get(center)
+        return worker is not None and worker.reachable
 
     async def load(self) -> None:
         """Give the planner a new snapshot; what an unfinished cycle took is in it."""
@@ -276,15 +260,16 @@ class ControlLoop:
             lambda c: planner_feed.read_deltas(c, before, batch, had)
         )
         if changed:
-            told = self._closed_pools(await self.db.read(planner_feed.settings))
+            told = self._pools.note(await self.db.read(planner_feed.settings))
             deltas += told
-            self._money_back.update(delta.city for delta in told if isinstance(delta, CitySet))
+            self._money_back.into(delta.city for delta in told if isinstance(delta, CitySet))
         if self._heard == before:
             self._cancel(cancels)
             self._heard = after
         volatile, self._volatile = self._volatile, []
         began = time.perf_counter()
-        plan = await self.planner.cycle(before, [*volatile, *self._unparks(), *deltas], after)
+        told_first = [*volatile, *self._money_back.due()]
+        plan = await self.planner.cycle(before, [*told_first, *deltas], after)
         self._revision = self.planner.revision
         await self._hear()
         self.metrics.cycle(
@@ -297,15 +282,12 @@ class ControlLoop:
 
     async def _keep_promises(self) -> None:
         """Have the next leader know to whom pools are promised."""
-        promises = self.planner.promises or ()
-        closed = frozenset(
-            pool.flavor for pool in map(self._as_reachable, self._pools) if not pool.open
-        )
-        if self._kept == (promises, closed):
+        now = self._pools.to_keep(self.planner.promises or ())
+        if now is None:
             return
         now_ms, epoch = self.clock.now_ms(), self.epoch
-        await self.write(lambda c: kept.keep(c, epoch, promises, closed, now_ms))
-        self._kept = promises, closed
+        await self.write(lambda c: promises.keep(c, epoch, *now, now_ms))
+        self._pools.kept(now)
 
     async def _hear(self) -> None:
         """Heed wishes to cancel that the planner went past by a snapshot."""
@@ -317,19 +299,6 @@ class ControlLoop:
     def _cancel(self, uids: Iterable[int]) -> None:
         for uid in uids:
             any(worker.cancel(uid) for worker in self.workers.values())
-
-    def _unparks(self) -> list[Delta]:
-        """Cities into which money came back, each at most once a second."""
-        now_ms = self.clock.now_ms()
-        due = [
-            city
-            for city in sorted(self._money_back)
-            if city not in self._unparked_ms
-            or self.clock.real_s(now_ms - self._unparked_ms[city]) >= _UNPARK_S
-        ]
-        self._unparked_ms.update(dict.fromkeys(due, now_ms))
-        self._money_back.difference_update(due)
-        return [Unparked(city) for city in due]
 
     def _tell_planner(self, deltas: Sequence[Delta]) -> None:
         """Have the planner hear of it in the next cycle."""
@@ -359,9 +328,7 @@ class ControlLoop:
 
     def center_changed(self, center: str, reachable: bool) -> None:
         """Open or close a center's pools for the planner."""
-        self._volatile += [
-            self._as_reachable(pool) for pool in self._pools if pool.center == center
-        ]
+        self._volatile += self._pools.of(center)
         self.metrics.center(center, reachable)
         self._wake.set()
 
@@ -384,7 +351,7 @@ class ControlLoop:
     def _after_ingest(self, result: ingest.Ingested) -> None:
         self._forget(result.done)
         self.metrics.ingested(result)
-        self._money_back |= result.cities
+        self._money_back.into(result.cities)
 
     def _forget(self, keys: Sequence[RunKey]) -> None:
         for key in keys:

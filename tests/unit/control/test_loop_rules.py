@@ -169,7 +169,7 @@ async def test_money_that_comes_lets_the_parked_start(scene: Scene) -> None:
             "UPDATE account SET credit_limit_fen = 100000 WHERE account_id = 'wallet:w2'"
         )
     )
-    process.loop._money_back.add("wuhan")
+    process.loop._money_back.into(["wuhan"])
     for _ in range(2):
         await process.loop.cycle()
     assert scene.states(*poor).count("ADMITTED") == 8, "as many as there are cards"
@@ -189,14 +189,14 @@ async def test_money_that_comes_twice_within_a_second_is_told_later_and_not_lost
     scene: Scene,
 ) -> None:
     loop = (await scene.lead()).loop
-    loop._money_back.add("ezhou")
-    assert loop._unparks() == [Unparked("ezhou")]
-    loop._money_back.add("ezhou")
+    loop._money_back.into(["ezhou"])
+    assert loop._money_back.due() == [Unparked("ezhou")]
+    loop._money_back.into(["ezhou"])
     scene.clock.ms += 999
-    assert loop._unparks() == []
+    assert loop._money_back.due() == []
     scene.clock.ms += 1
-    assert loop._unparks() == [Unparked("ezhou")]
-    assert loop._unparks() == []
+    assert loop._money_back.due() == [Unparked("ezhou")]
+    assert loop._money_back.due() == []
 
 
 async def test_a_start_that_cannot_be_admitted_bars_no_other(scene: Scene) -> None:
