@@ -24,11 +24,12 @@ from adapters.contract import (
 )
 from adapters.errors import AdapterError, Throttled, Unauthorized
 from adapters.gate import Gate
+from adapters.telling import about
 from scheduler.clock import Clock
 from scheduler.control import absence
 from scheduler.control.backoff import Backoff
 from scheduler.control.ending import Ender
-from scheduler.control.sending import Sender
+from scheduler.control.sending import OnCall, Sender, nobody_told
 from scheduler.control.settings import LoopSettings
 from scheduler.control.stocktaking import Look, Stocktaking
 from scheduler.control.tracked import Outbox, Roster
@@ -96,6 +97,7 @@ class CenterWorker:
         pause: Pause = asyncio.sleep,
         draw: Callable[[], float] = random.random,
         now_s: Callable[[], float] = boot_s,
+        on_call: OnCall = nobody_told,
     ) -> None:
         self.center, self.adapter, self.port = center, adapter, port
         self.clock, self.settings, self.on_orphan = clock, settings, on_orphan
@@ -108,7 +110,9 @@ class CenterWorker:
         self._last_error, self._last_error_ms = "", 0
         self._pause_s = pause
         self._outbox = Outbox(clock)
-        self._sender = Sender(center, adapter, port, clock, settings, self._outbox, draw, now_s)
+        self._sender = Sender(
+            center, adapter, port, clock, settings, self._outbox, draw, now_s, on_call
+        )
         self._backoff = Backoff(settings.retry_s, settings.follow_pause_max_s, draw)
         self._draw = draw
         self._ender = Ender(center, adapter, port, clock, settings, self._patiently)
@@ -310,9 +314,8 @@ class CenterWorker:
     def _send_forgotten(self, runs: Sequence[Tracked]) -> None:
         """Send again what the center forgot, as the store knows by now."""
         for run in runs:
-            log.warning(
-                "run_forgotten", center=self.center, run=run.run_id, native_id=run.native_id
-            )
+            with about(run):
+                log.warning("run_forgotten", center=self.center, native_id=run.native_id)
             run.forgot()
         self._outbox.put(runs)
 

@@ -13,6 +13,7 @@ import structlog
 
 from adapters.contract import CenterAdapter, Observation, Phase, RunRef
 from adapters.errors import AdapterError
+from adapters.telling import about
 from scheduler.clock import Clock
 from scheduler.control.settings import LoopSettings
 from scheduler.control.tracked import Tracked
@@ -63,12 +64,14 @@ class Ender:
 
         async def end(run: Tracked) -> None:
             async with limit:
-                if await self.cancel(run.ref):
-                    run.cancel_ms = now_ms
+                with about(run):
+                    if await self.cancel(run.ref):
+                        run.cancel_ms = now_ms
 
         async def tell(run: Tracked) -> Tracked | None:
             async with limit:
-                return run if await self._notify(run) else None
+                with about(run):
+                    return run if await self._notify(run) else None
 
         told = (await asyncio.gather(*map(tell, telling), *map(end, ending)))[: len(telling)]
         heard = [run for run in told if run is not None]

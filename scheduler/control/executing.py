@@ -1,16 +1,19 @@
 """Plans carried out: starts are admitted, evictions ordered, and the workers given what follows."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import structlog
 
+from adapters.telling import about
 from scheduler.clock import Clock
 from scheduler.control.center_worker import CenterWorker, Tracked
 from scheduler.control.metrics_port import LoopMetrics
-from scheduler.domain.ids import run_id
+from scheduler.control.tracing import LoopTraces
+from scheduler.domain.ids import job_id, run_id
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.domain.states import RunState
+from scheduler.domain.traces import TraceContext
 from scheduler.placement.model import (
     Delta,
     Eviction,
@@ -20,11 +23,35 @@ from scheduler.placement.model import (
     StartRefused,
 )
 from scheduler.store import admission, evicting, leader
+from scheduler.store.admission import AdmittedRun
 from scheduler.store.database import Connection, StoreFailure
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+
+class _Wanted(NamedTuple):
+    """A planned start, for the log."""
+
+    start: Start
+    trace: TraceContext | None
+
+    @property
+    def said(self) -> Mapping[str, str]:
+        """What lines about it say."""
+        ids = {
+            "job": job_id(self.start.uid), "city": self.start.city,
+            "enterprise": self.start.enterprise,
+        }  # fmt: skip
+        return ids if self.trace is None else {**ids, "trace_id": self.trace.trace_id}
+
+
+def _tracked(run: AdmittedRun, now_ms: int, enterprise: str, trace: TraceContext | None) -> Tracked:
+    return Tracked(
+        run.uid, run.attempt, RunState.PENDING, 0, now_ms, city=run.city, enterprise=enterprise,
+        trace=trace,
+    )  # fmt: skip
 
 
 class ExecutorPort(Protocol):
@@ -48,9 +75,10 @@ class Executor:
         workers: Mapping[str, CenterWorker],
         batch: int,
         tell: Callable[[Sequence[Delta]], None],
+        traces: LoopTraces,
     ) -> None:
         self._port, self._clock, self._metrics = port, clock, metrics
-        self._workers, self._batch, self._tell = workers, batch, tell
+        self._workers, self._batch, self._tell, self._traces = workers, batch, tell, traces
 
     async def carry_out(self, plan: Plan) -> None:
         """Order the evictions and admit the starts of a plan."""
@@ -62,8 +90,12 @@ class Executor:
     async def _admit(self, starts: Sequence[Start]) -> None:
         """Admit starts together; if that fails, in halves, so that one never bars the others."""
         now_ms, epoch = self._clock.now_ms(), self._port.epoch
+        mine = self._traces.followed_of(one.uid for one in starts)
         try:
-            result = await self._port.write(lambda c: admission.admit(c, epoch, starts, now_ms))
+            with self._traces.batch("admit", mine) as said:
+                result = await self._port.write(lambda c: admission.admit(c, epoch, starts, now_ms))
+                said["corridor.admitted"] = len(result.admitted)
+                said["corridor.refused"] = len(result.refused)
         except (leader.Fenced, StoreFailure):
             raise
         except Exception:
@@ -72,17 +104,20 @@ class Executor:
                 await self._admit(starts[:middle])
                 await self._admit(starts[middle:])
                 return
-            log.exception("admission_failed", job=starts[0].uid)
+            one = starts[0]
+            with about(_Wanted(one, mine.get(one.uid))):
+                log.exception("admission_failed")
             self._metrics.loop_error()
             reason = PendingReason(ReasonCode.MISCONFIGURED, "corridor", starts[0].option.flavor)
             self._tell([StartRefused(starts[0].uid, reason, now_ms + admission.RETRY_MS)])
             return
         self._tell(result.deltas)
         self._metrics.admitted(result)
+        owners = {one.uid: one.enterprise for one in starts}
         for run in result.admitted:
             worker = self._workers.get(run.center)
             if worker is not None:
-                worker.track([Tracked(run.uid, run.attempt, RunState.PENDING, 0, now_ms)])
+                worker.track([_tracked(run, now_ms, owners[run.uid], mine.get(run.uid))])
 
     async def _evict(self, evictions: Sequence[Eviction]) -> None:
         """Order evictions; those that lost their guard are told to the planner."""

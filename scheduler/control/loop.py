@@ -16,6 +16,7 @@ from typing import TypeVar
 import structlog
 
 from adapters.contract import CenterAdapter, RunRequest, boot_s
+from adapters.telling import about
 from scheduler.clock import Clock
 from scheduler.control.acknowledging import Acknowledger
 from scheduler.control.bookkeeping import BookDesk, Bookkeeping
@@ -31,6 +32,7 @@ from scheduler.control.pools_open import OpenPools
 from scheduler.control.reason_keeper import ReasonKeeper
 from scheduler.control.requests import request_of
 from scheduler.control.settings import LoopSettings
+from scheduler.control.tracing import LoopTraces, TraceDesk
 from scheduler.control.tracked import taken_over
 from scheduler.control.unparking import MoneyBack
 from scheduler.control.workers_view import WorkersView
@@ -71,12 +73,23 @@ class ControlLoop:
         pause: Pause = asyncio.sleep,
         now_s: Callable[[], float] = boot_s,
         books: BookDesk | None = None,
+        tracing: TraceDesk | None = None,
     ) -> None:
         self.db, self.clock, self.metrics, self.settings = db, clock, metrics, settings
         self._decode, self._holder, self._rng = decode_spec, holder, rng
+        self.traces = LoopTraces(db, self, tracing)
         self.workers = {
             center: CenterWorker(
-                center, adapter, self, clock, settings, self._orphan, pause, rng.random, now_s
+                center,
+                adapter,
+                self,
+                clock,
+                settings,
+                self._orphan,
+                pause,
+                rng.random,
+                now_s,
+                self.traces.called,
             )
             for center, adapter in adapters.items()
         }
@@ -91,8 +104,9 @@ class ControlLoop:
         self._pools = OpenPools(self._answers)
         self._volatile: list[Delta] = []
         self._executor = Executor(
-            self, clock, metrics, self.workers, settings.admit_batch, self._tell_planner
-        )
+            self, clock, metrics, self.workers, settings.admit_batch, self._tell_planner,
+            self.traces,
+        )  # fmt: skip
         self.follower = Follower(db, clock, self)
         answering = self.centers.answering
         self.housekeeping = Housekeeping(
@@ -101,7 +115,8 @@ class ControlLoop:
         self.books = None if books is None else Bookkeeping(db, clock, self, books)
         self.reasons = ReasonKeeper(db, clock, settings, self.planner, self, metrics)
         self._wake = asyncio.Event()
-        self._inbox = Inbox(self._ingest, metrics.loop_error, settings.admit_batch * 2)
+        ingest = self.traces.ingesting(self._ingest)
+        self._inbox = Inbox(ingest, metrics.loop_error, settings.admit_batch * 2)
         self._tasks: list[asyncio.Task[None]] = []
         self._hooks: list[Callable[[], None]] = []
         self._money_back = MoneyBack(clock)
@@ -154,9 +169,9 @@ class ControlLoop:
             asyncio.create_task(self._guarded(self._measure_forever), name="measure"),
             asyncio.create_task(self._guarded(self._keep_reasons_forever), name="reasons"),
         ]
-        if self.books is not None:
-            for name, body in self.books.bodies().items():
-                self._tasks.append(asyncio.create_task(self._guarded(body), name=name))
+        books = {} if self.books is None else self.books.bodies()
+        for name, body in (self.traces.bodies() | books).items():
+            self._tasks.append(asyncio.create_task(self._guarded(body), name=name))
 
     async def stop(self) -> None:
         """Stop deciding; runs at the centers go on, and the next leader finds them."""
@@ -165,6 +180,7 @@ class ControlLoop:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.traces.stop()
         await self.capacity.stop()
         await self.acknowledger.stop()
         for worker in self.workers.values():
@@ -208,7 +224,8 @@ class ControlLoop:
         for run in open_runs:
             worker = self.workers.get(run.center)
             if worker is None:
-                log.error("run_without_center", center=run.center, job=run.uid)
+                with about(taken_over(run, now_ms)):
+                    log.error("run_without_center", center=run.center)
                 continue
             worker.track([taken_over(run, now_ms)])
 
@@ -271,10 +288,10 @@ class ControlLoop:
         told_first = [*volatile, *self._money_back.due()]
         plan = await self.planner.cycle(before, [*told_first, *deltas], after)
         self._revision = self.planner.revision
+        spent_s, backend = time.perf_counter() - began, self.planner.backend_name
         await self._hear()
-        self.metrics.cycle(
-            self.planner.backend_name, time.perf_counter() - began, plan.looked_at, len(plan.starts)
-        )
+        self.metrics.cycle(backend, spent_s, plan.looked_at, len(plan.starts))
+        await self.traces.planned(plan, backend, spent_s)
         await self._executor.carry_out(plan)
         await self._keep_promises()
         more_feed = after - before >= batch

@@ -6,6 +6,7 @@ that may have had an effect makes the run UNKNOWN, and following finds out by it
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,8 +14,9 @@ from typing import Protocol
 
 import structlog
 
-from adapters.contract import CenterAdapter, RunRequest, boot_s
+from adapters.contract import Accepted, CenterAdapter, RunRequest, boot_s
 from adapters.errors import OutcomeUnknown, Rejected, Throttled, Unauthorized, Unavailable
+from adapters.telling import about
 from scheduler.clock import Clock
 from scheduler.control.backoff import Backoff
 from scheduler.control.settings import LoopSettings
@@ -37,6 +39,15 @@ _SETTLE_PART = 0.5  # of a settle window that an intent may be old
 #: window is shorter than this takes one name once, as the simulated one does.
 _INTENT_LEAST_S = 2.0
 _HOLD_MIN_S = 0.001
+
+
+#: Told of every call to take a run: the run, the center, when it began in epoch nanoseconds, and
+#: ``Accepted`` or the class of the error.
+OnCall = Callable[[Tracked, str, int, str], None]
+
+
+def nobody_told(run: Tracked, center: str, start_ns: int, outcome: str) -> None:
+    """Nobody is told of calls."""
 
 
 class SenderPort(Protocol):
@@ -64,8 +75,9 @@ class Sender:
         outbox: Outbox,
         draw: Callable[[], float] = random.random,
         now_s: Callable[[], float] = boot_s,
+        on_call: OnCall = nobody_told,
     ) -> None:
-        self._draw, self._now_s = draw, now_s
+        self._draw, self._now_s, self._on_call = draw, now_s, on_call
         self._backoff = Backoff(settings.retry_s, _BACKOFF_MAX * settings.retry_s, draw)
         self._center, self._adapter, self._port = center, adapter, port
         self._clock, self._settings, self._outbox = clock, settings, outbox
@@ -122,7 +134,8 @@ class Sender:
         async def call() -> None:
             while left:
                 run, request = left.popleft()
-                outcomes.append((run, await self._submit(run, request)))
+                with about(run):
+                    outcomes.append((run, await self._submit(run, request)))
                 news.set()
 
         calls = [
@@ -177,7 +190,7 @@ class Sender:
             self._outbox.put([run])
             return None
         try:
-            answer = await self._adapter.submit(request)
+            answer = await self._call(run, request)
         except Rejected as error:
             return refused(run.uid, run.attempt, error.reason, str(error))
         except Throttled as error:  # no failure: the center is well, and busy
@@ -197,6 +210,16 @@ class Sender:
             log.exception("submit_failed", center=self._center, run=run.run_id)
             return self._unknown(run, f"{type(error).__name__}: {error}")
         return accepted(run.uid, run.attempt, answer.native_id, answer.submit_ms)
+
+    async def _call(self, run: Tracked, request: RunRequest) -> Accepted:
+        start_ns, outcome = time.time_ns(), "Accepted"
+        try:
+            return await self._adapter.submit(request)
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._on_call(run, self._center, start_ns, outcome)
 
     def _unknown(self, run: Tracked, message: str) -> Report:
         run.sent_ms = self._clock.now_ms()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +12,7 @@ from scheduler.clock import Clock
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import center_name, run_id
 from scheduler.domain.states import RunState
+from scheduler.domain.traces import TraceContext
 from scheduler.store.runs import OpenRun
 
 STATE_OF: Final = {
@@ -33,6 +34,7 @@ class Tracked:
     the center, asked again and again, did not have it. ``order`` is why the platform ends it, with
     the grace; its program was told if ``deadline_ms`` says when it is ended. ``native_id`` and
     ``submit_ms`` are what its center answered; ``begun`` says that it was ever seen to run there.
+    ``trace`` is the span of its submission, if it is followed.
     """
 
     uid: int
@@ -53,11 +55,20 @@ class Tracked:
     native_id: str = ""
     submit_ms: int = 0
     begun: bool = False
+    city: str = ""
+    enterprise: str = ""
+    trace: TraceContext | None = None
     #: The run's id in text.
     run_id: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.run_id = run_id(self.uid, self.attempt)
+
+    @property
+    def said(self) -> Mapping[str, str]:
+        """What lines of the log about it say (``adapters.telling.Subject``)."""
+        ids = {"run": self.run_id, "city": self.city, "enterprise": self.enterprise}
+        return ids if self.trace is None else {**ids, "trace_id": self.trace.trace_id}
 
     @property
     def unwanted(self) -> bool:
@@ -99,7 +110,8 @@ def taken_over(run: OpenRun, now_ms: int) -> Tracked:
     return Tracked(
         run.uid, run.attempt, run.state, run.sequence, now_ms, cancel=run.cancel, taken=run.taken,
         order=run.cause, grace_ms=run.grace_ms, deadline_ms=run.deadline_ms,
-        native_id=run.native_id, submit_ms=run.submit_ms, begun=run.begun,
+        native_id=run.native_id, submit_ms=run.submit_ms, begun=run.begun, city=run.city,
+        enterprise=run.enterprise, trace=run.trace,
     )  # fmt: skip
 
 

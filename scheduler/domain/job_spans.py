@@ -41,8 +41,8 @@ SPANS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "settle": ("corridor.job", "corridor.run", "corridor.center"),
         "event": ("corridor.job", "corridor.run", "corridor.event"),
         "plan": ("corridor.backend", "corridor.looked_at", "corridor.starts"),
-        "admit": ("corridor.starts", "corridor.admitted", "corridor.refused"),
-        "ingest": ("corridor.reports", "corridor.settled"),
+        "admit": ("corridor.admitted", "corridor.refused"),
+        "ingest": ("corridor.reports",),
     }
 )  # fmt: skip
 

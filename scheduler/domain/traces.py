@@ -96,28 +96,25 @@ class SpanRecord:
 
 
 class Spans(Protocol):
-    """Where spans go; every method is quick, never waits and never raises."""
+    """Where spans go. ``emit`` is quick, never waits and never raises."""
 
     @property
-    def wanted(self) -> bool:
-        """Whether there is anybody to tell of spans."""
+    def emitted(self) -> int:
+        """How many spans were taken."""
+        ...
+
+    @property
+    def gone(self) -> int:
+        """How many of them have gone out, or were given up."""
         ...
 
     def emit(self, span: SpanRecord) -> None:
         """Take a span on its way."""
         ...
 
-
-class NoSpans:
-    """Tracing that is off."""
-
-    wanted: Final = False
-
-    def emit(self, span: SpanRecord) -> None:
-        """Nobody is told."""
-
-
-NO_SPANS: Final = NoSpans()
+    def flush(self, patience_s: float) -> None:
+        """Wait, for so many seconds at most, until all have gone out: for a thread of its own."""
+        ...
 
 
 class Chooser:

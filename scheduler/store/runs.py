@@ -1,5 +1,6 @@
 """Runs on their way to a center: what is still to be sent, what is to be followed."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 from scheduler.domain.events import EventKind
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.states import JobState, RunState
+from scheduler.domain.traces import TraceContext
 from scheduler.store import array_commands, feed, leader
 from scheduler.store.database import bulk_read, bulk_update
 from scheduler.store.ingest import end_unsent
@@ -48,7 +50,8 @@ class OpenRun:
 
     ``taken`` says that its center once had it, under ``native_id`` since ``submit_ms``, ``begun``
     that it was seen to run there. ``cause`` is that of the platform's order to end it, its grace,
-    and when it is due, None until its program was told.
+    and when it is due, None until its program was told. ``trace`` is the span of its submission, if
+    it is followed.
     """
 
     uid: int
@@ -64,6 +67,9 @@ class OpenRun:
     native_id: str = ""
     submit_ms: int = 0
     begun: bool = False
+    city: str = ""
+    enterprise: str = ""
+    trace: TraceContext | None = None
 
 
 def mark_submitting(
@@ -133,8 +139,9 @@ def open_runs(connection: Connection) -> list[OpenRun]:
     rows = connection.exec_driver_sql(
         "SELECT r.job_uid, r.attempt, r.center, r.state, r.sequence, r.accept_ms IS NOT NULL,"
         " j.cancel_requested, r.evict_cause, r.evict_grace_ms, r.evict_deadline_ms, r.native_id,"
-        " coalesce(r.accept_ms, 0), r.start_ms IS NOT NULL"
-        " FROM run r JOIN job j ON j.uid = r.job_uid"
+        " coalesce(r.accept_ms, 0), r.start_ms IS NOT NULL, r.city, r.enterprise, t.trace_id,"
+        " t.span_id FROM run r JOIN job j ON j.uid = r.job_uid"
+        " LEFT JOIN job_trace t ON t.job_uid = r.job_uid"
         " WHERE r.settled_ms IS NULL ORDER BY r.job_uid, r.attempt"
     )
     return [_open_run(*row) for row in rows]
@@ -143,12 +150,14 @@ def open_runs(connection: Connection) -> list[OpenRun]:
 def _open_run(
     uid: int, attempt: int, center: str, state: str, sequence: int, taken: int, cancel: int,
     cause: str | None, grace_ms: int | None, deadline_ms: int | None, native_id: str | None,
-    submit_ms: int, begun: int,
+    submit_ms: int, begun: int, city: str, enterprise: str, trace_id: str | None,
+    span_id: str | None,
 ) -> OpenRun:  # fmt: skip
     return OpenRun(
         uid, attempt, center, RunState(state), sequence, bool(taken), bool(cancel),
         EvictCause(cause) if cause else None, grace_ms or 0, deadline_ms, native_id or "",
-        submit_ms, bool(begun),
+        submit_ms, bool(begun), sys.intern(city), sys.intern(enterprise),
+        TraceContext(trace_id, span_id) if trace_id and span_id else None,
     )  # fmt: skip
 
 
