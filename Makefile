@@ -27,7 +27,7 @@ COMPILE := uv pip compile --quiet --universal --python-version $(OLDEST_PYTHON) 
 	--no-annotate --no-header --upgrade pyproject.toml --extra server --extra otel --extra build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow test-centers test-postgres testbed testbed-stop mutants lint proto native bench bench-quality audit lock clean
+.PHONY: help setup setup-dev demo test test-slow test-centers test-postgres testbed testbed-stop mutants lint proto native bench bench-quality bench-peers audit lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ bench: $(READY) ## Run the benchmarks; ARGS chooses among them, IN=build/native 
 
 bench-quality: $(READY) ## Judge the planner's decisions beside EASY and others; ARGS=--quick
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
+
+bench-peers: $(READY) ## Compare with a real Slurm, 20 minutes (root); ARGS="--quick --json FILE --pages"
+	@tests/testbed/install.sh
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 audit: $(READY_ALL) ## Check licenses, and known vulnerabilities where a service tells of them
 	@$(BIN)/python deploy/audit.py $(ARGS)
