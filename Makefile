@@ -85,7 +85,7 @@ bench-quality: $(READY) ## Judge the planner's decisions beside EASY and others;
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 bench-peers: $(READY) ## Compare with a real Slurm, 20 minutes (root); ARGS="--quick --json FILE --pages"
-	@tests/testbed/install.sh
+	@tests/testbed/install.sh peers
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 audit: $(READY_ALL) ## Check licenses, and known vulnerabilities where a service tells of them

@@ -45,16 +45,18 @@ class Sizes:
     front_rounds: int
     planned_s: float  # how long a backfill cycle is waited for
     cycled: tuple[int, ...]  # depths at which planning is looked at
+    budget_s: float  # once so long was measured, each step has one round
 
 
 FULL: Final = Sizes(
     rounds=5, serial=300, eight=1_000, command=40, cli=2, array=10_000, depths=(10_000, 50_000),
     batches=5, lists=3, starts=10, front=300, front_rounds=3, planned_s=90.0,
-    cycled=(10_000, 50_000),
+    cycled=(10_000, 50_000), budget_s=1_200.0,
 )  # fmt: skip
 QUICK: Final = Sizes(
     rounds=2, serial=50, eight=100, command=5, cli=1, array=500, depths=(600, 1_500),
     batches=2, lists=1, starts=2, front=30, front_rounds=1, planned_s=40.0, cycled=(600,),
+    budget_s=600.0,
 )  # fmt: skip
 
 #: What a side does in a round.
@@ -66,10 +68,16 @@ class Comparison:
 
     def __init__(self, slurm: Slurm, corridor: Corridor, log: Log, sizes: Sizes) -> None:
         self.slurm, self.corridor, self.log, self.sizes = slurm, corridor, log, sizes
+        self._until_s = perf_counter() + sizes.budget_s
 
-    async def by_turns(self, rounds: int, *turns: Turn) -> None:
-        """Let each have its turn in every round, in the other order in every second one."""
+    async def by_turns(self, rounds: int, *turns: Turn, whole: bool = False) -> None:
+        """Let each have its turn in every round, in the other order in every second one; in all
+        rounds if ``whole``, though it takes long.
+        """
         for number in range(rounds):
+            if number and perf_counter() > self._until_s and not whole:
+                say("it takes long: no further rounds of this")
+                return
             for side, work in turns if number % 2 == 0 else turns[::-1]:
                 await self.rest()
                 other = self.corridor if side == "slurm" else self.slurm
@@ -155,7 +163,7 @@ class Comparison:
             calls = self.corridor.submit(share, _BATCH_CALLERS, _BATCH)
             add("submit", "many", "api", await _rate(calls, share))
 
-        await self.by_turns(rounds, ("slurm", by_rest), ("corridor", by_api))
+        await self.by_turns(rounds, ("slurm", by_rest), ("corridor", by_api), whole=True)
 
     async def latencies(self, depth: int, rounds: int) -> None:
         """How long a submission takes while so many wait."""

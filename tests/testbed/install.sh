@@ -8,6 +8,7 @@
 #
 #   tests/testbed/install.sh           all of them
 #   tests/testbed/install.sh slurm     only what `make testbed` needs
+#   tests/testbed/install.sh peers     only what `make bench-peers` needs: Slurm and PostgreSQL
 set -euo pipefail
 
 wanted=${1:-all}
@@ -17,6 +18,8 @@ if [[ $wanted == all ]]; then
         packages+=(prometheus)
     fi
     command -v systemd-analyze >/dev/null || packages+=(systemd)
+fi
+if [[ $wanted != slurm ]]; then
     # Debian keeps the server's programs off the PATH, in a folder for each version.
     if ! command -v pg_ctl >/dev/null && ! compgen -G "/usr/lib/postgresql/*/bin/pg_ctl" >/dev/null; then
         packages+=(postgresql)
