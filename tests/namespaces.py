@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def can_have() -> bool:
 
 
 def sweep(prefix: str) -> None:
-    """Take away namespaces and bridges of runs that were killed."""
+    """Take away namespaces and bridges of runs that were killed, and what still runs in them."""
     ours = re.compile(rf"{prefix}(\d+)")
     left = [("netns", "del", path.name) for path in Path("/run/netns").glob(f"{prefix}[0-9]*")]
     left += [
@@ -47,6 +48,9 @@ def sweep(prefix: str) -> None:
     for *verb, name in left:
         if (found := ours.match(name)) and not Path("/proc", found[1]).exists():
             with contextlib.suppress(subprocess.CalledProcessError):  # another one did it
+                for pid in ip("netns", "pids", name).split() if verb[0] == "netns" else ():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
                 ip(*verb, name)
 
 
