@@ -15,7 +15,9 @@ from scheduler.metrics_figures import StoreFigures
 from scheduler.metrics_health import HealthGauges
 from scheduler.metrics_lease import LeaseGauges
 from scheduler.metrics_making import Maker
+from scheduler.metrics_retention import RetentionFigures
 from scheduler.metrics_security import SecurityCounters
+from scheduler.metrics_tracing import TracingCounters
 from scheduler.placement.core import WaitingCounts
 from scheduler.placement.sampling import Judged
 from scheduler.store.admission import Admitted
@@ -41,8 +43,12 @@ class Metrics:
         self._of_calls(make)
         self._of_service(make)
         self.figures = StoreFigures(make)
+        self.retention = RetentionFigures(make)
+        self.retention_begins, self.let_go = self.retention.begins, self.retention.let_go
+        self.retention_looked = self.retention.looked
         self.health = HealthGauges(make)
         self.security = SecurityCounters(make)
+        self.tracing = TracingCounters(make)
         self.lead = LeaseGauges(make, self.leader)
 
     def _of_jobs(self, make: Maker) -> None:
@@ -136,6 +142,7 @@ class Metrics:
         self._epoch.set(epoch)
         if not leads:
             self.figures.clear()
+            self.retention.clear()
             for gauge in (self._reachable, self._breaker, self._backend):
                 gauge.clear()
 

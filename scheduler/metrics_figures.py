@@ -94,7 +94,9 @@ class StoreFigures:
         )
         self._holds = gauge("holds", "Runs whose money is held, by their state.", "state")
         self._hold_oldest = gauge(
-            "hold_oldest_seconds", "Age of the oldest hold of runs in a state.", "state"
+            "hold_oldest_seconds",
+            "Age of the oldest hold of runs in a state; ENDED: since the end of its run.",
+            "state",
         )
         self._digest_due = gauge(
             "ledger_digest_due_seconds", "For how long a day's digest has not been signed."

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from scheduler.clock import Clock
+from scheduler.control.metrics_port import LoopMetrics
 from scheduler.control.retaining import Retaining
 from scheduler.control.settings import LoopSettings
 from scheduler.store import (
@@ -39,6 +40,7 @@ class LeaderPort(Protocol):
     """What housekeeping needs of the loop; ``write`` raises ``leader.Fenced`` if another leads."""
 
     epoch: int
+    metrics: LoopMetrics
 
     def write(self, call: Callable[[Connection], T]) -> Awaitable[T]:
         """Write as the leader."""

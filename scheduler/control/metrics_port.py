@@ -51,6 +51,18 @@ class LoopMetrics(Protocol):
         """Jobs started whose start had been estimated."""
         ...
 
+    def retention_begins(self, kind: str) -> None:
+        """A leader begins to look for what is old: ``events``, ``jobs``, ``requests``."""
+        ...
+
+    def retention_looked(self, kind: str, beyond_ms: int) -> None:
+        """It looked: something is so much older than is to be kept; 0 if nothing is."""
+        ...
+
+    def let_go(self, kind: str, rows: Mapping[str, int], seconds: float) -> None:
+        """It let go of some rows, by table, within so many seconds."""
+        ...
+
     def loop_error(self) -> None:
         """A task of the loop failed and is tried again."""
         ...

@@ -5,6 +5,7 @@ written, at most so many rows at a time, the rest with the next look. So no numb
 makes it write more.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
@@ -78,4 +79,7 @@ class ReasonKeeper:
     async def _prune(self, now_ms: int) -> None:
         before_ms, epoch = now_ms - round(self._settings.reasons_keep_d * _DAY_MS), self._port.epoch
         if await self._db.read(lambda c: reasons.any_old(c, before_ms)):
-            await self._port.write(lambda c: reasons.prune(c, epoch, before_ms))
+            began_s = time.perf_counter()
+            gone = await self._port.write(lambda c: reasons.prune(c, epoch, before_ms))
+            spent_s = time.perf_counter() - began_s
+            self._metrics.let_go("reasons", {"reason_spell": gone}, spent_s)

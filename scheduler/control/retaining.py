@@ -4,15 +4,18 @@ Where there is nothing, it looks again after a while. Time is that of the schedu
 never ahead of the database's own: a clock that was set wrong must not cost what it would tell old.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
 import structlog
 
 from scheduler.clock import Clock
+from scheduler.control.metrics_port import LoopMetrics
 from scheduler.control.settings import LoopSettings
 from scheduler.store import leader, retention
 from scheduler.store.database import Connection, Database
+from scheduler.store.retention import Gone
 
 log = structlog.get_logger()
 
@@ -27,6 +30,7 @@ class LeaderPort(Protocol):
     """The loop; ``write`` raises ``leader.Fenced`` if another one leads."""
 
     epoch: int
+    metrics: LoopMetrics
 
     def write(self, call: Callable[[Connection], T]) -> Awaitable[T]:
         """Write as the leader."""
@@ -38,11 +42,11 @@ class _Kind:
 
     def __init__(
         self, name: str, keep_d: float, look_ms: int,
-        any_old: Callable[[Connection, int], bool],
-        forget: Callable[[Connection, int, int], int],
+        old: Callable[[Connection, int], int | None],
+        forget: Callable[[Connection, int, int], Gone],
     ) -> None:  # fmt: skip
         self.name, self.keep_ms, self.look_ms = name, round(keep_d * _DAY_MS), look_ms
-        self.any_old, self.forget = any_old, forget
+        self.old, self.forget = old, forget
         self.next_ms, self.gone = 0, 0
 
 
@@ -56,15 +60,20 @@ class Retaining:
         jobs_d = settings.jobs_keep_d
         kinds = (
             _Kind("events", settings.events_keep_d, _LOOK_MS,
-                  retention.any_events, retention.forget_events),
-            _Kind("jobs", jobs_d, _LOOK_MS, retention.any_jobs, retention.forget_jobs),
+                  retention.old_event, retention.forget_events),
+            _Kind("jobs", jobs_d, _LOOK_MS, retention.old_job, retention.forget_jobs),
             _Kind("requests", jobs_d, _LOOK_AT_KEYS_MS,
-                  retention.any_keys, retention.forget_keys),
+                  retention.old_key, retention.forget_keys),
         )  # fmt: skip
         self._kinds = [one for one in kinds if one.keep_ms]
+        self._begun = False
 
     async def once(self) -> None:
         """Let go of some of each kind that is due; raises ``leader.Fenced`` if another leads."""
+        if not self._begun:
+            self._begun = True
+            for kind in self._kinds:
+                self._port.metrics.retention_begins(kind.name)
         for kind in self._kinds:
             if self._clock.now_ms() >= kind.next_ms:
                 await self._some(kind)
@@ -72,14 +81,19 @@ class Retaining:
     async def _some(self, kind: _Kind) -> None:
         now_ms, epoch = self._clock.now_ms(), self._port.epoch
 
-        def look(connection: Connection) -> int | None:
+        def look(connection: Connection) -> tuple[int, int | None]:
             leader.check_read(connection, epoch)
             before_ms = min(now_ms, leader.database_ms(connection)) - kind.keep_ms
-            return before_ms if kind.any_old(connection, before_ms) else None
+            return before_ms, kind.old(connection, before_ms)
 
-        before_ms = await self._db.read(look)
-        if before_ms is not None:
-            kind.gone += await self._port.write(lambda c: kind.forget(c, epoch, before_ms))
+        began_s = time.perf_counter()
+        before_ms, old_ms = await self._db.read(look)
+        metrics = self._port.metrics
+        metrics.retention_looked(kind.name, 0 if old_ms is None else before_ms - old_ms)
+        if old_ms is not None:
+            gone = await self._port.write(lambda c: kind.forget(c, epoch, before_ms))
+            metrics.let_go(kind.name, gone.rows, time.perf_counter() - began_s)
+            kind.gone += gone.count
             return
         kind.next_ms = now_ms + kind.look_ms
         if kind.gone:

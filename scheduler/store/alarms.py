@@ -22,7 +22,10 @@ _ALARM: Final = _NEWEST.format(kinds=f"'{EventKind.HOLD_ALARM}'")
 
 
 class Aged(NamedTuple):
-    """Runs in one state whose money is held: how many, and when the oldest was admitted."""
+    """Runs in one state whose money is held: how many, and when the oldest was admitted.
+
+    Of ENDED, which are over, when the first of them ended.
+    """
 
     state: str
     runs: int
@@ -34,9 +37,20 @@ def ages(connection: Connection) -> list[Aged]:
     rows = bulk_read(
         connection,
         "SELECT CASE WHEN end_ms IS NULL THEN state ELSE 'ENDED' END AS held, count(*),"
-        " min(admit_ms) FROM run WHERE settled_ms IS NULL GROUP BY held ORDER BY held",
+        " min(coalesce(end_ms, admit_ms)) FROM run WHERE settled_ms IS NULL"
+        " GROUP BY held ORDER BY held",
     )
     return [Aged(*row) for row in rows]
+
+
+def unknown(connection: Connection) -> tuple[int, int | None]:
+    """Return how many runs are UNKNOWN, and since when the one is that is longest; None if none."""
+    [(count, since_ms)] = bulk_read(
+        connection,
+        f"SELECT count(*), min((SELECT e.at_ms FROM event e WHERE e.seq = {_UNKNOWN}))"
+        f" FROM run r WHERE r.settled_ms IS NULL AND r.state = '{RunState.UNKNOWN}'",
+    )
+    return int(count), None if since_ms is None else int(since_ms)
 
 
 def any_due(connection: Connection, before_ms: int) -> bool:

@@ -6,7 +6,8 @@ Everything else of it goes: what was asked for, its events, its place in an arra
 for. A job that never ran goes as a whole.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -36,6 +37,17 @@ class Kept(NamedTuple):
     jobs_upto_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """How many one call went through, and of which tables how many rows went or were emptied."""
+
+    count: int
+    rows: Mapping[str, int]
+
+
+_NOTHING: Final = Gone(0, {})
+
+
 def kept(connection: Connection) -> Kept:
     """Return up to where what is old was let go of."""
     row = connection.exec_driver_sql(f"SELECT {', '.join(Kept._fields)} FROM retention").first()
@@ -60,8 +72,8 @@ def may_be_pruned(connection: Connection, uids: Collection[int]) -> bool:
 # --- events ---------------------------------------------------------------------------------------
 
 
-def forget_events(connection: Connection, epoch: int, before_ms: int) -> int:
-    """Let go of the next events of before an instant; returns how many were looked at.
+def forget_events(connection: Connection, epoch: int, before_ms: int) -> Gone:
+    """Let go of the next events of before an instant; counts those that were looked at.
 
     In order, and of each once: those of jobs that are not over stay until the job goes. None is
     let go of that a center was not told of, nor the last of all. Raises ``leader.Fenced``.
@@ -69,35 +81,40 @@ def forget_events(connection: Connection, epoch: int, before_ms: int) -> int:
     leader.check(connection, epoch)
     upto = _next_event(connection, before_ms)
     if upto is None:
-        return 0
+        return _NOTHING
     seq, at_ms, count = upto
     known = kept(connection)
-    connection.exec_driver_sql(
+    gone = connection.exec_driver_sql(
         f"DELETE FROM event WHERE seq > {known.events_upto_seq} AND seq <= {seq}"
         f" AND kind NOT IN {_WITH_JOBS}"
         " AND NOT EXISTS (SELECT 1 FROM job j WHERE j.uid = event.job_uid"
         f" AND NOT ({_OVER}))"
-    )
+    ).rowcount
     _keep(connection, known._replace(events_upto_seq=seq, events_upto_ms=at_ms))
-    return count
+    return Gone(count, {"event": gone})
 
 
-def any_events(connection: Connection, before_ms: int) -> bool:
-    """Whether there are events to let go of."""
-    return _next_event(connection, before_ms) is not None
+def old_event(connection: Connection, before_ms: int) -> int | None:
+    """Return the instant of the first event that is to be let go of; None if none is."""
+    first = _next_events(connection, 1)
+    return first[0][1] if first and first[0][1] < before_ms else None
 
 
-def _next_event(connection: Connection, before_ms: int) -> tuple[int, int, int] | None:
-    """Return the last of the next events of before an instant, its own, and how many they are."""
+def _next_events(connection: Connection, limit: int) -> list[tuple[int, int]]:
     rows = bulk_read(
         connection,
         f"SELECT seq, at_ms FROM event WHERE seq > {_AFTER}"
         " AND seq < (SELECT max(seq) FROM event)"
         " AND seq <= coalesce((SELECT min(upto_seq) FROM acknowledgement),"
-        f" (SELECT max(seq) FROM event)) ORDER BY seq LIMIT {EVENTS_MAX}",
+        f" (SELECT max(seq) FROM event)) ORDER BY seq LIMIT {limit}",
     )
+    return [(seq, at_ms) for seq, at_ms in rows]
+
+
+def _next_event(connection: Connection, before_ms: int) -> tuple[int, int, int] | None:
+    """Return the last of the next events of before an instant, its own, and how many they are."""
     found = None
-    for count, (seq, at_ms) in enumerate(rows, 1):
+    for count, (seq, at_ms) in enumerate(_next_events(connection, EVENTS_MAX), 1):
         if at_ms >= before_ms:
             break
         found = seq, at_ms, count
@@ -122,27 +139,28 @@ _OLD: Final = (
 )
 
 
-def any_jobs(connection: Connection, before_ms: int) -> bool:
-    """Whether there are jobs to let go of that ended before an instant."""
-    return bool(bulk_read(connection, _OLD.format(before_ms=before_ms, limit=1)))
+def old_job(connection: Connection, before_ms: int) -> int | None:
+    """Return when the first job ended that is to be let go of; None if none is."""
+    found = bulk_read(connection, _OLD.format(before_ms=before_ms, limit=1))
+    return int(found[0][1]) if found else None
 
 
-def forget_jobs(connection: Connection, epoch: int, before_ms: int) -> int:
-    """Let go of some jobs that ended before an instant; returns how many. Raises ``leader.Fenced``.
+def forget_jobs(connection: Connection, epoch: int, before_ms: int) -> Gone:
+    """Let go of some jobs that ended before an instant, and count them. Raises ``leader.Fenced``.
 
     Those stay that are not settled, and that others wait for which are not over.
     """
     leader.check(connection, epoch)
     rows = bulk_read(connection, _OLD.format(before_ms=before_ms, limit=JOBS_MAX))
     if not rows:
-        return 0
+        return _NOTHING
     uids = [uid for uid, _ in rows]
     known = kept(connection)
     last_uid = max(known.jobs_upto_uid, *uids, *_last_elements(connection, uids))
     last_ms = max(known.jobs_upto_ms, rows[-1][1] + 1)
-    _forget(connection, uids)
+    gone = _forget(connection, uids)
     _keep(connection, known._replace(jobs_upto_uid=last_uid, jobs_upto_ms=last_ms))
-    return len(uids)
+    return Gone(len(uids), gone)
 
 
 def _last_elements(connection: Connection, uids: Sequence[int]) -> list[int]:
@@ -152,15 +170,21 @@ def _last_elements(connection: Connection, uids: Sequence[int]) -> list[int]:
     return [element_uid(uid, size - 1) for uid, size in bulk_read(connection, query)]
 
 
-def _forget(connection: Connection, uids: Sequence[int]) -> None:
+def _forget(connection: Connection, uids: Sequence[int]) -> dict[str, int]:
+    """Let go of these jobs; returns how many rows went, by table."""
     run = connection.exec_driver_sql
     listed = ", ".join(map(str, sorted(uids)))
     subjects = ", ".join(f"'j{uid}'" for uid in sorted(uids))
-    run(f"DELETE FROM event WHERE job_uid IN ({listed})")
-    run(f"DELETE FROM reason_spell WHERE subject IN ({subjects})")
-    run(f"DELETE FROM job_dependency WHERE job_uid IN ({listed}) OR on_uid IN ({listed})")
-    traces.forget(connection, uids)  # also while nobody tells of traces
-    run(f"DELETE FROM job_array WHERE array_uid IN ({listed})")
+    traces.forget(connection, uids)  # before its arrays, and also while nobody tells of traces
+    gone = {
+        name: run(f"DELETE FROM {name} WHERE {which}").rowcount
+        for name, which in (
+            ("event", f"job_uid IN ({listed})"),
+            ("reason_spell", f"subject IN ({subjects})"),
+            ("job_dependency", f"job_uid IN ({listed}) OR on_uid IN ({listed})"),
+            ("job_array", f"array_uid IN ({listed})"),
+        )
+    }
     ran = "EXISTS (SELECT 1 FROM run r WHERE r.job_uid = job.uid)"
     run(f"DELETE FROM job WHERE uid IN ({listed}) AND NOT {ran}")
     run(
@@ -169,25 +193,31 @@ def _forget(connection: Connection, uids: Sequence[int]) -> None:
         (b"",),
     )
     run(f"UPDATE run SET message = '' WHERE job_uid IN ({listed}) AND message <> ''")
+    return {**gone, "job": len(uids)}
 
 
 # --- keys of requests -----------------------------------------------------------------------------
 
 
-def any_keys(connection: Connection, before_ms: int) -> bool:
-    """Whether there are requests of before an instant. Looks through all there are."""
-    return bool(
-        bulk_read(connection, f"SELECT 1 FROM request_key WHERE created_ms < {before_ms} LIMIT 1")
+def old_key(connection: Connection, before_ms: int) -> int | None:
+    """Return the instant of one of the requests of before an instant; None if there is none.
+
+    Looks through all there are.
+    """
+    found = bulk_read(
+        connection, f"SELECT created_ms FROM request_key WHERE created_ms < {before_ms} LIMIT 1"
     )
+    return int(found[0][0]) if found else None
 
 
-def forget_keys(connection: Connection, epoch: int, before_ms: int) -> int:
-    """Let go of some requests of before an instant; returns how many. Raises ``leader.Fenced``.
+def forget_keys(connection: Connection, epoch: int, before_ms: int) -> Gone:
+    """Let go of some requests of before an instant, and count them. Raises ``leader.Fenced``.
 
     One that is sent again later is a new one.
     """
     leader.check(connection, epoch)
-    return connection.exec_driver_sql(
+    gone = connection.exec_driver_sql(
         "DELETE FROM request_key WHERE (enterprise, request_id) IN (SELECT enterprise, request_id"
         f" FROM request_key WHERE created_ms < {before_ms} LIMIT {KEYS_MAX})"
     ).rowcount
+    return Gone(gone, {"request_key": gone})

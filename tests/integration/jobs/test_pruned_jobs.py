@@ -17,7 +17,7 @@ ALWAYS = 1 << 60
 async def forget(corridor: Any, call: Any) -> None:
     """Let go of all that may be, as if it were old."""
     epoch = await corridor.db.write(lambda c: leader.take_over(c, "old", 0))
-    while await corridor.db.write(lambda c: call(c, epoch, ALWAYS)):
+    while (await corridor.db.write(lambda c: call(c, epoch, ALWAYS))).count:
         pass
 
 

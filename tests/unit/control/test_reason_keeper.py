@@ -50,6 +50,11 @@ class Noted:
 
     def __init__(self) -> None:
         self.judged_starts: list[Judged] = []
+        self.gone: list[tuple[str, dict[str, int]]] = []
+
+    def let_go(self, kind: str, rows: dict[str, int], seconds: float) -> None:
+        assert seconds >= 0
+        self.gone.append((kind, rows))
 
     def judged(self, starts: list[Judged]) -> None:
         self.judged_starts += starts

@@ -8,6 +8,7 @@ import pytest
 
 from scheduler.control.retaining import Retaining
 from scheduler.control.settings import LoopSettings
+from scheduler.metrics import Metrics
 from scheduler.store import leader, retention
 from scheduler.store.database import Connection
 from scheduler.store.submissions import More
@@ -21,6 +22,11 @@ class Port:
 
     def __init__(self, it: JobWorld) -> None:
         self._it, self.epoch, self.writes = it, it.epoch, 0
+        self.metrics = Metrics()
+
+    def shown(self, name: str, **labels: str) -> float | None:
+        """What is shown of the letting go."""
+        return self.metrics.registry.get_sample_value(f"corridor_retention_{name}", labels)
 
     def write(self, call: Callable[[Connection], Any]) -> Awaitable[Any]:
         self.writes += 1
@@ -101,3 +107,38 @@ async def test_one_that_was_replaced_lets_go_of_nothing(it: JobWorld) -> None:
     with pytest.raises(leader.Fenced):
         await made.once()
     assert (left(it), port.writes) == (before, 0)
+
+
+async def test_what_is_old_and_what_went_is_shown(it: JobWorld) -> None:
+    made, port = retaining(it, events_keep_d=0, jobs_keep_d=29)
+    before_s = time.time()
+    await made.once()
+    # The oldest ended 30 days ago, and 29 are to be kept; what is left is not done with.
+    assert port.shown("backlog_seconds", kind="jobs") == pytest.approx(86_400, abs=60)
+    assert port.shown("rows_total", table="job") == retention.JOBS_MAX
+    assert port.shown("seconds_count", kind="jobs") == 1
+    begun_s = port.shown("done_timestamp_seconds", kind="jobs")
+    assert begun_s is not None
+    assert begun_s >= before_s, "it is told of from the beginning"
+    while port.shown("backlog_seconds", kind="jobs"):
+        await made.once()
+    assert port.shown("rows_total", table="job") == retention.JOBS_MAX + 2
+    done_s = port.shown("done_timestamp_seconds", kind="jobs")
+    assert done_s is not None
+    assert done_s > begun_s
+    # What is kept for ever is not told of, and nothing is once another leads.
+    assert port.shown("done_timestamp_seconds", kind="events") is None
+    port.metrics.leader(False, port.epoch)
+    assert port.shown("done_timestamp_seconds", kind="jobs") is None
+    assert port.shown("backlog_seconds", kind="jobs") is None
+
+
+async def test_what_fails_is_not_done(it: JobWorld) -> None:
+    made, port = retaining(it, events_keep_d=0, jobs_keep_d=29)
+    await made.once()
+    begun_s = port.shown("done_timestamp_seconds", kind="jobs")
+    it.db.do(lambda c: leader.take_over(c, "next", 0))
+    for _ in range(3):
+        with pytest.raises(leader.Fenced):
+            await made.once()
+    assert port.shown("done_timestamp_seconds", kind="jobs") == begun_s

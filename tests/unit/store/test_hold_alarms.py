@@ -126,8 +126,9 @@ def test_ages_of_holds_are_told_by_the_state_of_their_runs(it: Hands) -> None:
     ended = running(it)
     it.report(silent(silent_one, 1, "no answer"))
     it.end(ended, 10, metered=False)
+    [(end_ms,)] = it.db.rows("SELECT end_ms FROM run WHERE end_ms IS NOT NULL")
     assert it.db.read_sync(alarms.ages) == [
-        alarms.Aged("ENDED", 1, first_ms + 5_000),
+        alarms.Aged("ENDED", 1, end_ms),
         alarms.Aged("RUNNING", 1, first_ms + 5_000),
         alarms.Aged("UNKNOWN", 1, first_ms),
     ]

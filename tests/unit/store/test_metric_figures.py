@@ -83,7 +83,7 @@ def test_the_oldest_event_that_was_not_let_go_of_is_shown(hands: Hands) -> None:
     hands.clock.ms += DAY_MS
     assert figures(hands).events_oldest_ms == hands.clock.ms - begun_ms
     before_ms = hands.clock.ms
-    while hands.db.do(lambda c: retention.any_events(c, before_ms)):
+    while hands.db.do(lambda c: retention.old_event(c, before_ms)):
         hands.db.do(lambda c: retention.forget_events(c, hands.epoch, before_ms))
     assert figures(hands).events_oldest_ms == 0
 

@@ -29,6 +29,7 @@ from scheduler.store import (
     submissions,
 )
 from scheduler.store.job_filter import JobFilter
+from scheduler.store.retention import Gone
 from scheduler.store.submissions import More
 from tests.property.job_world import JobWorld
 from tests.simulation.hands import Hands
@@ -42,10 +43,10 @@ DAY_MS = 86_400_000
 OWNERS = (("CITY", "wuhan"), ("CITY", "corridor"), ("ENTERPRISE", "e1"), ("CENTER", "ai"))
 
 
-def forget(it: Hands, call: Callable[..., int], before_ms: int = ALWAYS) -> int:
+def forget(it: Hands, call: Callable[..., Gone], before_ms: int = ALWAYS) -> int:
     """Let go of all that may be; returns how much that was."""
     total = 0
-    while count := it.db.do(lambda c: call(c, it.epoch, before_ms)):
+    while count := it.db.do(lambda c: call(c, it.epoch, before_ms)).count:
         total += count
     return total
 
@@ -188,9 +189,9 @@ def test_only_jobs_that_ended_before_an_instant_go(it: JobWorld) -> None:
     it.clock.ms += 1_000
     bound_ms = it.clock.ms
     it.cancel(second)
-    assert it.db.read_sync(lambda c: retention.any_jobs(c, bound_ms))
+    assert it.db.read_sync(lambda c: retention.old_job(c, bound_ms)) == bound_ms - 1_000
     assert forget(it, retention.forget_jobs, bound_ms) == 1
-    assert not it.db.read_sync(lambda c: retention.any_jobs(c, bound_ms))
+    assert not it.db.read_sync(lambda c: retention.old_job(c, bound_ms))
     assert it.db.rows("SELECT min(uid) FROM job") == [(second,)]
     assert forget(it, retention.forget_jobs, bound_ms + 1) == 1
 
@@ -301,8 +302,8 @@ def test_requests_of_before_are_new_ones_when_they_are_sent_again(it: JobWorld) 
     [uid] = it.world.submit("w1", [job()], request_id="mine")
     assert it.world.submit("w1", [job()], request_id="mine") == [uid]
     it.clock.ms += 1_000
-    assert not it.db.read_sync(lambda c: retention.any_keys(c, it.clock.ms - 1_000))
-    assert it.db.read_sync(lambda c: retention.any_keys(c, it.clock.ms))
+    assert not it.db.read_sync(lambda c: retention.old_key(c, it.clock.ms - 1_000))
+    assert it.db.read_sync(lambda c: retention.old_key(c, it.clock.ms)) == it.clock.ms - 1_000
     assert forget(it, retention.forget_keys, it.clock.ms) == 1
     assert it.world.submit("w1", [job()], request_id="mine") != [uid]
 
@@ -349,3 +350,20 @@ def test_the_planner_begins_with_the_run_times_of_jobs_that_are_gone(it: JobWorl
     forget_all(it)
     assert told() == before
     assert it.db.read_sync(lambda c: runs.open_runs(c)) == []
+
+
+def test_rows_that_go_are_counted_by_table(it: JobWorld) -> None:
+    array = it.array(2)
+    over, _ = it.submit(More(), More())
+    it.cancel(array, over)
+    events = count(it, "event", f"job_uid IN ({over}, {array})")
+    gone = it.db.do(lambda c: retention.forget_jobs(c, it.epoch, ALWAYS))
+    assert (gone.count, gone.rows) == (
+        2,
+        {"event": events, "reason_spell": 0, "job_dependency": 0, "job_array": 1, "job": 2},
+    )
+    gone = it.db.do(lambda c: retention.forget_keys(c, it.epoch, ALWAYS))
+    assert gone.count == gone.rows["request_key"] > 0
+    left = count(it, "event")
+    gone = it.db.do(lambda c: retention.forget_events(c, it.epoch, ALWAYS))
+    assert gone.rows == {"event": left - count(it, "event")}
