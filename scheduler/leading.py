@@ -192,6 +192,20 @@ def is_alone(db: Database, rows: Sequence[CenterRow]) -> bool:
     return db.is_sqlite or any(row.kind == "simulated" for row in rows)
 
 
+def check_pace(db: Database, rows: Sequence[CenterRow], time: Clock) -> None:
+    """Raise ``BadConfig`` if another replica can take over, whose time would be another.
+
+    A scaled clock begins at the newest instant stored when its process starts: two of them are
+    hours apart soon, and so would be queue deadlines, budgets and bills of one corridor.
+    """
+    if isinstance(time, ScaledClock) and time.speed != 1 and not is_alone(db, rows):
+        raise BadConfig(
+            f"clock.speed is {time.speed:g}, and other replicas can work on this database, each"
+            " with a time of its own: set clock.speed to 1, or use a database of SQLite, which one"
+            " service has for itself (docs/replicas.md)"
+        )
+
+
 def advertised(settings: Settings, port: int) -> str:
     """Return the address at which other replicas reach this one, which listens on ``port``."""
     given = settings.server

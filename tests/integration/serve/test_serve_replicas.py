@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from scheduler import bootstrap
 from scheduler.bootstrap import Service, StopReason
 from scheduler.client import AsyncClient
+from scheduler.config import BadConfig
 from scheduler.control.leadership import OtherLeads
 from scheduler.problem import problem_of
 from scheduler.rpc.forwarding import MARK
@@ -275,6 +276,28 @@ async def test_the_same_request_at_two_replicas_makes_one_set_of_jobs(
         assert await first.db.read(
             lambda c: c.exec_driver_sql("SELECT count(*) FROM job").scalar_one() == 50
         )
+
+
+async def test_replicas_have_one_time_that_of_the_wall(replica: Any, serve: Any) -> None:
+    fast = replica(**{"clock.speed": 60})
+    with pytest.raises(BadConfig, match="clock.speed is 60, and other replicas can work on this"):
+        await bootstrap.start_service(fast.settings)
+    async with serve(replica()) as (first, client):
+        assert leads(first), "nothing of the refused one is left"
+        assert await submit(client, "one")
+
+
+async def test_a_service_that_nobody_can_take_over_may_run_fast(
+    postgres: Postgres, template: Any, tmp_path: Path, serve: Any
+) -> None:
+    # Its centers are simulated in the process; on SQLite one service has the database for itself.
+    url = postgres.url(postgres.lend())
+    fast = template.with_flags(
+        {"store.url": url, "store.data_dir": str(tmp_path / "a"), "clock.speed": 60}
+    )
+    token = bootstrap.initialize(fast.settings).token
+    async with serve(type(fast)(fast.settings, token)) as (_, client):
+        assert await submit(client, "one")
 
 
 async def test_centers_simulated_in_the_process_let_no_second_replica_start(
