@@ -98,7 +98,7 @@ def measure(sizes: Sizes) -> tuple[Log, Mapping[str, Any]]:
         url = server.url(server.create())
         with new_site(units=UNITS, store__url=url, planner__ray="off") as site:
             _beside(runner, slurm, server, site, log, sizes)
-            _on_ray(runner, server, site, log)
+            _on_ray(runner, server, site, log, sizes)
     loads = {"load_before": list(load), "load_after": list(os.getloadavg())}
     return log, {**machine, **loads, "minutes": round((time.time() - began_s) / 60, 1)}
 
@@ -115,18 +115,22 @@ def _beside(
         runner.run(beside())
 
 
-def _on_ray(runner: asyncio.Runner, server: Postgres, site: Site, log: Log) -> None:
-    """Look at the memory of a service on the same store that plans on Ray, as is the default."""
-    say("memory on Ray")
+def _on_ray(runner: asyncio.Runner, server: Postgres, site: Site, log: Log, sizes: Sizes) -> None:
+    """Look at a service on the same store that plans on Ray, as is the default."""
+    say("the same store, planning on Ray")
     with serve(replace(site, flags={**site.flags, "planner.ray": "auto"})) as served:
         served.process.hear("planner_moved")
 
-        async def memory() -> None:
+        async def on_ray() -> None:
             async with connected(served, server) as corridor:
-                await corridor.page(10)
+                for _ in range(sizes.rounds):
+                    before = corridor.cycles()
+                    await corridor.submit(sizes.serial, 1)
+                    mean_ms = corridor.cycle_ms(before)
+                    log.add("cycle", f"mean@{sizes.depths[1]}", "cycle_ray", *mean_ms)
                 log.add("memory", "on_ray", "full", corridor.memory()["service"])
 
-        runner.run(memory())
+        runner.run(on_ray())
 
 
 def _machine(slurm: Slurm, server: Postgres) -> dict[str, Any]:

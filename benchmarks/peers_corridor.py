@@ -198,6 +198,11 @@ class Corridor:
 
         return of("count"), of("sum")
 
+    def cycle_ms(self, before: tuple[float, float]) -> list[float]:
+        """The mean of the cycles since; none if there were none."""
+        (count, spent_s), (more, until_s) = before, self.cycles()
+        return [(until_s - spent_s) / (more - count) * 1000] if more > count else []
+
     # --- what it takes --------------------------------------------------------------------------
 
     def service_pids(self) -> list[int]:

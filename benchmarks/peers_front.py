@@ -122,18 +122,16 @@ class Front:
     async def _drain_with(self) -> None:
         count, ours = self._sizes.front, self._corridor
         watch = Watch(ours.client)
-        following = asyncio.create_task(watch.follow(keep=False))
+        following = asyncio.create_task(watch.follow(keep=True))
         await watch.begun()
         began_s, cpu_s = self._begin()
         ours_s = ours.cpu_s()
-        await call(ours.client, pb.SubmitJobsRequest(jobs=[_spec("true")] * count), 0)
+        ids = await call(ours.client, pb.SubmitJobsRequest(jobs=[_spec("true")] * count), 0)
         taken_s = perf_counter() - began_s
         drained_s = await self._completed(count) - began_s
         slurm_s = self._slurm.cpu_s() - cpu_s
-        while watch.settled < count:
-            watch.changed.clear()
-            async with asyncio.timeout(_PATIENCE_S):
-                await watch.changed.wait()
+        for job in ids:
+            await watch.until(job, "SETTLED")
         following.cancel()
         self._add("with", taken=taken_s, drained=drained_s, settled=perf_counter() - began_s)
         self._add("with", slurm_cpu=slurm_s / count * 1000)

@@ -180,12 +180,11 @@ class Comparison:
             add("command", await _apart(self.slurm.sbatch, sizes.command))
 
         async def by_api() -> None:
-            count, spent_s = self.corridor.cycles()
+            before = self.corridor.cycles()
             add("api", await self.corridor.submit(sizes.serial, 1))
-            more, until_s = self.corridor.cycles()
-            if depth and more > count:
-                mean_ms = (until_s - spent_s) / (more - count) * 1000
-                self.log.add("cycle", f"mean@{depth}", "cycle", mean_ms)
+            if depth:
+                mean_ms = self.corridor.cycle_ms(before)
+                self.log.add("cycle", f"mean@{depth}", "cycle", *mean_ms)
 
         async def by_command() -> None:
             taken_ms = await _apart(self.corridor.command_submit, sizes.cli)

@@ -99,6 +99,7 @@ TABLES: Final = (
             "backfill_all": Said("its backfill when it may look at all", "允许看全部的回填"),
             "depth_all": Said("jobs that one looked at", "该回填实际看过的作业数"),
             "cycle": Said("Corridor, cycles as jobs came", "Corridor，作业到来时的周期"),
+            "cycle_ray": Said("the same on Ray", "同上，规划器在 Ray 上"),
             "refill": Said("Corridor, all pools filled anew", "Corridor，全部资源池重新填满"),
         },
         ("backfill",), "refill",
