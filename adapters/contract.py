@@ -127,6 +127,11 @@ class RunRequest:
         return RunRef(self.run_id, self.name)
 
     @property
+    def said(self) -> Mapping[str, str]:
+        """What lines of the log about it say (``adapters.telling.Subject``)."""
+        return {"run": self.run_id, "city": self.city, "enterprise": self.enterprise}
+
+    @property
     def units(self) -> int:
         """Units the run occupies as a whole."""
         return self.units_per_node * self.nodes

@@ -32,6 +32,7 @@ from scheduler.metrics import Metrics
 from scheduler.openers import wall_ms
 from scheduler.rpc import server
 from scheduler.rpc.adapter_servicer import Agents
+from scheduler.rpc.call_trace import CallTraces
 from scheduler.rpc.forwarding import Forwarder
 from scheduler.rpc.job_servicer import JobServicer
 from scheduler.rpc.server import ServingServer
@@ -42,6 +43,7 @@ from scheduler.store import migrate, newest, seed
 from scheduler.store.centers import CenterRow
 from scheduler.store.database import Connection, Database
 from scheduler.store.lease_line import application_of, with_application
+from scheduler.tracing_opener import open_tracing
 
 log = structlog.get_logger()
 
@@ -137,13 +139,17 @@ async def start_service(
     """
     metrics = Metrics()
     doors = open_doors(settings, metrics.security)
+    tracing = open_tracing(settings, leading.replica_name(settings), metrics.tracing.spans)
     instance = secrets.token_hex(6)
     async with contextlib.AsyncExitStack() as opened:
+        if tracing is not None:
+            opened.push_async_callback(asyncio.to_thread, tracing.close)
         db = _open_database(settings, database, instance, opened)
         db.hear_others()
         newest_ms, newest_uid = await db.read(lambda c: (newest.newest_ms(c), newest.newest_uid(c)))
         time = openers.clock(settings, newest_ms) if clock is None else clock
-        opener = leading.TermOpener(settings, db, time, metrics, adapters)
+        desk = None if tracing is None else tracing.desk
+        opener = leading.TermOpener(settings, db, time, metrics, adapters, desk)
         opened.push_async_callback(opener.close)
         rows = await opener.prepare()
         leading.check_pace(db, rows, time)
@@ -166,7 +172,8 @@ async def start_service(
             opener.remote, lambda: leadership.epoch, settings.server.agents_listen,
             doors.caller_problem,
         )  # fmt: skip
-        serving = _build_server(settings, context, jobs, metrics, doors, agents, forwarder)
+        calls = None if tracing is None else tracing.calls
+        serving = _build_server(settings, context, jobs, metrics, doors, agents, forwarder, calls)
         leadership.on_reach = serving.reaches_store
         metrics_address = ""
         if settings.metrics.listen:
@@ -255,13 +262,20 @@ def _build_server(
     doors: Doors,
     agents: Agents,
     forwarder: Forwarder,
+    calls: CallTraces | None,
 ) -> ServingServer:
+    def on_call(method: str, code: str, seconds: float) -> None:
+        metrics.rpc(method, code, seconds)
+        if calls is not None:
+            calls.end(code)
+
     try:
         return server.build(
             context,
             jobs,
             listen=settings.server.listen,
-            on_call=metrics.rpc,
+            on_call=metrics.rpc if calls is None else on_call,
+            on_begin=None if calls is None else calls.begin,
             credentials=doors.credentials,
             agents=agents,
             agents_port=doors.agents_port,
@@ -285,6 +299,7 @@ def _say_serving(service: Service, rows: list[CenterRow], *, tls: bool) -> None:
         metrics=f"http://{metrics}/metrics" if metrics else "none",
         leads=service.leadership.epoch is not None,
         planner="in process" if settings.planner.ray == "off" else "in process until Ray is up",
+        traces=settings.tracing.endpoint or "none",
         centers=[row.center for row in rows if not row.simulated],
         simulated_centers=[row.center for row in rows if row.simulated],
         clock_speed=settings.clock.speed,

@@ -30,6 +30,7 @@ from scheduler.addresses import DEFAULT_PORT as DEFAULT_PORT
 from scheduler.addresses import is_loopback as is_loopback
 from scheduler.addresses import split_address as split_address
 from scheduler.addresses import target_of
+from scheduler.domain.traces import TRACEPARENT, parse
 from scheduler.problem import Problem as Problem
 from scheduler.problem import problem_of as problem_of
 
@@ -122,6 +123,8 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 
 #: A token, or what gives one for each call, where tokens are renewed.
 Token = str | Callable[[], str] | None
+#: A W3C ``traceparent`` of the caller's own trace, or what gives it; a malformed one is left out.
+Trace = str | Callable[[], str | None] | None
 _ALONE: Final = (("grpc.service_config", json.dumps(_SERVICE_CONFIG)),)
 #: Of several replicas each is called in turn; one that says that it does not serve, or that does
 #: not answer, is left out until it does. What is repeated goes to another one.
@@ -216,12 +219,18 @@ def open_channel(
     )  # fmt: skip
 
 
-def _metadata(token: Token) -> Callable[[], tuple[tuple[str, str], ...]]:
-    """Return what gives the metadata of a call; a token that is renewed is asked for at each."""
-    if callable(token):
-        return lambda: (("authorization", f"Bearer {token()}"),)
-    own = () if not token else (("authorization", f"Bearer {token}"),)
-    return lambda: own
+def _metadata(token: Token, trace: Trace) -> Callable[[], tuple[tuple[str, str], ...]]:
+    """Return what gives the metadata of a call; what is renewed is asked for at each."""
+
+    def now() -> tuple[tuple[str, str], ...]:
+        told, parent = (one() if callable(one) else one for one in (token, trace))
+        who = (("authorization", f"Bearer {told}"),) if told or callable(token) else ()
+        return who if parse(parent) is None else (*who, (TRACEPARENT, str(parent)))
+
+    if callable(token) or callable(trace):
+        return now
+    fixed = now()
+    return lambda: fixed
 
 
 def _is_lost(error: Any) -> bool:
@@ -276,8 +285,8 @@ class Client:
     file) or the system's authorities, but plain text where ``insecure`` says so, and to loopback
     without ``tls_ca`` and ``tls_name``; that is the name that all certificates have, by default the
     host of the first of several addresses. ``timeout_s`` is the deadline of calls that name none,
-    in seconds; ``options`` are further gRPC channel options. Raises ``ValueError`` for a malformed
-    address and ``OSError`` if ``tls_ca`` cannot be read.
+    in seconds; ``options`` are further gRPC channel options, ``traceparent`` the caller's trace.
+    Raises ``ValueError`` for a malformed address and ``OSError`` if ``tls_ca`` cannot be read.
     """
 
     def __init__(
@@ -290,12 +299,13 @@ class Client:
         insecure: bool = False,
         tls_name: str | None = None,
         options: Sequence[tuple[str, Any]] = (),
+        traceparent: Trace = None,
     ) -> None:
         self.channel: grpc.Channel = _channel(
             grpc.insecure_channel, grpc.secure_channel, address, tls_ca, insecure, options,
             tls_name=tls_name,
         )  # fmt: skip
-        ours: Any = _Channel(self.channel, _metadata(token), timeout_s)
+        ours: Any = _Channel(self.channel, _metadata(token, traceparent), timeout_s)
         self.jobs: JobServiceStub = JobServiceStub(ours)
         self.quotas: QuotaServiceStub = QuotaServiceStub(ours)
         self.subsidies: SubsidyServiceStub = SubsidyServiceStub(ours)
@@ -358,12 +368,13 @@ class AsyncClient:
         insecure: bool = False,
         tls_name: str | None = None,
         options: Sequence[tuple[str, Any]] = (),
+        traceparent: Trace = None,
     ) -> None:
         self.channel: grpc.aio.Channel = _channel(
             grpc.aio.insecure_channel, grpc.aio.secure_channel, address, tls_ca, insecure, options,
             tls_name=tls_name,
         )  # fmt: skip
-        ours: Any = _Channel(self.channel, _metadata(token), timeout_s)
+        ours: Any = _Channel(self.channel, _metadata(token, traceparent), timeout_s)
         self.jobs: JobServiceAsyncStub = JobServiceStub(ours)
         self.quotas: QuotaServiceAsyncStub = QuotaServiceStub(ours)
         self.subsidies: SubsidyServiceAsyncStub = SubsidyServiceStub(ours)

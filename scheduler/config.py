@@ -138,5 +138,7 @@ def _check(settings: Settings) -> None:
         raise BadConfig("server.agents_listen speaks TLS: give server.tls_cert and server.tls_key")
     if bool(settings.oidc.issuer) != bool(settings.oidc.audience):
         raise BadConfig("give both oidc.issuer and oidc.audience, or neither")
+    if settings.tracing.endpoint and not settings.tracing.service_name:
+        raise BadConfig("tracing.service_name must name this service where tracing.endpoint is set")
     if settings.oidc.issuer and not settings.oidc.roles:
         raise BadConfig("oidc.roles must say which values of oidc.role_claim give which role")

@@ -23,6 +23,7 @@ from scheduler.control.beating import BeatTimes
 from scheduler.control.bookkeeping import BookDesk
 from scheduler.control.leadership import Leadership
 from scheduler.control.loop import ControlLoop
+from scheduler.control.tracing import TraceDesk
 from scheduler.metrics import Metrics
 from scheduler.rpc.job_spec import decode_spec
 from scheduler.rpc.server import MESSAGE_MAX_BYTES, METADATA_MAX_BYTES
@@ -62,7 +63,9 @@ class TermOpener:
         time: Clock,
         metrics: Metrics,
         given: Mapping[str, CenterAdapter] | None,
+        tracing: TraceDesk | None = None,
     ) -> None:
+        self._tracing = tracing
         self._settings, self._db, self._time, self._metrics = settings, db, time, metrics
         self._file = openers.centers_of_file(settings)
         self._books: BookDesk = openers.book_desk(settings)
@@ -112,6 +115,7 @@ class TermOpener:
             holder=process_name(),
             rng=random.Random(),
             books=self._books,
+            tracing=self._tracing,
         )
         try:
             await self._apply_centers(epoch)

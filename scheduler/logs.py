@@ -5,12 +5,16 @@ out with a secret in it (``scheduler.redacting``).
 """
 
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
 
+from adapters import telling
 from scheduler.redacting import redact
+from scheduler.rpc import call_trace, caller
 
 
 def _in_brief(
@@ -28,9 +32,48 @@ def _in_brief(
     return said
 
 
+#: A run's id, also within its name at a center.
+_RUN: Final = re.compile(r"\bj[0-9a-hjkmnp-tv-z]{13}\.[1-9][0-9]*\b")
+
+
+def _with_ids(
+    _logger: object, _method: str, said: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say whom and what a line is about, as far as it does not itself: the run that an adapter
+    names in its words, or that is spoken of; the caller and the trace of the call that is served.
+
+    So ids cost nothing where no line is written.
+    """
+    if "run" not in said and "job" not in said:
+        named = set(_RUN.findall(str(said.get("event", ""))))
+        if len(named) == 1:
+            said["run"] = named.pop()
+    spoken_of = telling.subject()
+    ids = {} if spoken_of is None else spoken_of.said
+    if all(said.get(name, ids.get(name)) == ids.get(name) for name in ("run", "job")):
+        _add(said, ids)
+    if "run" in said:
+        _add(said, {"job": str(said["run"]).partition(".")[0]})
+    call = call_trace.current()
+    if call is not None and "trace_id" not in said:
+        _add(said, {"trace_id": call.trace_id, "span_id": call.span_id})
+    if (principal := caller.known()) is not None:
+        who = ("enterprise", "city", "center")
+        _add(said, {name: getattr(principal, name) or "" for name in who})
+    return said
+
+
+def _add(said: structlog.typing.EventDict, more: Mapping[str, str]) -> None:
+    """Say more, but nothing that is empty, and nothing else than what is said already."""
+    for name, value in more.items():
+        if value:
+            said.setdefault(name, value)
+
+
 #: Added to what we and what libraries say alike.
 _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
+    _with_ids,
     _in_brief,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -129,6 +129,26 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Where traces go (docs/tracing.md); an empty ``endpoint`` is tracing that is off.
+
+    ``ratio`` of the calls are recorded, and of those whose caller records them up to
+    ``callers_per_s``. ``headers_file`` has lines ``name: value`` that go with what is sent,
+    ``ca_file`` is whom to trust for the collector's certificate (empty: the system's authorities).
+    At most ``queue_max`` spans wait to be sent; a call to the collector may take ``timeout_s``.
+    """
+
+    endpoint: str = ""
+    ratio: float = 0.01
+    callers_per_s: float = 20.0
+    headers_file: str = ""
+    ca_file: str = ""
+    service_name: str = "corridor"
+    queue_max: int = 8_192
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """``speed`` above 1 scales time for demonstrations; 1 is the wall clock."""
 
@@ -247,6 +267,7 @@ class Settings:
     centers: CentersSettings = field(default_factory=CentersSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
     planner: PlannerSettings = field(default_factory=PlannerSettings)
     loop: LoopTimes = field(default_factory=LoopTimes)
@@ -276,7 +297,7 @@ class Settings:
             for key in dataclasses.fields(part):
                 name = f"{section.name}.{key.name}"
                 value = getattr(part, key.name)
-                if name == "store.url":
+                if name in ("store.url", "tracing.endpoint"):
                     value = _PASSWORD.sub(r"\1:***@", str(value))
                 rows.append((name, value, self.origin.get(name, "default")))
         return rows
@@ -303,6 +324,10 @@ RANGES = {
     "limits.jobs_per_s": (0, 10_000_000),
     "limits.jobs_burst": (1, 100_000_000),
     "limits.streams": (0, 1_000_000),
+    "tracing.ratio": (0, 1),
+    "tracing.callers_per_s": (0, 1_000_000),
+    "tracing.queue_max": (1, 1_000_000),
+    "tracing.timeout_s": (0.1, 60),
     "clock.speed": (0.001, 1_000_000),
     "planner.ray_silence_s": (0.5, 600),
     "planner.shards": (1, 64),

@@ -25,6 +25,7 @@ from adapters.contract import (
     boot_s,
 )
 from adapters.errors import AdapterError, OutcomeUnknown, Throttled, Unavailable
+from adapters.telling import about
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +161,10 @@ class Agent:
 
     async def _call(self, request: RunRequest) -> Accepted:
         """Call the center; the intent is in the journal."""
+        with about(request):
+            return await self._call_it(request)
+
+    async def _call_it(self, request: RunRequest) -> Accepted:
         self.is_there(request.run_id)
         try:
             answer = await self.adapter.submit(request)

@@ -76,6 +76,8 @@ _DOORS: Final = (
         graph("Certificates end in 证书剩余", "s",
               ("min by (certificate) (corridor_certificate_not_after_timestamp_seconds) - time()",
                "{{certificate}}")),
+        graph("Spans of traces 追踪片段", "ops",
+              rate("corridor_trace_spans_total", "instance, outcome")),
     ],
 )  # fmt: skip
 _PLANNING: Final = (

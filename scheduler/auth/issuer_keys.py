@@ -8,6 +8,7 @@ does not answer, the keys known so far count on.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 from typing import Any, Final
 
 import jwt
@@ -98,7 +99,7 @@ class IssuerKeys:
         if self._asked_s is not None and now_s < self._asked_s + RETRY_S:
             return None
         self._asked_s = now_s
-        self._asking = asyncio.create_task(self._ask(now_s), name="issuer-keys")
+        self._asking = asyncio.create_task(self._ask(now_s), name="issuer-keys", context=Context())
         return self._asking
 
     async def _ask(self, now_s: float) -> None:

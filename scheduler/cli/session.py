@@ -31,6 +31,7 @@ from scheduler.cli.profiles import (
 from scheduler.cli.texts import LANGUAGES
 from scheduler.cli.token_sources import CommandToken, FileToken
 from scheduler.client import TIMEOUT_S, Client, Token
+from scheduler.domain.traces import TRACEPARENT
 from scheduler.environment import unknown
 from scheduler.settings import Settings
 
@@ -102,7 +103,7 @@ class Session:
         try:
             return Client(
                 self.server, token, tls_ca=tls_ca, timeout_s=self.timeout_s, insecure=insecure,
-                tls_name=tls_name,
+                tls_name=tls_name, traceparent=self.environment.get(TRACEPARENT.upper()),
             )  # fmt: skip
         except ValueError as error:
             raise Failed("option.address", exits.USAGE, given=self.server) from error

@@ -111,13 +111,12 @@ class LoopTraces:
             self._upto = self._kept = await self._port.write(lambda c: traces.begin(c, epoch))
         after = self._upto
         found = await self._db.read_feed(lambda c: traces.untold(c, after))
-        over = []
         for news in found.news:
             for span in spans_of(news, self._causes.get(news.job.uid, {})):
                 desk.spans.emit(span)
-            if news.job.over:
-                over.append(news.job.uid)
-                self._causes.pop(news.job.uid, None)
+        over = sorted({news.job.uid for news in found.news if news.job.over})
+        for uid in over:
+            self._causes.pop(uid, None)
         self._upto = found.upto_seq
         if found.news or found.upto_seq - self._kept >= _KEEP_EVENTS:
             self._told.append(_Told(found.upto_seq, over, desk.spans.emitted))

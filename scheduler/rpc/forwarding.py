@@ -13,7 +13,9 @@ from typing import Any, Final, Protocol
 import grpc
 import structlog
 
+from scheduler.domain.traces import TRACEPARENT
 from scheduler.errors import TemporarilyAway
+from scheduler.rpc import call_trace
 from scheduler.services.explaining import REASON_WAIT_S
 
 log = structlog.get_logger()
@@ -138,6 +140,10 @@ class Forwarder:
             for key, value in metadata or ()
             if not key.startswith(("grpc-", ":")) and key not in _OWN
         ]
+        own = call_trace.current()
+        if own is not None:  # the leader's part of the call is a part of ours
+            kept = [(key, value) for key, value in kept if key != TRACEPARENT]
+            kept.append((TRACEPARENT, str(own)))
         return [*kept, (MARK, self._name)]
 
     def _to(self, address: str) -> grpc.aio.Channel:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
@@ -157,7 +158,9 @@ class FeedTail:
                 for uid in interest.uids:
                     self._by_job.setdefault(uid, {})[inbox] = None
             if self._task is None:
-                self._task = asyncio.create_task(self._tell_forever(), name="tell-feed")
+                self._task = asyncio.create_task(
+                    self._tell_forever(), name="tell-feed", context=Context()
+                )
             self._wake.set()  # for a commit that came while nobody watched
             return inbox, self._position
 

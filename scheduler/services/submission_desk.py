@@ -7,6 +7,7 @@ grows with the load, and its cost is shared. A call that comes alone is written 
 
 import asyncio
 import contextlib
+from contextvars import Context
 from typing import Final
 
 from scheduler.errors import TemporarilyAway
@@ -73,7 +74,8 @@ class SubmissionDesk:
         if self._is_enough():
             self._enough.set()
         if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush(db))
+            # It works for all calls: of none it has the caller.
+            self._flusher = asyncio.create_task(self._flush(db), context=Context())
         return await future
 
     async def _flush(self, db: Database) -> None:
