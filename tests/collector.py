@@ -55,7 +55,7 @@ class Collector(rpc.TraceServiceServicer):
         if self.refusing is not None:
             context.abort(self.refusing, "not now")
         with self._news:
-            self.metadata.append(dict(context.invocation_metadata()))  # type: ignore[arg-type]
+            self.metadata.append(dict(context.invocation_metadata()))
             self.spans += [
                 _kept(span, _plain(group.resource.attributes))
                 for group in request.resource_spans
@@ -92,7 +92,7 @@ def collecting(port: int = 0) -> Iterator[Collector]:
     """Run a collector."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(4, thread_name_prefix="collector"))
-    rpc.add_TraceServiceServicer_to_server(collector, server)
+    rpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     collector.address = f"http://127.0.0.1:{bound}"
     server.start()
