@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,10 +84,11 @@ class Postgres:
         data = self.folder / "data"
         first = int((data / "postmaster.pid").read_text("ascii").split()[0])
         os.kill(first, signal.SIGKILL)
-        while left := _of_folder(data):
+        while (left := _of_folder(data)) or Path("/proc", str(first)).exists():
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
 
     def start(self) -> None:
         """Start it again with all that was committed; returns once it answers."""

@@ -103,12 +103,13 @@ class Load:
     # --- what clients do --------------------------------------------------------------------------
 
     def until_answered(self, city: str, what: Callable[[Any], Any], always: bool = True) -> Any:
-        """Call as often as it takes; None if the load ends before and it is not to be ``always``.
+        """Call as often as it takes; each try is at all services, as the client chooses.
 
-        Each try is at all services, as the client chooses.
+        None if the load ends before: at once, or where it is ``always`` to be answered when all
+        is given up.
         """
         with self._site.client(self.tokens[city], timeout_s=_CALL_S) as client:
-            while always or self._going.is_set():
+            while self._going.is_set() or (always and not self._over.is_set()):
                 try:
                     return what(client)
                 except grpc.RpcError as error:
@@ -138,6 +139,8 @@ class Load:
         self.notes.sent.add(name)
         began_s = time.monotonic()
         answer = self.until_answered(city, lambda client: client.jobs.SubmitJobs(request))
+        if answer is None:
+            return ()
         ids = tuple(result.job_id for result in answer.results)
         if not all(ids):
             self.notes.err(f"{name} was refused in part: {answer.results}")
@@ -150,12 +153,13 @@ class Load:
             request_id=name, enterprise=enterprise_of(city), jobs=[*jobs, jobs[0]]
         )
         try:
-            self.until_answered(city, lambda client: client.jobs.SubmitJobs(other))
+            answer = self.until_answered(city, lambda client: client.jobs.SubmitJobs(other))
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.ALREADY_EXISTS:
                 raise
         else:
-            self.notes.err(f"{name} was taken again with other jobs")
+            if answer is not None:
+                self.notes.err(f"{name} was taken again with other jobs")
 
     def _job(self, rng: random.Random, name: str) -> job_pb2.JobSpec:
         flavor = rng.choices((NPUS, CORES, CARDS), (6, 3, 1))[0]

@@ -18,10 +18,11 @@ from scheduler.store.database import Database
 from tests.chaos import auditing, facts
 from tests.chaos.auditing_books import books_balance
 from tests.chaos.facts import Facts
-from tests.chaos.faults import FAULTS, Fault, Scene, may_go_together
+from tests.chaos.faults import FAULTS, Fault, may_go_together
 from tests.chaos.load import PROBING, Load
 from tests.chaos.notes import Feed, Probe
 from tests.chaos.planned import Planned
+from tests.chaos.scene import Scene
 from tests.chaos.site import CORES, NPUS, SIMULATED, Site
 from tests.chaos.slurm_side import SlurmSide
 from tests.chaos.watching import LeadWatch
