@@ -175,6 +175,11 @@ class Certificates:
         )
 
 
+def check(files: CertificateFiles) -> None:
+    """Raise ``BadCertificates`` unless files can be used together: key and certificate belong."""
+    _read(files)
+
+
 def _mark(path: Path) -> _Mark | None:
     try:
         found = path.stat()

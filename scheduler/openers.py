@@ -123,17 +123,27 @@ def data_directory(settings: Settings) -> Path:
 
 def book_desk(settings: Settings) -> BookDesk:
     """Return what keeps the books: the key of the digests, made if need be, and the webhook."""
-    own = data_directory(settings)
-    given = settings.ledger
+    data_directory(settings)
     try:
-        signer = Signer.of_file(Path(given.key_file) if given.key_file else own / "ledger-key.pem")
+        signer = Signer.of_file(ledger_key(settings))
     except BadKey as error:
         raise BadConfig(f"ledger.key_file: {error}") from error
-    desk = DigestDesk(signer, Path(given.digest_dir) if given.digest_dir else own / "digests")
-    return BookDesk(desk, _webhook(settings), settings.alerts.every_s)
+    desk = DigestDesk(signer, digest_directory(settings))
+    return BookDesk(desk, webhook(settings), settings.alerts.every_s)
 
 
-def _webhook(settings: Settings) -> Webhook | None:
+def ledger_key(settings: Settings) -> Path:
+    """Return the file of the key that signs digests."""
+    return Path(settings.ledger.key_file or Path(settings.store.data_dir) / "ledger-key.pem")
+
+
+def digest_directory(settings: Settings) -> Path:
+    """Return where digests are written to."""
+    return Path(settings.ledger.digest_dir or Path(settings.store.data_dir) / "digests")
+
+
+def webhook(settings: Settings) -> Webhook | None:
+    """Return what posts alerts, None if they are posted nowhere."""
     given = settings.alerts
     if not given.webhook_url:
         return None

@@ -52,6 +52,11 @@ class Signer:
         if not path.exists():
             with contextlib.suppress(FileExistsError):
                 _write_new(path, cls.new()._private_pem())
+        return cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Signer":
+        """Read the key of a file, and make none. Raises ``BadKey``."""
         try:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except OSError as error:

@@ -91,6 +91,11 @@ COMMANDS: Final[Mapping[str, Lazy]] = {
             ("serve", "serve_cmd", "Run the service: API, planner, control loop, metrics."),
             ("health", "health_cmd", "Ask a service whether it takes calls, without a token."),
             (
+                "doctor",
+                "doctor_cmd",
+                "Look at what the service stands on, and say what to do about it; changes nothing.",
+            ),
+            (
                 "agent",
                 "agent_cmd",
                 "Work near one center: the service reaches it without a port that is open to it.",

@@ -10,6 +10,8 @@ USAGE: Final = 2
 REFUSED: Final = 3
 AUTH: Final = 4
 UNAVAILABLE: Final = 5
+#: Nothing fails, and something should be looked at.
+WARNINGS: Final = 6
 
 
 def end(command: str, message: str, code: int = ERROR) -> NoReturn:

@@ -49,7 +49,7 @@ def corridor(
     """Corridor 光谷科创大走廊算力调度: one queue, one quota book, one subsidy ledger.
 
     Exit codes: 0 done, 1 error or failed job, 2 wrong use, 3 refused by quota or money, 4 not
-    allowed, 5 service not reachable.
+    allowed, 5 service not reachable, 6 warnings of the doctor.
     """
     ctx.obj = Given(server=server, profile=profile, lang=lang)
 

@@ -53,7 +53,12 @@ class DigestDesk:
 
     def is_filed(self, day: str) -> bool:
         """Whether a day's digest lies in the directory."""
-        return (self.directory / _name(day)).is_file()
+        return is_filed(self.directory, day)
+
+
+def is_filed(directory: Path, day: str) -> bool:
+    """Whether a day's digest lies in a directory."""
+    return (directory / _name(day)).is_file()
 
 
 def _name(day: str) -> str:

@@ -100,8 +100,12 @@ class Head:
     def __init__(self, address: str, shown: str) -> None:
         self._address, self._shown = address, shown
         options = (("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0))
-        channel = grpc.aio.insecure_channel(address, options=options)
-        self._call = channel.unary_unary(_CHECK, bytes, bytes)
+        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._call = self._channel.unary_unary(_CHECK, bytes, bytes)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._channel.close(None)
 
     async def check(self, timeout_s: float) -> None:
         """Return if it answers and takes the token; raises ``CannotJoin``."""

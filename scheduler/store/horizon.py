@@ -39,6 +39,12 @@ SELECT least(s.last, (
 )) FROM (SELECT {_LAST} AS last FROM event_seq_seq OFFSET 0) AS s
 """.encode()
 _OPTION: Final = "corridor_horizon"
+#: The marks of writers that are there now, each with the process that holds it.
+MARKS: Final = (
+    "SELECT pid, ((classid::bigint & 65535) << 32) | objid::bigint AS mark FROM pg_locks"
+    f" WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = {_SPACE}"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 class NoHorizon(RuntimeError):
@@ -53,6 +59,11 @@ def begin(connection: Connection) -> None:
 def look(connection: Connection) -> int:
     """Return the horizon for snapshots taken from now on (PostgreSQL)."""
     return int(_run(connection, _HORIZON).get_value(0, 0))
+
+
+def last(connection: Connection) -> int:
+    """Return the last number that was taken, whether what has it is seen or not (PostgreSQL)."""
+    return int(connection.exec_driver_sql(f"SELECT {_LAST} FROM event_seq_seq").scalar_one())
 
 
 def know(connection: Connection) -> None:

@@ -22,6 +22,29 @@ class DataInUse(CorridorError):
     reason = "DATA_IN_USE"
 
 
+_LOCKS: Final = Path("/proc/locks")
+
+
+def holder(directory: Path, locks: Path = _LOCKS) -> int | None:
+    """Return the process that has the data directory, None if none; takes nothing itself.
+
+    ``locks`` is the kernel's list; where there is none the process noted in the lock is asked for.
+    Raises ``OSError`` if the lock is there and cannot be read.
+    """
+    path = directory / LOCK_NAME
+    try:
+        noted, inode = path.read_text("ascii").strip(), path.stat().st_ino
+    except FileNotFoundError:
+        return None
+    try:
+        listed = [line.split() for line in locks.read_text("ascii").splitlines()]
+    except OSError:
+        return int(noted) if noted.isdecimal() and Path(f"/proc/{noted}").exists() else None
+    # 1: FLOCK  ADVISORY  WRITE 4711 fe:00:5441819 0 EOF; who waits has a -> before its kind.
+    pids = [one[4] for one in listed if one[1] == "FLOCK" and one[5].endswith(f":{inode}")]
+    return int(pids[0]) if pids else None
+
+
 class DataLock:
     """An exclusive lock on ``directory``, held from construction until ``close``.
 

@@ -58,10 +58,11 @@ class Plan:
 
 def head() -> str:
     """Return the revision that this version of the service needs."""
-    return _revisions()[-1]
+    return revisions()[-1]
 
 
-def _revisions() -> list[str]:
+def revisions() -> list[str]:
+    """Return all revisions that this version of the service knows, in order."""
     names = (path.name for path in (_FOLDER / "versions").glob("rev_*.py"))
     return sorted(name.split("_")[1] for name in names)
 
@@ -204,7 +205,7 @@ def _upgrade(connection: Connection, config: "Config") -> None:
 def _known(engine: Engine) -> str | None:
     """Return the revision of a database; ``BadSchema`` if this version does not know it."""
     found = current(engine)
-    if found is not None and found not in _revisions():
+    if found is not None and found not in revisions():
         raise BadSchema(
             f"the database is at revision {found}, which this version ({head()}) does not know: it"
             " was used by a newer one; install that version or restore a backup"

@@ -11,6 +11,9 @@ from scheduler.cli.texts.budgets import TEXTS as BUDGETS
 from scheduler.cli.texts.centers import TEXTS as CENTERS
 from scheduler.cli.texts.charges import TEXTS as CHARGES
 from scheduler.cli.texts.digests import TEXTS as DIGESTS
+from scheduler.cli.texts.doctor import TEXTS as DOCTOR
+from scheduler.cli.texts.doctor_centers import TEXTS as DOCTOR_CENTERS
+from scheduler.cli.texts.doctor_files import TEXTS as DOCTOR_FILES
 from scheduler.cli.texts.dry_runs import TEXTS as DRY_RUNS
 from scheduler.cli.texts.facts import TEXTS as FACTS
 from scheduler.cli.texts.faults import TEXTS as FAULTS
@@ -33,6 +36,9 @@ CATALOG: Final[dict[str, tuple[str, str]]] = {
     **CENTERS,
     **CHARGES,
     **DIGESTS,
+    **DOCTOR,
+    **DOCTOR_CENTERS,
+    **DOCTOR_FILES,
     **DRY_RUNS,
     **QUOTES,
     **REASONS,

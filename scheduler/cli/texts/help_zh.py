@@ -8,6 +8,7 @@ from scheduler.cli.texts.budgets import HELP as BUDGETS
 from scheduler.cli.texts.centers import HELP as CENTERS
 from scheduler.cli.texts.charges import HELP as CHARGES
 from scheduler.cli.texts.digests import HELP as DIGESTS
+from scheduler.cli.texts.doctor_files import HELP as DOCTOR
 from scheduler.cli.texts.dry_runs import HELP as DRY_RUNS
 from scheduler.cli.texts.facts import HELP as FACTS
 from scheduler.cli.texts.funds import HELP as FUNDS
@@ -25,6 +26,7 @@ HELP: Final[dict[str, str]] = {
     **FACTS,
     **FUNDS,
     **DIGESTS,
+    **DOCTOR,
     **REPLICAS,
     **DRY_RUNS,
     **RECONCILING,
@@ -33,9 +35,11 @@ HELP: Final[dict[str, str]] = {
     # The command line as a whole.
     "Corridor 光谷科创大走廊算力调度: one queue, one quota book, one subsidy ledger.\n\n"
     "Exit codes: 0 done, 1 error or failed job, 2 wrong use, 3 refused by quota or money, 4 not"
-    " allowed, 5 service not reachable.": "Corridor 光谷科创大走廊算力调度：一个队列、一本配额账、"
-    "一本补贴账。\n\n退出码：0 完成，1 出错或作业失败，2 用法有误，3 因配额或资金被拒，4 无权限，"
-    "5 无法连接服务。",
+    " allowed, 5 service not reachable, 6 warnings of the doctor.": (
+        "Corridor 光谷科创大走廊算力调度：一个队列、一本配额账、一本补贴账。\n\n"
+        "退出码：0 完成，1 出错或作业失败，2 用法有误，3 因配额或资金被拒，4 无权限，"
+        "5 无法连接服务，6 体检有警告。"
+    ),
     "Begin with `corridor demo`, or with `corridor init` and `corridor serve`."
     " `corridor COMMAND --help` explains each command.": "可先运行 `corridor demo`，或依次运行"
     " `corridor init` 和 `corridor serve`。各命令的说明见 `corridor 命令 --help`。",

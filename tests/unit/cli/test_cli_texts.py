@@ -24,17 +24,22 @@ from adapters.checking import Level, Topic
 from quota.alerting import AlertKind
 from quota.charges import Binding
 from quota.rules import Why
+from scheduler import doctor
 from scheduler.cli import exits, texts
 from scheduler.cli.commands import COMMANDS
 from scheduler.cli.groups import Lazy, Stub, say_help
 from scheduler.cli.main import app
 from scheduler.cli.texts import CATALOG, LANGUAGES, text
 from scheduler.cli.texts.help_zh import HELP
+from scheduler.doctor import findings
+from scheduler.doctor.checks import CHECKS
 from scheduler.domain.approving import ChangeKind, ChangeState
 from scheduler.domain.events import EventKind
 from scheduler.domain.inventory import Standing
 
-SOURCES = sorted(Path(exits.__file__).parent.glob("*.py"))
+SOURCES = sorted(
+    [*Path(exits.__file__).parent.glob("*.py"), *Path(doctor.__file__).parent.glob("*.py")]
+)
 #: Keys put together while running: prefix -> what may follow.
 MADE = {
     "state.": {
@@ -94,7 +99,8 @@ MADE = {
     },
     "size.": {"MICRO", "SMALL", "MEDIUM", "LARGE"},
     "unit.": {"card", "core"},
-    "found.": {str(level) for level in Level},
+    "found.": {*(str(level) for level in Level), *(str(level) for level in findings.Level)},
+    "check.": {check.name for check in CHECKS},
     "standing.": {str(standing) for standing in Standing},
     "counted.": {"pending", "submitting", "accepted", "running", "unknown"},
     "topic.": {str(topic) for topic in Topic},
@@ -181,7 +187,7 @@ def test_each_text_that_is_used_exists_and_each_that_exists_is_used() -> None:
 
 
 #: Words with a dot in them that are no keys.
-MODULES = {"time.time"}
+MODULES = {"time.time", "ledger.digest_dir", "ledger.key_file"}
 
 
 def test_a_text_is_filled_in() -> None:
