@@ -43,8 +43,12 @@ class Cast(NamedTuple):
 
         The key and the leg are of letters, digits, points and colons: nothing of them is escaped.
         """
+        return f"[{seq},{self.tail()}"
+
+    def tail(self) -> str:
+        """Return what follows the number and its comma in ``canonical``."""
         _, (_, _, _, front, back), effective_ms, key, uid, attempt, leg = self
-        return f'[{seq},{front},{effective_ms},"{key}",{uid},{attempt},"{leg}",{back}]'
+        return f'{front},{effective_ms},"{key}",{uid},{attempt},"{leg}",{back}]'
 
     def fields(self) -> tuple[Any, ...]:
         """Return the fields of the entry, in their order."""

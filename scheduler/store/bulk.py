@@ -7,6 +7,7 @@ array for each column, so that there is one statement whatever their number.
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -25,6 +26,7 @@ Rows = Sequence[tuple[Any, ...]]
 _CURSORS: Final = count()
 _BLOCK_MAX: Final = 256  # rows of one INSERT
 _BLOCK_FREE: Final = 32  # below, a statement is of any size
+_MARKS_CACHED: Final = 48  # a statement of more marks is taken apart anew by the driver
 _UPDATE_MAX: Final = 10_000  # rows of one UPDATE by arrays
 _TYPES: Final[Mapping[type, str]] = {bool: "boolean", int: "bigint", str: "text", bytes: "bytea"}
 _LITERALS: Final[Mapping[str, object]] = {"TRUE": True, "FALSE": False, "NULL": None}
@@ -165,11 +167,43 @@ def prompt_reads(
         return [[] for _ in questions]
     if not connection.in_transaction():
         connection.begin()
+    there = [one for one in questions if one is not None]
+    if sum(len(values) for _, values in there) <= _MARKS_CACHED:
+        told = iter(_bundled(connection, there))
+        return [[] if one is None else next(told) for one in questions]
     with driver_of(connection, "some questions") as driver, driver.pipeline():
         asked = [
             None if one is None else driver.execute(translated(one[0]), one[1]) for one in questions
         ]
     return [[] if cursor is None else cursor.fetchall() for cursor in asked]
+
+
+def _bundled(connection: Connection, questions: Sequence[Question]) -> list[Rows]:
+    """Ask few things by one statement, which tells the rows of each as JSON.
+
+    A statement costs the driver more than such rows do. No column is binary.
+    """
+    sql = _bundle(tuple(one for one, _ in questions))
+    with driver_of(connection, sql) as driver:
+        row = driver.execute(sql, tuple(chain.from_iterable(v for _, v in questions))).fetchone()
+    return [[] if told is None else _ROWS.decode(told) for told in row]
+
+
+@lru_cache(maxsize=256)
+def _bundle(statements: tuple[str, ...]) -> str:
+    parts = (
+        f"(SELECT json_agg(q{number}) FROM ({sql}) AS q{number})::text"
+        for number, sql in enumerate(statements)
+    )
+    return translated(f"SELECT {', '.join(parts)}")
+
+
+def _values(pairs: list[tuple[str, Any]]) -> tuple[Any, ...]:
+    return tuple([value for _, value in pairs])
+
+
+#: Rows are objects to JSON.
+_ROWS: Final = json.JSONDecoder(object_pairs_hook=_values)
 
 
 def bulk_stream(

@@ -6,29 +6,29 @@ the tables refuse what a wrong computation would overspend.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from quota.audit import leg_id
 from quota.calendar import natural_year
-from quota.charges import FOREVER_MS, Draw, Part
 from quota.molds import Cast, Mold
 from quota.transfers import (
-    CNY,
-    UNIT_S,
-    Entry,
-    Kind,
-    claim_account,
-    consumed_account,
     payable_account,
-    wallet_account,
     wallet_shard,
 )
 from scheduler.domain.reasons import PendingReason
-from scheduler.store import accounts, bookings, frozen, money_locks, paying, transfers
+from scheduler.store import (
+    accounts,
+    bookings,
+    frozen,
+    holds_at_once,
+    money_locks,
+    paying,
+    transfers,
+)
 from scheduler.store.database import bulk_read
+from scheduler.store.holding import Holding, note
 from scheduler.store.judgements import Judgement, Wanted
 from scheduler.store.rule_facts import Contract
 from scheduler.store.tables import Hold, HoldLeg, table
@@ -56,44 +56,7 @@ _LEG_COLUMNS: Final = (
     "cap_reserved",
 )  # fmt: skip
 _LEG_KEY: Final = 4  # columns that say which leg it is
-_OWN: Final = (None, None, None, "", 0, FOREVER_MS, False)
 _LEG_BEGINS: Final = {"posted_fen": "0"}
-
-
-@dataclass(slots=True)
-class Holding:
-    """Running figures while a batch of holds is computed, and the rows that come of it.
-
-    ``vouchers`` are the shards of vouchers, by their accounts. ``scarce`` says that a run got
-    less, or nothing, because an account or a cap was short.
-    """
-
-    means: paying.Means
-    now_ms: int
-    vouchers: Mapping[str, str]
-    code: str = "HOLD"
-    key: str = "hold"
-    scarce: bool = False
-    holds: list[tuple[object, ...]] = field(default_factory=list)
-    legs: list[tuple[object, ...]] = field(default_factory=list)
-    entries: list[Entry | Cast] = field(default_factory=list)
-    moves: accounts.Moves = field(default_factory=accounts.Moves)
-    caps: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    #: Accounts of claims that may have to be opened: (id, kind, owner, city, limited, credit).
-    claims: dict[str, tuple[str, str, str, str, bool, int]] = field(default_factory=dict)
-
-    @property
-    def noted(self) -> list[Entry]:
-        """The entries that were noted one by one."""
-        return [entry for entry in self.entries if isinstance(entry, Entry)]
-
-    def shard_of(self, account: str) -> str:
-        """Shard of the entries on an account of a programme."""
-        kind, _, rest = account.partition(":")
-        if kind == "voucher":
-            return self.vouchers[account]
-        programme, period = rest.split(":")[:2]
-        return bookings.fund_shard(programme, period)
 
 
 def load(
@@ -256,6 +219,11 @@ def _hold_beside(
     result = _judge(holding, wanted)
     if not holding.scarce:
         many = len(holding.legs) + len(holding.holds) > FEW_ROWS
+        if not many and _is_prompt(holding, wanted):
+            if _at_once(connection, holding):
+                return result
+            means.renew(left, caps, givers)
+            return None
         early = many or bool(holding.claims)
         if early:
             money_locks.may_unlock(connection)
@@ -284,17 +252,21 @@ def _contracts(wanted: Iterable[Wanted]) -> set[Contract]:
     return {(one.enterprise, one.contract) for one in wanted if one.contract}
 
 
-def _is_there(holding: Holding, locked: money_locks.Locked) -> bool:
-    """Whether locked accounts and caps have all that was drawn.
+def _is_prompt(holding: Holding, wanted: Sequence[Wanted]) -> bool:
+    """Whether nothing is to be asked under the lock but for what accounts and caps have left.
 
-    A fund must have a fen more for each leg: a funder's exact share may be a part of one more.
+    What a run is given may hang on what other jobs of its contract were given, and an account of
+    claims may have to be opened.
     """
-    spare = len(holding.legs)
-    for account, (fen, *_) in holding.moves.sums.items():
-        needed = fen if account.startswith("wallet:") else fen + spare
-        if fen and locked.left.get(account, 0) < needed:
-            return False
-    limits = {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
+    asks = any(rule.contract_once for rule in holding.means.money.rules)
+    return not holding.claims and not (asks and _contracts(wanted))
+
+
+def _is_there(holding: Holding, locked: money_locks.Locked) -> bool:
+    """Whether locked accounts and caps have all that was drawn."""
+    if any(locked.left.get(account, 0) < fen for account, fen in _needed(holding).items()):
+        return False
+    limits = _limits(holding)
     for cap, fen in holding.caps.items():
         limit = limits[cap[0]]
         if limit is not None and locked.caps.get(cap, 0) + fen > limit:
@@ -302,74 +274,35 @@ def _is_there(holding: Holding, locked: money_locks.Locked) -> bool:
     return True
 
 
-def note(holding: Holding, one: Wanted, rev: int, found: Judgement, basis: str) -> None:
-    """Note the legs of a revision of a hold: one for each draw, and the wallet's."""
-    number = 0
-    for part in found.parts:
-        for draw in part.draws:
-            _note_draw(holding, one, (rev, number), part, draw, basis)
-            number += 1
-    wallet = found.quote.wallet_fen
-    if wallet:
-        account, shard = wallet_account(one.enterprise), wallet_shard(one.city)
-        payable = payable_account(one.center)
-        leg = _Leg(rev, number, "WALLET", shard, account, payable, wallet, CNY)
-        _note_leg(holding, one, leg, _OWN, basis)
+def _needed(holding: Holding) -> dict[str, int]:
+    """What accounts must have left for all that is drawn of them.
+
+    A fund must have a fen more for each leg: a funder's exact share may be a part of one more.
+    """
+    spare = len(holding.legs)
+    return {
+        account: fen if account.startswith("wallet:") else fen + spare
+        for account, (fen, *_) in holding.moves.sums.items()
+        if fen
+    }
 
 
-class _Leg(NamedTuple):
-    """A leg that is to be held."""
-
-    rev: int
-    number: int
-    kind: str
-    shard: str
-    debit: str
-    credit: str
-    amount: int
-    ledger: str
+def _limits(holding: Holding) -> dict[str, int | None]:
+    return {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
 
 
-def _note_draw(
-    holding: Holding, one: Wanted, place: tuple[int, int], part: Part, draw: Draw, basis: str
-) -> None:
-    """Note what one account of a programme gives; a claim is credited to the enterprise."""
-    shard = holding.shard_of(draw.account)
-    _, programme, period = shard.split(":")
-    kind, ledger, credit = "FUND", CNY, payable_account(one.center)
-    if part.unit_seconds:
-        kind, ledger, credit = "GRANT", UNIT_S, consumed_account(programme, period)
-    elif draw.account.startswith("voucher:"):
-        kind = "VOUCHER"
-    if part.claim:
-        credit = claim_account(one.enterprise, programme, period)
-        holding.claims[credit] = (credit, "CLAIM", one.enterprise, one.city, False, 0)
-    rule = (
-        part.programme, part.rule_version, draw.cap_year, draw.funder, draw.from_ms, draw.to_ms,
-        draw.cap_reserved,
-    )  # fmt: skip
-    leg = _Leg(*place, kind, shard, draw.account, credit, draw.amount, ledger)
-    _note_leg(holding, one, leg, rule, basis)
-    if draw.cap_year is not None and not draw.cap_reserved and not part.unit_seconds:
-        cap = (part.programme, one.enterprise, draw.cap_year)
-        holding.caps[cap] = holding.caps.get(cap, 0) + draw.amount
-
-
-def _note_leg(
-    holding: Holding, one: Wanted, leg: _Leg, rule: tuple[object, ...], basis: str
-) -> None:
-    rev, number, kind, shard, debit, credit, amount, ledger = leg
-    name = leg_id(one.uid, one.attempt, rev, number)
-    holding.legs.append(
-        (one.uid, one.attempt, rev, number, kind, debit, credit, amount, shard, *rule)
+def _at_once(connection: Connection, holding: Holding) -> bool:
+    """Write few holds if all that they draw is there; else nothing is written."""
+    limits = _limits(holding)
+    return holds_at_once.write(
+        connection,
+        (_HOLD_COLUMNS, holding.holds),
+        (_LEG_COLUMNS, holding.legs),
+        holding.casts,
+        holding.moves.sums,
+        _needed(holding),
+        {cap: (fen, limits[cap[0]]) for cap, fen in holding.caps.items()},
     )
-    holding.entries.append(
-        Entry(
-            shard, Kind.PENDING, holding.code, debit, credit, amount, holding.now_ms,
-            f"{holding.key}:{name}", one.uid, one.attempt, name, reason=basis, ledger=ledger,
-        )
-    )  # fmt: skip
-    holding.moves.add(debit, credit, amount, 0)
 
 
 def write(connection: Connection, holding: Holding) -> None:
@@ -398,7 +331,7 @@ def _add_holds(holding: Holding) -> WriteBatch:
 
 def _add_money(batch: WriteBatch, holding: Holding, heads: Mapping[str, money_locks.Head]) -> None:
     accounts.add(batch, holding.moves)
-    limits = {rule.programme: rule.year_cap_fen for rule in holding.means.money.rules}
+    limits = _limits(holding)
     counted = sorted(holding.caps.items())
     for row_limit, rows in (
         ("excluded.limit_fen", [one for one in counted if one[0][0] in limits]),

@@ -21,7 +21,7 @@ CapKey = tuple[str, str, int]
 Head = tuple[int, bytes]
 
 # Byte order is the order of Python, whatever the collation of the database.
-_ACCOUNTS: Final = (
+ACCOUNTS: Final = (
     "SELECT account_id FROM account WHERE account_id = ANY(?)"
     ' ORDER BY account_id COLLATE "C" FOR UPDATE'
 )
@@ -36,7 +36,7 @@ _MISSING_SHARDS: Final = (
     " FROM unnest(?::text[]) AS v(shard) ON CONFLICT (shard) DO NOTHING"
 )
 _HEADS: Final = "SELECT shard, seq, hash FROM ledger_shard WHERE shard"
-_SHARDS: Final = f'{_HEADS} = ANY(?) ORDER BY shard COLLATE "C" FOR UPDATE'
+SHARDS: Final = f'{_HEADS} = ANY(?) ORDER BY shard COLLATE "C" FOR UPDATE'
 
 #: What accounts can still give. What a fund waits to give up is not there to be given.
 ACCOUNTS_LEFT: Final = (
@@ -49,7 +49,7 @@ ACCOUNTS_LEFT: Final = (
 _ACCOUNTS_LOCKED: Final = (
     f'{ACCOUNTS_LEFT} = ANY(?) ORDER BY a.account_id COLLATE "C" FOR UPDATE OF a'
 )
-_SAVEPOINT: Final = "SAVEPOINT before_locks"
+SAVEPOINT: Final = "SAVEPOINT before_locks"
 
 
 class Locked(NamedTuple):
@@ -80,8 +80,8 @@ def lock_and_read(
     asked: list[Any] = []
     with driver_of(connection, "locks of money") as driver, driver.pipeline():
         if unlockable:
-            driver.execute(_SAVEPOINT)
-        for sql, values in ((_ACCOUNTS_LOCKED, (names,)), (_CAPS, columns), (_SHARDS, (chains,))):
+            driver.execute(SAVEPOINT)
+        for sql, values in ((_ACCOUNTS_LOCKED, (names,)), (_CAPS, columns), (SHARDS, (chains,))):
             asked.append(driver.execute(translated(sql), values))
     left, used, heads = (cursor.fetchall() for cursor in asked)
     return Locked(
@@ -93,13 +93,13 @@ def lock_and_read(
 
 def may_unlock(connection: Connection) -> None:
     """Remember what is locked and written now, for ``unlock`` (PostgreSQL)."""
-    with driver_of(connection, _SAVEPOINT) as driver:
-        driver.execute(_SAVEPOINT)
+    with driver_of(connection, SAVEPOINT) as driver:
+        driver.execute(SAVEPOINT)
 
 
 def unlock(connection: Connection) -> None:
     """Give up what was locked and written since ``may_unlock``."""
-    sql = f"ROLLBACK TO {_SAVEPOINT}"
+    sql = f"ROLLBACK TO {SAVEPOINT}"
     with driver_of(connection, sql) as driver:
         driver.execute(sql)
 
@@ -120,11 +120,11 @@ def lock(
         return
     run = connection.exec_driver_sql
     if names := sorted(set(accounts)):
-        run(_ACCOUNTS, (names,)).close()
+        run(ACCOUNTS, (names,)).close()
     if keys := sorted(set(caps)):
         run(_CAPS, tuple(list(column) for column in zip(*keys, strict=True))).close()
     if names := sorted(set(shards)):
-        run(_SHARDS, (names,)).close()
+        run(SHARDS, (names,)).close()
 
 
 def lock_heads(connection: Connection, shards: Iterable[str]) -> dict[str, Head]:
@@ -137,5 +137,5 @@ def lock_heads(connection: Connection, shards: Iterable[str]) -> dict[str, Head]
         rows = run(f"{_HEADS} IN ({', '.join('?' * len(names))})", tuple(names))
     else:
         run(_MISSING_SHARDS, (GENESIS, names))
-        rows = run(_SHARDS, (names,))
+        rows = run(SHARDS, (names,))
     return {shard: (seq, bytes(head)) for shard, seq, head in rows}

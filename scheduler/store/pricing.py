@@ -189,16 +189,20 @@ def own_asked(
     vouchers = (
         "SELECT enterprise, programme, account_id, end_ms, cap_year FROM voucher"
         f" WHERE enterprise IN ({marks}) AND state = 'ISSUED'"
-        f" AND valid_from_ms <= {now_ms} AND end_ms > {now_ms}"
+        " AND valid_from_ms <= ? AND end_ms > ?"
     )
     grants = (
         "SELECT g.enterprise, g.programme, g.account_id, f.start_ms, f.end_ms FROM unit_grant g"
         " JOIN fund_period f ON f.programme = g.programme AND f.period = g.period"
-        f" WHERE g.enterprise IN ({marks}) AND f.state = 'OPEN' AND f.end_ms > {now_ms}"
+        f" WHERE g.enterprise IN ({marks}) AND f.state = 'OPEN' AND f.end_ms > ?"
     )
     return [
-        (vouchers, codes) if codes and any(rule.issue == "VOUCHER" for rule in rules) else None,
-        (grants, codes) if codes and any(rule.unit == "UNIT_S" for rule in rules) else None,
+        (vouchers, (*codes, now_ms, now_ms))
+        if codes and any(rule.issue == "VOUCHER" for rule in rules)
+        else None,
+        (grants, (*codes, now_ms))
+        if codes and any(rule.unit == "UNIT_S" for rule in rules)
+        else None,
     ]
 
 

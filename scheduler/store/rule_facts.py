@@ -44,7 +44,8 @@ def payers_asked(
     if not codes:
         return [None] * 4
     marks = ", ".join(["?"] * len(codes))
-    valid = f"valid_from_ms <= {now_ms} AND (valid_to_ms IS NULL OR valid_to_ms > {now_ms})"
+    valid = "valid_from_ms <= ? AND (valid_to_ms IS NULL OR valid_to_ms > ?)"
+    at = (now_ms, now_ms)
     lists = any(rule.project_list or any(one.project_list for one in rule.tiers) for rule in rules)
     return [
         (
@@ -55,16 +56,16 @@ def payers_asked(
         (
             "SELECT enterprise, center FROM related_party"
             f" WHERE enterprise IN ({marks}) AND {valid}",
-            codes,
+            (*codes, *at),
         ),
         (
             "SELECT enterprise, list_name, project FROM listed_project"
             f" WHERE enterprise IN ({marks}) AND {valid}",
-            codes,
+            (*codes, *at),
         )
         if lists
         else None,
-        _support_asked(codes, rules, valid),
+        _support_asked(codes, rules, now_ms, valid),
     ]  # fmt: skip
 
 
@@ -92,7 +93,9 @@ def payers_told(rows: Rows, relations: Rows, listed: Rows, support: Rows) -> dic
     }  # fmt: skip
 
 
-def _support_asked(codes: tuple[str, ...], rules: Collection[Rule], valid: str) -> Question | None:
+def _support_asked(
+    codes: tuple[str, ...], rules: Collection[Rule], now_ms: int, valid: str
+) -> Question | None:
     """The question for first natural years of support, in these books or before.
 
     ``valid`` is the condition on what was said of the time before.
@@ -107,7 +110,7 @@ def _support_asked(codes: tuple[str, ...], rules: Collection[Rule], valid: str) 
         f" cap_counter WHERE {where} AND pending_fen + posted_fen > 0"
         " UNION ALL SELECT enterprise, programme, since_year FROM earlier_support"
         f" WHERE {where} AND {valid}) AS known GROUP BY enterprise, programme",
-        (*codes, *programmes, *codes, *programmes),
+        (*codes, *programmes, *codes, *programmes, now_ms, now_ms),
     )
 
 

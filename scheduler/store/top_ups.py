@@ -21,6 +21,7 @@ from quota.transfers import wallet_account
 from scheduler.store import frozen, holds, leader, paying, pricing
 from scheduler.store.database import bulk_read
 from scheduler.store.frozen import Frozen
+from scheduler.store.holding import Holding, note
 from scheduler.store.judgements import Judgement, Wanted, needs_of
 
 RunKey = tuple[int, int]
@@ -96,7 +97,7 @@ def grow(connection: Connection, epoch: int, terms: Terms, now_ms: int) -> Grown
     kept = {run.key: frozen.read(run.text, run.price_id, run.price_ufen) for run in runs}
     rules = pricing.load_rules(connection, {v for one in kept.values() for v in one.versions()})
     shards = holds.voucher_shards(connection, means.left)
-    holding = holds.Holding(means, now_ms, shards, "TOP_UP", "topup")
+    holding = Holding(means, now_ms, shards, "TOP_UP", "topup")
     topped, unpaid = list[RunKey](), list[RunKey]()
     for run in runs:
         over_s = max(0, (now_ms - run.start_ms) // 1000 - run.held_s)
@@ -111,7 +112,7 @@ def grow(connection: Connection, epoch: int, terms: Terms, now_ms: int) -> Grown
                 run.held_s, wanted.wall_limit_s, found.gross_fen, now_ms,
             )
         )  # fmt: skip
-        holds.note(holding, wanted, run.rev, found, frozen.basis(run.text))
+        note(holding, wanted, run.rev, found, frozen.basis(run.text))
         means.take(wanted, found)
         topped.append(run.key)
     holds.write(connection, holding)

@@ -159,15 +159,19 @@ def given_after_another(world: Hands, mine: Wanted, other: Wanted) -> int:
     return found.subsidy_fen
 
 
+@pytest.mark.parametrize("prompt", [True, False], ids=["at once", "by steps"])
 @pytest.mark.parametrize(
     ("cap", "fund", "given"),
     [(None, 9_000, 200), (2_100, 9_000, 100), (None, 2_120, 120), (None, 2_000, 0)],
     ids=["enough", "cap", "fund", "nothing"],
 )
 def test_what_another_left_is_what_a_run_is_given(
-    postgres: Postgres, cap: int | None, fund: int, given: int
-) -> None:
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, cap: int | None, fund: int, given: int,
+    prompt: bool,
+) -> None:  # fmt: skip
     """Also if it was judged before: what is scarce then is seen under the lock."""
+    if not prompt:
+        monkeypatch.setattr(holds, "_is_prompt", lambda *_: False)
     with inline_store.on(postgres):
         rule = Rule("v", 1, "wuhan", 5000, year_cap_fen=cap)
         it = Hands(worlds.build(rules=((rule, fund),)))
