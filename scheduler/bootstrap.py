@@ -265,9 +265,8 @@ def _build_server(
     calls: CallTraces | None,
 ) -> ServingServer:
     def on_call(method: str, code: str, seconds: float) -> None:
-        metrics.rpc(method, code, seconds)
-        if calls is not None:
-            calls.end(code)
+        trace = None if calls is None else calls.end(code)
+        metrics.rpc(method, code, seconds, "" if trace is None else trace.trace_id)
 
     try:
         return server.build(

@@ -246,7 +246,8 @@ class Metrics:
             case _:
                 self._agent.labels(center).set(0)
 
-    def rpc(self, method: str, code: str, seconds: float) -> None:
-        """One API call."""
+    def rpc(self, method: str, code: str, seconds: float, trace_id: str = "") -> None:
+        """One API call; its trace, if it is recorded, is an exemplar of its time."""
         self._rpcs.labels(method, code).inc()
-        self._rpc_seconds.labels(method).observe(seconds)
+        told = {"trace_id": trace_id} if trace_id else None
+        self._rpc_seconds.labels(method).observe(seconds, told)

@@ -309,6 +309,8 @@ class CenterWorker:
             await self.port.report(reports)
         for run, seen in news:  # only now: what could not be stored is reported again
             run.saw(seen)
+            with about(run):
+                log.debug("run_seen", center=self.center, phase=str(seen.phase))
         self._send_forgotten(absent.forgot)
 
     def _send_forgotten(self, runs: Sequence[Tracked]) -> None:

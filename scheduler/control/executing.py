@@ -115,9 +115,12 @@ class Executor:
         self._metrics.admitted(result)
         owners = {one.uid: one.enterprise for one in starts}
         for run in result.admitted:
+            tracked = _tracked(run, now_ms, owners[run.uid], mine.get(run.uid))
+            with about(tracked):
+                log.debug("admitted", center=run.center, flavor=run.flavor)
             worker = self._workers.get(run.center)
             if worker is not None:
-                worker.track([_tracked(run, now_ms, owners[run.uid], mine.get(run.uid))])
+                worker.track([tracked])
 
     async def _evict(self, evictions: Sequence[Eviction]) -> None:
         """Order evictions; those that lost their guard are told to the planner."""

@@ -179,6 +179,8 @@ class Sender:
                 run.took(report.native_id, report.submit_ms)
             elif report.kind is ReportKind.SILENT:
                 run.state = RunState.UNKNOWN
+            with about(run):
+                log.debug("run_sent", center=self._center, outcome=str(report.kind))
 
     async def _submit(self, run: Tracked, request: RunRequest) -> Report | None:
         """Call the center once; None if the run waits to be sent again."""

@@ -65,11 +65,11 @@ class CallTraces:
         context, parent_id = self._chooser.choose(given[0] if len(given) == 1 else None)
         _current.set(CallTrace(method, context, parent_id))
 
-    def end(self, code: str) -> None:
-        """The running call ended with a status."""
+    def end(self, code: str) -> TraceContext | None:
+        """The running call ended with a status; returns its span if it is recorded."""
         call = _current.get()
         if call is None or not call.context.sampled:
-            return
+            return None
         service, _, method = call.method.lstrip("/").rpartition("/")
         told: dict[str, Attribute] = {
             "rpc.system": "grpc", "rpc.service": service, "rpc.method": method,
@@ -87,3 +87,4 @@ class CallTraces:
                 time.time_ns(), told, kind=SpanKind.SERVER, error=code if code in _OURS else "",
             )
         )  # fmt: skip
+        return call.context

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import structlog
 from corridor.v1 import job_service_pb2 as pb
 from corridor.v1.job_pb2 import PRIORITY_CLASS_EMERGENCY, JobSpec
 
@@ -33,6 +34,8 @@ from scheduler.services.submission import Call, Judged
 from scheduler.store import submissions
 from scheduler.store.submission_book import Home, SubmissionBook
 from scheduler.store.submissions import NewJob
+
+log = structlog.get_logger()
 
 #: So many jobs are judged at a stretch; then other calls have their turn.
 _STRETCH: Final = 200
@@ -67,6 +70,10 @@ async def submit_jobs(
         response.replayed = True
     elif answered.stored:
         on_submitted(answered.city, answered.stored)
+        log.debug(
+            "submitted", enterprise=answered.enterprise, city=answered.city, jobs=answered.stored,
+            **({"job": response.results[0].job_id} if len(messages) == 1 else {}),
+        )  # fmt: skip
     if call.trace is not None:
         call_trace.note(
             enterprise=answered.enterprise, city=answered.city, jobs=answered.stored,
@@ -77,10 +84,8 @@ async def submit_jobs(
 
 def _check_bounds(messages: Sequence[JobSpec], specs: Sequence[bytes]) -> None:
     """Refuse a call with a job that is larger than any may be, before anything is done with it."""
-    if max(map(len, specs)) <= bounds.SMALL_BYTES:
-        return
     for index, (message, spec) in enumerate(zip(messages, specs, strict=True)):
-        wrong = bounds.check_job(f"jobs[{index}]", message, len(spec))
+        wrong = bounds.check_job(f"jobs[{index}]", message, spec)
         if wrong:
             raise InvalidRequest(wrong)
 
