@@ -23,6 +23,7 @@ _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUE: Final = {char: value for value, char in enumerate(_ALPHABET)}
 _JOB_TEXT_LENGTH: Final = 14
 _INDEX_MAX: Final = 1 << 20  # far above any index, far below what would leave the 63 bits
+_ATTEMPT_MAX: Final = (1 << 31) - 1
 CENTER_NAME_PREFIX: Final = "corridor-"
 
 
@@ -114,9 +115,12 @@ def job_uid(text: str) -> int:
     """Return the uid of a job id or of ``<array's id>[<index>]``; ValueError says what is wrong."""
     if text.endswith("]"):
         array, _, index = text[:-1].partition("[")
-        if not index.isascii() or not index.isdigit() or int(index[:8]) > _INDEX_MAX:
+        if not _is_whole(index, _INDEX_MAX):
             raise ValueError(f"{text!r} is not an element of an array (<job id>[<index>])")
-        return element_uid(job_uid(array), int(index))
+        uid = element_uid(job_uid(array), int(index))
+        if uid >= 1 << 63:
+            raise ValueError(f"{text!r} is not a job id: too large")
+        return uid
     if len(text) != _JOB_TEXT_LENGTH or text[0] != "j":
         raise ValueError(
             f"{text!r} is not a job id (j and 13 characters, as `corridor jobs` shows)"
@@ -145,9 +149,14 @@ def run_id(uid: int, attempt: int) -> str:
 def parse_run_id(text: str) -> tuple[int, int]:
     """Return (job uid, attempt) of a run id; ValueError names what is wrong with it."""
     job, _, attempt = text.partition(".")
-    if not attempt.isascii() or not attempt.isdigit() or int(attempt) < 1:
+    if not _is_whole(attempt, _ATTEMPT_MAX) or int(attempt) < 1:
         raise ValueError(f"{text!r} is not a run id (<job id>.<attempt>)")
     return job_uid(job), int(attempt)
+
+
+def _is_whole(text: str, most: int) -> bool:
+    """Whether a text is a whole number of at most so much, in no more digits than that needs."""
+    return len(text) <= len(str(most)) and text.isascii() and text.isdigit() and int(text) <= most
 
 
 def center_name(run: str) -> str:

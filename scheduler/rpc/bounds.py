@@ -3,6 +3,8 @@
 Every text, list, map and piece of bytes of the API has one: a number of its own, or the default of
 its kind. What a use case allows is often less and told by itself; these are the wall around it.
 No bound is below ``SMALL_BYTES``, so a request of few bytes, as most are, is not looked through.
+Texts have no NUL, which PostgreSQL keeps in none, and instants and durations are such as their
+types say (``google/protobuf/timestamp.proto``, ``duration.proto``).
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -45,6 +47,14 @@ LISTS: Final[Mapping[str, int]] = {
     "corridor.v1.RunInventory.runs": 1_000_000,
     "corridor.v1.RunReports.runs": 1_000_000,
 }
+#: An instant of the years 1 to 9999, also in Asia/Shanghai. Durations go on for 10,000 years.
+_SECONDS_MIN: Final = -62_135_596_800
+_SECONDS_MAX: Final = 253_402_300_799 - 86_400
+_DURATION_MAX_S: Final = 315_576_000_000
+_NANOS: Final = 10**9
+_TIMES: Final = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration"})
+#: What has times that its methods judge themselves: there may be very many of them.
+_OWN_TIMES: Final = frozenset({"corridor.v1.JobSpec", "corridor.v1.CenterUse"})
 _STRING: Final = FieldDescriptor.TYPE_STRING
 _BYTES: Final = FieldDescriptor.TYPE_BYTES
 
@@ -75,11 +85,10 @@ def reader(method: str, parse: Callable[[bytes], Message]) -> Callable[[bytes], 
         except DecodeError:
             what = "cannot be read: it is of another method, cut, or has a text that is not UTF-8"
             return _unread("request", what)
-        if len(data) > SMALL_BYTES:
-            found = problem(message)
-            if found is not None:
-                return Unread(InvalidRequest([found]))
-        return message
+        found = problem(message) if _to_look_through(data) else None
+        if found is None:
+            found = unreal_time(message)
+        return message if found is None else Unread(InvalidRequest([found]))
 
     return read
 
@@ -97,12 +106,12 @@ def read_one(request: Any) -> Any:
     return request
 
 
-def check_job(path: str, job: Message, stored_bytes: int) -> list[FieldViolation]:
-    """Check one job of many, which has so many bytes as it is stored."""
-    if stored_bytes <= SMALL_BYTES:
+def check_job(path: str, job: Message, stored: bytes) -> list[FieldViolation]:
+    """Check one job of many, beside it as it is stored."""
+    if not _to_look_through(stored):
         return []
-    if stored_bytes > SPEC_MAX_BYTES:
-        said = f"must not be above {SPEC_MAX_BYTES:,} bytes, and has {stored_bytes:,}"
+    if len(stored) > SPEC_MAX_BYTES:
+        said = f"must not be above {SPEC_MAX_BYTES:,} bytes, and has {len(stored):,}"
         return [FieldViolation(path, said)]
     found = problem(job, f"{path}.")
     return [] if found is None else [found]
@@ -115,6 +124,61 @@ def problem(message: Message, path: str = "") -> FieldViolation | None:
         if found is not None:
             return found
     return None
+
+
+def unreal_time(message: Message, path: str = "") -> FieldViolation | None:
+    """Return the first instant or duration of a message, or below, that is none."""
+    for field in _timed(message.DESCRIPTOR):
+        if field.is_repeated:
+            many: Any = getattr(message, field.name)
+            named = [(f"{path}{field.name}[{index}]", one) for index, one in enumerate(many)]
+        elif message.HasField(field.name):
+            named = [(f"{path}{field.name}", getattr(message, field.name))]
+        else:
+            continue
+        for name, one in named:
+            found = _as_time(one, name)
+            if found is not None:
+                return found
+    return None
+
+
+_known_timed: dict[str, tuple[FieldDescriptor, ...]] = {}
+
+
+def _timed(kind: Any) -> tuple[FieldDescriptor, ...]:
+    """Return the fields of a message that are times, or that have some below."""
+    found = _known_timed.get(kind.full_name)
+    if found is None:
+        _known_timed[kind.full_name] = ()  # whatever is below itself adds nothing
+        found = tuple(field for field in kind.fields if _has_times(field.message_type))
+        _known_timed[kind.full_name] = found
+    return found
+
+
+def _has_times(kind: Any) -> bool:
+    if kind is None or kind.full_name in _OWN_TIMES or kind.GetOptions().map_entry:
+        return False
+    return kind.full_name in _TIMES or bool(_timed(kind))
+
+
+def _as_time(value: Any, name: str) -> FieldViolation | None:
+    kind = value.DESCRIPTOR.full_name
+    if kind not in _TIMES:
+        return unreal_time(value, f"{name}.")
+    seconds, nanos = value.seconds, value.nanos
+    if kind == "google.protobuf.Timestamp":
+        if _SECONDS_MIN <= seconds <= _SECONDS_MAX and 0 <= nanos < _NANOS:
+            return None
+        return FieldViolation(name, "is not an instant of the years 1 to 9999")
+    alike = seconds * nanos >= 0
+    if abs(seconds) <= _DURATION_MAX_S and abs(nanos) < _NANOS and alike:
+        return None
+    return FieldViolation(name, "is not a duration of at most 10,000 years")
+
+
+def _to_look_through(data: bytes) -> bool:
+    return len(data) > SMALL_BYTES or b"\0" in data
 
 
 def text_max(field: FieldDescriptor) -> int:
@@ -162,8 +226,11 @@ def _of_map(
 def _of_value(
     field: FieldDescriptor, value: Any, path: str, characters: int
 ) -> FieldViolation | None:
-    if field.type == _STRING and len(value) > characters:
-        return FieldViolation(path, f"must not be above {characters:,} characters")
+    if field.type == _STRING:
+        if len(value) > characters:
+            return FieldViolation(path, f"must not be above {characters:,} characters")
+        if "\0" in value:
+            return FieldViolation(path, "must not contain NUL characters")
     if field.type == _BYTES and len(value) > BYTES_MAX:
         return FieldViolation(path, f"must not be above {BYTES_MAX:,} bytes")
     if field.message_type is not None:

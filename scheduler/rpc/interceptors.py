@@ -98,7 +98,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
             if original is None:
                 return None
             if roles.service_of(method) in roles.OPEN_SERVICES:
-                return self._probe(original) if original.response_streaming else original
+                return self._open(method, original)
             handler = self._wrap(method, original)
             self._wrapped[method] = handler
         if self._on_begin is not None:
@@ -193,8 +193,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
 
         return serve
 
-    def _probe(self, original: Handler) -> Handler:
-        """A stream that needs no identity and is not counted; it writes its answers itself."""
+    def _open(self, method: str, original: Handler) -> Handler:
+        """What needs no identity and is not counted."""
+        read = bounds.reader(method, original.request_deserializer)
+        behavior = self._probe(original) if original.response_streaming else _behavior(original)
+        return _like(original, behavior, read)
+
+    def _probe(self, original: Handler) -> Any:
+        """A stream that writes its answers itself."""
 
         async def serve(request: Any, context: CallContext) -> None:
             task = asyncio.current_task()
@@ -209,7 +215,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
             finally:
                 self._probes.discard(task)
 
-        return _like(original, serve, original.request_deserializer)
+        return serve
 
     async def _fail(
         self, method: str, context: CallContext, error: BaseException, start: float

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
@@ -14,6 +15,8 @@ CallContext = Any  # grpc.aio.ServicerContext; its stubs are generic, its runtim
 
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 1000
+#: NUL, which PostgreSQL keeps in no text, and halves of characters, which UTF-8 has not.
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 T = TypeVar("T")
 
 
@@ -57,11 +60,22 @@ def page_key(token: str, *kinds: type) -> tuple[Any, ...] | None:
         key = json.loads(base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True))
     except (binascii.Error, UnicodeError, ValueError, RecursionError):
         key = None
-    if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
+    if (
+        not isinstance(key, list)
+        or [type(part) for part in key] != list(kinds)
+        or not all(map(_can_be_a_key, key))
+    ):
         raise InvalidRequest(
             [FieldViolation("page_token", "is not one of this list; send back the one you got")]
         )
     return tuple(key)
+
+
+def _can_be_a_key(part: Any) -> bool:
+    """Whether a database takes a part of a key: whole numbers of 64 bits, texts of Unicode."""
+    if isinstance(part, str):
+        return not _NO_TEXT.search(part)
+    return not isinstance(part, int) or -(1 << 63) <= part < 1 << 63
 
 
 def split_page(rows: Sequence[T], size: int) -> tuple[Sequence[T], bool]:

@@ -27,6 +27,7 @@ from scheduler.rpc.adapter_servicer import AdapterServicer, Agents
 from scheduler.rpc.center_servicer import CenterServicer
 from scheduler.rpc.forwarding import Forwarder
 from scheduler.rpc.guarding import Guard, Guarding
+from scheduler.rpc.health_checks import HealthChecks
 from scheduler.rpc.identity_servicer import IdentityServicer
 from scheduler.rpc.interceptors import CallInterceptor, OnBegin, OnCall
 from scheduler.rpc.quota_servicer import QuotaServicer
@@ -148,7 +149,7 @@ def build(
     adapter_service_pb2_grpc.add_AdapterServiceServicer_to_server(
         AdapterServicer(context, agents or Agents()), server
     )
-    serving = health.aio.HealthServicer()  # type: ignore[attr-defined, unused-ignore]
+    serving = HealthChecks(SERVICES)
     health_pb2_grpc.add_HealthServicer_to_server(serving, server)
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server

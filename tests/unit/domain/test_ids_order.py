@@ -62,6 +62,7 @@ def test_texts_sort_as_ids(one: int, other: int) -> None:
         "j00000000000000",
         "j000000000000i",
         "jzzzzzzzzzzzzz",
+        "j7zzzzzzzzzzzz[1048576]",  # beyond the 63 bits
     ],
 )
 def test_what_is_no_job_id_is_refused(text: str) -> None:
@@ -69,7 +70,19 @@ def test_what_is_no_job_id_is_refused(text: str) -> None:
         job_uid(text)
 
 
-@pytest.mark.parametrize("text", ["j0000000000000", "j0000000000000.", "j0000000000000.0", "x.1"])
+@pytest.mark.parametrize("index", ["", "-1", "x", "1048577", "00000000999999999999999999"])
+def test_what_is_no_element_is_refused(index: str) -> None:
+    with pytest.raises(ValueError, match="is not an element"):
+        job_uid(f"j0000000000000[{index}]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "j0000000000000", "j0000000000000.", "j0000000000000.0", "x.1",
+        "j0000000000000.2147483648", "j0000000000000." + "9" * 5_000,
+    ],
+)  # fmt: skip
 def test_what_is_no_run_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a (run|job) id"):
         parse_run_id(text)

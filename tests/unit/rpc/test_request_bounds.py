@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from corridor.v1 import identity_service_pb2, job_pb2, job_service_pb2
+from corridor.v1 import identity_service_pb2, job_pb2, job_service_pb2, simulation_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
@@ -114,8 +114,8 @@ def nested(kind: Descriptor, seen: tuple[str, ...] = ()) -> Iterator[tuple[str, 
                 yield f"{field.name}.{path}", inner
 
 
-def filled(kind: Descriptor, path: str, value: str) -> Any:
-    """A message with one text, at a path."""
+def filled(kind: Descriptor, path: str, value: str | int) -> Any:
+    """A message with one value, at a path."""
     message = GetMessageClass(kind)()
     here: Any = message
     *way, last = path.split(".")
@@ -141,18 +141,76 @@ def test_no_request_reaches_its_method_with_a_text_above_its_bound(method: str) 
         assert named.replace("[0]", "") == path
 
 
+@pytest.mark.parametrize("method", dict(requests()), ids=lambda name: name.rpartition("/")[2])
+def test_no_request_reaches_its_method_with_a_text_that_no_database_keeps(method: str) -> None:
+    kind = dict(requests())[method]
+    read = bounds.reader(method, GetMessageClass(kind).FromString)
+    for path, _ in nested(kind):
+        if method == SUBMIT and path.startswith("jobs."):
+            continue  # job by job, below
+        answer = read(filled(kind, path, "a\0b").SerializeToString())
+        assert isinstance(answer, bounds.Unread), path
+        [wrong] = answer.error.violations
+        assert (wrong.field.replace("[0]", ""), wrong.description) == (
+            path, "must not contain NUL characters",
+        )  # fmt: skip
+
+
+def times(kind: Descriptor, seen: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldDescriptor]]:
+    """Path and field of each instant and duration of a request that its method leaves to us."""
+    if kind.full_name in (*seen, "corridor.v1.JobSpec", "corridor.v1.CenterUse"):
+        return
+    for field in kind.fields:
+        below = field.message_type
+        if below is None or is_map(field):
+            continue
+        if below.file.package == "google.protobuf":
+            yield field.name, field
+        for path, inner in times(below, (*seen, kind.full_name)):
+            yield f"{field.name}.{path}", inner
+
+
+@pytest.mark.parametrize("method", dict(requests()), ids=lambda name: name.rpartition("/")[2])
+def test_no_request_reaches_its_method_with_a_time_that_is_none(method: str) -> None:
+    kind = dict(requests())[method]
+    read = bounds.reader(method, GetMessageClass(kind).FromString)
+    for path, field in times(kind):
+        assert field.message_type is not None
+        most = {"Timestamp": 253_402_214_399, "Duration": 315_576_000_000}[field.message_type.name]
+        for part, good, bad in (("seconds", most, most + 1), ("nanos", 999_999_999, 10**9)):
+            taken = read(filled(kind, f"{path}.{part}", good).SerializeToString())
+            assert not isinstance(taken, bounds.Unread), path
+            for value in (bad, -bad):
+                answer = read(filled(kind, f"{path}.{part}", value).SerializeToString())
+                assert isinstance(answer, bounds.Unread), path
+                assert answer.error.violations[0].field.replace("[0]", "") == path
+
+
+def test_the_parts_of_a_duration_have_one_sign() -> None:
+    def told(seconds: int, nanos: int) -> bool:
+        order = {"scenarios": [{"order": {"ageing": {"seconds": seconds, "nanos": nanos}}}]}
+        return bounds.unreal_time(simulation_pb2.SimulateQuotasRequest(**order)) is not None  # type: ignore[arg-type]
+
+    assert told(1, -1)
+    assert told(-1, 1)
+    assert not told(-1, -1)
+
+
 def test_each_job_of_a_submission_is_looked_through() -> None:
     for path, field in nested(job_pb2.JobSpec.DESCRIPTOR):
         job = filled(job_pb2.JobSpec.DESCRIPTOR, path, "x" * (bounds.text_max(field) + 1))
-        wrong = bounds.check_job("jobs[3]", job, job.ByteSize())
+        wrong = bounds.check_job("jobs[3]", job, job.SerializeToString())
         assert [one.field.replace("[0]", "") for one in wrong] == [f"jobs[3].{path}"]
+        job = filled(job_pb2.JobSpec.DESCRIPTOR, path, "a\0b")
+        wrong = bounds.check_job("jobs[3]", job, job.SerializeToString())
+        assert [one.description for one in wrong] == ["must not contain NUL characters"]
 
 
 def test_fields_that_are_not_known_count_for_the_size_of_a_job() -> None:
     unknown = b"\xfa\x7f" + (b"\x81\x80\x80\x01" + b"x" * (1 + (2 << 20)))  # field 2047, 2 MiB + 1
     job = job_pb2.JobSpec.FromString(unknown)
     assert not job.ListFields()
-    (wrong,) = bounds.check_job("jobs[0]", job, len(job.SerializeToString()))
+    (wrong,) = bounds.check_job("jobs[0]", job, job.SerializeToString())
     assert wrong.field == "jobs[0]"
     assert wrong.description.startswith("must not be above 2,097,152 bytes")
 

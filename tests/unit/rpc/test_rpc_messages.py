@@ -18,6 +18,13 @@ def test_a_page_token_of_another_list_is_refused(token: str) -> None:
         messages.page_key(token, str)
 
 
+@pytest.mark.parametrize("part", ["a\0", "\ud800", 1 << 63, -(1 << 63) - 1])
+def test_a_page_token_of_what_no_database_takes_is_refused(part: str | int) -> None:
+    with pytest.raises(InvalidRequest):
+        messages.page_key(messages.page_token("a", part), str, type(part))
+    assert messages.page_key(messages.page_token((1 << 63) - 1), int) == ((1 << 63) - 1,)
+
+
 @pytest.mark.parametrize(("asked", "size"), [(0, 100), (1, 1), (1000, 1000), (5000, 1000)])
 def test_page_sizes(asked: int, size: int) -> None:
     assert messages.page_size(asked) == size
