@@ -152,7 +152,6 @@ async def start_service(
         opener = leading.TermOpener(settings, db, time, metrics, adapters, desk)
         opened.push_async_callback(opener.close)
         rows = await opener.prepare()
-        leading.check_pace(db, rows, time)
         line = leading.line(settings, db, time, instance)
         opened.callback(line.close)
         number = await asyncio.to_thread(line.join)

@@ -76,6 +76,7 @@ class TermOpener:
     async def prepare(self) -> list[CenterRow]:
         """Open the adapters, so that what is wrong shows at the start; returns the centers."""
         rows = await self._planned()
+        check_pace(self._db, rows, self._time)
         if self._ready is None:
             self._ready = self._adapters(rows)
         return rows

@@ -280,7 +280,7 @@ async def test_the_same_request_at_two_replicas_makes_one_set_of_jobs(
 
 async def test_replicas_have_one_time_that_of_the_wall(replica: Any, serve: Any) -> None:
     fast = replica(**{"clock.speed": 60})
-    with pytest.raises(BadConfig, match="clock.speed is 60, and other replicas can work on this"):
+    with pytest.raises(BadConfig, match=r"clock\.speed is 60, and other replicas can work on this"):
         await bootstrap.start_service(fast.settings)
     async with serve(replica()) as (first, client):
         assert leads(first), "nothing of the refused one is left"
