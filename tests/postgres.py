@@ -172,10 +172,10 @@ def running(parent: Path | None = None, elsewhere: Elsewhere | None = None) -> I
     """Start a server of one's own and stop it at the end; its files lie in a folder of ``parent``,
     or of the system's own for temporary files. Raises ``NoServer``.
     """
-    programs, account = _programs(), _account()
+    bin_folder, owner = programs(), account()
     before: list[str] = []
     if elsewhere is not None:  # it takes root to get there
-        who = (f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
+        who = (f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups")
         before = [*elsewhere.within, "setpriv", *who]
     for left in _forsaken(parent or Path(tempfile.gettempdir())):
         _clear_away(left)
@@ -185,8 +185,8 @@ def running(parent: Path | None = None, elsewhere: Elsewhere | None = None) -> I
 
     def run(program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [*before, programs / program, "-D", data, *arguments],
-            user=None if before else account.pw_uid, group=None if before else account.pw_gid,
+            [*before, bin_folder / program, "-D", data, *arguments],
+            user=None if before else owner.pw_uid, group=None if before else owner.pw_gid,
             extra_groups=[] if os.geteuid() == 0 and not before else None, cwd=folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env=None if elsewhere is None else {**os.environ, **elsewhere.more},
@@ -195,7 +195,7 @@ def running(parent: Path | None = None, elsewhere: Elsewhere | None = None) -> I
             raise RuntimeError(f"{program} failed: {done.stderr}")
 
     try:
-        os.chown(folder, account.pw_uid, account.pw_gid)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
         run("initdb", "-U", _USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
         with (data / "postgresql.auto.conf").open("a") as settings:
             listen = "" if elsewhere is None else elsewhere.listen
@@ -230,7 +230,7 @@ def _clear_away(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Where the server's programs are: on the PATH, or the newest of Debian's versions."""
     found = shutil.which("pg_ctl")
     if found is not None:
@@ -242,7 +242,7 @@ def _programs() -> Path:
     return newest.parent
 
 
-def _account() -> pwd.struct_passwd:
+def account() -> pwd.struct_passwd:
     """Who the server runs as."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
