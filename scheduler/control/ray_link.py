@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ import structlog
 from scheduler.control import frames
 from scheduler.control.planner import PlannerAway
 from scheduler.control.settings import LoopSettings
+from scheduler.control.silence import Silence
 from scheduler.placement.columns import in_columns
 from scheduler.placement.core import Sampled, StaleRevision, WaitingCounts
 from scheduler.placement.model import Delta, Explanation, JobQueued, Plan
@@ -37,6 +39,8 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 _PLAY_TIMEOUT_S: Final = 3_600.0
 #: A snapshot is sent in parts, so that packing one does not keep the service from its calls.
 _STAGE_MAX: Final = 10_000
+#: Of one sign of life; before that its silence is judged.
+_BEAT_TIMEOUT_S: Final = 3_600.0
 #: It is asked so many times within the silence that is borne whether it is there.
 _BEATS: Final = 4
 
@@ -214,13 +218,32 @@ class RayPlanner:
         why = None
         while why is None:
             await asyncio.sleep(silence_s / _BEATS)
-            try:
-                await self._ask("beat", silence_s, timeout_s=silence_s)
-            except Silent:
-                why = f"Ray was silent for {silence_s:g} s"
-            except PlannerAway as error:
-                why = str(error)
+            why = await self._sign_of_life(silence_s)
         self._lost(why)
+
+    async def _sign_of_life(self, silence_s: float) -> str | None:
+        """Return why there is none, None if there is one."""
+        silence = Silence(silence_s, time.monotonic())
+        beat = asyncio.create_task(self._ask("beat", _BEAT_TIMEOUT_S, timeout_s=_BEAT_TIMEOUT_S))
+        echo = asyncio.create_task(self._ask("echo", timeout_s=_BEAT_TIMEOUT_S))
+        try:
+            while silence.told() is None:
+                await asyncio.wait({beat}, timeout=silence.turn_s)
+                if beat.done():
+                    await beat
+                    return None
+                echoed = echo.done()
+                silence.looked(time.monotonic(), echoed)
+                if echoed:
+                    await echo
+                    echo = asyncio.create_task(self._ask("echo", timeout_s=_BEAT_TIMEOUT_S))
+        except PlannerAway as error:
+            return str(error)
+        finally:
+            beat.cancel()
+            echo.cancel()
+            await asyncio.gather(beat, echo, return_exceptions=True)
+        return silence.told()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:

@@ -227,6 +227,8 @@ class Driver:
         if method == "open":
             await self.open(*frames.unpack(arguments))
             return frames.pack(None)
+        if method == "echo":
+            return frames.pack(None)
         if method == "beat":
             await self.beat(*frames.unpack(arguments))
             return frames.pack(None)

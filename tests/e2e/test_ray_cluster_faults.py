@@ -51,7 +51,6 @@ async def serving(
         "loop.follow_s": 0.1,
         "planner.ray_address": cluster.address,
         "planner.ray_token_file": str(token),
-        "planner.ray_silence_s": 5,
     }
     settings = load_settings(None, {}, flags)
     own = bootstrap.initialize(settings).token

@@ -109,14 +109,38 @@ def test_actors_are_spread_over_nodes_with_processors_the_head_last() -> None:
         ray_joining.places([ours, node("z", CPU=0)], 1)
 
 
-async def mute_planner() -> RayPlanner:
-    """A planner whose child takes all calls and answers none."""
+#: Answers an echo after so many seconds, and a sign of life after so many echoes; 0 never.
+SLOW = """
+import asyncio, socket, sys
+from scheduler.control import frames
+
+async def main(descriptor, slow_s, beat_after):
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
+    echoes, beats = 0, []
+    while True:
+        number, method, _ = await frames.read(reader)
+        if method == "beat":
+            beats.append(number)
+        elif method == "echo":
+            await asyncio.sleep(slow_s)
+            frames.write(writer, (number, True, frames.pack(None)))
+            echoes += 1
+        if beat_after and echoes >= beat_after and beats:
+            frames.write(writer, (beats.pop(), True, frames.pack(None)))
+            echoes = 0
+
+asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))
+"""
+
+
+async def mute_planner(program: str = MUTE, *arguments: str) -> RayPlanner:
+    """A planner whose child takes all calls and answers none, or as the program says."""
     ours, theirs = socket.socketpair()
     with theirs:
         reader, writer = await asyncio.open_connection(sock=ours)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", MUTE, str(theirs.fileno()), pass_fds=[theirs.fileno()],
-            stderr=asyncio.subprocess.PIPE, start_new_session=True,
+            sys.executable, "-c", program, str(theirs.fileno()), *arguments,
+            pass_fds=[theirs.fileno()], stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
     return RayPlanner(process, reader, writer, tempfile.mkdtemp())
 
@@ -127,9 +151,32 @@ async def test_a_ray_that_is_silent_is_given_up_in_a_call_and_between_calls() ->
         cycle = asyncio.create_task(planner.cycle(0, (), 1, 0))
         await asyncio.sleep(0)
         planner.watch(0.2)
-        with pytest.raises(PlannerAway, match=r"Ray was silent for 0\.2 s"):
+        told = r"the process of the planner on Ray was silent for 0\.8 s"
+        with pytest.raises(PlannerAway, match=told):
             await cycle
-        with pytest.raises(PlannerAway, match=r"Ray was silent for 0\.2 s"):
+        with pytest.raises(PlannerAway, match=told):
             await planner.counts(0)
+    finally:
+        await planner.close()
+
+
+async def test_a_cluster_that_is_silent_beside_its_child_is_given_up() -> None:
+    planner = await mute_planner(SLOW, "0", "0")
+    try:
+        cycle = asyncio.create_task(planner.cycle(0, (), 1, 0))
+        await asyncio.sleep(0)
+        planner.watch(0.2)
+        with pytest.raises(PlannerAway, match=r"^Ray was silent for 0\.2 s"):
+            await cycle
+    finally:
+        await planner.close()
+
+
+async def test_a_machine_that_is_busy_is_not_taken_for_a_cluster_that_is_away() -> None:
+    # A sign of life comes after seven echoes of 0.1 s each: that is above 0.2 s, and all is slow.
+    planner = await mute_planner(SLOW, "0.1", "7")
+    try:
+        assert await planner._sign_of_life(0.2) is None
+        assert await planner._sign_of_life(0.2) is None
     finally:
         await planner.close()

@@ -120,6 +120,9 @@ async def test_what_is_old_and_what_went_is_shown(it: JobWorld) -> None:
     begun_s = port.shown("done_timestamp_seconds", kind="jobs")
     assert begun_s is not None
     assert begun_s >= before_s, "it is told of from the beginning"
+    await made.once()
+    assert port.shown("backlog_seconds", kind="jobs"), "there was some left when it looked"
+    assert port.shown("done_timestamp_seconds", kind="jobs") == begun_s
     while port.shown("backlog_seconds", kind="jobs"):
         await made.once()
     assert port.shown("rows_total", table="job") == retention.JOBS_MAX + 2
