@@ -1,12 +1,15 @@
 """Calls passed on to a leader that does not answer: how long it is waited for."""
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 
+from scheduler.domain.traces import Chooser
+from scheduler.rpc.call_trace import CallTraces
 from scheduler.rpc.forwarding import FROM_STORE, PASSED_ON, Forwarder, LeaderUnheard
 
 EXPLAIN = "/corridor.v1.JobService/ExplainJob"
@@ -129,3 +132,20 @@ async def test_an_answer_comes_back(silent: tuple[Silent, str]) -> None:
     forwarder = Forwarder(Lead(address), "me", grpc.aio.insecure_channel)
     assert await forwarder.pass_on(address, EXPLAIN, b"a", Call(30.0)) == b"a"
     await forwarder.close()
+
+
+def test_a_call_passed_on_is_a_part_of_this_ones_trace() -> None:
+    parent = f"00-{'1' * 32}-{'2' * 16}-01"
+    forwarder = Forwarder(Lead(""), "me", grpc.aio.insecure_channel)
+    said = [("authorization", "Bearer a"), ("traceparent", parent)]
+
+    def traced() -> Any:
+        chooser = Chooser(0.0, 1.0, lambda count: b"\xab" * count, lambda: 0.0)
+        CallTraces(cast(Any, None), chooser).begin(EXPLAIN, said)
+        return forwarder._said(said)
+
+    own = f"00-{'1' * 32}-{'ab' * 8}-01"
+    assert contextvars.copy_context().run(traced) == [
+        said[0], ("traceparent", own), ("corridor-passed-on-by", "me"),
+    ]  # fmt: skip
+    assert forwarder._said(said) == [*said, ("corridor-passed-on-by", "me")]

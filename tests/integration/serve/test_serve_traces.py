@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -259,6 +260,22 @@ async def test_headers_of_a_file_go_with_what_is_sent(
         await wait_for(collector, lambda spans: any(span.name == SUBMIT for span in spans))
     said = collector.metadata[0]
     assert (said["authorization"], said["x-tenant"]) == ("Basic c2VjcmV0", "wuhan")
+
+
+async def test_a_command_goes_on_in_the_trace_of_its_environment(
+    installed: Any, serve: Any, collector: Collector
+) -> None:
+    async with serve(traced(installed, collector)) as (service, _):
+        for parent in ("nonsense", PARENT):
+            told = {"TRACEPARENT": parent, "CORRIDOR_TOKEN": installed.token}
+            command = await asyncio.create_subprocess_exec(
+                Path(sys.executable).with_name("corridor"), "jobs", "--server", service.address,
+                env={**os.environ, **told}, stdout=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+            assert await command.wait() == 0
+        spans = await wait_for(collector, lambda spans: any("ListJobs" in s.name for s in spans))
+    [listed] = [span for span in spans if span.name.endswith("/ListJobs")]
+    assert (listed.trace_id, listed.parent_id) == (TRACE, CALLER)
 
 
 _OFF = """
