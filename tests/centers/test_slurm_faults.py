@@ -85,6 +85,7 @@ def wait_for_saved_state(testbed: SlurmTestbed) -> None:
         if file.exists() and file.stat().st_mtime >= began_s:
             return
         time.sleep(0.1)
+    raise AssertionError(f"{file} was not written anew")
 
 
 def set_limit(testbed: SlurmTestbed, jobs_max: int) -> int:
