@@ -84,7 +84,8 @@ class Postgres:
         data = self.folder / "data"
         first = int((data / "postmaster.pid").read_text("ascii").split()[0])
         os.kill(first, signal.SIGKILL)
-        while (left := _of_folder(data)) or Path("/proc", str(first)).exists():
+        # Until it is buried, too: a new one would take it for one that lives.
+        while (left := _of_folder(data)) or _is_zombie(first):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -152,6 +153,14 @@ def _of_folder(data: Path) -> list[int]:
             if Path(os.readlink(folder / "cwd")) == data:
                 found.append(int(folder.name))
     return found
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a server's process has ended, and nobody has heard of it yet."""
+    with contextlib.suppress(OSError):
+        name, _, fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")
+        return name.endswith("(postgres") and fields.split()[0] == "Z"
+    return False
 
 
 @dataclass(frozen=True, slots=True)
