@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tests.chaos.patience import until
 from tests.chaos.scene import Scene
 from tests.chaos.site import DATABASE, HOST, SIMULATED, SLURM, Member, Site
-from tests.processes import until
 from tests.testbed.slurm_testbed import CONTROLLER, REST
 from tests.testbed.slurm_testbed import DATABASE as ACCOUNTING
 

@@ -21,12 +21,12 @@ from tests.chaos.facts import Facts
 from tests.chaos.faults import FAULTS, Fault, may_go_together
 from tests.chaos.load import PROBING, Load
 from tests.chaos.notes import Feed, Probe
+from tests.chaos.patience import until
 from tests.chaos.planned import Planned
 from tests.chaos.scene import Scene
 from tests.chaos.site import CORES, NPUS, SIMULATED, Site
 from tests.chaos.slurm_side import SlurmSide
 from tests.chaos.watching import LeadWatch
-from tests.processes import until
 
 #: All that is judged, by the numbers of the design.
 INVARIANTS: Final[tuple[Callable[[Facts], list[str]], ...]] = (

@@ -8,9 +8,9 @@ import psycopg
 
 from tests.chaos.load import Load
 from tests.chaos.notes import Notes
+from tests.chaos.patience import until
 from tests.chaos.site import Site
 from tests.chaos.slurm_side import SlurmSide
-from tests.processes import until
 
 #: Acknowledged requests that show that the load goes on.
 _MORE: Final = 3

@@ -29,10 +29,11 @@ from scheduler.config import load_settings
 from scheduler.store import seed
 from tests import postgres
 from tests.authority import Authority
+from tests.chaos.patience import PATIENCE_S, until
 from tests.chaos.shim import Shim, compile_shim
 from tests.namespaces import Network
 from tests.postgres import Elsewhere, Postgres
-from tests.processes import PATIENCE_S, Process, until
+from tests.processes import Process
 from tests.testbed import slurm_testbed as slurm
 from tests.testbed.slurm_testbed import SlurmTestbed
 
@@ -192,7 +193,9 @@ class Site:
             one.process.start()
         for center, agent in self.agents.items():
             secret = self.make_token("agent", identity_pb.ROLE_AGENT, center=center)
-            (self.folder / f"{agent.place}.token").write_text(secret)
+            token = self.folder / f"{agent.place}.token"
+            token.touch(mode=0o600)
+            token.write_text(secret)
             agent.process.start()
         for center in self.agents:
             until(lambda center=center: self.reaches(center), f"{center} is reached")  # type: ignore[misc]
