@@ -1,4 +1,4 @@
-"""How long events of chaos are waited for: longer, for all of a site starts anew beside the load."""
+"""How long events of chaos are waited for: a whole site starts anew, beside a load."""
 
 from collections.abc import Callable
 from typing import Final
