@@ -9,7 +9,7 @@ array for each column, so that there is one statement whatever their number.
 import contextlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, count
 from typing import Any, Final
@@ -26,7 +26,6 @@ Rows = Sequence[tuple[Any, ...]]
 _CURSORS: Final = count()
 _BLOCK_MAX: Final = 256  # rows of one INSERT
 _BLOCK_FREE: Final = 32  # below, a statement is of any size
-_MARKS_CACHED: Final = 48  # a statement of more marks is taken apart anew by the driver
 _UPDATE_MAX: Final = 10_000  # rows of one UPDATE by arrays
 _TYPES: Final[Mapping[type, str]] = {bool: "boolean", int: "bigint", str: "text", bytes: "bytea"}
 _LITERALS: Final[Mapping[str, object]] = {"TRUE": True, "FALSE": False, "NULL": None}
@@ -167,26 +166,48 @@ def prompt_reads(
         return [[] for _ in questions]
     if not connection.in_transaction():
         connection.begin()
-    there = [one for one in questions if one is not None]
-    if sum(len(values) for _, values in there) <= _MARKS_CACHED:
-        told = iter(_bundled(connection, there))
-        return [[] if one is None else next(told) for one in questions]
-    with driver_of(connection, "some questions") as driver, driver.pipeline():
-        asked = [
-            None if one is None else driver.execute(translated(one[0]), one[1]) for one in questions
-        ]
-    return [[] if cursor is None else cursor.fetchall() for cursor in asked]
+    there = [listed(*one) for one in questions if one is not None]
+    told = iter(_bundled(connection, there))
+    return [[] if one is None else next(told) for one in questions]
 
 
 def _bundled(connection: Connection, questions: Sequence[Question]) -> list[Rows]:
-    """Ask few things by one statement, which tells the rows of each as JSON.
+    """Ask some things by one statement, which tells the rows of each as JSON.
 
-    A statement costs the driver more than such rows do. No column is binary.
+    A statement costs the driver more than some rows do. No column is binary.
     """
     sql = _bundle(tuple(one for one, _ in questions))
     with driver_of(connection, sql) as driver:
         row = driver.execute(sql, tuple(chain.from_iterable(v for _, v in questions))).fetchone()
     return [[] if told is None else _ROWS.decode(told) for told in row]
+
+
+def listed(sql: str, values: Sequence[Any]) -> Question:
+    """Return a query whose lists of marks, of texts, are one mark each (PostgreSQL).
+
+    It is the same for lists of any length, so that it stays prepared.
+    """
+    parts, given, at, done = [], list[Any](), 0, 0
+    for found in _LIST.finditer(sql):
+        before = sql[done : found.start()]
+        single = before.count("?")
+        length = found.group().count("?")
+        given += values[at : at + single]
+        at += single
+        given.append(text_array(values[at : at + length]))
+        at += length
+        parts += [before, "= ANY(?::text[])"]
+        done = found.end()
+    return "".join((*parts, sql[done:])), (*given, *values[at:])
+
+
+def text_array(values: Iterable[str | int]) -> str:
+    """Return an array as PostgreSQL writes it: the driver takes far longer for a list."""
+    texts = (str(one).replace("\\", r"\\").replace('"', r"\"") for one in values)
+    return "{" + ",".join(f'"{text}"' for text in texts) + "}"
+
+
+_LIST: Final = re.compile(r"IN \(\?(?:, \?)*\)")
 
 
 @lru_cache(maxsize=256)

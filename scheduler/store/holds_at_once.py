@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from quota.molds import Cast
 from scheduler.store import money_locks
-from scheduler.store.bulk import driver_of
+from scheduler.store.bulk import driver_of, text_array
 from scheduler.store.engine import translated
 from scheduler.store.money_locks import CapKey
 
@@ -108,8 +108,8 @@ def write(
     names = sorted(moves)
     sums = [moves[name] for name in names]
     moved = (
-        _array(names), _array(one[0] for one in sums), _array(one[2] for one in sums),
-        _array(needs.get(name, 0) for name in names),
+        text_array(names), text_array(one[0] for one in sums), text_array(one[2] for one in sums),
+        text_array(needs.get(name, 0) for name in names),
     )  # fmt: skip
     counted = [
         {"programme": programme, "enterprise": who, "year": year, "fen": fen, "limit_fen": limit}
@@ -122,7 +122,7 @@ def write(
         driver.execute(money_locks.SAVEPOINT)
         driver.execute(translated(money_locks.ACCOUNTS), (moved[0],))
         counts = driver.execute(translated(_COUNT), (_json(counted),)) if counted else None
-        driver.execute(translated(money_locks.SHARDS), (_array(shards),))
+        driver.execute(translated(money_locks.SHARDS), (text_array(shards),))
         told = driver.execute(translated(sql), given)
     found = told.fetchone(), 0 if counts is None else counts.rowcount
     if found == ((len(names), len(shards), len(entries)), len(counted)):
@@ -155,12 +155,6 @@ def _links(entries: Iterable[Cast]) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _records(columns: Sequence[str], rows: Iterable[tuple[object, ...]]) -> str:
     return _json([dict(zip(columns, row, strict=True)) for row in rows])
-
-
-def _array(values: Iterable[str | int]) -> str:
-    """An array as PostgreSQL writes it: the driver takes far longer for one of its own."""
-    texts = (str(one).replace("\\", r"\\").replace('"', r"\"") for one in values)
-    return "{" + ",".join(f'"{text}"' for text in texts) + "}"
 
 
 def _json(value: object) -> str:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from scheduler.store.bulk import listed, text_array
 from scheduler.store.database import BadDatabase, open_engine
 from scheduler.store.engine import translated
+from tests.postgres import Postgres
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,26 @@ from scheduler.store.engine import translated
 )  # fmt: skip
 def test_marks_are_translated_and_literals_left_alone(written: str, sent: str) -> None:
     assert translated(written) == sent
+
+
+def test_lists_of_marks_are_one_mark_each_and_the_others_keep_their_values() -> None:
+    written = (
+        "SELECT a WHERE b = ? AND c IN (?, ?) AND d > ? AND e IN (?) AND f IN (1, 2) AND g < ?"
+    )
+    sent = (
+        "SELECT a WHERE b = ? AND c = ANY(?::text[]) AND d > ? AND e = ANY(?::text[])"
+        " AND f IN (1, 2) AND g < ?"
+    )
+    told = (1, '{"x","y"}', 2, '{"z"}', 3)
+    assert listed(written, (1, "x", "y", 2, "z", 3)) == (sent, told)
+
+
+def test_any_text_is_in_an_array_what_it_is(postgres: Postgres) -> None:
+    texts = ["", "a,b", 'say "no"', "back\\slash", "{}", "NULL", " 武汉 "]
+    with postgres.session() as connection:
+        told = connection.execute("SELECT %s::text[]", (text_array(texts),)).fetchone()
+    assert told == (texts,)
+    assert text_array([]) == "{}"
 
 
 @pytest.mark.parametrize("url", ["", "corridor.db", "mysql://a@b/c", "postgresql+asyncpg://a@b/c"])
