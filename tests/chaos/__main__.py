@@ -13,8 +13,8 @@ import sys
 import time
 from dataclasses import asdict
 
-from tests.chaos.faults import FAULTS
-from tests.chaos.run import Chaos, Report, quick
+from tests.chaos.faults import FAULTS, quick
+from tests.chaos.run import Chaos, Report
 from tests.chaos.site import sites
 
 

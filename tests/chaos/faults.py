@@ -5,8 +5,9 @@ did. It lasts until that event, never for a time. Two are done at once if neithe
 the other's event.
 """
 
+import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -381,3 +382,30 @@ _TOGETHER: Final = (
 def may_go_together(one: Fault, other: Fault) -> bool:
     """Whether neither keeps the other's event from coming."""
     return {one.area, other.area} in _TOGETHER
+
+
+def in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """As they are waited for: a database that is away first, for all others' events need it."""
+    return sorted(faults, key=lambda one: one.area != _BASE)
+
+
+def rounds(deck: Sequence[Fault]) -> Iterator[list[Fault]]:
+    """All of a deck in its order, each with the next one that may go with it."""
+    left = list(deck)
+    while left:
+        fault = left.pop(0)
+        other = next((one for one in left if may_go_together(fault, one)), None)
+        if other is not None:
+            left.remove(other)
+        yield in_order([fault] if other is None else [fault, other])
+
+
+def quick(seed: int) -> list[Fault]:
+    """A deck of every kind of fault in each area, in some order."""
+    rng = random.Random(seed)
+    seen, deck = set(), []
+    for fault in rng.sample(FAULTS, len(FAULTS)):
+        if (fault.kind, fault.area) not in seen:
+            seen.add((fault.kind, fault.area))
+            deck.append(fault)
+    return deck

@@ -18,7 +18,7 @@ from scheduler.store.database import Database
 from tests.chaos import auditing, facts
 from tests.chaos.auditing_books import books_balance
 from tests.chaos.facts import Facts
-from tests.chaos.faults import FAULTS, Fault, may_go_together
+from tests.chaos.faults import FAULTS, Fault, rounds
 from tests.chaos.load import PROBING, Load
 from tests.chaos.notes import Feed, Probe
 from tests.chaos.patience import until
@@ -82,7 +82,7 @@ class Chaos:
             self.load.begin()
             for center in self.site.agents:
                 self.scene.wait_for_starts(center)
-            self._strike_all(list(deck))
+            self._strike_all(deck)
             while time.monotonic() < until_s and not self.report.wrong:
                 self._strike_all(self._rng.sample(FAULTS, len(FAULTS)), until_s)
             if not self.report.wrong:
@@ -100,13 +100,11 @@ class Chaos:
             self._keep()
         return self.report
 
-    def _strike_all(self, deck: list[Fault], until_s: float = 0.0) -> None:
-        while deck and not self.report.wrong and not 0 < until_s < time.monotonic():
-            fault = deck.pop(0)
-            other = next((one for one in deck if may_go_together(fault, one)), None)
-            if other is not None:
-                deck.remove(other)
-            self._round([fault] if other is None else [fault, other])
+    def _strike_all(self, deck: Sequence[Fault], until_s: float = 0.0) -> None:
+        for faults in rounds(deck):
+            if self.report.wrong or 0 < until_s < time.monotonic():
+                return
+            self._round(faults)
 
     def _round(self, faults: Sequence[Fault]) -> None:
         """Do some at once, wait until all is well again, and audit."""
@@ -288,15 +286,3 @@ def _told_what(what: str) -> Iterator[None]:
     except BaseException as error:
         error.add_note(f"in the round {what}")
         raise
-
-
-def quick(seed: int) -> list[Fault]:
-    """A deck of every kind of fault, and of each area, in some order."""
-    rng = random.Random(seed)
-    mixed = rng.sample(FAULTS, len(FAULTS))
-    kinds, deck = set(), []
-    for fault in mixed:
-        if (fault.kind, fault.area) not in kinds:
-            kinds.add((fault.kind, fault.area))
-            deck.append(fault)
-    return deck

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tests import namespaces
-from tests.chaos.faults import KINDS
-from tests.chaos.run import Chaos, quick
+from tests.chaos.faults import KINDS, quick
+from tests.chaos.run import Chaos
 from tests.chaos.shim import NoShim
 from tests.chaos.site import sites
 from tests.postgres import NoServer
