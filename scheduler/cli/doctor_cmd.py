@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -22,6 +22,7 @@ from scheduler.environment import unknown
 from scheduler.settings import Settings
 
 if TYPE_CHECKING:
+    from scheduler.client import Client
     from scheduler.doctor.case import Ask
     from scheduler.doctor.checks import Check
     from scheduler.doctor.findings import Finding, Value
@@ -158,12 +159,13 @@ def _ask(
         settings = load_settings(file, environment, flags)
     except BadConfig as error:
         refusals.append(error.message)
+    door = _door(session, settings)
     return Ask(
         settings,
         str(file or ""),
         tuple(refusals),
-        _door(session, settings),
-        (lambda: session.client) if session.has_token else None,
+        door,
+        _client(session, door, settings or Settings()) if session.has_token else None,
         agent,
         session.given.timeout_s,
         deep,
@@ -185,6 +187,28 @@ def _door(session: Session, settings: Settings | None) -> "Door":
         bool(server.tls_cert or name),
         _own_name(server.tls_cert),
     )
+
+
+def _client(session: Session, door: "Door", settings: Settings) -> "Callable[[], Client]":
+    """Return what connects with the caller's token: to the service of the settings unless options
+    or profile name another one."""
+    from scheduler.doctor.case import Skip
+    from scheduler.doctor.findings import skipped
+    from scheduler.doctor.read_service import reached_at
+
+    if not door.address:
+        session.server = reached_at(settings.server.listen) or session.server
+        session.tls_ca = str(door.tls_ca) if door.tls_ca else None
+        session.tls_name = door.tls_name or (door.own_name if door.speaks_tls else "") or None
+
+    def connect() -> "Client":
+        try:
+            return session.client
+        except Failed as error:
+            why = session.t(error.key, **error.values)
+            raise Skip(skipped("doctor.not_answered", why=why)) from error
+
+    return connect
 
 
 def _own_name(cert: str) -> str:

@@ -55,6 +55,8 @@ class Session:
         self._profile = profile
         self.lang = language(given.lang, environment, profile)
         self.server = given.server or self.setting("server") or SERVER_DEFAULT
+        self.tls_ca = given.tls_ca or self.setting("tls_ca") or None
+        self.tls_name = given.tls_name or self.setting("tls_name") or None
         self.reporter = Reporter(
             command, self.lang, self.as_json, self.verbose, self.server, self.timeout_s
         )
@@ -97,18 +99,17 @@ class Session:
         token = self._token()
         if self._profile.token and is_open_to_others(self.config_path):
             complain(self.t("profile.open_to_others", path=self.config_path))
-        tls_ca = self.given.tls_ca or self.setting("tls_ca") or None
-        tls_name = self.given.tls_name or self.setting("tls_name") or None
         insecure = self.given.insecure or self.setting("insecure").lower() in ("1", "true", "yes")
         try:
             return Client(
-                self.server, token, tls_ca=tls_ca, timeout_s=self.timeout_s, insecure=insecure,
-                tls_name=tls_name, traceparent=self.environment.get(TRACEPARENT.upper()),
+                self.server, token, tls_ca=self.tls_ca, timeout_s=self.timeout_s, insecure=insecure,
+                tls_name=self.tls_name, traceparent=self.environment.get(TRACEPARENT.upper()),
             )  # fmt: skip
         except ValueError as error:
             raise Failed("option.address", exits.USAGE, given=self.server) from error
         except OSError as error:
-            raise Failed("option.tls_ca", exits.USAGE, given=tls_ca, why=error.strerror) from error
+            why = error.strerror
+            raise Failed("option.tls_ca", exits.USAGE, given=self.tls_ca, why=why) from error
 
     @property
     def has_token(self) -> bool:

@@ -60,7 +60,6 @@ _SETTINGS: Final = "docs/operator.md#settings"
 #: What a service opens of its settings alone; each raises what is wrong.
 _ATTEMPTS: Final[tuple[Callable[[Settings], object], ...]] = (
     databases.url,
-    databases.check_folder,
     lambda given: doors.open_doors(given, Metrics().security),
     openers.loop_settings,
     openers.webhook,

@@ -37,33 +37,33 @@ class Looker:
     def __init__(self, url: str, timeout_s: float) -> None:
         self._engine = _opened(url, timeout_s)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
+        self._patient = self._engine if self.is_sqlite else _opened(url, timeout_s, read_s=0)
 
     def read(self, call: Callable[[Connection], T]) -> T:
         """Run ``call``, each of whose statements stands alone. Raises ``Away``."""
-        return self._run(call, "AUTOCOMMIT")
+        return self._run(self._engine, call, "AUTOCOMMIT")
 
     def snapshot(self, call: Callable[[Connection], T]) -> T:
         """Run ``call`` on one snapshot, without a limit of time. Raises ``Away``."""
-        return self._run(call, "REPEATABLE READ")
+        return self._run(self._patient, call, "REPEATABLE READ")
 
-    def _run(self, call: Callable[[Connection], T], isolation: str) -> T:
+    def _run(self, engine: Engine, call: Callable[[Connection], T], isolation: str) -> T:
+        # Of the engine, not of one connection: a verification opens others beside it.
+        of = {} if self.is_sqlite else {"isolation_level": isolation}
         try:
-            with self._engine.connect() as connection:
-                if self.is_sqlite:
-                    return call(connection)
-                with connection.execution_options(isolation_level=isolation).begin():
-                    if isolation != "AUTOCOMMIT":
-                        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-                    return call(connection)
+            with engine.execution_options(**of).connect() as connection, connection.begin():
+                return call(connection)
         except DBAPIError as error:
             raise Away(" ".join(str(error.orig).split())) from error
 
     def close(self) -> None:
         """Let go of all connections."""
-        self._engine.dispose()
+        for engine in (self._engine, self._patient):
+            engine.dispose()
 
 
-def _opened(url: str, timeout_s: float) -> Engine:
+def _opened(url: str, timeout_s: float, read_s: float | None = None) -> Engine:
+    """Open an engine; a statement may take ``read_s``, 0 for ever, by default ``timeout_s``."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -71,7 +71,8 @@ def _opened(url: str, timeout_s: float) -> Engine:
     if parsed.drivername == "sqlite":
         return _file(parsed.database or "", timeout_s)
     wait_ms = round(timeout_s * 1_000)
-    limits = StoreLimits(_READERS, max(2, round(timeout_s)), wait_ms, wait_ms, wait_ms, wait_ms)
+    read_ms = wait_ms if read_s is None else round(read_s * 1_000)
+    limits = StoreLimits(_READERS, max(2, round(timeout_s)), read_ms, wait_ms, wait_ms, wait_ms)
     given = str(parsed.query.get("options", ""))
     more = {"options": f"{given} {_READ_ONLY}".strip(), "application_name": _APPLICATION}
     named = parsed.update_query_dict(more)
