@@ -8,6 +8,7 @@ from benchmarks import (
     ledgering,
     modelarts,
     moving,
+    on_postgres,
     planning,
     queue_depth,
     ray_faults,
@@ -17,6 +18,7 @@ from benchmarks import (
     starting,
     stating,
     submitting,
+    watching,
 )
 from benchmarks.report import Figure
 
@@ -29,6 +31,8 @@ ALL: Mapping[str, Benchmark] = {
     "start": starting.run,
     "plan": planning.run,
     "move": moving.run,
+    "watch": watching.run,
+    "postgres": on_postgres.run,
     "ledger": ledgering.run,
     "statement": stating.run,
     "replay": replaying.run,

@@ -6,7 +6,7 @@ programmes, so that every job is held and settled with two subsidies and a walle
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -41,6 +41,21 @@ class Site:
     def settings(self) -> Settings:
         """What a service on it is set to."""
         return load_settings(None, {}, self.flags)
+
+
+#: Where sites have their databases: a server's next URL, None for SQLite in the site's directory.
+_next_url: Callable[[], str] | None = None
+
+
+@contextmanager
+def stored_at(next_url: Callable[[], str]) -> Iterator[None]:
+    """Give each site that is made from here on a database of its own, by its URL."""
+    global _next_url
+    before, _next_url = _next_url, next_url
+    try:
+        yield
+    finally:
+        _next_url = before
 
 
 @contextmanager
@@ -85,6 +100,7 @@ def site_of(found: Mapping[str, Sequence[Mapping[str, Any]]], **more: object) ->
             # One caller makes all of the load here: counted, and never held back.
             "limits.calls_per_s": 1_000_000,
             "limits.jobs_per_s": 10_000_000,
+            **({} if _next_url is None else {"store.url": _next_url()}),
             **{name.replace("__", "."): value for name, value in more.items()},
         }
         made = bootstrap.initialize(load_settings(None, {}, flags), data=data, subject="benchmark")

@@ -13,6 +13,7 @@ _BATCH_CALLERS: Final = 2
 _OF_PEER: Final = 0.6
 _UNARY_PER_S: Final = 1_800.0
 _BATCH_PER_S: Final = 20_000.0
+_BATCH_PER_S_SHARED: Final = 25_000.0  # on PostgreSQL
 
 
 def run(quick: bool) -> list[Figure]:
@@ -21,6 +22,8 @@ def run(quick: bool) -> list[Figure]:
     It plans in process: where the planner lives is no matter of submissions.
     """
     with new_site(units=8, planner__ray="off") as site, serve(site) as stored:
+        embedded = site.settings.database_url.startswith("sqlite")
+        target = _BATCH_PER_S if embedded else _BATCH_PER_S_SHARED
         with new_site(units=8, planner__ray="off") as other, serve_without_store(other) as bare:
             figures = [
                 figure
@@ -28,7 +31,7 @@ def run(quick: bool) -> list[Figure]:
                 for figure in _unary(stored, bare, callers, 1.0 if quick else 3.0)
             ]
         for jobs in _BATCHES:
-            figures.append(_batch(stored, jobs, 1.5 if quick else 5.0))
+            figures.append(_batch(stored, jobs, 1.5 if quick else 5.0, target))
     return figures
 
 
@@ -68,12 +71,12 @@ def _unary(stored: Served, bare: Served, callers: int, seconds: float) -> list[F
     ]  # fmt: skip
 
 
-def _batch(stored: Served, jobs: int, seconds: float) -> Figure:
+def _batch(stored: Served, jobs: int, seconds: float, target: float) -> Figure:
     cpu_s = stored.process.cpu_s()
     one = load(stored, "submit", callers=_BATCH_CALLERS, jobs=jobs, seconds=seconds)
     cpu_us = (stored.process.cpu_s() - cpu_s) / one["jobs_sent"] * 1e6
     return Figure(
         "submit", f"{jobs:,} jobs a call, {_BATCH_CALLERS} at once", one["jobs_per_s"], "jobs/s",
-        _BATCH_PER_S if jobs == 1_000 else None, at_most=False,
+        target if jobs == 1_000 else None, at_most=False,
         peer="CPU of the service, us a job", peer_value=cpu_us,
     )  # fmt: skip
