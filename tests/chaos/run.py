@@ -114,7 +114,7 @@ class Chaos:
         self.slurm.trouble()
         going = [one.does(self.scene) for one in faults]
         with _told_what(what):
-            for steps in going:
+            for steps in reversed(going):  # who leads is asked while the database is there
                 next(steps)
             for steps in going:
                 next(steps)
