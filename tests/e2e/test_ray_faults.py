@@ -33,7 +33,6 @@ def installed(tmp_path: Path) -> tuple[Settings, str]:
         "clock.speed": 1000,
         "loop.tick_s": 0.1,
         "loop.follow_s": 0.1,
-        "planner.ray_silence_s": 60,  # a machine with much other work is silent for long
     }
     settings = load_settings(None, {}, flags)
     return settings, bootstrap.initialize(settings).token
