@@ -10,9 +10,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "found.SKIPPED": ("skipped", "略过"),
     "found.FAILURE": ("FAILURE", "故障"),
     "doctor.see": ("see {page}", "见 {page}"),
-    "doctor.all_well": ("{n} checks, all well.", "共 {n} 项检查，全部正常。"),
+    "doctor.all_well": ("Checked: {n}. All is well.", "共 {n} 项检查，全部正常。"),
     "doctor.summary": (
-        "{n} checks: {failures} failed, {warnings} with warnings.",
+        "Checked: {n}. Failed: {failures}, with warnings: {warnings}.",
         "共 {n} 项检查：{failures} 项故障，{warnings} 项警告。",
     ),
     "doctor.name": ("CHECK", "检查"),

@@ -61,9 +61,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{center}：最近收到其代理消息是 {age}前：{why}\n在中心一侧查看其日志并重新启动",
     ),
     "doctor.agent_not_asked": (
-        "{center} is reached through its agent, and no service here tells of it: give an"
-        " operator's token",
-        "{center} 通过代理访问，此处没有服务告知其情况：请给出操作员令牌",
+        "{center} is reached through its agent, and no service that answers here tells of it (with"
+        " an operator's token the one that leads is asked)",
+        "{center} 通过代理访问，此处有应答的服务都未告知其情况（给出操作员令牌时会询问主导者）",
     ),
     "doctor.agent_away": (
         "{center}: its agent is not connected\nlook at its log near the center, and start it again",

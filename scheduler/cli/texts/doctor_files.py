@@ -32,7 +32,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     # Secrets.
     "doctor.no_secrets": ("no file with a secret is set", "未设置机密文件"),
-    "doctor.secrets": ("{n} files, closed to others", "{n} 个文件，对他人均关闭"),
+    "doctor.secrets": ("{n} there, none open to others", "{n} 个文件，均不对他人开放"),
     "doctor.secret_missing": (
         "{name}: there is no {file}\nput it there, or correct the setting",
         "{name}：没有 {file}\n放入该文件，或改正设置",

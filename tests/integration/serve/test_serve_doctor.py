@@ -195,7 +195,7 @@ async def test_it_is_told_in_two_languages_with_what_to_do(home: Home) -> None:
     assert "see docs/runbooks/service.md#corridordown" in english.stdout
     assert "→ 启动服务" in chinese.stdout
     assert "见 docs/runbooks/service.zh-CN.md#corridordown" in chinese.stdout
-    assert english.stdout.endswith("2 checks: 1 failed, 0 with warnings.\n")
+    assert english.stdout.endswith("Checked: 2. Failed: 1, with warnings: 0.\n")
 
 
 async def test_nothing_is_written(home: Home) -> None:
