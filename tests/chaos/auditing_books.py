@@ -114,7 +114,7 @@ def _settled(
     used = sum((use.end_ms - use.start_ms) // 1000 for use in uses)
     if used != sum(line.seconds for line in lines):
         wrong.append(f"was used {used} s, and rated {sum(line.seconds for line in lines)} s")
-    if any(line.units != run.units for line in lines):
+    if any(line.seconds and line.units != run.units for line in lines):
         wrong.append(f"of {run.units} units is rated otherwise")
     if run.failure in CENTERS and gross:
         wrong.append(f"is its center's fault and costs {gross}")
