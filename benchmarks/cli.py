@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks import soak
 from benchmarks.registry import ALL
 from benchmarks.report import Figure, show
 
@@ -18,13 +19,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}")
     parser.add_argument("--quick", action="store_true", help="smaller inputs, for CI")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--minutes", type=float, metavar="N", help="how long `soak` lasts")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="what `soak` saw over time")
     asked = parser.parse_args(arguments)
     unknown = [name for name in asked.names if name not in ALL]
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}: use {', '.join(ALL)}")
     figures: list[Figure] = []
     for name in asked.names or ALL:
-        found = ALL[name](asked.quick)
+        if name == "soak":
+            found = soak.run(asked.quick, asked.minutes, asked.samples)
+        else:
+            found = ALL[name](asked.quick)
         show(name, found)
         figures += found
     if asked.json is not None:

@@ -15,6 +15,7 @@ from benchmarks import (
     replaying,
     replicas,
     slurm,
+    soak,
     starting,
     stating,
     submitting,
@@ -42,4 +43,5 @@ ALL: Mapping[str, Benchmark] = {
     "queue": queue_depth.run,
     "replicas": replicas.run,
     "ray": ray_faults.run,
+    "soak": soak.run,
 }

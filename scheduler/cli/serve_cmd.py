@@ -108,12 +108,7 @@ def run(settings: "Settings") -> int:
         except asyncio.CancelledError:
             return OK
         signals.first = service.ask_to_stop
-        # What start-up made stays for good: no collection need look through it again, which would
-        # hold up every call for some 50 ms each time.
-        gc.collect()
-        gc.freeze()
-        # Batches make very many objects that live for some milliseconds, and hardly any cycles.
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collect_seldom()
         reason = await service.wait_stopped()
         await service.stop()
         if reason is bootstrap.StopReason.FENCED:
@@ -125,6 +120,16 @@ def run(settings: "Settings") -> int:
             return runner.run(until_stopped())
     except CorridorError as error:
         end("serve", error.message, ERROR)
+
+
+def collect_seldom() -> None:
+    """Have the collector of cycles hold up calls as little as a service that has started needs."""
+    # What start-up made stays for good: no collection need look through it again, which would hold
+    # up every call for some 50 ms each time.
+    gc.collect()
+    gc.freeze()
+    # Batches make very many objects that live for some milliseconds, and hardly any cycles.
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 class _Signals:
