@@ -370,6 +370,7 @@ def test_certificates_that_end(tmp_path: Path, lasts: datetime.timedelta, expect
     told = home.doctor_now("--only", "certificates,secrets")
     assert told.of("certificates") == [expected]
     assert told.of("secrets") == ["OK secrets"]
+    assert told.code == {"OK": 0, "WARNING": 6, "FAILURE": 1}[expected.partition(" ")[0]]
 
 
 def test_a_key_that_does_not_belong_and_is_open_to_all(tmp_path: Path) -> None:
