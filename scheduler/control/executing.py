@@ -90,7 +90,7 @@ class Executor:
     async def _admit(self, starts: Sequence[Start]) -> None:
         """Admit starts together; if that fails, in halves, so that one never bars the others."""
         now_ms, epoch = self._clock.now_ms(), self._port.epoch
-        mine = self._traces.followed_of(one.uid for one in starts)
+        mine = self._traces.known(one.uid for one in starts)
         try:
             with self._traces.batch("admit", mine) as said:
                 result = await self._port.write(lambda c: admission.admit(c, epoch, starts, now_ms))

@@ -26,6 +26,7 @@ from scheduler.control.executing import Executor
 from scheduler.control.follower import Follower
 from scheduler.control.housekeeping import Housekeeping
 from scheduler.control.inbox import Inbox
+from scheduler.control.measuring import Measuring
 from scheduler.control.metrics_port import LoopMetrics
 from scheduler.control.planner import Beginning, PlannerHost
 from scheduler.control.pools_open import OpenPools
@@ -39,7 +40,6 @@ from scheduler.control.workers_view import WorkersView
 from scheduler.domain.ids import parse_run_id, run_id
 from scheduler.domain.reports import Report
 from scheduler.domain.spec import JobSpec
-from scheduler.domain.states import RUN_TERMINAL
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.model import CitySet, Delta
 from scheduler.store import feed, ingest, leader, planner_feed, promises, runs
@@ -96,6 +96,7 @@ class ControlLoop:
         self.planner = PlannerHost(settings, clock, db, self._snapshot)
         self.capacity = CapacityWatch(adapters, clock, settings, self)
         self.centers = WorkersView(self.workers, self.capacity.offered)
+        self._measuring = Measuring(db, clock, metrics, self.planner, self.workers, self.centers)
         self.acknowledger = Acknowledger(adapters, db, settings, self, rng.random)
         self.epoch = 0
         self.fenced = asyncio.Event()
@@ -140,6 +141,7 @@ class ControlLoop:
             lambda c: (feed.head(c), runs.open_runs(c))
         )
         self._track(open_runs)
+        self.traces.take_over(open_runs)
         await self.acknowledger.begin()
         await self.planner.start()
         log.info("leading", epoch=self.epoch, centers=sorted(self.workers))
@@ -391,14 +393,5 @@ class ControlLoop:
 
     async def _measure_forever(self) -> None:
         while True:
-            counts = None
-            with contextlib.suppress(TemporarilyAway):
-                counts = self.centers.counts = await self.planner.counts()
-            active = {}
-            for center, worker in self.workers.items():
-                self.metrics.center(center, worker.reachable)
-                runs_here = worker.tracked.values()
-                active[center] = [run for run in runs_here if run.state not in RUN_TERMINAL]
-            await self.metrics.measure(self.db, self.clock.now_ms(), counts, active)
-            self.metrics.backend(self.planner.backend_name)
+            await self._measuring.once()
             await asyncio.sleep(self.settings.metrics_s)

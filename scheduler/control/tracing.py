@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeVar
 
@@ -34,6 +34,7 @@ from scheduler.domain.traces import (
 from scheduler.placement.model import Plan
 from scheduler.store import leader, traces
 from scheduler.store.database import Connection, Database, StoreFailure
+from scheduler.store.runs import OpenRun
 
 T = TypeVar("T")
 
@@ -87,7 +88,8 @@ class LoopTraces:
         #: In which batches a job came about lately.
         self._causes: dict[int, dict[str, TraceContext]] = {}
         self._planned: TraceContext | None = None
-        self._starting: Mapping[int, TraceContext] = {}
+        #: Followed jobs with runs that this process knows of, until they are over.
+        self._followed: dict[int, TraceContext] = {}
 
     # --- jobs -------------------------------------------------------------------------------------
 
@@ -112,11 +114,14 @@ class LoopTraces:
         after = self._upto
         found = await self._db.read_feed(lambda c: traces.untold(c, after))
         for news in found.news:
+            if news.run is not None:
+                self._followed[news.job.uid] = news.job.submitted
             for span in spans_of(news, self._causes.get(news.job.uid, {})):
                 desk.spans.emit(span)
         over = sorted({news.job.uid for news in found.news if news.job.over})
         for uid in over:
             self._causes.pop(uid, None)
+            self._followed.pop(uid, None)
         self._upto = found.upto_seq
         if found.news or found.upto_seq - self._kept >= _KEEP_EVENTS:
             self._told.append(_Told(found.upto_seq, over, desk.spans.emitted))
@@ -146,20 +151,25 @@ class LoopTraces:
 
     # --- batches ----------------------------------------------------------------------------------
 
-    async def known(self, uids: Collection[int]) -> Mapping[int, TraceContext]:
-        """Return the spans that submitted those of these jobs which are followed."""
-        if self._desk is None or not uids:
-            return {}
-        return await self._db.read(lambda c: traces.of(c, uids))
+    def take_over(self, open_runs: Iterable[OpenRun]) -> None:
+        """Know of jobs that were started by another."""
+        self._followed.update((run.uid, run.trace) for run in open_runs if run.trace is not None)
+
+    def known(self, uids: Iterable[int]) -> dict[int, TraceContext]:
+        """Return which of these jobs, which have started or are to, are followed."""
+        found = self._followed
+        return {uid: found[uid] for uid in uids if uid in found} if found else {}
 
     async def planned(self, plan: Plan, backend: str, spent_s: float) -> None:
         """Tell of a cycle that just ended, and find out which of its starts are followed."""
-        self._planned, self._starting = None, {}
+        self._planned = None
         if self._desk is None or not plan.starts:
             return
-        followed = self._starting = await self.known([start.uid for start in plan.starts])
+        uids = [start.uid for start in plan.starts]
+        followed = await self._db.read(lambda c: traces.of(c, uids))
         if not followed:
             return
+        self._followed.update(followed)
         end_ns = time.time_ns()
         self._planned = self._begin("plan", followed)
         self._emit(
@@ -169,11 +179,6 @@ class LoopTraces:
                 "corridor.starts": len(plan.starts),
             },
         )  # fmt: skip
-
-    def followed_of(self, uids: Iterable[int]) -> dict[int, TraceContext]:
-        """Return those of these jobs that are followed, of the starts of the last plan."""
-        found = self._starting
-        return {uid: found[uid] for uid in uids if uid in found} if found else {}
 
     @contextlib.contextmanager
     def batch(
@@ -209,8 +214,7 @@ class LoopTraces:
             return ingest
 
         async def told(reports: Sequence[Report]) -> None:
-            followed = await self.known({report.uid for report in reports})
-            with self.batch("ingest", followed) as said:
+            with self.batch("ingest", self.known(report.uid for report in reports)) as said:
                 said["corridor.reports"] = len(reports)
                 await ingest(reports)
 

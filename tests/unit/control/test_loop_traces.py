@@ -121,7 +121,7 @@ async def test_who_leads_no_more_keeps_nothing(it: Hands) -> None:
 
 async def test_batches_without_followed_jobs_are_not_told(it: Hands) -> None:
     told, spans = telling(it)
-    with told.batch("ingest", await told.known([1, 2])):
+    with told.batch("ingest", told.known([1, 2])):
         pass
     assert spans.told == []
 
@@ -156,7 +156,7 @@ async def test_where_tracing_is_off_nothing_is_asked(it: Hands) -> None:
 
     assert off.ingesting(ingest) is ingest
     assert off.bodies() == {}
-    assert await off.known([1]) == {}
+    assert off.known([1]) == {}
     with off.batch("admit", {}):
         pass
     assert await off.tell() is False
