@@ -39,6 +39,10 @@ INVARIANTS: Final[tuple[Callable[[Facts], list[str]], ...]] = (
 #: Until all has ended: Slurm, once killed, says late what it lost.
 _END_S: Final = 900.0
 _HOME: Final = Path("/var/tmp")
+#: Of what has a figure of its own in the report.
+_COUNTED: Final = (
+    "invariant 1:", "invariant 2:", "invariant 3:", "invariant 7:", "Slurm:", "verify:",
+)  # fmt: skip
 
 
 @dataclass
@@ -232,6 +236,10 @@ class Chaos:
             "requests acknowledged": len(notes.acknowledged),
             "jobs acknowledged": sum(map(len, notes.acknowledged.values())),
             "jobs driven": sum(job.settled for job in last.jobs),
+            "lost": self._broken("invariant 1:"),
+            "doubled": self._broken("invariant 2:", "invariant 3:"),
+            "billed wrongly": self._broken("invariant 7:", "Slurm:", "verify:"),
+            "broken otherwise": len(self.report.wrong) - self._broken(*_COUNTED),
             "jobs cancelled by their users": sum(job.state == "CANCELLED" for job in last.jobs),
             "runs": len(last.runs),
             "requests repeated": notes.repeated,
@@ -246,6 +254,10 @@ class Chaos:
                 max((one.began_s for one in notes.probes), default=0.0), 1
             ),
         }
+
+    def _broken(self, *beginnings: str) -> int:
+        """How much is wrong of some invariants."""
+        return sum(one.startswith(beginnings) for one in self.report.wrong)
 
     def _keep(self) -> None:
         """Leave all that was seen in a folder, and say which."""
