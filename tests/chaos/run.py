@@ -93,6 +93,8 @@ class Chaos:
                 self._conclude()
         except BaseException as error:
             self.report.wrong.append(repr(error))
+            with contextlib.suppress(Exception):  # what was collected before is better than nothing
+                self._last = self.collect()
             self._keep()
             raise
         finally:
@@ -271,10 +273,14 @@ class Chaos:
         for path in (self.site.lines, self.site.journal):
             if path.exists():
                 shutil.copy(path, folder / path.name)
-        with contextlib.suppress(Exception):  # what was collected before is better than nothing
-            self._last = self.collect()
         found = {name: value for name, value in vars(self._last).items() if name != "before"}
         (folder / "facts.json").write_text(json.dumps(found, default=_plain), "utf-8")
+        said = self.slurm.told
+        told = {
+            **vars(said), "first": [*said.first.values()], "seen": [*said.seen.values()],
+            "begun_s": [*said.begun_s.items()],
+        }  # fmt: skip
+        (folder / "told.json").write_text(json.dumps(told, default=_plain), "utf-8")
         (folder / "wrong").write_text("\n".join(self.report.wrong), "utf-8")
         self.report.kept = str(folder)
         self._tell(f"what there is of it is kept in {folder}")
@@ -282,7 +288,7 @@ class Chaos:
 
 def _plain(value: Any) -> Any:
     """Of what JSON has no word for."""
-    if isinstance(value, frozenset):
+    if isinstance(value, set | frozenset):
         return sorted(value)
     return vars(value) if isinstance(value, Feed | Probe) else str(value)
 
