@@ -15,7 +15,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -48,59 +48,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, or read what was measured, and show it; 1 if a side cannot be started here."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller inputs, for CI")
+    parser.add_argument("--rounds", type=int, metavar="N", help="at most so many rounds of each")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     parser.add_argument("--from", type=Path, metavar="FILE", dest="source",
                         help="figures that --json wrote, instead of measuring")  # fmt: skip
     parser.add_argument("--pages", action="store_true", help="write the tables into the pages")
     asked = parser.parse_args(arguments)
+    log, machine = Log(), dict[str, Any]()
     if asked.source is not None:
         content = json.loads(asked.source.read_text("utf-8"))
         log, machine = Log.read(content["figures"]), content["machine"]
     else:
         try:
-            log, machine = measure(QUICK if asked.quick else FULL)
+            sizes = QUICK if asked.quick else FULL
+            measure(sizes.at_most(asked.rounds or sizes.rounds), log, machine, asked.json)
         except (NoSlurm, NoServer) as missing:
             print(f"peers: {missing}", file=sys.stderr)
             return 1
     show("peers", log.figures())
-    if asked.json is not None:
-        content = {"machine": machine, "figures": log.plain()}
-        asked.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if asked.pages:
         peers_pages.write(log, machine)
     return 0
 
 
-def measure(sizes: Sizes) -> tuple[Log, Mapping[str, Any]]:
-    """Start both sides and compare them. Raises ``NoSlurm`` or ``NoServer``."""
-    log, began_s, load = Log(), time.time(), os.getloadavg()
+def measure(sizes: Sizes, log: Log, machine: dict[str, Any], file: Path | None) -> None:
+    """Start both sides and compare them; ``machine`` is told on what. What was measured is in
+    ``file`` before they are ended, also where something failed. Raises ``NoSlurm``, ``NoServer``.
+    """
+    began_s = time.time()
+    machine["load_before"] = list(os.getloadavg())
     with (
         slurm_testbed.running(0, **SETTINGS) as testbed,
         postgres.running(_DISK) as server,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         slurm = Slurm(testbed)
-        machine = _machine(slurm, server)
-        taken_us = fsync_us(server.folder, _SYNCS)
-        log.add("machine", "fsync", "value", percentile(taken_us, 0.5))
-        log.add("machine", "fsync_rate", "value", 1e6 * len(taken_us) / sum(taken_us))
-        with (
-            site_of(front_files(testbed), store__url=server.url(server.create()),
-                    planner__ray="off") as before,
-            serve(before) as served,
-        ):  # fmt: skip
+        machine.update(_machine(slurm, server))
+        try:
+            _measure(runner, slurm, server, sizes, log)
+        finally:
+            machine["load_after"] = list(os.getloadavg())
+            machine["minutes"] = round((time.time() - began_s) / 60, 1)
+            if file is not None:
+                content = {"machine": machine, "figures": log.plain()}
+                file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
-            async def front() -> None:
-                async with connected(served, server) as corridor:
-                    await Front(slurm, corridor, log, sizes).run()
 
-            runner.run(front())
-        url = server.url(server.create())
-        with new_site(units=UNITS, store__url=url, planner__ray="off") as site:
-            _beside(runner, slurm, server, site, log, sizes)
-            _on_ray(runner, server, site, log, sizes)
-    loads = {"load_before": list(load), "load_after": list(os.getloadavg())}
-    return log, {**machine, **loads, "minutes": round((time.time() - began_s) / 60, 1)}
+def _measure(
+    runner: asyncio.Runner, slurm: Slurm, server: Postgres, sizes: Sizes, log: Log
+) -> None:
+    taken_us = fsync_us(server.folder, _SYNCS)
+    log.add("machine", "fsync", "value", percentile(taken_us, 0.5))
+    log.add("machine", "fsync_rate", "value", 1e6 * len(taken_us) / sum(taken_us))
+    url = server.url(server.create())
+    with (
+        site_of(front_files(slurm.testbed), store__url=url, planner__ray="off") as before,
+        serve(before) as served,
+    ):
+
+        async def front() -> None:
+            async with connected(served, server) as corridor:
+                await Front(slurm, corridor, log, sizes).run()
+
+        runner.run(front())
+    url = server.url(server.create())
+    with new_site(units=UNITS, store__url=url, planner__ray="off") as site:
+        _beside(runner, slurm, server, site, log, sizes)
+        _on_ray(runner, server, site, log, sizes)
 
 
 def _beside(

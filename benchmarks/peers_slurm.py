@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from time import perf_counter
@@ -162,10 +163,14 @@ class Slurm:
         try:
             headers = dict(line.split(": ") for line in self._head.strip().split("\r\n"))
             connection.request("GET", f"{_API}/jobs", headers=headers)
-            size = len(connection.getresponse().read())
+            answer = connection.getresponse()
+            text = answer.read()
+            taken_s = perf_counter() - began_s
         finally:
             connection.close()
-        return perf_counter() - began_s, size
+        if answer.status != HTTPStatus.OK:
+            raise RuntimeError(f"slurmrestd did not list jobs: {answer.status} {text[:300]!r}")
+        return taken_s, text.count(b'"job_id": ')
 
     def restart_rest(self) -> None:
         """Start slurmrestd anew: it does not give back the memory that a list took."""
