@@ -19,6 +19,7 @@ from benchmarks import (
     starting,
     stating,
     submitting,
+    tracing,
     watching,
 )
 from benchmarks.report import Figure
@@ -44,4 +45,5 @@ ALL: Mapping[str, Benchmark] = {
     "replicas": replicas.run,
     "ray": ray_faults.run,
     "soak": soak.run,
+    "traces": tracing.run,
 }

@@ -27,6 +27,7 @@ FIGURES = {
     "replicas": 17,
     "ray": 12,
     "soak": 17,
+    "traces": 6,
 }
 
 
