@@ -1,10 +1,14 @@
 """Files in YAML or JSON written by people: plain data only, no key twice."""
 
 from pathlib import Path
+from typing import Final
 
 import yaml
 
 from scheduler.replay.trace import ReplayError, open_text
+
+#: What the library lets through: days that are none, numbers without end, odd names, depth.
+_UNREADABLE: Final = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -14,6 +18,10 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[object, object]:
     seen: set[str] = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a name must be a text", key.start_mark
+            )
         if key.value in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{key.value!r} is there twice", key.start_mark
@@ -37,3 +45,5 @@ def read_yaml(path: Path) -> object:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
         raise ReplayError(f"{path}: neither YAML nor JSON: {first}") from error
+    except _UNREADABLE as error:
+        raise ReplayError(f"{path}: has a value that cannot be read: {error}") from error

@@ -56,6 +56,10 @@ def _once(name: str, what: str, codes: Sequence[str]) -> None:
             raise BadSeed(f"{name}: {what} {code!r} is given twice")
 
 
+#: What the library lets through: days that are none, numbers without end, odd names, depth.
+_UNREADABLE: Final = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
 def document(path: Path) -> object:
     """Return what a YAML file holds; raises ``BadSeed``."""
     try:
@@ -69,6 +73,8 @@ def document(path: Path) -> object:
         raise BadSeed(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeError as error:
         raise BadSeed(f"{path.name}: cannot be read: {error}") from error
+    except _UNREADABLE as error:
+        raise BadSeed(f"{path.name}: has a value that cannot be read: {error}") from error
 
 
 def center(part: Part) -> SeedCenter:
