@@ -60,6 +60,8 @@ WAVES: Final = (
 )
 #: The same in less time.
 FEW_WAVES: Final = (_wave(_NONE, *_BOTH, _AGENT[-1]), _wave(*_AGENT[:-1]))
+#: The gravest alone, where a center itself takes its time.
+ONE_WAVE: Final = (_wave(_NONE, *_killed("agent", _GRAVE), *_killed("both", ("submit",))),)
 #: The order in which they are told of.
 _ROWS: Final = (_NONE, *_AGENT, *_LOST, *_BOTH, *_SERVICE)
 

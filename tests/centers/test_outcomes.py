@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.centers import matrix, page
-from tests.centers.bench_agent import FEW_WAVES, AgentBench, NearSimulated
+from tests.centers.bench_agent import FEW_WAVES, ONE_WAVE, AgentBench, NearSimulated
 from tests.centers.bench_modelarts import ModelArtsBench
 from tests.centers.bench_simulated import SimulatedBench
 from tests.centers.bench_slurm import SlurmBench
@@ -90,4 +90,15 @@ async def test_modelarts_behind_its_agent(mortal_zygote: Zygote, tmp_path: Path)
             inner = ModelArtsBench(tmp_path, process, proxy)
             bench = AgentBench("agent-modelarts", inner, tmp_path, FEW_WAVES)
             found = await asyncio.to_thread(told_by_agent, bench, mortal_zygote, tmp_path)
+    check(bench.kind, found)
+
+
+async def test_slurm_behind_its_agent(
+    slurm_testbed: SlurmTestbed, mortal_zygote: Zygote, tmp_path: Path
+) -> None:
+    async with FaultProxy(slurm_testbed.url) as proxy:
+        inner = SlurmBench(tmp_path, slurm_testbed, proxy)
+        bench = AgentBench("agent-slurm", inner, tmp_path, ONE_WAVE)
+        found = await asyncio.to_thread(told_by_agent, bench, mortal_zygote, tmp_path)
+        await inner.close()
     check(bench.kind, found)
