@@ -4,19 +4,18 @@ Nothing is changed in the store here. Admission takes what it holds out of ``Mea
 before it judges the next run; a quote judges each for itself.
 """
 
-from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy import Connection
 
 from quota.amounts import gross_fen
-from quota.calendar import natural_year, period_bounds
+from quota.calendar import natural_year
 from quota.charges import Binding, Left, Quote, Refusal, Source
-from quota.eligibility import Admitted, Outcome, eligible, order
+from quota.eligibility import Outcome, eligible
 from quota.quoting import quote
-from quota.rules import CORRIDOR, Ask, Rule, Why
+from quota.rules import Ask, Rule, Why
 from quota.slices import Cuts, PriceFrom, Span, bounds_of, cut
 from quota.transfers import wallet_account
 from scheduler.domain.reasons import PendingReason, ReasonCode
@@ -25,6 +24,19 @@ from scheduler.store.bulk import Question, Rows, prompt_reads
 from scheduler.store.judgements import NO_NEEDS, needs_of, still
 from scheduler.store.judgements import Judgement as Judgement
 from scheduler.store.judgements import Wanted as Wanted
+from scheduler.store.plans import (
+    QUOTES_MAX,
+    Givers,
+    Mine,
+    Plan,
+    PlanKey,
+    Planned,
+    alike_of,
+    depends_on_left,
+    facts,
+    next_cut_ms,
+    unwanted,
+)
 from scheduler.store.pricing import Own
 from scheduler.store.rule_facts import Contract
 
@@ -33,39 +45,8 @@ _SHORT: Final = frozenset((Binding.FUND, Binding.YEAR_CAP, Binding.VOUCHER, Bind
 #: Why a rule gave nothing because of them, and behind which such a limit may hide.
 _NOTHING_LEFT: Final = frozenset((Why.FUND, Why.YEAR_CAP, Why.VOUCHER, Why.GRANT))
 _BY_WHAT_IS_LEFT: Final = _NOTHING_LEFT | {Why.MINIMUM, Why.EXCLUSIVE}
-#: So many plans, and so many sizes of each, are kept at most.
+#: So many plans are kept at most.
 _PLANS_MAX: Final = 50_000
-_QUOTES_MAX: Final = 64
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What is the same for all runs of one enterprise that are alike but for their size.
-
-    It holds as long as what is asked of the enterprise is ``asked``. ``quotes`` are judgements by
-    units and wall limit on which what accounts and caps had left had no bearing: each holds for
-    runs that start in its span, while there is all that it draws.
-    """
-
-    asked: tuple[object, ...]
-    admitted: tuple[Admitted, ...]
-    refused: tuple[Refusal, ...]
-    sources: Mapping[str, tuple[Source, ...]]
-    cuts: Cuts
-    quotes: dict[tuple[int, int], tuple["Judgement", int, int]] = field(default_factory=dict)
-
-
-Givers = dict[Contract, dict[str, frozenset[int]]]
-_PlanKey = tuple[str, str, str, str, str, str, str, int]
-_Mine = tuple[tuple[str, tuple[Source, ...]], ...]
-
-
-class _Planned(NamedTuple):
-    """A plan, what there is left for it, and judgements that hold while that only becomes less."""
-
-    plan: _Plan
-    left: Left
-    quotes: dict[tuple[int, int], Judgement]
 
 
 @dataclass(slots=True)
@@ -82,9 +63,9 @@ class Means:
     now_ms: int
     own: Own = field(default_factory=Own)
     givers: Givers = field(default_factory=dict)
-    _plans: dict[_PlanKey, _Planned] = field(default_factory=dict)
+    _plans: dict[PlanKey, Planned] = field(default_factory=dict)
     _caps_left: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
-    _mine: dict[str, _Mine] | None = None
+    _mine: dict[str, Mine] | None = None
 
     def figures(self) -> tuple[dict[str, int], dict[tuple[str, str, int], int], Givers]:
         """Return a copy of what ``take`` changes."""
@@ -99,7 +80,7 @@ class Means:
         self._plans.clear()
         self._caps_left.clear()
 
-    def plan(self, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> _Planned:
+    def plan(self, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> Planned:
         """Return which rules admit a run, why others do not, and what they can give."""
         root = one.root if one.contract else 0
         key = (
@@ -110,7 +91,7 @@ class Means:
         if found is None:
             plan = self._kept(key, payer, price, one)
             caps = self.caps_of(one.enterprise, [rule for rule, _, _ in plan.admitted])
-            found = self._plans[key] = _Planned(plan, Left(plan.sources, self.left, caps), {})
+            found = self._plans[key] = Planned(plan, Left(plan.sources, self.left, caps), {})
         return found
 
     def sources_of(self, enterprise: str, programme: str) -> tuple[Source, ...]:
@@ -118,23 +99,29 @@ class Means:
         own = self.own.sources.get((enterprise, programme), ())
         return own + tuple(self.money.funds.get(programme, ()))
 
-    def _kept(
-        self, key: _PlanKey, payer: pricing.Payer, price: pricing.Price, one: Wanted
-    ) -> _Plan:
+    def _kept(self, key: PlanKey, payer: pricing.Payer, price: pricing.Price, one: Wanted) -> Plan:
         """Return the plan that was made before under the same terms, if it still is the same."""
         mine = self._sources_of(one.enterprise)
         if one.contract:  # which jobs got something of a contract changes with every admission
             return self._planned(payer, price, one, mine)
         asked = payer, mine
-        kept: dict[_PlanKey, _Plan] = self.money.memo
+        kept: dict[tuple[object, ...], Plan] = self.money.memo
         found = kept.get(key)
         if found is None or found.asked != asked:
             if len(kept) >= _PLANS_MAX:
                 kept.clear()
-            found = kept[key] = self._planned(payer, price, one, mine)
+            known = facts(payer, one) if not mine else None
+            like = None if known is None else kept.get(known)
+            if like is None:
+                found = self._planned(payer, price, one, mine)
+            else:
+                found = replace(like, asked=asked, quotes={})
+            kept[key] = found
+            if known is not None:
+                kept[known] = found
         return found
 
-    def _sources_of(self, enterprise: str) -> _Mine:
+    def _sources_of(self, enterprise: str) -> Mine:
         """The vouchers and grants of an enterprise."""
         if self._mine is None:
             found: dict[str, list[tuple[str, tuple[Source, ...]]]] = {}
@@ -143,9 +130,7 @@ class Means:
             self._mine = {who: tuple(sorted(sources)) for who, sources in found.items()}
         return self._mine.get(enterprise, ())
 
-    def _planned(
-        self, payer: pricing.Payer, price: pricing.Price, one: Wanted, mine: _Mine
-    ) -> _Plan:
+    def _planned(self, payer: pricing.Payer, price: pricing.Price, one: Wanted, mine: Mine) -> Plan:
         # The city is the job's, frozen at submission, whatever the enterprise's is by now.
         rights = frozenset(programme for programme, _ in mine)
         applicant = payer.applicant._replace(city=one.city, rights=rights)
@@ -159,7 +144,7 @@ class Means:
             frozenset(programme for programme, roots in givers.items() if roots - {one.root}),
         )
         admitted, refused = (
-            Outcome((), _unwanted(self.money.rules, one.city))
+            Outcome((), unwanted(self.money.rules, one.city))
             if one.subsidy == "NONE"
             else eligible(self.money.rules, applicant, ask)
         )
@@ -174,7 +159,7 @@ class Means:
         }
         bounds = bounds_of(source for theirs in sources.values() for source in theirs)
         cuts = Cuts((PriceFrom(0, price.price_ufen, price.price_id),), bounds)
-        return _Plan((payer, mine), admitted, refused, sources, cuts)
+        return Plan((payer, mine), admitted, refused, sources, cuts)
 
     def caps_of(self, enterprise: str, rules: Collection[Rule]) -> dict[tuple[str, int], int]:
         """What is left of yearly caps; one mapping for all plans of an enterprise."""
@@ -210,14 +195,6 @@ class Means:
             mine[programme] = mine.get(programme, frozenset()) | {one.root}
         for key in [key for key in self._plans if (key[0], key[5]) == contract]:
             del self._plans[key]
-
-
-def _unwanted(rules: Collection[Rule], city: str) -> tuple[Refusal, ...]:
-    return tuple(
-        Refusal(rule.programme, rule.version, Why.NOT_WANTED)
-        for rule in sorted(rules, key=order)
-        if rule.city in (CORRIDOR, city)
-    )
 
 
 def load(
@@ -328,6 +305,9 @@ def _charged(means: Means, payer: pricing.Payer, price: pricing.Price, one: Want
     before = judged.get(size)
     if before is not None and still(before.needs, left):
         return before
+    if (like := alike_of(plan, price, one, now_ms)) is not None and still(like.needs, left):
+        judged[size] = like
+        return like
     end_ms = now_ms + one.wall_limit_s * 1000
     slices = cut([Span(0, now_ms, end_ms, one.units)], plan.cuts).slices
     charge = quote(slices, plan.admitted, left)
@@ -336,33 +316,18 @@ def _charged(means: Means, payer: pricing.Payer, price: pricing.Price, one: Want
     if any(part.binding in _SHORT for part in charge.parts):
         return found
     judged[size] = found
-    if not _depends_on_left(plan, charge):
-        if len(plan.quotes) >= _QUOTES_MAX:
+    if not depends_on_left(plan, charge):
+        if len(plan.quotes) >= QUOTES_MAX:
             plan.quotes.clear()
         # Where the run is one slice, so is any that ends before the next cut.
         until_ms = now_ms
         if len(slices) == 1:
-            until_ms = _next_cut_ms(plan.cuts, now_ms) - one.wall_limit_s * 1000
+            until_ms = next_cut_ms(plan.cuts, now_ms) - one.wall_limit_s * 1000
         plan.quotes[size] = (found, now_ms, until_ms)
+        if len(plan.alike) >= QUOTES_MAX:
+            plan.alike.clear()
+        plan.alike[size] = (charge, now_ms, until_ms)
     return found
-
-
-def _depends_on_left(plan: _Plan, charge: Quote) -> bool:
-    """Whether a charge that nothing cut short may be another once there is more left.
-
-    What is behind a minimum or a better programme may have been cut short; and of vouchers that
-    are used one after another an earlier one may have been empty.
-    """
-    return any(refusal.why in _BY_WHAT_IS_LEFT for refusal in charge.refusals) or any(
-        (rule.issue == "VOUCHER" or rule.unit != "FEN") and len(plan.sources[rule.programme]) > 1
-        for rule, _, _ in plan.admitted
-    )
-
-
-def _next_cut_ms(cuts: Cuts, at_ms: int) -> int:
-    new_year_ms, _ = period_bounds(str(natural_year(at_ms) + 1))
-    place = bisect_right(cuts.bounds, at_ms)
-    return min([new_year_ms, *cuts.bounds[place : place + 1]])
 
 
 def is_scarce(found: Judgement) -> bool:

@@ -106,6 +106,51 @@ def test_what_is_remembered_of_other_batches_changes_nothing(
                 batch.take(one, found)
 
 
+@settings(max_examples=150)
+@given(
+    means_drawn(),
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.sampled_from("egghi"), st.sampled_from((1, 2)), st.sampled_from((60, 90))
+            ),
+            min_size=1, max_size=12,
+        ),
+        min_size=1, max_size=3,
+    ),
+    st.data(),
+)  # fmt: skip
+def test_what_is_remembered_of_other_enterprises_changes_nothing(
+    means: Means, batches: list[list[tuple[str, int, int]]], data: st.DataObject
+) -> None:
+    """Of some the rules know the same; one has vouchers, one is related to the center."""
+    plain = Applicant("wuhan", "SMALL", "", False)
+    related = plain._replace(related=frozenset({"c"}))
+    payers = means.payers | {
+        who: Payer(who, related if who == "i" else plain, {}) for who in ("g", "h", "i")
+    }
+    uid = 0
+    for runs in batches:
+        left = {name: data.draw(st.integers(0, 400), name) for name in means.left}
+        left |= dict.fromkeys(("wallet:g", "wallet:h", "wallet:i"), 500)
+        used = st.integers(0, 300)
+        caps = {
+            (rule.programme, who, 2026): data.draw(used, f"{rule.programme} {who}")
+            for rule in means.money.rules
+            for who in "gh"
+        }
+        batch = Means(means.money, payers, left, caps, NOW_MS, means.own)
+        for who, units, wall_s in runs:
+            uid += 1
+            one = Wanted(uid, 1, "c", "f", who, "wuhan", units, wall_s, "PREFERRED", None, root=uid)
+            fresh = judge(anew(batch), one)
+            found = judge(batch, one)
+            assert told(found) == told(fresh)
+            assert found.needs == fresh.needs
+            if found.reason is None:
+                batch.take(one, found)
+
+
 def test_what_is_asked_of_an_enterprise_is_asked_again() -> None:
     """A plan that was remembered goes when a fact about the enterprise is another."""
     rule = Rule("p", 1, "wuhan", 5_000, startup_only=True)
