@@ -3,9 +3,9 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -100,10 +100,15 @@ def doctor(
     file = config or config_file()
     agent = AgentFiles(agent_cert, agent_key, agent_token, agent_dir)
     ask = _ask(session, file, {**flags, **_assigned(assignments or [])}, agent, deep)
-    with _quiet(), closing(Case(ask)) as case:
+    with _quiet():
+        case = Case(ask)
         results = running.run(checks, case)
         _show(session, results)
-    return _leave(_exit_code(results), any(one.hangs for one in results))
+        code = _exit_code(results)
+        if any(one.hangs for one in results):
+            _leave_at_once(code)
+        case.close()
+    return code
 
 
 def _chosen(only: Sequence[str]) -> "list[Check]":
@@ -332,12 +337,10 @@ def _exit_code(results: "Sequence[Result]") -> int:
     return exits.WARNINGS if "WARNING" in levels else exits.OK
 
 
-def _leave(code: int, hangs: bool) -> int:
-    """Return the code; what hangs may have threads for whose end Python would wait."""
-    if hangs:
-        sys.stdout.flush()
-        os._exit(code)
-    return code
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process: what hangs may have threads for whose end Python would wait."""
+    sys.stdout.flush()
+    os._exit(code)
 
 
 @contextmanager

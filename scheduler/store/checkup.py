@@ -26,7 +26,7 @@ from scheduler.domain.checkup import (
     Transaction,
 )
 from scheduler.domain.leases import is_over
-from scheduler.domain.states import RUN_TERMINAL, RunState
+from scheduler.domain.states import JOB_TERMINAL, RUN_TERMINAL, RunState
 from scheduler.store import (
     alarms,
     book_figures,
@@ -38,9 +38,11 @@ from scheduler.store import (
     replicas,
     vitals,
 )
+from scheduler.store.tables import RUN_TOOK
 
 _UNSAFE: Final = ("fsync", "full_page_writes", "synchronous_commit")
 _SEEN_MS: Final = 3_600_000
+_LAST_RUNS: Final = 100
 _AGE: Final = "(extract(epoch FROM clock_timestamp() - {since}) * 1000)::bigint"
 _OTHERS: Final = (
     "SELECT pid, coalesce(application_name, ''), coalesce(state, ''), {age} FROM pg_stat_activity"
@@ -207,16 +209,21 @@ def runs(connection: Connection, now_ms: int) -> RunFacts:
 
 
 def queue(connection: Connection, now_ms: int) -> QueueFacts:
-    """Read how many jobs wait; an array counts as one."""
+    """Read how many jobs wait; an array counts as one.
+
+    The last admission is that of what runs, or of what ended last.
+    """
     run = connection.exec_driver_sql
-    open_jobs = "state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED', 'EXPIRED', 'REJECTED')"
+    over = ", ".join(f"'{state}'" for state in sorted(JOB_TERMINAL))
     queued, held, oldest_ms = run(
         "SELECT count(CASE WHEN state = 'QUEUED' THEN 1 END), count(CASE WHEN state = 'HELD'"
         " THEN 1 END), min(CASE WHEN state = 'QUEUED' AND NOT gated THEN submit_ms END)"
-        f" FROM job WHERE {open_jobs}"
+        f" FROM job WHERE state NOT IN ({over})"
     ).one()
     last_ms = run(
-        "SELECT max(admit_ms) FROM (SELECT admit_ms FROM run ORDER BY job_uid DESC LIMIT 1000) r"
+        "SELECT max(admit_ms) FROM (SELECT max(admit_ms) AS admit_ms FROM run"
+        " WHERE settled_ms IS NULL UNION ALL SELECT max(admit_ms) FROM (SELECT admit_ms FROM run"
+        f" WHERE {RUN_TOOK} ORDER BY end_ms DESC LIMIT {_LAST_RUNS}) AS ended) AS known"
     ).scalar()
     admitted_ms = None if last_ms is None else _age(now_ms, last_ms)
     return QueueFacts(queued, held, _age(now_ms, oldest_ms), admitted_ms)

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from scheduler.bootstrap import Service
 from scheduler.client import AsyncClient
 from scheduler.config import load_settings
 from scheduler.settings import Settings
+from tests.integration.serve.doctor_home import Home
+from tests.postgres import Postgres
 
 
 @dataclass(frozen=True)
@@ -80,3 +82,31 @@ def serve() -> Serve:
             await service.stop(drain=False)
 
     return start
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+    """A database with the sample data, on either kind of store."""
+    if request.param == "sqlite":
+        template: Installed = request.getfixturevalue("template")
+        shutil.copytree(template.settings.store.data_dir, tmp_path / "data")
+        made = Home(tmp_path, "", template.token)
+        made.write()
+        yield made
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    first, token = request.getfixturevalue("filled")
+    name = server.create(first)
+    made = Home(tmp_path, server.url(name), token)
+    made.write()
+    yield made
+    server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def filled(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A database of PostgreSQL with the sample data, to be copied, and an operator's token."""
+    name = postgres.create()
+    made = Home(tmp_path_factory.mktemp("filled"), postgres.url(name))
+    made.write()
+    return name, bootstrap.initialize(load_settings(Path(made.file), {}, {})).token
