@@ -29,7 +29,7 @@ from benchmarks.soak_trend import Trend, settled_part, trend
 from tests.postgres import NoServer
 from tests.postgres import running as postgres
 
-_MINUTES: Final = 10.0
+_MINUTES: Final = 3.0
 _SHARE: Final = 0.5
 _MIB: Final = 1 << 20
 #: What grows by no more than this part of itself an hour, or than so little, is flat.
