@@ -266,6 +266,8 @@ def _connect(settings: LoopSettings, folder: str) -> str:
     """Join the cluster, or start a local Ray; returns the address of the head."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # Else the head keeps the last 100,000 calls for screens that nobody has here.
+    os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
     # By default Ray's workers are nice (15) and starve beside a busy service; ours plan.
     os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
