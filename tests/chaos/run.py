@@ -92,7 +92,7 @@ class Chaos:
             if not self.report.wrong:
                 self._conclude()
         except BaseException as error:
-            self.report.wrong.append(repr(error))
+            self.report.wrong += [repr(error), *self.load.notes.wrong, *self._behind()]
             with contextlib.suppress(Exception):  # what was collected before is better than nothing
                 self._last = self.collect()
             self._keep()
@@ -183,6 +183,13 @@ class Chaos:
             and feed.told[-1].seq == (rows[feed.city] if feed.city else max(rows.values()))
             for feed in self.load.notes.feeds
         )
+
+    def _behind(self) -> list[str]:
+        """Where each watcher stands: one may have been told nothing for long."""
+        return [
+            f"{feed.name} was told up to {feed.told[-1] if feed.told else None}"
+            for feed in self.load.notes.feeds
+        ]
 
     def _verify(self) -> Sequence[str]:
         """The service's own verification of its ledger."""
