@@ -123,7 +123,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg, unu
         return handler
 
     def _passing_on(self, forwarder: Forwarder, address: str, method: str) -> Handler:
-        """Return a handler that reads no request and makes no answer, unless the leader makes none."""
+        """Return a handler that reads no request; it answers only if the leader does not."""
         here = self._here.get(method)
 
         async def pass_on(request: bytes, context: CallContext) -> bytes:
