@@ -7,12 +7,14 @@ How long take-overs take is measured by ``python -m benchmarks replicas``.
 import random
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from corridor.v1 import identity_service_pb2 as identity_pb
 from corridor.v1 import job_service_pb2 as pb
 
+from scheduler.client import Client
 from tests.e2e.replica_site import ReplicaSite, until
 from tests.postgres import Postgres
 
@@ -66,6 +68,14 @@ def test_a_leader_that_was_stopped_wakes_up_late_and_follows(site: ReplicaSite) 
     conclude(site)
 
 
+def get_job(asked: pb.GetJobRequest, client: Client) -> pb.GetJobResponse:
+    return client.jobs.GetJob(asked)
+
+
+def explain_job(asked: pb.ExplainJobRequest, client: Client) -> pb.ExplainJobResponse:
+    return client.jobs.ExplainJob(asked)
+
+
 def test_jobs_are_shown_while_the_leader_is_silent(site: ReplicaSite) -> None:
     begin(site)
     for how in (signal.SIGSTOP, signal.SIGKILL):
@@ -75,10 +85,9 @@ def test_jobs_are_shown_while_the_leader_is_silent(site: ReplicaSite) -> None:
                             [other]).jobs  # fmt: skip
         asked = pb.GetJobRequest(job_id=shown.job_id)
         old.send(how)
-        found = site.call(lambda client, get=asked: client.jobs.GetJob(get), [other]).job
-        assert found.job_id == shown.job_id
+        assert site.call(partial(get_job, asked), [other]).job.job_id == shown.job_id
         explain = pb.ExplainJobRequest(job_id=shown.job_id)
-        assert site.call(lambda client, ask=explain: client.jobs.ExplainJob(ask), [other]).state
+        assert site.call(partial(explain_job, explain), [other]).state
         site.wait_for_another(epoch)
         if how is signal.SIGSTOP:
             old.send(signal.SIGCONT)

@@ -79,7 +79,7 @@ def test_what_would_be_done_is_shown_and_not_done(
     engine = opened(stores.empty())
     plan = migrate.plan(engine)
     assert (plan.found, plan.head, plan.serving) == (None, migrate.head(), "")
-    assert [one.revision for one in plan.steps] == migrate._revisions()
+    assert [one.revision for one in plan.steps] == migrate.revisions()
     assert all(one.words.endswith(".") for one in plan.steps)
     assert migrate.current(engine) is None
     first_release.make(engine)
@@ -98,7 +98,7 @@ def behind(postgres: Postgres, opened: Callable[[str], Engine]) -> Iterator[Engi
     name = postgres.create()
     engine = opened(postgres.url(name))
     with engine.begin() as connection:
-        first_release.to_revision(connection, migrate._revisions()[-2])
+        first_release.to_revision(connection, migrate.revisions()[-2])
     yield engine
     engine.dispose()
     postgres.drop(name)
@@ -110,7 +110,7 @@ def write(engine: Engine, call: Callable[..., object], *given: object) -> object
 
 
 def test_no_schema_changes_under_a_leader(behind: Engine) -> None:
-    before = migrate._revisions()[-2]
+    before = migrate.revisions()[-2]
     write(behind, leader.take_lease, None, Candidate("h", "one", "db:1", 60_000))
     assert migrate.plan(behind).serving == "replica one leads"
     with pytest.raises(migrate.BadSchema, match="replica one leads, and goes on with the schema"):

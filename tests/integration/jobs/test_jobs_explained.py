@@ -24,7 +24,7 @@ async def explain(corridor: Any, job_id: str) -> pb.ExplainJobResponse:
     return answer
 
 
-def code(name: str) -> int:
+def code(name: str) -> job_pb2.ReasonCode.ValueType:
     """The number of a reason."""
     return job_pb2.ReasonCode.Value(f"REASON_CODE_{name}")
 

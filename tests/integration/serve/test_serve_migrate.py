@@ -49,7 +49,7 @@ def test_the_first_release_is_brought_up_to_date(stores: Stores) -> None:
     first_release.make(engine)
     shown = json.loads(run("--database", url, "--dry-run", "--json").output)
     assert (shown["revision_before"], shown["revision"]) == ("0001", migrate.head())
-    assert len(shown["steps"]) == len(migrate._revisions()) - 1
+    assert len(shown["steps"]) == len(migrate.revisions()) - 1
     assert migrate.current(engine) == "0001"
     done = json.loads(run("--database", url, "--json").output)
     assert done == shown | {"dry_run": False}
