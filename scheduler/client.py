@@ -13,6 +13,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -24,7 +25,6 @@ from corridor.v1.job_service_pb2 import WatchJobsRequest, WatchJobsResponse
 from corridor.v1.job_service_pb2_grpc import JobServiceStub
 from corridor.v1.quota_service_pb2_grpc import QuotaServiceStub
 from corridor.v1.subsidy_service_pb2_grpc import SubsidyServiceStub
-from grpc_status import rpc_status
 
 from scheduler.addresses import DEFAULT_PORT as DEFAULT_PORT
 from scheduler.addresses import is_loopback as is_loopback
@@ -33,6 +33,14 @@ from scheduler.addresses import target_of
 from scheduler.domain.traces import TRACEPARENT, parse
 from scheduler.problem import Problem as Problem
 from scheduler.problem import problem_of as problem_of
+from scheduler.resuming import (
+    RESUME_S,
+    SILENT_S,
+    Resuming,
+    answers,
+    answers_async,
+    say_nothing,
+)
 
 if TYPE_CHECKING:  # they exist only in the stubs of mypy-protobuf
     from corridor.v1.center_service_pb2_grpc import CenterServiceAsyncStub
@@ -43,10 +51,6 @@ if TYPE_CHECKING:  # they exist only in the stubs of mypy-protobuf
 
 MESSAGE_MAX_BYTES: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 30.0
-#: How long ``watch`` tries to get a lost stream back, and the pauses between its tries.
-RESUME_S: Final = 600.0
-_PAUSE_MIN_S: Final = 0.2
-_PAUSE_MAX_S: Final = 5.0
 
 #: Safe to repeat without knowing what became of the first try: reads, what carries a request id,
 #: and what asks for a state rather than for a change. What an etag guards is not here: repeated
@@ -233,49 +237,6 @@ def _metadata(token: Token, trace: Trace) -> Callable[[], tuple[tuple[str, str],
     return lambda: fixed
 
 
-def _is_lost(error: Any) -> bool:
-    """Whether a stream ended because the service or the way to it went away."""
-    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) or (
-        error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-        and rpc_status.from_call(error) is None  # a stream that was reset, not an answer
-    )
-
-
-class _Resuming:
-    """Where a watch stands, when it may go on, and for how long it tries."""
-
-    def __init__(self, request: WatchJobsRequest, resume_s: float) -> None:
-        self.request = WatchJobsRequest()
-        self.request.CopyFrom(request)
-        self._resume_s = resume_s
-        self._lost_at_s: float | None = None
-        self._pause_s = _PAUSE_MIN_S
-
-    def seen(self, answer: WatchJobsResponse) -> None:
-        """Note an answer: the next stream goes on after it."""
-        if answer.resume_token:
-            self.request.resume_token = answer.resume_token
-        self._lost_at_s, self._pause_s = None, _PAUSE_MIN_S
-
-    def pause_s(self, error: grpc.RpcError) -> float:
-        """Return how long to wait before the next try; raises ``error`` if there is none.
-
-        Without a token there is nowhere to go on from, and a first try that fails is told at once.
-        """
-        now_s = time.monotonic()
-        if self._lost_at_s is None:
-            self._lost_at_s = now_s
-        over = now_s - self._lost_at_s > self._resume_s
-        if over or not self.request.resume_token or not _is_lost(error):
-            raise error
-        pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, _PAUSE_MAX_S)
-        return pause_s
-
-
-def _say_nothing(error: grpc.RpcError) -> None:
-    """Nobody wants to hear of a lost stream."""
-
-
 class Client:
     """The blocking client; close it, or use it in a ``with`` statement. Threads may share it.
 
@@ -317,20 +278,23 @@ class Client:
         request: WatchJobsRequest,
         *,
         resume_s: float = RESUME_S,
-        on_lost: Callable[[grpc.RpcError], None] = _say_nothing,
+        silent_s: float = SILENT_S,
+        on_lost: Callable[[grpc.RpcError], None] = say_nothing,
     ) -> Generator[WatchJobsResponse]:
         """Yield events and heartbeats; a lost stream is taken up again without a gap.
 
         Tries for ``resume_s`` seconds after a loss, and tells ``on_lost`` of each; then raises the
-        last error. A stream that never began raises at once.
+        last error. A stream that never began raises at once. One that says nothing, not even a
+        heartbeat, for ``silent_s`` is given up as lost, whatever the channel thinks of it.
         """
-        place = _Resuming(request, resume_s)
+        place = Resuming(request, resume_s)
         while True:
             stream: Any = self.jobs.WatchJobs(place.request)
             try:
-                for answer in stream:
-                    place.seen(answer)
-                    yield answer
+                with closing(answers(stream, silent_s)) as said:
+                    for answer in said:
+                        place.seen(answer)
+                        yield answer
                 return
             except grpc.RpcError as error:
                 pause_s = place.pause_s(error)
@@ -386,16 +350,18 @@ class AsyncClient:
         request: WatchJobsRequest,
         *,
         resume_s: float = RESUME_S,
-        on_lost: Callable[[grpc.RpcError], None] = _say_nothing,
+        silent_s: float = SILENT_S,
+        on_lost: Callable[[grpc.RpcError], None] = say_nothing,
     ) -> AsyncGenerator[WatchJobsResponse]:
         """Yield events and heartbeats, as ``Client.watch``."""
-        place = _Resuming(request, resume_s)
+        place = Resuming(request, resume_s)
         while True:
-            stream = self.jobs.WatchJobs(place.request)
+            stream: Any = self.jobs.WatchJobs(place.request)
             try:
-                async for answer in stream:
-                    place.seen(answer)
-                    yield answer
+                async with aclosing(answers_async(stream, silent_s)) as said:
+                    async for answer in said:
+                        place.seen(answer)
+                        yield answer
                 return
             except grpc.RpcError as error:
                 pause_s = place.pause_s(error)
