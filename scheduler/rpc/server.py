@@ -20,7 +20,7 @@ from corridor.v1 import (
     subsidy_service_pb2,
     subsidy_service_pb2_grpc,
 )
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from scheduler.rpc.adapter_servicer import AdapterServicer, Agents
@@ -47,6 +47,10 @@ _OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    # Pings that a cut way held up arrive at once: no reason to end a caller's streams.
+    ("grpc.http2.max_ping_strikes", 8),
+    # A quiet connection is asked as well, however often: its caller may have vanished.
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.so_reuseport", 0),
 )
 
@@ -82,27 +86,23 @@ class ServingServer:
 
     server: grpc.aio.Server
     port: int
-    health: Any  # grpc_health's aio servicer, which has no stubs
+    health: HealthChecks
     calls: CallInterceptor
     guarding: Guarding
     agents_port: int = 0
 
     async def start(self) -> None:
-        """Begin to serve and answer SERVING."""
+        """Begin to serve; health says SERVING."""
         self.guarding.start()
         await self.server.start()
-        for name in ("", *SERVICES):
-            await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def reaches_store(self, reaches: bool) -> None:
         """Say whether the store answers: without it, callers do better at another replica."""
-        kind = health_pb2.HealthCheckResponse
-        for name in ("", *SERVICES):
-            await self.health.set(name, kind.SERVING if reaches else kind.NOT_SERVING)
+        self.health.turn(reaches)
 
     async def drain(self, grace_s: float) -> None:
         """Answer NOT_SERVING, take no new call, end streams, give other calls ``grace_s``."""
-        await self.health.enter_graceful_shutdown()
+        self.health.leave()
         stopping = asyncio.ensure_future(self.server.stop(grace_s))
         await asyncio.sleep(0)  # it takes no new calls from here on
         self.calls.end_streams()
