@@ -53,8 +53,10 @@ _SECONDS_MAX: Final = 253_402_300_799 - 86_400
 _DURATION_MAX_S: Final = 315_576_000_000
 _NANOS: Final = 10**9
 _TIMES: Final = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration"})
-#: What has times that its methods judge themselves: there may be very many of them.
-_OWN_TIMES: Final = frozenset({"corridor.v1.JobSpec", "corridor.v1.CenterUse"})
+#: Whose times are judged by methods themselves: there may be very many, or more that is wrong.
+_OWN_TIMES: Final = frozenset(
+    {"corridor.v1.JobSpec", "corridor.v1.CenterUse", "corridor.v1.JobFilter"}
+)
 _STRING: Final = FieldDescriptor.TYPE_STRING
 _BYTES: Final = FieldDescriptor.TYPE_BYTES
 
