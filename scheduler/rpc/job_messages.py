@@ -232,6 +232,8 @@ def filter_of(message: pb.JobFilter, field: str = "filter") -> JobFilter:
         at: Timestamp = getattr(message, name)
         if message.HasField(name) and not 0 <= at.seconds <= _SECONDS_MAX:
             wrong.append(FieldViolation(f"{field}.{name}", "must be of the years 1970 to 9999"))
+        elif not 0 <= at.nanos < 10**9:
+            wrong.append(FieldViolation(f"{field}.{name}", "must have 0 to 999,999,999 nanos"))
         # Rounded up: submissions are of whole milliseconds.
         whole_ms = at.seconds * 1000 - (-at.nanos // 1_000_000)
         times[name] = whole_ms if message.HasField(name) else None

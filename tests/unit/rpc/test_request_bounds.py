@@ -156,9 +156,13 @@ def test_no_request_reaches_its_method_with_a_text_that_no_database_keeps(method
         )  # fmt: skip
 
 
+#: Methods judge the times of these themselves.
+JUDGED_LATER = ("corridor.v1.JobSpec", "corridor.v1.CenterUse", "corridor.v1.JobFilter")
+
+
 def times(kind: Descriptor, seen: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldDescriptor]]:
     """Path and field of each instant and duration of a request that its method leaves to us."""
-    if kind.full_name in (*seen, "corridor.v1.JobSpec", "corridor.v1.CenterUse"):
+    if kind.full_name in (*seen, *JUDGED_LATER):
         return
     for field in kind.fields:
         below = field.message_type
