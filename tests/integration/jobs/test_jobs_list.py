@@ -161,7 +161,7 @@ async def test_what_cannot_be_meant(corridor: Any, refusal: Any) -> None:
     )
     for nanos in (-1, 10**9):
         found = await refusal(
-            page(corridor, filter=pb.JobFilter(submit_time_from={"nanos": nanos}))
+            page(corridor, filter=pb.JobFilter(submit_time_from=Timestamp(nanos=nanos)))
         )
         assert found.fields == ("filter.submit_time_from",)
     assert len((await page(corridor, page_size=1_000_000)).jobs) == 0
