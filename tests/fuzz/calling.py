@@ -15,6 +15,8 @@ _MESSAGES_MAX: Final = 50
 _EOF: Final[Any] = getattr(grpc.aio, "EOF")  # noqa: B009 - its stubs do not have it
 _MORE_S: Final = 0.05
 _LATE_S: Final = 60.0
+#: A stream is called so often until its refusal is heard.
+_TRIES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Outcome:
         return self.code != "OK"
 
 
+_OWN_WORD: Final = Outcome("INTERNAL", "Internal error from Core")
+
+
 async def call(
     channel: Any,
     name: str,
@@ -38,7 +43,25 @@ async def call(
     metadata: Metadata,
     *requests: bytes,
 ) -> Outcome:
-    """Call a method with requests as bytes; a stream is heard until it ends or says no more."""
+    """Call a method with requests as bytes; a stream is heard until it ends or says no more.
+
+    A stream that is refused while a request is being written is called again: what the library then
+    says is its own word, and the service's is lost.
+    """
+    for _ in range(_TRIES):
+        found = await _call(channel, name, method, metadata, *requests)
+        if not method.client_streaming or found != _OWN_WORD:
+            break
+    return found
+
+
+async def _call(
+    channel: Any,
+    name: str,
+    method: MethodDescriptor,
+    metadata: Metadata,
+    *requests: bytes,
+) -> Outcome:
     answers: list[bytes] = []
     try:
         if not method.client_streaming and not method.server_streaming:
