@@ -213,7 +213,7 @@ class Soak:
                 self.testbed.open_nodes()
             if over.is_set():
                 self._register()
-                self._close_runaways()
+                self._tend()
             if time.monotonic() - began_s > _PATIENCE_S:
                 shown = soak_store.rows(
                     self._path,
@@ -270,9 +270,14 @@ class Soak:
             self.testbed.run("scontrol", "reconfigure")
             self._registered = True
 
-    def _close_runaways(self) -> None:
-        """Close what accounting waits for in vain, once it was told all that it will be told."""
+    def _tend(self) -> None:
+        """Open nodes that were drained since, and close what accounting waits for in vain, once it
+        was told all that it will be told.
+
+        An id that was given again may clash on its node for a while after the last death.
+        """
         if time.monotonic() > self._peace_s + soak_books.PEACE_S:
+            self.testbed.open_nodes()
             before = self.testbed.sacct()
             self.testbed.close_runaways()
             self.told.close(before, self.testbed.sacct())
