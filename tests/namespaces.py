@@ -147,7 +147,13 @@ class Network:
         subprocess.run(["ip", "netns", "exec", self._router, *words], check=True)
 
     def close(self) -> None:
-        """Take all of it away; wires go with the router."""
+        """Take all of it away; wires go with the router.
+
+        A namespace goes only some time after its name, so the end that lies in our own is taken
+        first: the next network of this process has the same name for it.
+        """
+        if Path("/sys/class/net", f"{self._name}h").exists():
+            ip("link", "del", f"{self._name}h")
         for place in [*self._addresses, ""]:
             space = self.space(place) if place else self._router
             if place != self.HOST and Path("/run/netns", space).exists():
