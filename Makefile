@@ -43,10 +43,10 @@ test: $(READY_DEV) ## Run the tests; ARGS goes to pytest
 	@$(PYTEST) -m "not slow and not centers" $(ARGS)
 
 test-slow: $(READY_DEV) ## Run the slow tests
-	@$(PYTEST) -m "slow and not centers" $(ARGS)
+	@$(PYTEST) -m "slow and not centers" --durations=25 $(ARGS)
 
 test-centers: $(READY_ALL) ## Run the tests with a real Slurm and a ModelArts center (root)
-	@$(BIN)/python -m pytest -m centers $(ARGS)
+	@$(BIN)/python -m pytest -m centers --durations=25 $(ARGS)
 
 test-postgres: $(READY_DEV) ## Run the tests of store and control with all worlds on PostgreSQL
 	@CORRIDOR_WORLDS=postgresql $(PYTEST) -m "not slow and not sqlite" \

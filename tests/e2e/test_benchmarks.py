@@ -18,6 +18,7 @@ FIGURES = {
     "plan": 8,
     "move": 6,
     "ledger": 15,
+    "postgres": 36,
     "statement": 6,
     "replay": 3,
     "modelarts": 3,
@@ -26,6 +27,7 @@ FIGURES = {
     "queue": 10,
     "replicas": 17,
     "ray": 12,
+    "watch": 3,
     "soak": 17,
     "traces": 6,
 }
