@@ -5,8 +5,9 @@ Three looks together know of every change, none of them lists the whole site:
 - accounting tells which jobs of our accounts began or ended since the last look (``look_s``): two
   small answers, whatever runs; those are then asked for at the controller, which alone knows exit
   codes, and only for a while;
-- the controller is asked for single jobs, ``polls_per_s`` at most, the longest unseen first: with
-  few runs that is the quicker way, with many it finds what accounting did not tell;
+- the controller is asked for single jobs, ``polls_per_s`` at most and five times as many while
+  there are few runs, the longest unseen first: with few that is the quicker way, with many it finds
+  what accounting did not tell;
 - an inventory of our active jobs in accounting, at the start and every ``inventory_s``, finds jobs
   with our mark that nobody follows.
 """
@@ -38,6 +39,12 @@ _ACTIVE: Final = {"state": "PENDING,RUNNING,SUSPENDED"}
 _OVERLAP_S: Final = 30
 _HURRIED_MAX: Final = 200
 _BURST_S: Final = 5.0
+#: So few runs are looked at so many times as often: who has many short ones waits for their ends.
+_FEW_RUNS: Final = 500
+_FEW_TIMES: Final = 5
+#: A look that told of so many changes is followed by the next in a part of the time.
+_MUCH_NEWS: Final = 30
+_SOON: Final = 0.25
 #: Runs accepted or begun so shortly before a controller was started again may be forgotten.
 _FORGETFUL_S: Final = 120.0
 #: Runs that nobody heard of for so long: the center is away, whatever it still answers.
@@ -82,7 +89,8 @@ class Following:
             self._stepped_s = now_s
             if now_s >= self._look_s and (self._table.active or now_s >= self._inventory_s):
                 await self._ask_accounting(now_s >= self._inventory_s)
-            budget = max(1, round(passed_s * self._settings.polls_per_s))
+            times = _FEW_TIMES if len(self._table.active) < _FEW_RUNS else 1
+            budget = max(1, round(passed_s * self._settings.polls_per_s * times))
             await self._poll(self._table.due(0.0, _HURRIED_MAX))
             await self._poll(self._table.due(self._now_s(), budget))
             self._check_stale()
@@ -110,8 +118,8 @@ class Following:
             if inventory:
                 await self._take_inventory()
                 self._inventory_s = self._now_s() + self._settings.inventory_s
-            else:
-                await self._look()
+            elif await self._look() >= _MUCH_NEWS:
+                self._look_s = self._now_s() + self._settings.look_s * _SOON
             self._lookup.heard()
         except Unavailable as error:
             self._lookup.trouble()
@@ -120,8 +128,8 @@ class Following:
                 raise
             log.warning("accounting of %s: %s", self._settings.center, error)
 
-    async def _look(self) -> None:
-        """Hurry what began or ended since the last look; keep what accounting says of ends."""
+    async def _look(self) -> int:
+        """Hurry what began or ended since the last look, so many; keep what is said of ends."""
         at_s = self._clock.now_s()
         window = {
             "account": ",".join(sorted(self._accounts)),
@@ -133,15 +141,19 @@ class Following:
         self._looked_until_s, self._heard_s = at_s, self._now_s()
         await self._resolver.meet(self._unknown(began))
         await self._resolver.keep_single([job for job, _ in self._ours(began)])
+        news = 0
         for job, _ in self._ours(began):
             entry = self._table.active.get(run_of(job.name))
             if entry is not None and entry.observation.phase is Phase.WAITING:
                 self._table.hurry(entry.run.run_id)
+                news += 1
         for job, raw in self._ours(ended):
             entry = self._table.active.get(run_of(job.name))
             if entry is not None and job.job_id == entry.job_id:
                 self._ends[entry.run.run_id] = (job, raw)
                 self._table.hurry(entry.run.run_id)
+                news += 1
+        return news
 
     async def _take_inventory(self) -> None:
         """Find our active jobs that are not in the table; ask the controller before believing."""

@@ -21,7 +21,7 @@ from adapters.slurm.states import Outcome, outcome
 _RANK: Final = {Phase.WAITING: 1, Phase.RUNNING: 2}
 _RANKS: Final = 4
 #: A run is looked at so often while there are few, in seconds since the last look.
-_WAITING_S: Final = 2.0
+_WAITING_S: Final = 1.0
 _YOUNG_S: Final = 2.0
 _OLD_S: Final = 10.0
 _YOUNG_FOR_S: Final = 120.0
