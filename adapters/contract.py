@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from adapters.errors import plain
+
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -159,6 +161,9 @@ class Accepted:
     native_id: str
     submit_ms: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "native_id", plain(self.native_id))
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -180,6 +185,11 @@ class Observation:
     exit_code: int | None = None
     message: str = ""
     queue_position: int | None = None
+
+    def __post_init__(self) -> None:
+        # What is no text would be refused with all that is told beside it, again and again.
+        object.__setattr__(self, "message", plain(self.message))
+        object.__setattr__(self, "native_id", plain(self.native_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +238,9 @@ class Health:
 
     ok: bool
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", plain(self.detail))
 
 
 class CenterAdapter(Protocol):

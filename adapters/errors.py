@@ -6,11 +6,27 @@ AdapterError
 ├── Rejected           the center will never take this run: permanent, with its reason
 ├── Unauthorized       our credentials are refused: an operator must act
 └── OutcomeUnknown     the call may have taken effect: look it up by name before anything else
+
+What a center says is told on: its text must fit into messages and databases (``plain``).
 """
+
+import re
+from typing import Final
+
+#: NUL, which PostgreSQL keeps in no text, and halves of characters, which UTF-8 has not.
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """Return a text as it can be stored and sent: U+FFFD for what cannot."""
+    return text if text.isprintable() else _NO_TEXT.sub("\ufffd", text)
 
 
 class AdapterError(Exception):
     """Base of all errors an adapter raises."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 class Unavailable(AdapterError):
@@ -30,7 +46,7 @@ class Rejected(AdapterError):
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = plain(reason)
 
 
 class Unauthorized(AdapterError):

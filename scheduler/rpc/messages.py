@@ -3,20 +3,18 @@
 import base64
 import binascii
 import json
-import re
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from adapters.errors import plain
 from scheduler.errors import FieldViolation, InvalidRequest
 
 CallContext = Any  # grpc.aio.ServicerContext; its stubs are generic, its runtime class is not
 
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 1000
-#: NUL, which PostgreSQL keeps in no text, and halves of characters, which UTF-8 has not.
-_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
 T = TypeVar("T")
 
 
@@ -74,7 +72,7 @@ def page_key(token: str, *kinds: type) -> tuple[Any, ...] | None:
 def _can_be_a_key(part: Any) -> bool:
     """Whether a database takes a part of a key: whole numbers of 64 bits, texts of Unicode."""
     if isinstance(part, str):
-        return not _NO_TEXT.search(part)
+        return plain(part) == part
     return not isinstance(part, int) or -(1 << 63) <= part < 1 << 63
 
 
