@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from adapters.agent import words
 from adapters.agent.mirror import Mirror
@@ -335,7 +335,7 @@ def _of(kind: type[_Value], value: words.AnswerValue) -> _Value:
     return value
 
 
-def _arguments(error: AdapterError) -> tuple[object, ...]:
+def _arguments(error: AdapterError) -> tuple[Any, ...]:
     """Return what makes the same error again; one that was raised is not raised twice."""
     more = [getattr(error, name) for name in ("retry_after_s", "reason") if hasattr(error, name)]
     return (str(error), *more)
