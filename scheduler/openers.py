@@ -184,7 +184,12 @@ def clock(settings: Settings, newest_ms: int | None) -> Clock:
     if speed != 1:
         return ScaledClock(now_ms if newest_ms is None else newest_ms + 1, speed)
     if newest_ms is not None and newest_ms > now_ms:
-        log.warning("clock_ahead", by_s=(newest_ms - now_ms) // 1000, hint="scaled time was used")
+        log.warning(
+            "clock_ahead",
+            by_s=(newest_ms - now_ms) // 1000,
+            hint="what is stored is of later than now: clock.speed was above 1, or this machine's"
+            " clock is behind (corridor doctor compares them); time goes on from what is stored",
+        )
         return ScaledClock(newest_ms + 1, 1)
     return WallClock()
 
