@@ -49,6 +49,6 @@ def test_quick_run_gives_every_figure(tmp_path: Path) -> None:
     # What is no matter of speed must hold on any machine.
     exact = {one["what"]: one["value"] for one in figures if one["target"] == 0}
     assert exact == dict.fromkeys(exact, 0)
-    assert len(exact) == 7
+    assert len(exact) == 8
     for what in ("jobs a call", "submit -> run accepted", "first job placed"):
         assert any(what in one["what"] for one in figures)
