@@ -4,11 +4,13 @@ Field names as in the protos, every field there is, null for what is not set; in
 money and counts as whole numbers, words of an enum without their prefix.
 """
 
+import functools
 import json
+import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -17,22 +19,42 @@ from google.rpc.status_pb2 import Status
 
 from scheduler.problem import Problem, problem_of
 
-Descriptor = Any  # of a field: the stubs and the classes at run time do not agree
+Descriptor = Any  # of a message or field: the stubs and the classes at run time do not agree
+Reader = Callable[[Any], Any]
+
+#: Longer lists are for programs.
+_READ_MAX: Final = 1_000
+_compact: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def print_json(value: Any) -> None:
-    """Print a JSON document on stdout."""
+    """Print a JSON document on stdout, laid out for readers; a long list has a line for each item.
+
+    To lay out thousands of items takes many times as long, and nobody reads them so.
+    """
+    if isinstance(value, Mapping) and any(
+        isinstance(part, list) and len(part) > _READ_MAX for part in value.values()
+    ):
+        sys.stdout.write("{" + ",".join(_lines(*part) for part in value.items()) + "\n}\n")
+        return
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _lines(key: str, value: Any) -> str:
+    begin = f"\n  {json.dumps(key)}: "
+    if not isinstance(value, list) or not value:
+        return begin + _compact(value)
+    return begin + "[\n" + ",\n".join(map(_compact, value)) + "\n  ]"
 
 
 def print_json_line(value: Any) -> None:
     """Print a JSON document on one line of stdout: one of a stream."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(_compact(value) + "\n")
 
 
 def to_json(message: Message) -> dict[str, Any]:
     """Return a message as plain data."""
-    return {field.name: _field(message, field) for field in message.DESCRIPTOR.fields}
+    return {name: read(message) for name, read in _readers(message.DESCRIPTOR)}
 
 
 def instant(at: Timestamp) -> str:
@@ -67,26 +89,41 @@ def enum_word(field: Descriptor, number: int) -> str | None:
     return str(value.name).removeprefix(prefix)
 
 
-def _field(message: Message, field: Descriptor) -> Any:
-    value = getattr(message, field.name)
+@functools.cache
+def _readers(kind: Descriptor) -> tuple[tuple[str, Reader], ...]:
+    """Return the fields of a kind of message, each with what reads it; made once for each kind."""
+    return tuple((field.name, _reader(field)) for field in kind.fields)
+
+
+def _reader(field: Descriptor) -> Reader:
+    name, told = field.name, _teller(field)
+    read: Reader = operator.attrgetter(name)
     if field.is_repeated:
-        if isinstance(value, Mapping):
-            return dict(value)
-        return [_value(field, one) for one in value]
-    if field.has_presence and not message.HasField(field.name):
-        return None
-    return _value(field, value)
+        entry = field.message_type
+        if entry is not None and entry.GetOptions().map_entry:
+            return lambda message: dict(read(message))
+        return lambda message: [told(one) for one in read(message)]
+    if field.has_presence:
+        return lambda message: told(read(message)) if message.HasField(name) else None
+    return read if told is _as_it_is else lambda message: told(read(message))
 
 
-def _value(field: Descriptor, value: Any) -> Any:
+def _teller(field: Descriptor) -> Reader:
+    """Return what makes plain data of a value of the field."""
     if field.enum_type is not None:
-        return enum_word(field, value)
-    if isinstance(value, Timestamp):
-        return instant(value)
-    if isinstance(value, Duration):
-        return f"{value.seconds}s"
-    if isinstance(value, Status):
-        return problem_json(problem_of(value))
-    if isinstance(value, Message):
-        return to_json(value)
+        words = {number: enum_word(field, number) for number in field.enum_type.values_by_number}
+        return lambda number: words[number] if number in words else str(number)
+    if field.message_type is None:
+        return _as_it_is
+    return _TELLERS.get(field.message_type.full_name, to_json)
+
+
+def _as_it_is(value: Any) -> Any:
     return value
+
+
+_TELLERS: Final[Mapping[str, Reader]] = {
+    Timestamp.DESCRIPTOR.full_name: instant,
+    Duration.DESCRIPTOR.full_name: lambda value: f"{value.seconds}s",
+    Status.DESCRIPTOR.full_name: lambda value: problem_json(problem_of(value)),
+}

@@ -1,5 +1,8 @@
 """How things look: widths, spans, money, JSON."""
 
+import json
+
+import pytest
 from corridor.v1 import job_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 
 from scheduler.cli.amounts import money
 from scheduler.cli.lines import one_line
-from scheduler.cli.message_json import to_json
+from scheduler.cli.message_json import print_json, to_json
 from scheduler.cli.output import Column, Output, fit
 
 columns_and_widths = st.lists(
@@ -105,3 +108,16 @@ def test_json_has_every_field_and_plain_values() -> None:
 
 def test_an_enum_number_of_a_later_version_is_shown_as_it_is() -> None:
     assert to_json(job_pb2.Job(state=99))["state"] == "99"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("items", [0, 3, 1_000, 1_001])
+def test_a_document_says_the_same_however_long_it_is(
+    items: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = {"jobs": [{"名": "甲\n", "n": n, "more": [n]} for n in range(items)], "more": True}
+    print_json(value)
+    text = capsys.readouterr().out
+    assert json.loads(text) == value
+    of_one_item = text.count("\n") / items if items else 0
+    assert (of_one_item < 2) is (items in (0, 1_001)), "a long list has a line for each item"
+    assert text.endswith("\n}\n")
