@@ -17,6 +17,7 @@ from scheduler import errors
 DOMAIN: Final = "corridor"
 _MESSAGE_MAX: Final = 800
 _FIELD_MAX: Final = 400
+_BYTES_EACH: Final = 2  # of a character on the average; more of them in a text make it shorter
 _VIOLATIONS_MAX_BYTES: Final = 5_000
 
 #: The mapping, most derived class first; the base class answers for what is not listed.
@@ -47,14 +48,23 @@ def code_of(error: errors.CorridorError) -> int:
 def to_status(error: errors.CorridorError) -> status_pb2.Status:
     """Return the ``google.rpc.Status`` of an error, with all its details.
 
-    Of many field violations the first that fit 5,000 bytes are told: details travel in trailers,
-    and a client takes no more than 8 KiB of them.
+    Of many field violations the first that fit 5,000 bytes are told, of long texts their begin, for
+    a caller's own words may be in them: details travel in trailers, and a client takes no more than
+    8 KiB of them.
     """
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    told = {key: _cut(value, _FIELD_MAX) for key, value in error.metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=told)
     details = [_packed(info), *map(_packed, _special(error))]
-    return status_pb2.Status(
-        code=code_of(error), message=error.message[:_MESSAGE_MAX], details=details
-    )
+    return status_pb2.Status(code=code_of(error), message=_message(error), details=details)
+
+
+def _message(error: errors.CorridorError) -> str:
+    return _cut(error.message, _MESSAGE_MAX)
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the begin of a text: ``most`` characters, of those that take much room fewer."""
+    return text[:most].encode(errors="replace")[: most * _BYTES_EACH].decode(errors="ignore")
 
 
 def _special(error: errors.CorridorError) -> list[Message]:
@@ -68,7 +78,9 @@ def _special(error: errors.CorridorError) -> list[Message]:
         case errors.WrongState():
             state = error_details_pb2.PreconditionFailure()
             state.violations.add(
-                type=error.reason, subject=error.subject, description=error.message
+                type=error.reason,
+                subject=_cut(error.subject, _FIELD_MAX),
+                description=_message(error),
             )
             return [state]
         case errors.TemporarilyAway():
@@ -80,7 +92,7 @@ def _quota_failure(
     error: errors.QuotaExceeded | errors.RateLimited,
 ) -> error_details_pb2.QuotaFailure:
     told = error_details_pb2.QuotaFailure()
-    told.violations.add(subject=error.subject, description=error.message)
+    told.violations.add(subject=_cut(error.subject, _FIELD_MAX), description=_message(error))
     return told
 
 
@@ -94,7 +106,8 @@ def _bad_request(error: errors.InvalidRequest) -> error_details_pb2.BadRequest:
     told = error_details_pb2.BadRequest()
     for violation in error.violations:
         told.field_violations.add(
-            field=violation.field[:_FIELD_MAX], description=violation.description[:_FIELD_MAX]
+            field=_cut(violation.field, _FIELD_MAX),
+            description=_cut(violation.description, _FIELD_MAX),
         )
         if told.ByteSize() > _VIOLATIONS_MAX_BYTES and len(told.field_violations) > 1:
             del told.field_violations[-1]

@@ -10,6 +10,7 @@ from scheduler.errors import WrongState
 from scheduler.store import audit_trail, elements, feed, jobs
 from scheduler.store.job_commands import WAITING, Order
 from scheduler.store.job_filter import of_states
+from scheduler.store.write_batch import WriteBatch
 
 #: A job, and the elements of it if it is an array.
 _MEANT: Final = "(uid = :uid OR array_uid = :uid)"
@@ -46,7 +47,9 @@ def grant(connection: Connection, uid: int, emergency: bool, order: Order) -> No
         (one, enterprise, city, state, order.now_ms)
         for one, enterprise, city, state in sorted(tuple(found) for found in changed)
     ]
-    feed.append_alike(connection, kind, rows)
+    batch = WriteBatch()
+    feed.append_alike(batch, kind, rows)
+    batch.write(connection)
     audit_trail.record(
         connection,
         order.actor,

@@ -19,6 +19,7 @@ from scheduler.store import horizon, scoping
 from scheduler.store.database import bulk_insert, bulk_read
 from scheduler.store.job_filter import OPEN
 from scheduler.store.tables import Event, table
+from scheduler.store.write_batch import WriteBatch
 
 _COLUMNS: Final = (
     "kind", "job_uid", "attempt", "enterprise", "city", "state", "at_ms", "detail",
@@ -190,11 +191,12 @@ _ALIKE_COLUMNS: Final = ("job_uid", "enterprise", "city", "state", "at_ms")
 
 
 def append_alike(
-    connection: Connection, kind: EventKind, rows: Sequence[tuple[int, str, str, str, int]]
+    batch: WriteBatch, kind: EventKind, rows: Sequence[tuple[int, str, str, str, int]]
 ) -> None:
-    """Append an event of one kind for each of many jobs, in order: nothing about a run, no detail.
+    """Add an event of one kind for each of many jobs to what is written, in order: nothing about a
+    run, no detail.
 
     Rows are (job uid, enterprise, city, state, instant).
     """
     fixed = {"kind": f"'{kind}'", "attempt": "0", "detail": "''"}
-    bulk_insert(connection, table(Event), _ALIKE_COLUMNS, rows, fixed)
+    batch.insert(table(Event), _ALIKE_COLUMNS, rows, fixed)

@@ -79,11 +79,17 @@ def revision(connection: Connection) -> Revision:
     return Revision(upto, _beyond(connection, upto))
 
 
+def changed_since(had: Revision) -> str:
+    """Return the query for what ``is_current`` asks: numbers that equal ``had.beyond`` if it is."""
+    return _changes(had.upto)
+
+
+def _changes(upto: int) -> str:
+    return f"SELECT seq FROM event WHERE job_uid = 0 AND seq > {upto} ORDER BY seq"
+
+
 def _beyond(connection: Connection, upto: int) -> tuple[int, ...]:
-    rows = prompt_read(
-        connection, f"SELECT seq FROM event WHERE job_uid = 0 AND seq > {upto} ORDER BY seq"
-    )
-    return tuple(seq for (seq,) in rows)
+    return tuple(seq for (seq,) in prompt_read(connection, _changes(upto)))
 
 
 def load(connection: Connection) -> SubmissionBook:

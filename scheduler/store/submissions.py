@@ -20,11 +20,13 @@ from scheduler.domain.ids import job_id, replica_of, tick_of
 from scheduler.domain.principal import Principal, Scope
 from scheduler.domain.traces import FOLLOWED_MAX, TraceContext
 from scheduler.store import audit_trail, elements, feed, submission_book, traces
-from scheduler.store.database import bulk_insert, bulk_read
+from scheduler.store.bulk import bulk_insert, bulk_read, driver_of
+from scheduler.store.engine import translated
 from scheduler.store.job_filter import KEPT
 from scheduler.store.job_tables import JobArray, JobDependency
 from scheduler.store.submission_book import Revision
 from scheduler.store.tables import Job, RequestKey, table
+from scheduler.store.write_batch import WriteBatch
 
 _LISTED_MAX: Final = 5_000
 
@@ -123,7 +125,36 @@ def find(connection: Connection, keys: Iterable[Key]) -> dict[tuple[str, str], E
         " WHERE k.enterprise = asked.enterprise AND k.request_id = asked.request_id",
         tuple(chain.from_iterable(pairs)),
     )
+    return _earlier(rows)
+
+
+def _earlier(rows: Iterable[Any]) -> dict[tuple[str, str], Earlier]:
     return {(row[0], row[1]): Earlier(bytes(row[2]), bytes(row[3])) for row in rows}
+
+
+#: The same for any number of keys, so that it stays prepared (PostgreSQL).
+_FIND: Final = translated(
+    "SELECT k.enterprise, k.request_id, k.payload_sha256, k.answer"
+    " FROM unnest((SELECT ?::text[]), (SELECT ?::text[])) AS asked (enterprise, request_id)"
+    " JOIN request_key k"
+    " ON k.enterprise = asked.enterprise AND k.request_id = asked.request_id"
+)
+
+
+def _look(
+    connection: Connection, submissions: Sequence[Submission]
+) -> tuple[dict[tuple[str, str], Earlier], set[Revision]]:
+    """Return what is stored under the keys, and which books are current: one way there and back."""
+    keys, judged = [one.key for one in submissions], {one.revision for one in submissions}
+    if connection.dialect.name == "sqlite":
+        current = {one for one in judged if submission_book.is_current(connection, one)}
+        return find(connection, keys), current
+    named = [one.enterprise for one in keys], [one.request_id for one in keys]
+    with driver_of(connection, _FIND) as driver, driver.pipeline():
+        found = driver.execute(_FIND, named)
+        asked = [(one, driver.execute(submission_book.changed_since(one))) for one in judged]
+    changed = {one: tuple(seq for (seq,) in rows.fetchall()) for one, rows in asked}
+    return _earlier(found.fetchall()), {one for one in judged if changed[one] == one.beyond}
 
 
 def store(connection: Connection, submissions: Sequence[Submission]) -> list[Outcome]:
@@ -132,9 +163,7 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Out
     Of two with one key the first is stored and the second finds it. One that was judged by
     another book than the present one is not stored.
     """
-    known = find(connection, [one.key for one in submissions])
-    judged = {one.revision for one in submissions}
-    current = {one for one in judged if submission_book.is_current(connection, one)}
+    known, current = _look(connection, submissions)
     outcomes: list[Outcome] = []
     fresh: list[Submission] = []
     for one in submissions:
@@ -178,21 +207,20 @@ _SOME: Final = (
 def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
     jobs = [job for one in fresh for job in one.jobs]
     keys: list[tuple[Any, ...]] = [(*one.key, one.answer, one.now_ms) for one in fresh]
-    bulk_insert(connection, table(RequestKey), _KEY_COLUMNS, keys)
     for one in fresh:
         _audit_emergencies(connection, one)
         if one.trace is not None:
             followed = [(job.uid, job.more and job.more.array) for job in one.jobs[:FOLLOWED_MAX]]
             traces.follow(connection, followed, one.trace)
     plain = [job[:-1] for job in jobs if job.more is None]
-    bulk_insert(connection, table(Job), _PLAIN, plain, _BEGINNING)
+    batch = WriteBatch()
+    batch.insert(table(RequestKey), _KEY_COLUMNS, keys)
+    batch.insert(table(Job), _PLAIN, plain, _BEGINNING)
     if len(plain) == len(jobs):
-        feed.append_alike(
-            connection,
-            EventKind.SUBMITTED,
-            [(job.uid, job.enterprise, job.city, job.state, job.submit_ms) for job in jobs],
-        )
-    else:
+        events = [(job.uid, job.enterprise, job.city, job.state, job.submit_ms) for job in jobs]
+        feed.append_alike(batch, EventKind.SUBMITTED, events)
+    batch.write(connection)
+    if len(plain) < len(jobs):
         _insert_some(connection, jobs)
 
 

@@ -1,3 +1,5 @@
+import urllib.parse
+
 import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -80,3 +82,27 @@ def test_ten_thousand_violations_fit_into_trailers() -> None:
     assert isinstance(bad, error_details_pb2.BadRequest)
     assert bad.field_violations[0].field == "jobs[0].nodes"
     assert len(bad.field_violations) > 50
+
+
+WIDE = "\U0001f600" * 5_000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Forbidden(WIDE, metadata={"center": WIDE, "token_center": "wuhan-sc"}),
+        errors.WrongState(WIDE, subject=WIDE, reason="X"),
+        errors.QuotaExceeded(WIDE, subject=WIDE),
+        errors.InvalidRequest([FieldViolation(WIDE, WIDE)]),
+        errors.NotFound("half a character \ud800"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_caller_wrote_what_is_wrong_fits_into_trailers(
+    error: errors.CorridorError,
+) -> None:
+    status = to_status(error)
+    as_told = urllib.parse.quote(status.message)  # in the trailer of gRPC itself
+    assert len(status.SerializeToString()) + len(as_told) < 16_000
+    assert len(status.SerializeToString()) < 8_000
+    assert status.message
