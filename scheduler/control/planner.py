@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 import structlog
 
 from scheduler.clock import Clock
+from scheduler.control.questions import Questions
 from scheduler.control.settings import LoopSettings
 from scheduler.errors import TemporarilyAway
 from scheduler.placement.core import PlanningCore, Sampled, StaleRevision, WaitingCounts
@@ -136,6 +137,7 @@ class PlannerHost:
         self._raising: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
+        self._questions = Questions()
         #: Of the last plan; None before the first.
         self.promises: tuple[Promised, ...] | None = None
         self.revision = 0
@@ -297,14 +299,18 @@ class PlannerHost:
     async def explain(self, uid: int) -> Explanation | None:
         """Why a job waits; None if the planner does not hold it."""
         try:
-            return await self._answering().explain(uid, self._clock.now_ms())
+            return await self._questions.ask(
+                lambda: self._answering().explain(uid, self._clock.now_ms())
+            )
         except PlannerAway as error:
             raise TemporarilyAway("the planner is away; ask again in a second") from error
 
     async def estimate(self, job: JobQueued) -> Explanation:
         """What would be said of this job if it were queued now."""
         try:
-            return await self._answering().estimate(job, self._clock.now_ms())
+            return await self._questions.ask(
+                lambda: self._answering().estimate(job, self._clock.now_ms())
+            )
         except PlannerAway as error:
             raise TemporarilyAway("the planner is away; ask again in a second") from error
 
