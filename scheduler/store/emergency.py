@@ -48,7 +48,7 @@ def grant(connection: Connection, uid: int, emergency: bool, order: Order) -> No
         for one, enterprise, city, state in sorted(tuple(found) for found in changed)
     ]
     batch = WriteBatch()
-    feed.append_alike(batch, kind, rows)
+    feed.add_alike(batch, kind, rows)
     batch.write(connection)
     audit_trail.record(
         connection,

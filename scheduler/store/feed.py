@@ -44,6 +44,11 @@ def append(connection: Connection, rows: Sequence[EventRow]) -> None:
     bulk_insert(connection, table(Event), _COLUMNS, rows)
 
 
+def add(batch: WriteBatch, rows: Sequence[EventRow]) -> None:
+    """Add events to what is written, in order."""
+    batch.insert(table(Event), _COLUMNS, rows)
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 #: Events after which a job's state never changes again.
@@ -190,7 +195,7 @@ def ended_by(connection: Connection, uids: Collection[int], seq: int) -> set[int
 _ALIKE_COLUMNS: Final = ("job_uid", "enterprise", "city", "state", "at_ms")
 
 
-def append_alike(
+def add_alike(
     batch: WriteBatch, kind: EventKind, rows: Sequence[tuple[int, str, str, str, int]]
 ) -> None:
     """Add an event of one kind for each of many jobs to what is written, in order: nothing about a

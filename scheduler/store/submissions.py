@@ -20,7 +20,7 @@ from scheduler.domain.ids import job_id, replica_of, tick_of
 from scheduler.domain.principal import Principal, Scope
 from scheduler.domain.traces import FOLLOWED_MAX, TraceContext
 from scheduler.store import audit_trail, elements, feed, submission_book, traces
-from scheduler.store.bulk import bulk_insert, bulk_read, driver_of
+from scheduler.store.bulk import bulk_read, driver_of
 from scheduler.store.engine import translated
 from scheduler.store.job_filter import KEPT
 from scheduler.store.job_tables import JobArray, JobDependency
@@ -218,10 +218,15 @@ def _insert(connection: Connection, fresh: Sequence[Submission]) -> None:
     batch.insert(table(Job), _PLAIN, plain, _BEGINNING)
     if len(plain) == len(jobs):
         events = [(job.uid, job.enterprise, job.city, job.state, job.submit_ms) for job in jobs]
-        feed.append_alike(batch, EventKind.SUBMITTED, events)
+        feed.add_alike(batch, EventKind.SUBMITTED, events)
+    else:
+        _add_some(batch, jobs)
     batch.write(connection)
-    if len(plain) < len(jobs):
-        _insert_some(connection, jobs)
+    # Whoever is waited for is a job like any other.
+    waited = {on_uid for job in jobs if job.more is not None for on_uid, _ in job.more.waits_for}
+    if waited:
+        named = elements.find(connection, waited)
+        elements.make_rows(connection, list(named.values()), jobs[0].submit_ms)
 
 
 def _audit_emergencies(connection: Connection, one: Submission) -> None:
@@ -240,8 +245,8 @@ def _audit_emergencies(connection: Connection, one: Submission) -> None:
         )  # fmt: skip
 
 
-def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:
-    """Insert those of the jobs that say more, and the events of all in their order."""
+def _add_some(batch: WriteBatch, jobs: Sequence[NewJob]) -> None:
+    """Add those of the jobs that say more, and the events of all in their order."""
     some = [(job, job.more) for job in jobs if job.more is not None]
     rows = [
         (
@@ -252,9 +257,9 @@ def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:
         for job, more in some
     ]  # fmt: skip
     fixed = {name: value for name, value in _BEGINNING.items() if name != "not_before_ms"}
-    bulk_insert(connection, table(Job), _SOME, rows, fixed)
+    batch.insert(table(Job), _SOME, rows, fixed)
     waits = [(job.uid, *one) for job, more in some for one in more.waits_for]
-    bulk_insert(connection, table(JobDependency), ("job_uid", "on_uid", "condition"), waits)
+    batch.insert(table(JobDependency), ("job_uid", "on_uid", "condition"), waits)
     arrays = [
         (
             job.uid, replica_of(job.uid), tick_of(job.uid), more.array.size,
@@ -263,7 +268,7 @@ def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:
         for job, more in some
         if more.array
     ]  # fmt: skip
-    bulk_insert(connection, table(JobArray), _ARRAY_COLUMNS, arrays, _ARRAY_BEGINNING)
+    batch.insert(table(JobArray), _ARRAY_COLUMNS, arrays, _ARRAY_BEGINNING)
     events = [
         feed.EventRow(
             EventKind.SUBMITTED, job.uid, 0, job.enterprise, job.city, job.state, job.submit_ms,
@@ -271,10 +276,7 @@ def _insert_some(connection: Connection, jobs: Sequence[NewJob]) -> None:
         )
         for job in jobs
     ]  # fmt: skip
-    feed.append(connection, events)
-    # Whoever is waited for is a job like any other.
-    named = elements.find(connection, {on_uid for _, on_uid, _ in waits}) if waits else {}
-    elements.make_rows(connection, list(named.values()), jobs[0].submit_ms)
+    feed.add(batch, events)
 
 
 _ARRAY_COLUMNS: Final = (
