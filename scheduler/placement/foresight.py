@@ -5,7 +5,7 @@ little more than asking for one. It is made anew when it is older than ``keep_ms
 a job.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from scheduler.placement.forecast import JOBS_MAX, Expect, Forecast, connected, forecasts
@@ -13,6 +13,7 @@ from scheduler.placement.model import JobQueued, Option
 from scheduler.placement.pools import Pool, RunEnd
 from scheduler.placement.root import RootPlanner
 from scheduler.placement.shard import ClassKey, Entry
+from scheduler.placement.waiting import WaitingClass
 
 #: Waiting jobs that are looked at for one that is only asked about.
 _ASKED_MAX: Final = 400
@@ -51,21 +52,17 @@ class Foresight:
             found = self._known(flavors[0], entry[2], now_ms) or self._look(
                 connected(self._root, flavors), now_ms, JOBS_MAX
             )
-        pool = self._root.pools[flavors[0]]
-        return Start(
-            self._in(found.likely, pool, key, entry, self.expect),
-            self._in(found.latest, pool, key, entry, by_limits),
-        )
-
-    def _in(
-        self, found: Forecast, pool: Pool, key: ClassKey, entry: Entry, expect: Expect
-    ) -> int | None:
-        start_ms = found.starts.get(entry[2])
-        if start_ms is not None or found.complete:
-            return start_ms
-        # There are too many to look at them all: as long as the pool works on those before.
-        work_ms = self._queued_ms(pool, key, entry, found.made_ms, expect)
-        return max(found.until_ms, found.made_ms + work_ms)
+        forecasts = found.likely, found.latest
+        starts = [one.starts.get(entry[2]) for one in forecasts]
+        left = [at for at in (0, 1) if starts[at] is None and not forecasts[at].complete]
+        if left:
+            # There are too many to look at them all: as long as the pool works on those before.
+            expects = [(self.expect, by_limits)[at] for at in left]
+            pool, made_ms = self._root.pools[flavors[0]], found.likely.made_ms
+            works_ms = self._queued_ms(pool, key, entry, made_ms, expects)
+            for at, work_ms in zip(left, works_ms, strict=True):
+                starts[at] = max(forecasts[at].until_ms, made_ms + work_ms)
+        return Start(*starts)
 
     def forecasts(self, now_ms: int, jobs_max: int) -> Iterator[Forecast]:
         """Yield what is foreseen for all that waits, each flavor once."""
@@ -118,30 +115,41 @@ class Foresight:
         return Pool(pool.flavor, pool.center, pool.book, ends=sorted(ends))
 
     def _queued_ms(
-        self, pool: Pool, key: ClassKey, entry: Entry, now_ms: int, expect: Expect
-    ) -> int:
-        """How long the pool would work on the jobs that were queued before this one.
+        self, pool: Pool, key: ClassKey, entry: Entry, now_ms: int, expects: Sequence[Expect]
+    ) -> list[int]:
+        """How long the pool would work on the jobs that were queued before this one, as expected.
 
         Of its own enterprise the jobs before it are counted; of a class of another one as many of
         its jobs are older as its part of the time since the first of them says.
         """
-        root, (city, enterprise, *_) = self._root, key
-        work = own_work = own_jobs = 0
+        root, (city, enterprise, *_), age = self._root, key, entry[1:3]
+        own_jobs = 0
+        before: list[tuple[WaitingClass, Option, int]] = []  # how many of each, or all if its own
         for spot, waiting in root.lines.asking(pool.flavor):
             first = waiting.window[0]
-            option = Option(pool.flavor, spot.units, 1, spot.wall_ms)
-            each = spot.units * expect(waiting.enterprise, waiting.user, option, 0)
             if waiting.enterprise == enterprise:
-                own_jobs += waiting.count
-                own_work += waiting.count * each
-            elif first[1:3] < entry[1:3]:
+                part = waiting.count
+                own_jobs += part
+            elif first[1:3] < age:
                 span_ms, older_ms = now_ms - first[1], entry[1] - first[1]
                 is_all = older_ms >= span_ms
-                part = waiting.count if is_all else waiting.count * older_ms // span_ms
-                work += max(1, part) * each
-        before = root.shards.before(root.shard_of(city), key, entry)
-        work += before * own_work // max(1, own_jobs)
-        return work // max(1, pool.book.capacity)
+                part = max(1, waiting.count if is_all else waiting.count * older_ms // span_ms)
+            else:
+                continue
+            before.append((waiting, Option(pool.flavor, spot.units, 1, spot.wall_ms), part))
+        own_before = root.shards.before(root.shard_of(city), key, entry)
+        found = []
+        for expect in expects:
+            work = own_work = 0
+            for waiting, option, part in before:
+                each = option.units * expect(waiting.enterprise, waiting.user, option, 0)
+                if waiting.enterprise == enterprise:
+                    own_work += part * each
+                else:
+                    work += part * each
+            work += own_before * own_work // max(1, own_jobs)
+            found.append(work // max(1, pool.book.capacity))
+        return found
 
 
 def by_limits(enterprise: str, user: str, option: Option, age_ms: int) -> int:

@@ -154,8 +154,10 @@ class AgedLine:
 
     def spot(self, waiting: WaitingClass) -> Spot:
         """Where one of its classes stands in it."""
-        asked = self.flavor, self.units
-        return next(spot for spot in waiting.spots if spot[:2] == asked)
+        for spot in waiting.spots:
+            if spot.units == self.units and spot.flavor == self.flavor:
+                return spot
+        raise LookupError("it does not stand here")
 
 
 class WaitingLines:

@@ -11,7 +11,7 @@ ones are counted.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from heapq import heapify, heappop, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -65,15 +65,16 @@ class Standing:
             members = root.census.by_member.get(city) or Counter[str]()
             others = [(city, other, (), "") for other in members if other != enterprise]
             return before + 1 + sum(root.shards.before(shard, one, entry) for one in others)
-        classes: dict[str, list[WaitingClass]] = {enterprise: []}
-        for waiting in root.classes.values():
-            if waiting.city == city and waiting.spots:
-                classes.setdefault(waiting.enterprise, []).append(waiting)
-        mine = classes.pop(enterprise)
+        # Each enterprise's classes in the order of the turns of their first jobs.
+        in_line = root.lines.members.get(city, {})
+        classes = {name: member.classes for name, member in in_line.items()}
+        mine = classes.pop(enterprise, [])
         rise = root.keys.rise(enterprise, key[2][0], self._now_ms)
         asked = _Job(self._turn(key, entry), rise)
-        lines = {name: self._line([(one, one.count) for one in of]) for name, of in classes.items()}
-        lines[enterprise] = chain(self._line(self._before(shard, mine, asked.turn)), [asked])
+        lines = {name: self._line(of) for name, of in classes.items()}
+        before_it = self._before(shard, mine, asked.turn)
+        own = self._line([one for one, _ in before_it], [count for _, count in before_it])
+        lines[enterprise] = chain(own, [asked])
         found = self._tournament(lines, enterprise, asked)
         counts = sum(waiting.count for of in (mine, *classes.values()) for waiting in of)
         return min(found, max(1, counts if key in root.classes else counts + 1))
@@ -85,34 +86,46 @@ class Standing:
 
         In a class jobs have their turns in the order in which they were queued.
         """
-        found: list[tuple[WaitingClass, int]] = []
-        more: list[tuple[WaitingClass, Entry]] = []
-        for waiting in mine:
+        counts: list[int] = []
+        beyond: list[int] = []
+        bounds: list[tuple[ClassKey, Entry]] = []
+        for at, waiting in enumerate(mine):
             bound = (turn[0], turn[1] - waiting.delay_ms, turn[2], 0)
-            known = bisect_left(waiting.window, bound)
-            if known < len(waiting.window) or known == waiting.count:
-                found.append((waiting, known))
-            else:
-                more.append((waiting, bound))
-        if more:
-            bounds = [(waiting.key, bound) for waiting, bound in more]
-            counts = self._root.shards.before_each(shard, bounds)
-            found += [(one, count) for (one, _), count in zip(more, counts, strict=True)]
-        return [(waiting, count) for waiting, count in found if count]
+            counts.append(bisect_left(waiting.window, bound))
+            if counts[at] == len(waiting.window) < waiting.count:
+                beyond.append(at)
+                bounds.append((waiting.key, bound))
+        if beyond:
+            told = self._root.shards.before_each(shard, bounds)
+            for at, count in zip(beyond, told, strict=True):
+                counts[at] = count
+        return [(waiting, count) for waiting, count in zip(mine, counts, strict=True) if count]
 
-    def _line(self, classes: Sequence[tuple[WaitingClass, int]]) -> Iterator[_Job]:
-        """So many jobs of each class, by turn.
+    def _line(
+        self, classes: Sequence[WaitingClass], counts: Sequence[int] | None = None
+    ) -> Iterator[_Job]:
+        """The jobs of classes by turn, so many of each (None: all).
 
-        Those that are not known are taken to have been queued at the pace of those that are.
+        Classes come in the order of the turns of their first jobs, so that one is looked at only
+        when its first job may be the next. Jobs that are not known are taken to have been queued at
+        the pace of those that are.
         """
-        heads = [(one.turn_of(one.window[0]), at, 0) for at, (one, _) in enumerate(classes)]
-        heapify(heads)
-        while heads:
+        heads: list[tuple[Turn, int, int]] = []
+        let_in = 0
+        while True:
+            while let_in < len(classes):
+                first = classes[let_in].turn()
+                if heads and heads[0][0] < first:
+                    break
+                heappush(heads, (first, let_in, 0))
+                let_in += 1
+            if not heads:
+                return
             turn, at, number = heads[0]
-            waiting, count = classes[at]
+            waiting = classes[at]
             yield _Job(turn, self._rise(waiting))
             number += 1
-            if number >= count:
+            if number >= (waiting.count if counts is None else counts[at]):
                 heappop(heads)
                 continue
             if number < len(waiting.window):
