@@ -5,6 +5,8 @@ when a connection opens: how transactions begin, how long one may wait, what typ
 """
 
 import re
+import sqlite3
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -19,6 +21,8 @@ from scheduler.errors import CorridorError
 
 _PREPARED: Final = 512  # statements that a connection of SQLite keeps prepared
 _FOR_EVER_S: Final = 86_400.0
+_LOG_S: Final = 10.0
+_LOG_PAUSE_S: Final = 0.01
 _GIVE: Final = (
     "give sqlite:///FILE or postgresql://USER@HOST/NAME, or leave it empty for SQLite in"
     " store.data_dir"
@@ -102,8 +106,8 @@ def _open_sqlite(url: URL, limits: StoreLimits) -> Engine:
     def _pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun by us, below
         cursor = connection.cursor()
+        _keep_a_log(cursor)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
@@ -120,6 +124,24 @@ def _open_sqlite(url: URL, limits: StoreLimits) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _keep_a_log(cursor: sqlite3.Cursor) -> None:
+    """Have a new database keep a write-ahead log; of several who open it at once one does.
+
+    The others are told at once that it is locked, however long they would wait for locks.
+    """
+    until_s = time.monotonic() + _LOG_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= until_s:
+                raise
+            time.sleep(_LOG_PAUSE_S)
+        else:
+            return
 
 
 def _open_postgresql(url: URL, limits: StoreLimits) -> Engine:

@@ -63,43 +63,6 @@ async def test_many_runs_cost_few_calls_and_no_change_is_late(
     assert calls_per_s <= 5 + 2, "polls, and two small answers of accounting at each look"
 
 
-@pytest.mark.parametrize(("count", "times"), [(100, 5), (600, 1)], ids=["few", "many"])
-async def test_few_runs_are_looked_at_more_often(
-    fake: FakeSlurm, center: SlurmCenter, count: int, times: int
-) -> None:
-    for number in range(count):
-        await center.submit(make_request(number))
-    await active(center)
-    before = fake.calls["slurm/v0.0.38"]
-    for _ in range(2):
-        await fake.pause(2.0)
-        await active(center)
-    polls = fake.calls["slurm/v0.0.38"] - before
-    assert polls == pytest.approx(2 * 2.0 * 5 * times, abs=1)
-
-
-@pytest.mark.parametrize(("ends", "sooner"), [(40, True), (5, False)], ids=["many", "few"])
-async def test_accounting_is_asked_again_sooner_where_it_told_of_much(
-    fake: FakeSlurm, tmp_path: Path, ends: int, sooner: bool
-) -> None:
-    center = make_center(fake, make_settings(tmp_path, polls_per_s=1, look_s=10))
-    for number in range(600):
-        await center.submit(make_request(number))
-    await fake.pause(60.0)
-    await active(center)
-    await fake.pause(10.0)
-    await active(center)
-    for job in fake.jobs[-ends:]:
-        fake.run(job)
-        fake.end(job)
-    await fake.pause(10.0)
-    await active(center)
-    asked = fake.calls["slurmdb/v0.0.38/jobs"]
-    await fake.pause(2.5)
-    await active(center)
-    assert (fake.calls["slurmdb/v0.0.38/jobs"] > asked) is sooner
-
-
 async def test_ends_and_starts_are_heard_of_within_a_look(
     fake: FakeSlurm, center: SlurmCenter
 ) -> None:
