@@ -25,8 +25,8 @@ def plain(text: str) -> str:
 class AdapterError(Exception):
     """Base of all errors an adapter raises."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(plain(message))
+    def __init__(self, message: object = "") -> None:
+        super().__init__(plain(str(message)))
 
 
 class Unavailable(AdapterError):

@@ -18,7 +18,8 @@ def test_every_text_of_a_center_fits_into_messages_and_databases() -> None:
     assert Health(False, HOSTILE).detail == TOLD
     refused = Rejected(HOSTILE, HOSTILE)
     assert (str(refused), refused.reason) == (TOLD, TOLD)
-    assert str(Throttled(HOSTILE, 1.0)) == str(OutcomeUnknown(HOSTILE)) == TOLD
+    assert str(Throttled(HOSTILE, 1.0)) == str(OutcomeUnknown(ValueError(HOSTILE))) == TOLD
+    assert str(OutcomeUnknown()) == ""
     assert to_observation(from_observation(seen)) == seen
 
 
