@@ -137,8 +137,8 @@ async def test_postgresql_takes_no_value_worse(postgres: Postgres) -> None:
 
 
 @pytest.mark.slow
-async def test_many_values_in_every_field(fuzzer: Fuzzer) -> None:
+async def test_every_value_in_every_field(fuzzer: Fuzzer) -> None:
     for name, method in fuzzer.methods.items():
-        for way, value in chosen(method, 24):
+        for way, value in chosen(method, 1_000):
             await fuzzer.put(name, way, value)
     assert fuzzer.found.faults == []
