@@ -9,6 +9,7 @@ from adapters.contract import Observation, Phase, Usage
 from benchmarks.report import Figure
 from benchmarks.site import new_site
 from benchmarks.stored import Waiting, fill, now_ms
+from benchmarks.writers import as_served
 from scheduler.control.settings import LoopSettings
 from scheduler.domain.ids import run_id
 from scheduler.domain.reports import Report, accepted, observed
@@ -33,8 +34,9 @@ def _figures(db: Database, count: int) -> list[Figure]:
     waiting = fill(db, count)
     mover = Mover(db)
     size = LoopSettings().admit_batch
-    for first in range(0, count, size):
-        mover.move(waiting[first : first + size])
+    with as_served():
+        for first in range(0, count, size):
+            mover.move(waiting[first : first + size])
     problems = db.read_sync(lambda c: funds.verify(c).problems)
     if problems:
         raise RuntimeError(f"the ledger does not verify: {problems[0]}")

@@ -7,9 +7,12 @@ import gc
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter, process_time
 from typing import Final, NamedTuple
+
+from scheduler.cli.serve_cmd import collect_seldom
 
 WRITERS: Final = 8
 
@@ -57,14 +60,24 @@ def spent_s(wrote: Sequence[Wrote]) -> float:
     return max(one.ended_s for one in wrote) - min(one.began_s for one in wrote)
 
 
+@contextmanager
+def as_served() -> Iterator[None]:
+    """Collect cycles as seldom as ``corridor serve`` does, and go over nothing made before."""
+    before = gc.get_threshold()
+    collect_seldom()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 def begun(work: Callable[[], int]) -> None:
     """Be a writer: get ready, wait, work and tell of it; ``work`` returns how much it did."""
-    gc.collect()
-    gc.freeze()  # as ``corridor serve`` does
-    gc.set_threshold(10_000, 20, 20)
-    print("ready", flush=True)
-    sys.stdin.read()
-    began_s, began_cpu_s = perf_counter(), process_time()
-    count = work()
-    wrote = Wrote(began_s, perf_counter(), count, process_time() - began_cpu_s)
+    with as_served():
+        print("ready", flush=True)
+        sys.stdin.read()
+        began_s, began_cpu_s = perf_counter(), process_time()
+        count = work()
+        wrote = Wrote(began_s, perf_counter(), count, process_time() - began_cpu_s)
     print(json.dumps(wrote), flush=True)

@@ -1,6 +1,6 @@
 """Entries that are alike but for the run they are of: what of them is the same is written once."""
 
-import json
+from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple
 
 from quota.transfers import Entry
@@ -21,9 +21,10 @@ class Mold(NamedTuple):
     @classmethod
     def of(cls, entry: Entry) -> "Mold":
         """Return the mold of an entry."""
-        front, back = entry[:_FRONT], entry[_BACK:]
-        front_text = ",".join(json.dumps(field, ensure_ascii=False) for field in front)
-        back_text = ",".join(json.dumps(field, ensure_ascii=False) for field in back)
+        front: tuple[Any, ...] = entry[:_FRONT]
+        back: tuple[Any, ...] = entry[_BACK:]
+        front_text = f"{','.join(map(quoted, front[:-1]))},{entry.amount_fen}"
+        back_text = ",".join(map(quoted, back))
         return cls(entry.shard, front, back, front_text, back_text)
 
 

@@ -201,10 +201,15 @@ def listed(sql: str, values: Sequence[Any]) -> Question:
     return "".join((*parts, sql[done:])), (*given, *values[at:])
 
 
-def text_array(values: Iterable[str | int]) -> str:
+def text_array(values: Iterable[str | int | None]) -> str:
     """Return an array as PostgreSQL writes it: the driver takes far longer for a list."""
-    texts = (str(one).replace("\\", r"\\").replace('"', r"\"") for one in values)
-    return "{" + ",".join(f'"{text}"' for text in texts) + "}"
+    return f"{{{','.join(['NULL' if one is None else _quoted(str(one)) for one in values])}}}"
+
+
+def _quoted(text: str) -> str:
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{text}"'
 
 
 _LIST: Final = re.compile(r"IN \(\?(?:, \?)*\)")
@@ -264,7 +269,7 @@ def among(
     if connection.dialect.name == "sqlite":
         return f"{column} IN ({', '.join(map(str, numbers))})", ()
     # As in ``by_arrays``, how many there are is hidden from the planner.
-    return f"{column} = ANY((SELECT ?::bigint[])::bigint[])", (list(numbers),)
+    return f"{column} = ANY((SELECT ?::bigint[])::bigint[])", (text_array(numbers),)
 
 
 def bulk_execute(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -287,13 +292,26 @@ def bulk_update(
     changed = done = 0
     while done < len(rows):
         size = _block(len(rows) - done, block)
-        part = rows[done : done + size]
-        one = f"({', '.join('?' * len(part[0]))})"
-        values = f"(VALUES {', '.join([one] * size)}) AS v"
-        flat = tuple(chain.from_iterable(part))
-        changed += connection.exec_driver_sql(statement.format(values=values), flat).rowcount
+        sql, flat = _with_marks(statement, rows[done : done + size])
+        changed += connection.exec_driver_sql(sql, flat).rowcount
         done += size
     return changed
+
+
+def read_with(
+    connection: Connection, query: str, rows: Sequence[tuple[Any, ...]]
+) -> Sequence[tuple[Any, ...]]:
+    """Return all rows of a query that asks for some rows: ``{values}``, as in ``bulk_update``."""
+    if not rows:
+        return []
+    with_rows = _with_marks if connection.dialect.name == "sqlite" else _with_arrays
+    return bulk_read(connection, *with_rows(query, rows))
+
+
+def _with_marks(statement: str, rows: Sequence[tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+    one = f"({', '.join('?' * len(rows[0]))})"
+    values = f"(VALUES {', '.join([one] * len(rows))}) AS v"
+    return statement.format(values=values), tuple(chain.from_iterable(rows))
 
 
 def _update_by_arrays(
@@ -305,23 +323,33 @@ def _update_by_arrays(
 
 def by_arrays(
     statement: str, rows: Sequence[tuple[Any, ...]]
-) -> Iterator[tuple[str, tuple[list[Any], ...]]]:
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield what ``bulk_update`` runs on PostgreSQL: statements, each with an array a column."""
     for first in range(0, len(rows), _UPDATE_MAX):
-        part = rows[first : first + _UPDATE_MAX]
-        sql, given, names, arrays = statement, [], [], []
-        for number, column in enumerate(zip(*part, strict=True), 1):
-            kind = _kind(column)
-            if kind is None:
-                # Of what type nothing is, the database is to find from where it goes.
-                sql = re.sub(rf"\bv\.column{number}\b", "NULL", sql)
-                continue
-            given.append(list(column))
-            names.append(f"column{number}")
-            # How many there are is hidden from the planner: it would scan a whole table for many.
-            arrays.append(f"(SELECT ?::{kind}[])")
-        values = f"unnest({', '.join(arrays)}) AS v({', '.join(names)})"
-        yield sql.format(values=values), tuple(given)
+        yield _with_arrays(statement, rows[first : first + _UPDATE_MAX])
+
+
+def _with_arrays(statement: str, rows: Iterable[tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+    sql, given, names, arrays = statement, list[Any](), [], []
+    for number, column in enumerate(zip(*rows, strict=True), 1):
+        kind = _kind(column)
+        if kind is None:
+            # Of what type nothing is, the database is to find from where it goes.
+            sql = re.sub(rf"\bv\.column{number}\b", "NULL", sql)
+            continue
+        given.append(_array(kind, column))
+        names.append(f"column{number}")
+        # How many there are is hidden from the planner: it would scan a whole table for many.
+        arrays.append(f"(SELECT ?::{kind}[])")
+    values = f"unnest({', '.join(arrays)}) AS v({', '.join(names)})"
+    return sql.format(values=values), tuple(given)
+
+
+def _array(kind: str, column: Sequence[Any]) -> object:
+    """A column as PostgreSQL writes arrays, in the one way or the other that the driver takes."""
+    if kind == "bigint":
+        return f"{{{','.join(['NULL' if one is None else str(one) for one in column])}}}"
+    return text_array(column) if kind == "text" else list(column)
 
 
 def _kind(column: Sequence[object]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 
 from quota.transfers import GENESIS
-from scheduler.store.bulk import driver_of
+from scheduler.store.bulk import driver_of, text_array
 from scheduler.store.engine import translated
 
 #: Programme, enterprise, natural year.
@@ -49,6 +49,7 @@ ACCOUNTS_LEFT: Final = (
 _ACCOUNTS_LOCKED: Final = (
     f'{ACCOUNTS_LEFT} = ANY(?) ORDER BY a.account_id COLLATE "C" FOR UPDATE OF a'
 )
+_NONE: Final = text_array(())
 SAVEPOINT: Final = "SAVEPOINT before_locks"
 
 
@@ -75,13 +76,12 @@ def lock_and_read(
 
     If ``unlockable``, ``unlock`` gives up what is locked here.
     """
-    names, keys, chains = sorted(set(accounts)), sorted(set(caps)), sorted(set(shards))
-    columns = tuple(list(column) for column in zip(*keys, strict=True)) or ([], [], [])
+    asks = (_ACCOUNTS_LOCKED, _names(accounts)), (_CAPS, _columns(caps)), (SHARDS, _names(shards))
     asked: list[Any] = []
     with driver_of(connection, "locks of money") as driver, driver.pipeline():
         if unlockable:
             driver.execute(SAVEPOINT)
-        for sql, values in ((_ACCOUNTS_LOCKED, (names,)), (_CAPS, columns), (SHARDS, (chains,))):
+        for sql, values in asks:
             asked.append(driver.execute(translated(sql), values))
     left, used, heads = (cursor.fetchall() for cursor in asked)
     return Locked(
@@ -118,13 +118,18 @@ def lock(
     """
     if connection.dialect.name == "sqlite":
         return
-    run = connection.exec_driver_sql
-    if names := sorted(set(accounts)):
-        run(ACCOUNTS, (names,)).close()
-    if keys := sorted(set(caps)):
-        run(_CAPS, tuple(list(column) for column in zip(*keys, strict=True))).close()
-    if names := sorted(set(shards)):
-        run(SHARDS, (names,)).close()
+    asks = (ACCOUNTS, _names(accounts)), (_CAPS, _columns(caps)), (SHARDS, _names(shards))
+    for sql, values in asks:
+        if values[0] != _NONE:
+            connection.exec_driver_sql(sql, values).close()
+
+
+def _names(names: Iterable[str]) -> tuple[str]:
+    return (text_array(sorted(set(names))),)
+
+
+def _columns(caps: Iterable[CapKey]) -> tuple[str, ...]:
+    return tuple(map(text_array, zip(*sorted(set(caps)), strict=True))) or (_NONE,) * 3
 
 
 def lock_heads(connection: Connection, shards: Iterable[str]) -> dict[str, Head]:
@@ -136,6 +141,6 @@ def lock_heads(connection: Connection, shards: Iterable[str]) -> dict[str, Head]
     if connection.dialect.name == "sqlite":
         rows = run(f"{_HEADS} IN ({', '.join('?' * len(names))})", tuple(names))
     else:
-        run(_MISSING_SHARDS, (GENESIS, names))
-        rows = run(SHARDS, (names,))
+        run(_MISSING_SHARDS, (GENESIS, text_array(names)))
+        rows = run(SHARDS, (text_array(names),))
     return {shard: (seq, bytes(head)) for shard, seq, head in rows}

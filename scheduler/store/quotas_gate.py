@@ -6,7 +6,6 @@ changes a quota in between; the conditional updates and CHECKs are the last word
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 from sqlalchemy import Connection
@@ -15,7 +14,8 @@ from quota.instant import Bound, CityLimits, FlavorBook, Limit
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.placement.model import Start
 from scheduler.store import pools, stops
-from scheduler.store.database import bulk_execute, bulk_read
+from scheduler.store.bulk import read_with
+from scheduler.store.database import bulk_execute, bulk_update
 from scheduler.store.pools import Pool
 
 #: Limits that come before that of a lease in the precedence of reasons.
@@ -139,15 +139,13 @@ def _books(
         if flavor in books:
             books[flavor].kept[enterprise] = (guarantee, city)
             books[flavor].capped_used[enterprise] = units
-    marks = ", ".join(["(?, ?)"] * len(used))
-    for enterprise, flavor, cap, units in bulk_read(
+    for enterprise, flavor, cap, units in read_with(
         connection,
         # The join is written in its order: SQLite would scan all quotas for `IN (VALUES ...)`.
-        f"WITH asked (enterprise, flavor) AS (VALUES {marks})"
-        " SELECT q.enterprise, q.flavor, q.cap_units, q.used_units"
-        " FROM asked CROSS JOIN enterprise_quota q WHERE q.enterprise = asked.enterprise"
-        " AND q.flavor = asked.flavor AND q.cap_units IS NOT NULL",
-        tuple(chain.from_iterable(sorted(used))),
+        "SELECT q.enterprise, q.flavor, q.cap_units, q.used_units"
+        " FROM {values} CROSS JOIN enterprise_quota q WHERE q.enterprise = v.column1"
+        " AND q.flavor = v.column2 AND q.cap_units IS NOT NULL",
+        sorted(used),
     ):
         books[flavor].set_cap(enterprise, cap, units)
     for pool in wanted:
@@ -167,20 +165,21 @@ def take_quota(connection: Connection, starts: Iterable[Start], now_ms: int) -> 
         city, enterprise = (start.city, option.flavor), (start.enterprise, option.flavor)
         cities[city] = cities.get(city, 0) + option.units
         enterprises[enterprise] = enterprises.get(enterprise, 0) + option.units
-    changed = bulk_execute(
+    changed = bulk_update(
         connection,
-        "UPDATE city_quota SET used_units = used_units + ? WHERE city = ? AND flavor = ?"
-        " AND (borrow_limit_units IS NULL"
-        " OR used_units + ? <= nominal_units + borrow_limit_units)",
-        [(units, *key, units) for key, units in sorted(cities.items())],
+        "UPDATE city_quota SET used_units = used_units + v.column3 FROM {values}"
+        " WHERE city = v.column1 AND flavor = v.column2 AND (borrow_limit_units IS NULL"
+        " OR used_units + v.column3 <= nominal_units + borrow_limit_units)",
+        [(*key, units) for key, units in sorted(cities.items())],
     )
     if changed != len(cities):
         raise RuntimeError("a city's quota moved within the transaction")
-    changed = bulk_execute(
+    changed = bulk_update(
         connection,
         "INSERT INTO enterprise_quota"
         " (enterprise, flavor, guarantee_units, used_units, version, updated_ms)"
-        " VALUES (?, ?, 0, ?, 0, ?) ON CONFLICT (enterprise, flavor)"
+        " SELECT v.column1, v.column2, 0, v.column3, 0, v.column4 FROM {values} WHERE true"
+        " ON CONFLICT (enterprise, flavor)"
         " DO UPDATE SET used_units = enterprise_quota.used_units + excluded.used_units"
         " WHERE enterprise_quota.cap_units IS NULL"
         " OR enterprise_quota.used_units + excluded.used_units <= enterprise_quota.cap_units",

@@ -196,10 +196,11 @@ def _write_jobs(
 
 
 def _write_quota(connection: Connection, changes: Changes) -> None:
-    bulk_execute(
+    bulk_update(
         connection,
-        "UPDATE city_quota SET used_units = used_units - ? WHERE city = ? AND flavor = ?",
-        [(units, *key) for key, units in sorted(changes.cities.items())],
+        "UPDATE city_quota SET used_units = used_units - v.column3 FROM {values}"
+        " WHERE city = v.column1 AND flavor = v.column2",
+        [(*key, units) for key, units in sorted(changes.cities.items())],
     )
     bulk_update(
         connection,
@@ -207,10 +208,11 @@ def _write_quota(connection: Connection, changes: Changes) -> None:
         " WHERE enterprise = v.column1 AND flavor = v.column2",
         [(*key, units) for key, units in sorted(changes.enterprises.items())],
     )
-    bulk_execute(
+    bulk_update(
         connection,
         "INSERT INTO enterprise_usage (enterprise, flavor, day, unit_seconds)"
-        " VALUES (?, ?, ?, ?) ON CONFLICT (enterprise, flavor, day)"
+        " SELECT v.column1, v.column2, v.column3, v.column4 FROM {values} WHERE true"
+        " ON CONFLICT (enterprise, flavor, day)"
         " DO UPDATE SET unit_seconds = enterprise_usage.unit_seconds + excluded.unit_seconds",
         [(*key, seconds) for key, seconds in sorted(changes.used.items())],
     )
