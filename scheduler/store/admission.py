@@ -27,9 +27,9 @@ from scheduler.store import (
     paying,
     quotas_gate,
     starting,
+    write_batch,
 )
 from scheduler.store.budget_holds import Budgets
-from scheduler.store.database import bulk_insert, bulk_update
 from scheduler.store.elements import Element
 from scheduler.store.holds import Held
 from scheduler.store.paying import Wanted
@@ -263,36 +263,35 @@ def _write(
 ) -> None:
     """Write transitions, runs, quota and events of what passed; elements get their rows first."""
     elements.make_rows(connection, [one.element for one, _ in going if one.element], now_ms)
-    changed = bulk_update(
-        connection,
-        "UPDATE job SET state = 'ADMITTED', version = version + 1, attempt = v.column2,"
-        " start_ms = NULL, failure_class = NULL, message = '' FROM {values}"
-        " WHERE uid = v.column1 AND state = 'QUEUED' AND attempt = v.column2 - 1",
-        [one.key for one, _ in going],
-    )
-    if changed != len(going):
-        raise RuntimeError(f"{len(going) - changed} jobs moved within the transaction")
-    rows = [
-        (
-            one.start.uid, one.attempt, one.start.city, one.start.enterprise, one.center,
-            one.start.option.flavor, one.option_index, one.start.option.units,
-            one.start.option.nodes, one.start.option.wall_ms // 1000, epoch, now_ms,
+    with write_batch.going(connection) as batch:
+        batch.update(
+            "UPDATE job SET state = 'ADMITTED', version = version + 1, attempt = v.column2,"
+            " start_ms = NULL, failure_class = NULL, message = '' FROM {values}"
+            " WHERE uid = v.column1 AND state = 'QUEUED' AND attempt = v.column2 - 1",
+            [one.key for one, _ in going],
+            "jobs moved within the transaction",
         )
-        for one, _ in going
-    ]  # fmt: skip
-    bulk_insert(connection, table(Run), _RUN_COLUMNS, rows, _RUN_BEGINS)
-    quotas_gate.take_quota(connection, [one.start for one, _ in going], now_ms)
-    feed.append(
-        connection,
-        [
-            feed.EventRow(
-                EventKind.ADMITTED, one.start.uid, one.attempt, one.start.enterprise,
-                one.start.city, JobState.ADMITTED, now_ms,
-                _detail(one, money, budgets.is_background(one.key)),
+        rows = [
+            (
+                one.start.uid, one.attempt, one.start.city, one.start.enterprise, one.center,
+                one.start.option.flavor, one.option_index, one.start.option.units,
+                one.start.option.nodes, one.start.option.wall_ms // 1000, epoch, now_ms,
             )
-            for one, money in going
-        ],
-    )  # fmt: skip
+            for one, _ in going
+        ]  # fmt: skip
+        batch.insert(table(Run), _RUN_COLUMNS, rows, _RUN_BEGINS)
+        quotas_gate.take_quota(batch, [one.start for one, _ in going], now_ms)
+        feed.add(
+            batch,
+            [
+                feed.EventRow(
+                    EventKind.ADMITTED, one.start.uid, one.attempt, one.start.enterprise,
+                    one.start.city, JobState.ADMITTED, now_ms,
+                    _detail(one, money, budgets.is_background(one.key)),
+                )
+                for one, money in going
+            ],
+        )  # fmt: skip
 
 
 def _detail(one: _Candidate, money: Held, background: bool) -> str:

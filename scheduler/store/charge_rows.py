@@ -14,10 +14,10 @@ from adapters.contract import Usage
 from quota.charges import Line, Part
 from quota.slices import Cut
 from quota.transfers import Entry
-from scheduler.store import accounts, funds_reduction, money_locks
-from scheduler.store.database import bulk_execute, bulk_insert, bulk_update
+from scheduler.store import accounts, funds_reduction, money_locks, transfers, write_batch
+from scheduler.store.database import bulk_execute
 from scheduler.store.tables import RatedLine, SubsidyLine, UsageRecord, table
-from scheduler.store.transfers import append_transfers
+from scheduler.store.write_batch import WriteBatch
 
 _USAGE_COLUMNS: Final = (
     "job_uid", "attempt", "center", "native_id", "submit_ms", "segment", "revision", "start_ms",
@@ -139,17 +139,16 @@ class ChargeRows:
         sums[0] += pending_fen
         sums[1] += posted_fen
 
-    def write_lines(self, connection: Connection) -> None:
-        """Write what is of the runs alone, and of no balance: before others' rows are locked."""
-        bulk_insert(connection, table(UsageRecord), _USAGE_COLUMNS, self._usage)
-        bulk_insert(connection, table(RatedLine), _RATED_COLUMNS, self._rated)
-        bulk_insert(connection, table(SubsidyLine), _SUBSIDY_COLUMNS, self._given)
+    def add_lines(self, batch: WriteBatch) -> None:
+        """Add to a batch what is of the runs alone, and of no balance, so that it needs no lock."""
+        batch.insert(table(UsageRecord), _USAGE_COLUMNS, self._usage)
+        batch.insert(table(RatedLine), _RATED_COLUMNS, self._rated)
+        batch.insert(table(SubsidyLine), _SUBSIDY_COLUMNS, self._given)
         self._usage, self._rated, self._given = [], [], []
 
     def write(self, connection: Connection) -> None:
         """Write it all; raises RuntimeError if an account or counter cannot take its move."""
-        self.write_lines(connection)
-        accounts.move(connection, self.moves)
+        money_locks.lock(connection, self.moves.sums)
         # Use beyond the hold may be of a year for which nothing was held.
         bulk_execute(
             connection,
@@ -157,16 +156,18 @@ class ChargeRows:
             " VALUES (?, ?, ?, 0, 0) ON CONFLICT (programme, enterprise, year) DO NOTHING",
             sorted(cap for cap, (held, posted) in self.caps.items() if posted > 0 <= held),
         )
-        changed = bulk_update(
-            connection,
-            "UPDATE cap_counter SET pending_fen = pending_fen + v.column4,"
-            " posted_fen = posted_fen + v.column5 FROM {values}"
-            " WHERE programme = v.column1 AND enterprise = v.column2 AND year = v.column3",
-            [(*cap, *sums) for cap, sums in sorted(self.caps.items())],
-        )
-        if changed != len(self.caps):
-            raise RuntimeError("a yearly counter of what was held is missing")
-        append_transfers(connection, self.entries)
+        heads = money_locks.lock_heads(connection, {entry.shard for entry in self.entries})
+        with write_batch.going(connection) as batch:
+            self.add_lines(batch)
+            accounts.add(batch, self.moves)
+            batch.update(
+                "UPDATE cap_counter SET pending_fen = pending_fen + v.column4,"
+                " posted_fen = posted_fen + v.column5 FROM {values}"
+                " WHERE programme = v.column1 AND enterprise = v.column2 AND year = v.column3",
+                [(*cap, *sums) for cap, sums in sorted(self.caps.items())],
+                "a yearly counter of what was held is missing",
+            )
+            transfers.add(batch, self.entries, heads)
         if self.freed:
             funds_reduction.eat(connection, self.freed, self.now_ms)
 

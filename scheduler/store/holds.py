@@ -26,6 +26,7 @@ from scheduler.store import (
     money_locks,
     paying,
     transfers,
+    write_batch,
 )
 from scheduler.store.database import bulk_read
 from scheduler.store.holding import Holding, note
@@ -239,7 +240,11 @@ def _hold_beside(
         if now_given == givers and _is_there(holding, locked):
             missing = shards - locked.heads.keys()
             heads = money_locks.lock_heads(connection, missing)
-            batch = WriteBatch() if many else _add_holds(holding)
+            if many:
+                with write_batch.going(connection) as batch:
+                    _add_money(batch, holding, locked.heads | heads)
+                return result
+            batch = _add_holds(holding)
             _add_money(batch, holding, locked.heads | heads)
             batch.write(connection)
             return result

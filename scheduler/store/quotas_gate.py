@@ -15,8 +15,9 @@ from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.placement.model import Start
 from scheduler.store import pools, stops
 from scheduler.store.bulk import read_with
-from scheduler.store.database import bulk_execute, bulk_update
+from scheduler.store.database import bulk_execute
 from scheduler.store.pools import Pool
+from scheduler.store.write_batch import WriteBatch
 
 #: Limits that come before that of a lease in the precedence of reasons.
 _BEFORE_LEASE: Final = frozenset({Limit.EXCEEDS_MAX, Limit.CAP_ENTERPRISE, Limit.BORROW_LIMIT})
@@ -153,10 +154,10 @@ def _books(
     return books
 
 
-def take_quota(connection: Connection, starts: Iterable[Start], now_ms: int) -> None:
-    """Add the units of admitted starts to what their cities and enterprises hold.
+def take_quota(batch: WriteBatch, starts: Iterable[Start], now_ms: int) -> None:
+    """Add to a batch of writes the units that cities and enterprises hold by admitted starts.
 
-    Raises ``RuntimeError`` if a limit does not allow it: the gate judged by other figures.
+    It fails if a limit does not allow it: the gate judged by other figures.
     """
     cities: dict[tuple[str, str], int] = {}
     enterprises: dict[tuple[str, str], int] = {}
@@ -165,17 +166,14 @@ def take_quota(connection: Connection, starts: Iterable[Start], now_ms: int) -> 
         city, enterprise = (start.city, option.flavor), (start.enterprise, option.flavor)
         cities[city] = cities.get(city, 0) + option.units
         enterprises[enterprise] = enterprises.get(enterprise, 0) + option.units
-    changed = bulk_update(
-        connection,
+    batch.update(
         "UPDATE city_quota SET used_units = used_units + v.column3 FROM {values}"
         " WHERE city = v.column1 AND flavor = v.column2 AND (borrow_limit_units IS NULL"
         " OR used_units + v.column3 <= nominal_units + borrow_limit_units)",
         [(*key, units) for key, units in sorted(cities.items())],
+        "a city's quota moved within the transaction",
     )
-    if changed != len(cities):
-        raise RuntimeError("a city's quota moved within the transaction")
-    changed = bulk_update(
-        connection,
+    batch.update(
         "INSERT INTO enterprise_quota"
         " (enterprise, flavor, guarantee_units, used_units, version, updated_ms)"
         " SELECT v.column1, v.column2, 0, v.column3, 0, v.column4 FROM {values} WHERE true"
@@ -184,6 +182,5 @@ def take_quota(connection: Connection, starts: Iterable[Start], now_ms: int) -> 
         " WHERE enterprise_quota.cap_units IS NULL"
         " OR enterprise_quota.used_units + excluded.used_units <= enterprise_quota.cap_units",
         [(*key, units, now_ms) for key, units in sorted(enterprises.items())],
+        "an enterprise's quota moved within the transaction",
     )
-    if changed != len(enterprises):
-        raise RuntimeError("an enterprise's quota moved within the transaction")

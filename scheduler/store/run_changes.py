@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 
 from scheduler.domain.events import EventKind
 from scheduler.domain.states import JOB_TERMINAL, NOT_BILLED
-from scheduler.store import feed, settlements
-from scheduler.store.database import bulk_execute, bulk_update
+from scheduler.store import feed, settlements, write_batch
 from scheduler.store.run_state import RunKey, RunNow
 from scheduler.store.settlements import Ended, Moved, Settled
+from scheduler.store.write_batch import WriteBatch
 
 DAY_MS: Final = 86_400_000
 _NOTHING: Final = Settled(0, 0, 0)
@@ -86,10 +86,11 @@ def write(connection: Connection, changes: Changes, runs: Mapping[RunKey, RunNow
     """Write what changed of ``runs``, which are all runs of the jobs concerned."""
     touched = [run for run in runs.values() if run.changed or run.settle_usage is not None]
     settled = _settle(connection, changes, touched)
-    _write_runs(connection, touched)
-    _write_jobs(connection, runs, touched, settled)
-    _write_quota(connection, changes)
-    feed.append(connection, changes.events)
+    with write_batch.going(connection) as batch:
+        _add_runs(batch, touched)
+        _add_jobs(batch, runs, touched, settled)
+        _add_quota(batch, changes)
+        feed.add(batch, changes.events)
 
 
 def _settle(
@@ -126,7 +127,7 @@ def _settle(
     return found.settled
 
 
-def _write_runs(connection: Connection, touched: Sequence[RunNow]) -> None:
+def _add_runs(batch: WriteBatch, touched: Sequence[RunNow]) -> None:
     rows = [
         (
             run.uid, run.attempt, run.was[0], run.state, run.sequence, run.native_id,
@@ -135,8 +136,7 @@ def _write_runs(connection: Connection, touched: Sequence[RunNow]) -> None:
         )
         for run in touched
     ]  # fmt: skip
-    changed = bulk_update(
-        connection,
+    batch.update(
         "UPDATE run SET state = v.column4, sequence = v.column5, native_id = v.column6,"
         " accept_ms = v.column7, start_ms = v.column8, end_ms = v.column9,"
         " failure_class = v.column10, exit_code = v.column11, message = v.column12,"
@@ -145,13 +145,12 @@ def _write_runs(connection: Connection, touched: Sequence[RunNow]) -> None:
         " FROM {values} WHERE run.job_uid = v.column1"
         " AND run.attempt = v.column2 AND run.state = v.column3",
         rows,
+        Moved("runs moved beside the leader"),
     )
-    if changed != len(rows):
-        raise Moved(f"{len(rows) - changed} runs moved beside the leader")
 
 
-def _write_jobs(
-    connection: Connection,
+def _add_jobs(
+    batch: WriteBatch,
     runs: Mapping[RunKey, RunNow],
     touched: Sequence[RunNow],
     settled: Mapping[RunKey, Settled],
@@ -172,8 +171,7 @@ def _write_jobs(
                     run.deadline_ms, run.met_deadline_ms,
                 )
             )  # fmt: skip
-    changed = bulk_update(
-        connection,
+    batch.update(
         "UPDATE job SET state = v.column3, version = version + 1, start_ms = v.column4,"
         " end_ms = v.column5, failure_class = v.column6, message = v.column7,"
         " not_before_ms = v.column8, gross_fen = gross_fen + v.column9,"
@@ -183,33 +181,28 @@ def _write_jobs(
         " deadline_ms = v.column18, met_deadline_ms = v.column19 FROM {values}"
         " WHERE job.uid = v.column1 AND job.state = v.column2",
         moved,
+        Moved("jobs moved beside the leader"),
     )
-    if changed != len(moved):
-        raise Moved(f"{len(moved) - changed} jobs moved beside the leader")
-    bulk_execute(
-        connection,
-        "UPDATE job SET version = version + 1, gross_fen = gross_fen + ?,"
-        " subsidy_fen = subsidy_fen + ?, self_pay_fen = self_pay_fen + ?, settled = ?"
-        " WHERE uid = ?",
-        [(*row[1:], row[0]) for row in late],
+    batch.update(
+        "UPDATE job SET version = version + 1, gross_fen = gross_fen + v.column2,"
+        " subsidy_fen = subsidy_fen + v.column3, self_pay_fen = self_pay_fen + v.column4,"
+        " settled = v.column5 FROM {values} WHERE uid = v.column1",
+        late,
     )
 
 
-def _write_quota(connection: Connection, changes: Changes) -> None:
-    bulk_update(
-        connection,
+def _add_quota(batch: WriteBatch, changes: Changes) -> None:
+    batch.update(
         "UPDATE city_quota SET used_units = used_units - v.column3 FROM {values}"
         " WHERE city = v.column1 AND flavor = v.column2",
         [(*key, units) for key, units in sorted(changes.cities.items())],
     )
-    bulk_update(
-        connection,
+    batch.update(
         "UPDATE enterprise_quota SET used_units = used_units - v.column3 FROM {values}"
         " WHERE enterprise = v.column1 AND flavor = v.column2",
         [(*key, units) for key, units in sorted(changes.enterprises.items())],
     )
-    bulk_update(
-        connection,
+    batch.update(
         "INSERT INTO enterprise_usage (enterprise, flavor, day, unit_seconds)"
         " SELECT v.column1, v.column2, v.column3, v.column4 FROM {values} WHERE true"
         " ON CONFLICT (enterprise, flavor, day)"

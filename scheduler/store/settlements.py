@@ -5,9 +5,10 @@ the end of the runs. What the center metered beyond the hold is paid by the fund
 far as they have anything left, and else becomes the enterprise's debt; a fund never owes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -27,13 +28,24 @@ from quota.transfers import (
     wallet_account,
     wallet_shard,
 )
-from scheduler.store import budget_holds, charge_rows, frozen, held_legs, overruns, pricing
+from scheduler.store import (
+    budget_holds,
+    charge_rows,
+    frozen,
+    held_legs,
+    overruns,
+    pricing,
+    write_batch,
+)
 from scheduler.store.charge_rows import ChargeRows, Run
-from scheduler.store.database import among, bulk_read, bulk_update
+from scheduler.store.database import among, bulk_read
 from scheduler.store.held_legs import HeldLeg
 from scheduler.store.usage_records import digest
+from scheduler.store.write_batch import WriteBatch
 
 RunKey = tuple[int, int]
+#: Runs whose rows are on their way while the next ones' are made.
+_PART: Final = 100
 
 
 class Moved(RuntimeError):
@@ -116,23 +128,28 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
     """
     if not ended:
         return Settlements({}, ())
-    endings = _endings(connection, ended)
+    making = _endings(connection, ended)
     work = _Settling(ChargeRows(now_ms))
+    endings: list[_Ending] = []
     over = []
-    for one in endings:
-        if one.bill.receivable_fen:
-            over.append(one)
-        else:
-            _note(work, one)
-    _resolve(connection, work)
-    work.rows.write_lines(connection)
+    with write_batch.going(connection) as batch:
+        while some := list(islice(making, _PART)):
+            endings += some
+            for one in some:
+                if one.bill.receivable_fen:
+                    over.append(one)
+                else:
+                    _note(work, one)
+            _resolve(batch, work)
+            work.rows.add_lines(batch)
     counted = {(one.uid, one.attempt): one.usage if one.billed else () for one in ended}
     freed = budget_holds.settle(connection, counted, now_ms)  # budgets are locked before money
     _lock(connection, work, over)
     if over:
         over.sort(key=lambda one: (one.one.uid, one.one.attempt))  # whoever reported first
         _charge_beyond(connection, work, over)
-        _resolve(connection, work)
+        with write_batch.going(connection) as batch:
+            _resolve(batch, work)
     work.rows.write(connection)
     settled = {(one.one.uid, one.one.attempt): _settled(one.bill) for one in endings}
     return Settlements(settled, freed | _freed_cities(connection, work))
@@ -143,12 +160,19 @@ def _settled(bill: Bill) -> Settled:
     return Settled(charge.gross_fen, charge.subsidy_fen, charge.self_pay_fen)
 
 
-def _endings(connection: Connection, ended: Sequence[Ended]) -> list[_Ending]:
-    """Read what was held for runs, and make out their bills from that alone."""
+def _endings(connection: Connection, ended: Sequence[Ended]) -> Iterator[_Ending]:
+    """Read what was held for runs; their bills are made out from that alone, one by one."""
     uids = [one.uid for one in ended]
     held, revs = _held(connection, uids)
-    legs = held_legs.read(connection, uids)
-    endings = []
+    return _make(ended, held, revs, held_legs.read(connection, uids))
+
+
+def _make(
+    ended: Sequence[Ended],
+    held: Mapping[RunKey, _Terms],
+    revs: Mapping[RunKey, Sequence[int]],
+    legs: Mapping[RunKey, list[HeldLeg]],
+) -> Iterator[_Ending]:
     for one in ended:
         key = (one.uid, one.attempt)
         if key not in held:
@@ -159,8 +183,7 @@ def _endings(connection: Connection, ended: Sequence[Ended]) -> list[_Ending]:
         used = cut(spans, Cuts(terms.prices, bounds_of(plain)))
         billed = one.billed and one.usage
         bill = settle_legs(plain, terms.admitted, used) if billed else void(plain)
-        endings.append(_Ending(one, terms, revs[key], mine, used, bill))
-    return endings
+        yield _Ending(one, terms, revs[key], mine, used, bill)
 
 
 def _held(
@@ -322,19 +345,16 @@ def _freed_cities(connection: Connection, work: _Settling) -> set[str]:
     return cities
 
 
-def _resolve(connection: Connection, work: _Settling) -> None:
+def _resolve(batch: WriteBatch, work: _Settling) -> None:
     """Write what became of the holds that were noted since the last time."""
-    changed = bulk_update(
-        connection,
+    batch.update(
         "UPDATE hold SET state = v.column4, posted_fen = v.column5, resolved_ms = v.column6"
         " FROM {values} WHERE job_uid = v.column1 AND attempt = v.column2 AND rev = v.column3"
         " AND state = 'HELD'",
         work.holds,
+        "a hold was resolved beside this transaction",
     )
-    if changed != len(work.holds):
-        raise RuntimeError("a hold was resolved beside this transaction")
-    bulk_update(
-        connection,
+    batch.update(
         "UPDATE hold_leg SET posted_fen = v.column5 FROM {values} WHERE job_uid = v.column1"
         " AND attempt = v.column2 AND rev = v.column3 AND leg = v.column4",
         work.legs,
