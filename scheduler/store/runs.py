@@ -1,8 +1,8 @@
 """Runs on their way to a center: what is still to be sent, what is to be followed."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,8 +11,8 @@ from scheduler.domain.events import EventKind
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.states import JobState, RunState
 from scheduler.domain.traces import TraceContext
-from scheduler.store import array_commands, feed, leader
-from scheduler.store.database import bulk_read, bulk_update
+from scheduler.store import array_commands, feed, leader, write_batch
+from scheduler.store.database import among, bulk_read, bulk_update
 from scheduler.store.ingest import end_unsent
 from scheduler.store.run_changes import Ingested
 from scheduler.store.run_state import RunKey, load_runs
@@ -91,47 +91,45 @@ def mark_submitting(
     going = [run for run in waiting if not run.unwanted]
     ended = end_unsent(connection, epoch, unsent, now_ms) if unsent else Ingested()
     ended.done += [key for key in keys if key not in runs or runs[key].over]
-    changed = bulk_update(
-        connection,
-        "UPDATE run SET state = 'SUBMITTING', message = '', submitting_ms = v.column4,"
-        " epoch = v.column5 FROM {values} WHERE job_uid = v.column1 AND attempt = v.column2"
-        " AND state = v.column3",
-        [(*run.key, run.state, now_ms, epoch) for run in going],
-    )
-    if changed != len(going):
-        raise RuntimeError(f"{len(going) - changed} runs moved beside the leader")
-    feed.append(
-        connection,
-        [
-            feed.EventRow(
-                EventKind.RUN_SUBMITTED, run.uid, run.attempt, run.enterprise, run.city,
-                JobState.ADMITTED, now_ms,
-            )
-            for run in going
-            if run.state is RunState.PENDING
-        ],
-    )  # fmt: skip
-    fresh = {run.key for run in going if run.state is RunState.PENDING}
-    return [
-        replace(one, fresh=(one.uid, one.attempt) in fresh)
-        for one in _to_send(connection, [run.key for run in going])
-    ], ended
+    fresh = {run.key: run.state is RunState.PENDING for run in going}
+    with write_batch.going(connection) as batch:
+        batch.update(
+            "UPDATE run SET state = 'SUBMITTING', message = '', submitting_ms = v.column4,"
+            " epoch = v.column5 FROM {values} WHERE job_uid = v.column1 AND attempt = v.column2"
+            " AND state = v.column3",
+            [(*run.key, run.state, now_ms, epoch) for run in going],
+            "runs moved beside the leader",
+        )
+        feed.add(
+            batch,
+            [
+                feed.EventRow(
+                    EventKind.RUN_SUBMITTED, run.uid, run.attempt, run.enterprise, run.city,
+                    JobState.ADMITTED, now_ms,
+                )
+                for run in going
+                if fresh[run.key]
+            ],
+        )  # fmt: skip
+    return _to_send(connection, fresh), ended
 
 
-def _to_send(connection: Connection, keys: Sequence[RunKey]) -> list[ToSend]:
-    if not keys:
+def _to_send(connection: Connection, fresh: Mapping[RunKey, bool]) -> list[ToSend]:
+    """Return what is to be sent of some runs, and whether each is ``fresh``."""
+    if not fresh:
         return []
-    listed = ", ".join(str(uid) for uid, _ in keys)
+    of_runs, values = among(connection, "r.job_uid", [uid for uid, _ in fresh])
     rows = bulk_read(
         connection,
         "SELECT r.job_uid, r.attempt, r.city, r.enterprise, r.flavor, r.option_index, r.units,"
         " r.nodes, r.wall_limit_s, coalesce(a.spec, j.spec), a.uid, j.array_index, b.size"
         " FROM run r JOIN job j ON j.uid = r.job_uid LEFT JOIN job a ON a.uid = j.array_uid"
         " LEFT JOIN job_array b ON b.array_uid = a.uid"
-        f" WHERE r.job_uid IN ({listed}) AND r.state = 'SUBMITTING'",
+        f" WHERE {of_runs} AND r.state = 'SUBMITTING'",
+        values,
     )
-    found = {(row[0], row[1]): ToSend(*row) for row in rows}
-    return [found[key] for key in keys if key in found]
+    found = {key: ToSend(*[*row, fresh[key]]) for row in rows if (key := (row[0], row[1])) in fresh}
+    return [found[key] for key in fresh if key in found]
 
 
 def open_runs(connection: Connection) -> list[OpenRun]:

@@ -18,6 +18,8 @@ _COLUMNS: Final = (
     "idem_key", "job_uid", "attempt", "leg_id", "reverses", "ref_period", "actor", "reason",
     "ledger", "seq", "prev_hash", "hash",
 )  # fmt: skip
+#: Entries that may be on their way while the next ones are chained.
+_PART: Final = 512
 _MOVE_HEADS: Final = (
     "INSERT INTO ledger_shard (shard, seq, hash) SELECT v.column1, v.column2, v.column3"
     " FROM {values} WHERE true ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq,"
@@ -63,6 +65,9 @@ def add(
             digest = sha256(head + text.encode()).digest()
             rows.append((*fields, seq, head, digest))
             head = digest
+            if len(rows) == _PART:
+                batch.insert(table(Transfer), _COLUMNS, rows)
+                rows = []
         moved.append((shard, seq, head))
     batch.insert(table(Transfer), _COLUMNS, rows)
     batch.update(_MOVE_HEADS, moved, "a chain moved beside this transaction")

@@ -31,7 +31,11 @@ def sound(run: tuple[int, int], usage: Sequence[Usage]) -> tuple[Usage, ...] | N
         other = newest.get(one.segment)
         if other is None or other.revision < one.revision:
             newest[one.segment] = one
-    billed = (replace(one, failure=None) for one in newest.values() if is_billed(one))
+    billed = (
+        one if one.failure is None else replace(one, failure=None)
+        for one in newest.values()
+        if is_billed(one)
+    )  # fmt: skip
     records = sorted(billed, key=lambda one: (one.start_ms, one.segment))
     before_ms: int | None = None
     for one in records:

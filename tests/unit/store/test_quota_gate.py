@@ -4,7 +4,8 @@ import pytest
 
 from scheduler.domain.reasons import PendingReason, ReasonCode
 from scheduler.placement.model import Start
-from scheduler.store import centers, quotas_gate
+from scheduler.store import centers, quotas_gate, write_batch
+from scheduler.store.database import Connection
 from scheduler.store.quotas_flavors import Reclaim
 from tests.simulation.world import CPU, NPU, OPERATOR, job
 from tests.unit.store.quota_hands import QuotaHands, corridor
@@ -196,8 +197,13 @@ def test_quota_that_the_gate_did_not_see_is_never_overdrawn(cut: str) -> None:
     [uid] = it.world.submit("w1", [job(units=2)])
     start: Start = it.start_of(uid)
     it.db.do(lambda c: c.exec_driver_sql(cut))
+
+    def take(connection: Connection) -> None:
+        with write_batch.going(connection) as batch:
+            quotas_gate.take_quota(batch, [start], it.clock.ms)
+
     with pytest.raises(RuntimeError, match="moved within the transaction"):
-        it.db.do(lambda c: quotas_gate.take_quota(c, [start], it.clock.ms))
+        it.db.do(take)
     assert it.db.rows("SELECT sum(used_units) FROM city_quota") == [(0,)]
 
 

@@ -42,8 +42,9 @@ def test_lists_of_marks_are_one_mark_each_and_the_others_keep_their_values() -> 
 def test_any_text_is_in_an_array_what_it_is(postgres: Postgres) -> None:
     texts = ["", "a,b", 'say "no"', "back\\slash", "{}", "NULL", " 武汉 "]
     with postgres.session() as connection:
-        told = connection.execute("SELECT %s::text[]", (text_array(texts),)).fetchone()
-    assert told == (texts,)
+        for given in (texts, [None, *texts, None], [""], [None]):
+            told = connection.execute("SELECT %s::text[]", (text_array(given),)).fetchone()
+            assert told == (given,)
     assert text_array([]) == "{}"
 
 
