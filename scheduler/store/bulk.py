@@ -43,7 +43,7 @@ def bulk_insert(
         return
     fixed = fixed or {}
     if connection.dialect.name != "sqlite":
-        _copy(connection, target, [*columns, *fixed], rows, _plain(fixed))
+        copy_in(connection, target, columns, rows, fixed)
         return
     done = 0
     while done < len(rows):
@@ -65,13 +65,15 @@ def by_values(
     return head + ", ".join([one] * len(rows)), tuple(chain.from_iterable(rows))
 
 
-def _copy(
+def copy_in(
     connection: Connection,
     target: sa.Table,
     columns: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    same: tuple[object, ...],
+    rows: Iterable[tuple[Any, ...]],
+    fixed: Mapping[str, str],
 ) -> None:
+    """Insert rows as ``bulk_insert`` does, which may be made meanwhile (PostgreSQL)."""
+    columns, same = [*columns, *fixed], _plain(fixed)
     sql = f"COPY {target.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
     types = _binary_types(target, tuple(columns))
     with driver_of(connection, sql) as driver, driver.cursor() as cursor, cursor.copy(sql) as copy:

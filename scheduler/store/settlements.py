@@ -141,7 +141,7 @@ def settle(connection: Connection, ended: Sequence[Ended], now_ms: int) -> Settl
                 else:
                     _note(work, one)
             _resolve(batch, work)
-            work.rows.add_lines(batch)
+        work.rows.add_lines(batch)
     counted = {(one.uid, one.attempt): one.usage if one.billed else () for one in ended}
     freed = budget_holds.settle(connection, counted, now_ms)  # budgets are locked before money
     _lock(connection, work, over)

@@ -18,8 +18,6 @@ _COLUMNS: Final = (
     "idem_key", "job_uid", "attempt", "leg_id", "reverses", "ref_period", "actor", "reason",
     "ledger", "seq", "prev_hash", "hash",
 )  # fmt: skip
-#: Entries that may be on their way while the next ones are chained.
-_PART: Final = 512
 _MOVE_HEADS: Final = (
     "INSERT INTO ledger_shard (shard, seq, hash) SELECT v.column1, v.column2, v.column3"
     " FROM {values} WHERE true ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq,"
@@ -52,8 +50,17 @@ def add(
             by_shard[entry.shard] = [entry]
         else:
             mine.append(entry)
-    rows: list[tuple[Any, ...]] = []
     moved: list[tuple[str, int, bytes]] = []
+    batch.insert(table(Transfer), _COLUMNS, _chained(by_shard, heads, moved))
+    batch.update(_MOVE_HEADS, moved, "a chain moved beside this transaction")
+
+
+def _chained(
+    by_shard: Mapping[str, Sequence[Entry | Cast]],
+    heads: Mapping[str, money_locks.Head],
+    moved: list[tuple[str, int, bytes]],
+) -> Iterator[tuple[Any, ...]]:
+    """Yield rows of entries, chained; ``moved`` gets the heads that they make."""
     for shard in sorted(by_shard):
         seq, head = heads.get(shard, (0, GENESIS))
         for entry in by_shard[shard]:
@@ -63,14 +70,9 @@ def add(
             else:
                 text, fields = canonical(seq, entry), entry
             digest = sha256(head + text.encode()).digest()
-            rows.append((*fields, seq, head, digest))
+            yield (*fields, seq, head, digest)
             head = digest
-            if len(rows) == _PART:
-                batch.insert(table(Transfer), _COLUMNS, rows)
-                rows = []
         moved.append((shard, seq, head))
-    batch.insert(table(Transfer), _COLUMNS, rows)
-    batch.update(_MOVE_HEADS, moved, "a chain moved beside this transaction")
 
 
 def read_heads(connection: Connection) -> dict[str, tuple[int, bytes]]:

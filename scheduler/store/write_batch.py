@@ -7,7 +7,7 @@ save: its statements run in the process.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,7 @@ from scheduler.store.bulk import (
     bulk_update,
     by_arrays,
     by_values,
+    copy_in,
     driver_of,
 )
 from scheduler.store.engine import translated
@@ -59,10 +60,11 @@ class WriteBatch:
         self,
         target: sa.Table,
         columns: Sequence[str],
-        rows: Sequence[tuple[Any, ...]],
+        rows: Iterable[tuple[Any, ...]],
         fixed: Mapping[str, str] | None = None,
     ) -> None:
         """Add rows to insert, as ``bulk_insert`` takes them."""
+        rows = list(rows)
         if rows:
             self._steps.append(_Insert(target, columns, rows, fixed or {}))
             self._row_count += len(rows)
@@ -109,28 +111,28 @@ class WriteBatch:
 
 
 class _Going(WriteBatch):
-    """Sends what is added at once, by a pipeline of its driver."""
+    """Sends what is added at once: updates by a pipeline of its driver; rows to insert as a copy,
+    which the server takes in while they are made."""
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(self, connection: Connection, driver: Any) -> None:
         super().__init__()
-        self._driver = driver
+        self._connection, self._driver = connection, driver
         self._told: list[tuple[_Update, list[Any]]] = []
+        self._piping = False
+        #: Has the pipeline while there is one.
+        self.piped = contextlib.ExitStack()
 
     def insert(
         self,
         target: sa.Table,
         columns: Sequence[str],
-        rows: Sequence[tuple[Any, ...]],
+        rows: Iterable[tuple[Any, ...]],
         fixed: Mapping[str, str] | None = None,
     ) -> None:
-        """Send rows to insert."""
-        fixed = fixed or {}
-        marks = [f"v.column{number}" for number in range(1, len(columns) + 1)]
-        self._send(
-            f"INSERT INTO {target.name} ({', '.join([*columns, *fixed])})"
-            f" SELECT {', '.join([*marks, *fixed.values()])} FROM {{values}}",
-            rows,
-        )
+        """Copy rows, once what was sent before is done."""
+        self._piping = False
+        self.piped.close()
+        copy_in(self._connection, target, columns, rows, fixed or {})
 
     def update(
         self,
@@ -139,11 +141,14 @@ class _Going(WriteBatch):
         failure: str | RuntimeError | None = None,
     ) -> None:
         """Send rows to update."""
-        self._told.append((_Update(statement, rows, failure), self._send(statement, rows)))
-
-    def _send(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        execute = self._driver.execute
-        return [execute(translated(sql), given) for sql, given in by_arrays(statement, rows)]
+        if not self._piping:
+            self.piped.enter_context(self._driver.pipeline())
+            self._piping = True
+        sent = [
+            self._driver.execute(translated(sql), given)
+            for sql, given in by_arrays(statement, rows)
+        ]
+        self._told.append((_Update(statement, rows, failure), sent))
 
     def check(self) -> None:
         """Raise the first failure."""
@@ -165,7 +170,7 @@ def going(connection: Connection) -> Iterator[WriteBatch]:
     if not connection.in_transaction():
         connection.begin()
     with driver_of(connection, "a batch of writes") as driver:
-        with driver.pipeline():
-            sent = _Going(driver)
+        sent = _Going(connection, driver)
+        with sent.piped:
             yield sent
         sent.check()
