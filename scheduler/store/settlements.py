@@ -45,7 +45,7 @@ from scheduler.store.write_batch import WriteBatch
 
 RunKey = tuple[int, int]
 #: Runs whose rows are on their way while the next ones' are made.
-_PART: Final = 100
+_PART: Final = 250
 
 
 class Moved(RuntimeError):
