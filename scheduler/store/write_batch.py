@@ -9,6 +9,7 @@ save: its statements run in the process.
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -98,11 +99,7 @@ class WriteBatch:
         with driver_of(connection, "a batch of writes") as driver, driver.pipeline():
             for step in self._steps:
                 if isinstance(step, _Insert):
-                    size = max(1, _MARKS // len(step.columns))
-                    for first in range(0, len(step.rows), size):
-                        some = step._replace(rows=step.rows[first : first + size])
-                        sql, values = by_values(*some)
-                        driver.execute(translated(sql), values)
+                    _insert_few(driver, step)
                     continue
                 for sql, arrays in by_arrays(step.statement, step.rows):
                     told.append((driver.execute(translated(sql), arrays), step))
@@ -110,9 +107,16 @@ class WriteBatch:
             step.check(cursor.rowcount)  # so few rows are one statement
 
 
+def _insert_few(driver: Any, step: _Insert) -> None:
+    size = max(1, _MARKS // len(step.columns))
+    for first in range(0, len(step.rows), size):
+        sql, values = by_values(*step._replace(rows=step.rows[first : first + size]))
+        driver.execute(translated(sql), values)
+
+
 class _Going(WriteBatch):
-    """Sends what is added at once: updates by a pipeline of its driver; rows to insert as a copy,
-    which the server takes in while they are made."""
+    """Sends what is added at once: updates and few rows by a pipeline of its driver; more rows to
+    insert as a copy, which the server takes in while they are made."""
 
     def __init__(self, connection: Connection, driver: Any) -> None:
         super().__init__()
@@ -129,10 +133,21 @@ class _Going(WriteBatch):
         rows: Iterable[tuple[Any, ...]],
         fixed: Mapping[str, str] | None = None,
     ) -> None:
-        """Copy rows, once what was sent before is done."""
-        self._piping = False
-        self.piped.close()
-        copy_in(self._connection, target, columns, rows, fixed or {})
+        """Send few rows; copy more of them, once what was sent before is done."""
+        left = iter(rows)
+        few = list(islice(left, FEW_ROWS + 1))
+        if len(few) > FEW_ROWS:
+            self._piping = False
+            self.piped.close()
+            copy_in(self._connection, target, columns, chain(few, left), fixed or {})
+        elif few:
+            self._pipe()
+            _insert_few(self._driver, _Insert(target, columns, few, fixed or {}))
+
+    def _pipe(self) -> None:
+        if not self._piping:
+            self.piped.enter_context(self._driver.pipeline())
+            self._piping = True
 
     def update(
         self,
@@ -141,9 +156,9 @@ class _Going(WriteBatch):
         failure: str | RuntimeError | None = None,
     ) -> None:
         """Send rows to update."""
-        if not self._piping:
-            self.piped.enter_context(self._driver.pipeline())
-            self._piping = True
+        if not rows:
+            return
+        self._pipe()
         sent = [
             self._driver.execute(translated(sql), given)
             for sql, given in by_arrays(statement, rows)

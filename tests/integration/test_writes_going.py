@@ -1,6 +1,7 @@
 """Writes that are on their way while the next ones are made: what arrives, and what fails."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -54,10 +55,15 @@ def test_rows_arrive_as_they_were_given(books: Database) -> None:
     """Numbers of all sizes, yes and no, and texts with what an array could take for its own."""
     rows = [
         (f"{text}{number}", "FUND", text, "", number % 2 == 0, number)
-        for number in (0, 1, 40_000, 1 << 40, (1 << 62) - 1)
+        for number in (0, 1, 40_000, 1 << 31, 1 << 40, 1 << 50, (1 << 62) - 1)
         for text in TEXTS
     ]
-    write(books, lambda batch: batch.insert(table(Account), ACCOUNT, rows, REST))
+
+    def add(batch: WriteBatch) -> None:
+        for first, last in ((0, 3), (3, 4), (4, 4), (4, len(rows))):
+            batch.insert(table(Account), ACCOUNT, rows[first:last], REST)
+
+    write(books, add)
     query = f"SELECT {', '.join(ACCOUNT)} FROM account"
     found = books.read_sync(lambda c: bulk_read(c, query))
     assert sorted((*row[:4], bool(row[4]), row[5]) for row in found) == sorted(rows)
@@ -83,11 +89,14 @@ def test_bytes_arrive_as_they_were_given(books: Database) -> None:
 def test_events_keep_their_order_however_many_go_at_once(books: Database) -> None:
     columns = ("kind", "job_uid", "attempt", "enterprise", "city", "state", "at_ms", "detail")
     rows = [("QUEUED", number, 1, "e", "c", "QUEUED", number % 7, "") for number in range(2_500)]
-    parts = [rows[first : first + 900] for first in range(0, len(rows), 900)]
-    write(
-        books,
-        *(lambda batch, part=part: batch.insert(table(Event), columns, part) for part in parts),
-    )
+    bounds = (0, 900, 905, 970, 971, 2_500)
+    parts = [rows[first:last] for first, last in pairwise(bounds)]
+
+    def add(batch: WriteBatch) -> None:
+        for part in parts:
+            batch.insert(table(Event), columns, part)
+
+    write(books, add)
     found = books.read_sync(lambda c: bulk_read(c, "SELECT job_uid FROM event ORDER BY seq"))
     assert [uid for (uid,) in found] == list(range(2_500))
 
