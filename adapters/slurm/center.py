@@ -172,9 +172,8 @@ class SlurmCenter:
         await self._connect()
         entries = {run.run_id: self.table.runs.get(run.run_id) for run in runs}
         unmetered = [run for run in runs if not _metered(entries[run.run_id])]
-        if unmetered:
-            await self._meter(unmetered)
-        metered = {}
+        nowhere = await self._meter(unmetered) if unmetered else []
+        metered: dict[str, tuple[Usage, ...]] = {run.run_id: () for run in nowhere}
         for run in runs:
             entry = self.table.runs.get(run.run_id)
             if entry is not None and entry.final and entry.usage is not None:
@@ -264,17 +263,28 @@ class SlurmCenter:
             return entry
         return (await self.resolver.resolve([run])).get(run.run_id)
 
-    async def _meter(self, runs: Sequence[RunRef]) -> None:
-        """Ask accounting for the use of ended runs."""
+    async def _meter(self, runs: Sequence[RunRef]) -> list[RunRef]:
+        """Ask accounting for the use of ended runs.
+
+        Returns those that Slurm once had, and of which neither it nor accounting has a record left.
+        """
         unknown = [run for run in runs if run.run_id not in self.table.runs]
-        if unknown:
-            await self.resolver.resolve(unknown)
+        found = await self.resolver.resolve(unknown) if unknown else {}
+        nowhere = [run for run in unknown if run.native_id and run.run_id not in found]
+        for run in nowhere:
+            log.warning(
+                "%s: accounting has no record of job %s, run %s: its use is 0 s",
+                self.settings.center,
+                run.native_id,
+                run.run_id,
+            )
         ended = []
         for run in runs:
             entry = self.table.runs.get(run.run_id)
             if entry is not None and entry.final and entry.usage is None:
                 ended.append(entry)
         await self.resolver.meter_all(ended)
+        return nowhere
 
 
 def _metered(entry: Entry | None) -> bool:

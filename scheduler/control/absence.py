@@ -1,12 +1,12 @@
 """What it means that a center does not have a run which it was asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from adapters.contract import Usage
 from scheduler.clock import Clock
 from scheduler.control.tracked import Tracked
-from scheduler.domain.reports import Report, forgotten, vanished
-from scheduler.domain.states import RUN_TERMINAL
+from scheduler.domain.reports import Report, forgotten, metered, vanished
 
 
 @dataclass(slots=True)
@@ -23,17 +23,21 @@ class Absent:
 
 
 def judge(
-    missing: Iterable[Tracked], asked_ms: int, clock: Clock, settle_s: float, provisional_s: float
-) -> Absent:
+    missing: Iterable[Tracked], usage: Mapping[str, tuple[Usage, ...]], asked_ms: int,
+    clock: Clock, settle_s: float, provisional_s: float,
+) -> Absent:  # fmt: skip
     """Judge runs that a center, asked at ``asked_ms``, did not have; notes since when.
 
     What counts is when it was asked: an answer that is old by now, for other calls of the look had
     to wait, says nothing of the time since. Only a center whose acceptances are provisional
-    forgets; at others, and once a run was seen to begin, what was there and is gone is lost.
+    forgets; at others, and once a run was seen to begin, what was there and is gone is lost. One
+    that was seen to end is settled by its use, if its center says that there is none, or which.
     """
     found = Absent()
     for run in missing:
-        if run.state in RUN_TERMINAL:
+        if run.ended:
+            if run.run_id in usage:
+                found.reports.append(metered(run.uid, run.attempt, usage[run.run_id]))
             continue
         if run.missing_ms is None:
             run.missing_ms = asked_ms

@@ -285,7 +285,7 @@ class CenterWorker:
             [
                 run.ref
                 for key, run in thought.items()
-                if key in seen_now and seen_now[key].phase not in ACTIVE_PHASES
+                if (seen_now[key].phase not in ACTIVE_PHASES if key in seen_now else run.ended)
             ]
         )
         news = [
@@ -300,7 +300,7 @@ class CenterWorker:
             if key in seen_now:
                 run.missing_ms = None
         absent = absence.judge(
-            [run for key, run in thought.items() if key not in seen_now],
+            [run for key, run in thought.items() if key not in seen_now], usage,
             asked_ms, self.clock, self.adapter.settle_s, self.adapter.provisional_s,
         )  # fmt: skip
         reports += absent.reports

@@ -11,7 +11,7 @@ from adapters.contract import Observation, Phase, RunRef
 from scheduler.clock import Clock
 from scheduler.domain.evicting import EvictCause
 from scheduler.domain.ids import center_name, run_id
-from scheduler.domain.states import RunState
+from scheduler.domain.states import RUN_TERMINAL, RunState
 from scheduler.domain.traces import TraceContext
 from scheduler.store.runs import OpenRun
 
@@ -69,6 +69,11 @@ class Tracked:
         """What lines of the log about it say (``adapters.telling.Subject``)."""
         ids = {"run": self.run_id, "city": self.city, "enterprise": self.enterprise}
         return ids if self.trace is None else {**ids, "trace_id": self.trace.trace_id}
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, as far as is stored; what it used may be missing."""
+        return self.state in RUN_TERMINAL
 
     @property
     def unwanted(self) -> bool:

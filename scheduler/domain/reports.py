@@ -58,6 +58,11 @@ def observed(
     )
 
 
+def metered(uid: int, attempt: int, usage: Sequence[Usage]) -> Report:
+    """The center has nothing left of a run that has ended but what it used, if anything."""
+    return Report(uid, attempt, ReportKind.OBSERVED, usage=tuple(usage))
+
+
 def noticed(uid: int, attempt: int) -> Report:
     """The run's program was told that it will be ended; its grace begins."""
     return Report(uid, attempt, ReportKind.NOTICED)

@@ -1,5 +1,6 @@
 """What accounting lacks is believed once it was told all; what nobody told it is no end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,34 @@ async def test_what_never_began_has_not_ended_well_though_an_operator_closed_it(
     assert not await center.find([AGAIN.ref])
     await center.submit(AGAIN)
     assert len(fake.named(AGAIN.name)) == 2
+
+
+async def test_of_a_run_that_neither_has_the_use_is_nothing_also_after_a_restart(
+    fake: FakeSlurm, center: SlurmCenter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The end was told and stored; then a controller was killed before accounting heard of it."""
+    run = make_request()
+    accepted = await center.submit(run)
+    known = replace(run.ref, native_id=accepted.native_id, submit_ms=accepted.submit_ms)
+    fake.jobs.clear()
+    later = make_center(fake, make_settings(tmp_path))
+    fake.accounting_up = False
+    with pytest.raises(Unavailable):
+        await later.usage([known])
+    fake.accounting_up = True
+    with pytest.raises(Unavailable, match="only"):
+        await later.usage([known])
+    await fake.pause(10.0)
+    fake.accounting_queue = 1
+    with pytest.raises(Unavailable, match="wait at the controller"):
+        await later.usage([known])
+    fake.accounting_queue = 0
+    assert await later.usage([known]) == {run.run_id: ()}
+    assert f"no record of job {accepted.native_id}" in caplog.text
+
+
+async def test_of_a_run_that_slurm_never_took_no_use_is_stated(
+    fake: FakeSlurm, center: SlurmCenter
+) -> None:
+    await fake.pause(60.0)
+    assert await center.usage([AGAIN.ref]) == {}

@@ -4,7 +4,7 @@ import pytest
 
 from adapters.contract import FailureClass, Phase
 from quota.rules import Rule
-from scheduler.domain.reports import never_taken, refused, silent, vanished
+from scheduler.domain.reports import metered, never_taken, refused, silent, vanished
 from scheduler.domain.retries import RetryLimit
 from scheduler.store import runs
 from scheduler.store.leader import Fenced, take_over
@@ -351,3 +351,17 @@ def test_units_go_back_to_the_flavor_they_came_from(it: Hands) -> None:
     assert it.db.rows("SELECT flavor, used_units FROM enterprise_quota ORDER BY flavor") == [
         (NPU, 0), (worlds.CPU, 32),
     ]  # fmt: skip
+
+
+def test_use_alone_settles_a_run_that_has_ended_and_no_other(it: Hands) -> None:
+    uid = running(it)
+    it.report(metered(uid, 1, ()))
+    assert it.job(uid, "settled, state") == (False, "RUNNING"), "it goes on"
+    it.end(uid, 60, metered=False)
+    assert it.job(uid, "settled, state") == (False, "SUCCEEDED")
+    told = it.report(metered(uid, 1, ()))
+    assert (it.job(uid, "settled, gross_fen"), told.done) == ((True, 0), [(uid, 1)])
+    assert it.kinds(uid)[-1] == "SETTLED"
+    it.report(metered(uid, 1, ()))
+    assert it.kinds(uid).count("SETTLED") == 1
+    it.verify()
