@@ -76,7 +76,7 @@ class SlurmSubject:
         return make_request("trap 'echo saved; exit 7' URG; sleep 3600 & wait $!")
 
     async def let_pass(self) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.1)  # Slurm counts in whole seconds
 
     def lose_next_answer(self) -> bool:
         self._proxy.inject(DropAnswer(), method="POST", path=r"/job/submit$")
