@@ -84,27 +84,18 @@ class WriteBatch:
     def write(self, connection: Connection) -> None:
         """Write it all; raises the failure, and nothing may be kept, if a row was not changed."""
         if connection.dialect.name != "sqlite" and self._row_count <= FEW_ROWS:
-            self._write_piped(connection)
+            with going(connection) as batch:
+                for step in self._steps:
+                    if isinstance(step, _Insert):
+                        batch.insert(*step)
+                    else:
+                        batch.update(*step)
             return
         for step in self._steps:
             if isinstance(step, _Insert):
                 bulk_insert(connection, *step)
             else:
                 step.check(bulk_update(connection, step.statement, step.rows))
-
-    def _write_piped(self, connection: Connection) -> None:
-        if not connection.in_transaction():
-            connection.begin()
-        told = []
-        with driver_of(connection, "a batch of writes") as driver, driver.pipeline():
-            for step in self._steps:
-                if isinstance(step, _Insert):
-                    _insert_few(driver, step)
-                    continue
-                for sql, arrays in by_arrays(step.statement, step.rows):
-                    told.append((driver.execute(translated(sql), arrays), step))
-        for cursor, step in told:
-            step.check(cursor.rowcount)  # so few rows are one statement
 
 
 def _insert_few(driver: Any, step: _Insert) -> None:
