@@ -329,7 +329,8 @@ async def serve(connection: socket.socket) -> None:
             task.add_done_callback(partial(forget, number))
     if driver.is_open:
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(asyncio.to_thread(driver.close), _CLOSE_TIMEOUT_S)
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await asyncio.to_thread(driver.close)
     # Not an end in order: that would wait for a start of Ray that is under way, and leave helpers
     # of Ray behind that notice only after a minute.
     if os.getpgrp() == os.getpid():

@@ -88,7 +88,8 @@ async def _word(process: asyncio.subprocess.Process, log: Path, patience_s: floa
     """The next line that it says."""
     assert process.stdout is not None, "it was started with a pipe"
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), patience_s)
+        async with asyncio.timeout(patience_s):
+            line = await process.stdout.readline()
     except TimeoutError:
         raise ServiceDied(
             f"the service did not answer within {patience_s:.0f} s; see {log}"
@@ -115,7 +116,8 @@ async def _end(process: asyncio.subprocess.Process) -> int:
         if process.returncode is not None:
             break
         try:
-            await asyncio.wait_for(process.wait(), _STOP_S)
+            async with asyncio.timeout(_STOP_S):
+                await process.wait()
         except TimeoutError:
             insist()
     return await process.wait()

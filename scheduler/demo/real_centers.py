@@ -163,7 +163,8 @@ async def _start_slurm(records: Path, opened: contextlib.AsyncExitStack) -> Path
             stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
     try:
-        status = await asyncio.wait_for(up.wait(), _UP_S)
+        async with asyncio.timeout(_UP_S):
+            status = await up.wait()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(up.pid, signal.SIGKILL)
@@ -200,7 +201,8 @@ async def _start_server(records: Path, opened: contextlib.AsyncExitStack) -> dic
     process = await _guarded(opened, _GUARD_SERVER, program, records / f"{MODELARTS}.log")
     assert process.stdout is not None, "it was started with a pipe"
     with contextlib.suppress(TimeoutError, ValueError):
-        line = await asyncio.wait_for(process.stdout.readline(), _READY_S)
+        async with asyncio.timeout(_READY_S):
+            line = await process.stdout.readline()
         ready: dict[str, Any] = json.loads(line)
         return ready
     log = records / f"{MODELARTS}.log"

@@ -99,7 +99,8 @@ async def _told(context: Context, row: JobRow, planned: Planned, wait_s: float |
     known: Explanation | None = None
     if isinstance(planned, int):
         try:
-            known = await asyncio.wait_for(context.planner.explain(planned), wait_s)
+            async with asyncio.timeout(wait_s):
+                known = await context.planner.explain(planned)
         except (TemporarilyAway, TimeoutError):
             reason = await context.db.read(lambda c: _sampled(c, planned, context.clock.now_ms()))
             return Told(reason, planner_away=True)

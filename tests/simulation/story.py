@@ -260,7 +260,8 @@ class Story:
         house = old.housekeeping.once
         step = self.rng.choice((old.cycle, house, worker.send_once, worker.follow_once))
         with contextlib.suppress(Fenced, AdapterError, Crash):
-            await asyncio.wait_for(step(), 5)
+            async with asyncio.timeout(5):
+                await step()
         assert self.world.db.changes() == before, "a leader that was replaced wrote"
         if self.rng.random() < 0.1:
             await self.stale.end()

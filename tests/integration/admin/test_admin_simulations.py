@@ -256,6 +256,8 @@ async def test_a_call_that_is_cancelled_ends_its_processes_and_makes_room(
     assert busy.code == grpc.StatusCode.UNAVAILABLE
     assert "simulations run" in busy.message
     call.cancel()
-    await asyncio.wait_for(gone(tmp_path), 30)
+    async with asyncio.timeout(30):
+        await gone(tmp_path)
     assert await begins(ask(service, who, MORE))
-    await asyncio.wait_for(gone(tmp_path), 30)
+    async with asyncio.timeout(30):
+        await gone(tmp_path)

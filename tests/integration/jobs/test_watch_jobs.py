@@ -28,7 +28,8 @@ class Watcher:
 
     async def read(self) -> pb.WatchJobsResponse:
         """Read one message; fails at the end of the stream."""
-        answer = await asyncio.wait_for(self.call.read(), TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            answer = await self.call.read()
         assert isinstance(answer, pb.WatchJobsResponse), "the stream has ended"
         self.events += answer.events
         self.token = answer.resume_token

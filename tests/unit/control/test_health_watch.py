@@ -152,7 +152,8 @@ async def test_it_looks_again_and_again_until_it_is_stopped(world: World) -> Non
 
     world.watch.watched = Watched({"planner": position}, {}, world.watch.watched.data_dir, bool)
     world.watch.start()
-    await asyncio.wait_for(seen.wait(), 30)
+    async with asyncio.timeout(30):
+        await seen.wait()
     world.store.free.clear()
     await world.watch.stop()
     asked = world.store.asked

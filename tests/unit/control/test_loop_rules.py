@@ -307,6 +307,7 @@ async def test_one_centers_trouble_does_not_slow_another(scene: Scene) -> None:
     process = scene.process(ai=HungCenter(scene.centers["ai"], CallBook(scene.clock)), sc=quick)
     await process.loop.start()
     uids = scene.world.submit("w1", [job(NPU), job(CPU)])
-    await asyncio.wait_for(quick.sent.wait(), 30)
+    async with asyncio.timeout(30):
+        await quick.sent.wait()
     assert "ADMITTED" in scene.states(*uids)
     await process.loop.stop()

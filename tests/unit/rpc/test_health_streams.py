@@ -50,7 +50,8 @@ async def test_a_watcher_behind_a_cut_way_keeps_nobody_from_hearing() -> None:
     checks, cut, other = HealthChecks(["corridor.v1.JobService"]), Caller(), Caller()
     cut.way.clear()
     async with watching(checks, cut, other):
-        await asyncio.wait_for(cut.waited.wait(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await cut.waited.wait()
         await other.heard(lambda told: told == [KINDS.SERVING])
         checks.turn(False)
         await other.heard(lambda told: told[-1] == KINDS.NOT_SERVING)
@@ -66,7 +67,8 @@ async def test_who_was_cut_off_hears_how_it_is_now() -> None:
     checks, cut = HealthChecks([]), Caller()
     cut.way.clear()
     async with watching(checks, cut):
-        await asyncio.wait_for(cut.waited.wait(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await cut.waited.wait()
         checks.turn(False)
         cut.way.set()
         # What was under way is told, and then the change.
