@@ -101,6 +101,7 @@ class RunRequest:
     called a center for this run, so that it need not be looked up before it is sent. After
     ``send_by_s`` on the clock of ``boot_s`` no center is to be called for it any more: who is late,
     as the process was stopped meanwhile, raises ``Unavailable``. Another leader may have sent it.
+    ``trace_id`` is for the log: 32 hexadecimal digits, empty for a job that is not followed.
     """
 
     run_id: str
@@ -122,6 +123,7 @@ class RunRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
     send_by_s: float = math.inf
+    trace_id: str = ""
 
     @property
     def ref(self) -> "RunRef":
@@ -131,7 +133,8 @@ class RunRequest:
     @property
     def said(self) -> Mapping[str, str]:
         """What lines of the log about it say (``adapters.telling.Subject``)."""
-        return {"run": self.run_id, "city": self.city, "enterprise": self.enterprise}
+        ids = {"run": self.run_id, "city": self.city, "enterprise": self.enterprise}
+        return {**ids, "trace_id": self.trace_id} if self.trace_id else ids
 
     @property
     def units(self) -> int:

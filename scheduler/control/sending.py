@@ -108,7 +108,8 @@ class Sender:
                 run.in_flight, run.taken = False, True
             else:
                 run.state, run.sent_ms = RunState.SUBMITTING, self._clock.now_ms()
-                ready.append((run, replace(request, send_by_s=send_by_s)))
+                trace_id = "" if run.trace is None else run.trace.trace_id
+                ready.append((run, replace(request, send_by_s=send_by_s, trace_id=trace_id)))
         self._too_many = False
         await self._send_all(ready)
         if self._outbox.held_s <= 0 and not self._too_many:

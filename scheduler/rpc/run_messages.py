@@ -182,6 +182,7 @@ def from_request(request: RunRequest) -> pb.SubmitRun:
         send_by_ms=None
         if request.send_by_s == math.inf
         else milliseconds_before(request.send_by_s),
+        trace_id=request.trace_id,
     )
 
 
@@ -209,6 +210,7 @@ def to_request(said: pb.SubmitRun) -> RunRequest:
         labels=dict(said.labels),
         fresh=said.fresh,
         send_by_s=said.send_by_ms / 1000 if said.HasField("send_by_ms") else math.inf,
+        trace_id=said.trace_id,
     )
 
 

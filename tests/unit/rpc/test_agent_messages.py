@@ -44,7 +44,7 @@ USED = Usage(
 REQUEST = RunRequest(
     "j1.1", "corridor-j1.1", 7, "wuhan", "e1", "wuhan-sc/kunpeng-920", 4, 2, 3600, 1024, "image",
     ("run", "fast"), "#!/bin/sh\n", {"A": "甲"}, (DataRef("s3://in", 5, "cities/wuhan"),),
-    (DataRef("s3://out", 6, "centers/wuhan-sc"),), {"l": "m"}, True, 1234.567,
+    (DataRef("s3://out", 6, "centers/wuhan-sc"),), {"l": "m"}, True, 1234.567, "ab" * 16,
 )  # fmt: skip
 TOLD = words.Told(
     CenterDescription(

@@ -866,6 +866,7 @@ class SubmitRun(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     FRESH_FIELD_NUMBER: _builtins.int
     SEND_BY_MS_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Id of the run."""
     name: _builtins.str
@@ -896,6 +897,8 @@ class SubmitRun(_message.Message):
     """After this instant of the agent's own clock no center is called for it any more; unset for no
     limit. Who led before may be over by then, and another one has sent it.
     """
+    trace_id: _builtins.str
+    """Trace that its job is followed in, 32 hexadecimal digits; empty if in none. For the log."""
     @_builtins.property
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Program and arguments."""
@@ -938,10 +941,11 @@ class SubmitRun(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         fresh: _builtins.bool = ...,
         send_by_ms: _builtins.int | None = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_send_by_ms", b"_send_by_ms", "send_by_ms", b"send_by_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_send_by_ms", b"_send_by_ms", "city", b"city", "command", b"command", "enterprise", b"enterprise", "environment", b"environment", "epoch", b"epoch", "flavor", b"flavor", "fresh", b"fresh", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "outputs", b"outputs", "run_id", b"run_id", "script", b"script", "send_by_ms", b"send_by_ms", "units_per_node", b"units_per_node", "wall_limit_s", b"wall_limit_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_send_by_ms", b"_send_by_ms", "city", b"city", "command", b"command", "enterprise", b"enterprise", "environment", b"environment", "epoch", b"epoch", "flavor", b"flavor", "fresh", b"fresh", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes", "outputs", b"outputs", "run_id", b"run_id", "script", b"script", "send_by_ms", b"send_by_ms", "trace_id", b"trace_id", "units_per_node", b"units_per_node", "wall_limit_s", b"wall_limit_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__send_by_ms: _TypeAlias = _typing.Literal["send_by_ms"]  # noqa: Y015
     _WhichOneofArgType__send_by_ms: _TypeAlias = _typing.Literal["_send_by_ms", b"_send_by_ms"]  # noqa: Y015
