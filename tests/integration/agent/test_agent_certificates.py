@@ -74,7 +74,6 @@ async def test_no_certificate_and_a_strangers_come_nowhere(
     desk: Any, near: Any, guarded: Authority, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path).pair(CENTER)
-    desk.calls.clear()
     for pair in (None, stranger):
         ended = await link(desk, near, pair).dial_once(desk.address)
         assert "UNAVAILABLE" in ended.reason
