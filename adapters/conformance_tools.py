@@ -46,6 +46,7 @@ class Subject(Protocol):
     def saving_request(self) -> RunRequest | None:
         """Return a long run that, told of its end, saves its work within seconds and exits.
 
+        Its log has something in it once it heeds a notice: a run has begun before its program has.
         None if no program here can do so.
         """
         ...
@@ -111,6 +112,15 @@ async def metered(subject: Subject, run: RunRef) -> tuple[Usage, ...]:
         return (await subject.adapter.usage([run])).get(run.run_id)
 
     return await eventually(subject, look, f"metered use of {run.run_id}")
+
+
+async def written(subject: Subject, run: RunRef) -> bytes:
+    """The first byte of its log."""
+
+    async def look() -> bytes | None:
+        return (await subject.adapter.logs(run, 0, 1)).data or None
+
+    return await eventually(subject, look, f"log of {run.run_id}")
 
 
 async def active(subject: Subject) -> list[Observation]:

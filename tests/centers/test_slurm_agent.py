@@ -70,7 +70,7 @@ class AgentedSlurm:
         return make_request(f"echo begins; sleep {runtime_s}; echo ends")
 
     def saving_request(self) -> RunRequest | None:
-        return make_request("trap 'echo saved; exit 7' URG; sleep 3600 & wait $!")
+        return make_request("trap 'echo saved; exit 7' URG; echo heeds; sleep 3600 & wait $!")
 
     async def let_pass(self) -> None:
         await asyncio.sleep(1.1)  # Slurm counts in whole seconds
