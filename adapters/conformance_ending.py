@@ -91,7 +91,7 @@ async def lets_a_told_run_save(subject: Subject) -> None:
         raise NotApplicable("no program here heeds a notice")
     await subject.adapter.submit(request)
     await tools.in_phase(subject, request.ref, {Phase.RUNNING})
-    await tools.written(subject, request.ref)
+    await tools.speaks(subject, request.ref)
     await subject.adapter.notify(request.ref, 60)
     ended = await tools.ended(subject, request.ref)
     tools.expect(ended.phase is Phase.FAILED, f"exited without an end of its work: {ended.phase}")

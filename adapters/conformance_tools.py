@@ -114,13 +114,13 @@ async def metered(subject: Subject, run: RunRef) -> tuple[Usage, ...]:
     return await eventually(subject, look, f"metered use of {run.run_id}")
 
 
-async def written(subject: Subject, run: RunRef) -> bytes:
-    """The first byte of its log."""
+async def speaks(subject: Subject, run: RunRef) -> None:
+    """Wait until its log has something in it."""
 
     async def look() -> bytes | None:
         return (await subject.adapter.logs(run, 0, 1)).data or None
 
-    return await eventually(subject, look, f"log of {run.run_id}")
+    await eventually(subject, look, f"log of {run.run_id}")
 
 
 async def active(subject: Subject) -> list[Observation]:

@@ -17,8 +17,8 @@ from adapters.conformance import (
     finds_after_a_lost_answer,
     submits_once_per_name,
 )
-from adapters.conformance_ending import tells_before_it_ends
-from adapters.contract import Accepted, CenterAdapter, RunRef, RunRequest
+from adapters.conformance_ending import lets_a_told_run_save, tells_before_it_ends
+from adapters.contract import Accepted, CenterAdapter, LogChunk, RunRef, RunRequest
 from adapters.gate import Gate, GateSettings
 from adapters.simulated import SimulatedCenter, SimulatedSettings, accepted_names
 from adapters.simulated.fate import CHECKPOINT_LABEL
@@ -147,3 +147,25 @@ async def test_what_cannot_be_brought_about_is_said(subject: SimulatedSubject) -
     reliable: Subject = Reliable(subject._journal.with_name("other.jsonl"), gated=False)
     with pytest.raises(NotApplicable):
         await finds_after_a_lost_answer(reliable)
+
+
+class Slow(SimulatedCenter):
+    """Its programs heed a notice only a while after their runs have begun, and then say so."""
+
+    looks_left = 3
+
+    async def logs(self, run: RunRef, offset: int, limit: int) -> LogChunk:
+        if not self.looks_left:
+            return await super().logs(run, offset, limit)
+        self.looks_left -= 1
+        return LogChunk(b"", offset, offset, False)
+
+    async def notify(self, run: RunRef, grace_s: int) -> None:
+        if not self.looks_left:
+            await super().notify(run, grace_s)
+
+
+async def test_the_suite_tells_nobody_who_does_not_heed_it_yet(subject: SimulatedSubject) -> None:
+    settings = SimulatedSettings.parse("wuhan-ai", {"flavors": [FLAVOR]})
+    subject.adapter = Slow(settings, lambda: subject._now_ms, lambda ms: ms / 1000)
+    await lets_a_told_run_save(subject)
